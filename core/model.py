@@ -1,0 +1,297 @@
+"""Accounts, instruments, positions, orders, quotes, fills: frozen values.
+
+Unknown is ``None`` and a value of its own: an unknown entry, price, leverage or age is never 0 and never "now".
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from core.units import ONE, ZERO
+
+PLATFORM = "platform"
+USD_LIKE = frozenset({"USD", "USDC", "USDT", "BUSD", "FDUSD", "TUSD", "USDP", "PYUSD", "DAI"})
+
+
+class Side(Enum):
+    """Direction of a position."""
+
+    LONG = "long"
+    SHORT = "short"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.LONG else -1
+
+    @property
+    def closing(self) -> OrderSide:
+        """The order side that reduces a position on this side."""
+        return OrderSide.SELL if self is Side.LONG else OrderSide.BUY
+
+
+class OrderSide(Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is OrderSide.BUY else -1
+
+
+class Kind(Enum):
+    """What an instrument is."""
+
+    SPOT = "spot"
+    PERP = "perp"
+    FUTURE = "future"
+    EQUITY = "equity"
+    OPTION = "option"
+
+
+class Leg(Enum):
+    """Which of an instrument's positions: ``net`` where there is one, ``long`` or ``short`` in hedge mode."""
+
+    NET = "net"
+    LONG = "long"
+    SHORT = "short"
+
+
+class Account(Struct, frozen=True):
+    """An owner's login at one broker. ``broker`` is the adapter's name, with the exchange where it has one."""
+
+    id: str  # <owner>/<name>
+    owner: str
+    name: str
+    broker: str
+
+
+class Instrument(Struct, frozen=True):
+    """The venue's rules for one symbol. Quantities are contracts; ``multiplier`` is units of the base per contract."""
+
+    symbol: str
+    native_symbol: str
+    kind: Kind = Kind.SPOT
+    step: Decimal = Decimal("0.00000001")
+    tick: Decimal = Decimal("0.00000001")
+    min_quantity: Decimal = ZERO
+    min_cost: Decimal = ZERO
+    max_market: Decimal | None = None  # the most one market order may have
+    multiplier: Decimal = ONE
+    quote: str = "USD"
+    reduce_only: bool = False  # the venue takes a reduce-only flag for it
+    minimum_exempt: bool = False  # reduce-only orders may be below the minimums
+    tradable: bool = True
+    way_out: str = ""  # how an unsellable rest can be got rid of at this venue, in its own words
+
+
+class PositionKey(Struct, frozen=True, order=True):
+    """What identifies a position: one account, one symbol, one leg."""
+
+    account: str
+    symbol: str
+    leg: Leg = Leg.NET
+
+    def __hash__(self) -> int:  # an Enum's own hash is slow and seeded
+        return hash((self.account, self.symbol, self.leg.value))
+
+
+class Position(Struct, frozen=True):
+    """What an account holds of one instrument. ``quantity`` > 0; ``free`` is what open orders do not hold."""
+
+    account: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    free: Decimal
+    entry: Decimal | None = None
+    leverage: Decimal | None = None
+    opened_at: datetime | None = None
+    leg: Leg = Leg.NET
+
+    @property
+    def key(self) -> PositionKey:
+        return PositionKey(self.account, self.symbol, self.leg)
+
+
+class OrderType(Enum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"  # market when ``trigger`` is reached
+
+
+class TimeInForce(Enum):
+    IOC = "ioc"
+    FOK = "fok"
+    GTC = "gtc"
+    DAY = "day"
+
+
+class OrderStatus(Enum):
+    """``UNKNOWN`` is what a venue's unreadable or new word becomes: neither live nor terminal is assumed."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        return self not in (OrderStatus.OPEN, OrderStatus.UNKNOWN)
+
+
+class Order(Struct, frozen=True):
+    """An order as the venue reports it. ``filled`` is cumulative."""
+
+    account: str
+    symbol: str
+    id: str
+    side: OrderSide
+    quantity: Decimal
+    filled: Decimal = ZERO
+    status: OrderStatus = OrderStatus.OPEN
+    type: OrderType = OrderType.LIMIT
+    client_id: str | None = None
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    average_price: Decimal | None = None
+    reduce_only: bool = False
+    leg: Leg = Leg.NET
+    text: str = ""  # why it was rejected, in the venue's words
+
+    @property
+    def remaining(self) -> Decimal:
+        return ZERO if self.status.terminal else max(self.quantity - self.filled, ZERO)
+
+
+class Tier(Enum):
+    """The ways to close a position, in the order of the escalation ladder."""
+
+    MARKET_IOC = "market_ioc"
+    MARKET_GTC = "market_gtc"  # Day where the venue has no good-till-cancelled market order
+    VENUE_CLOSE = "venue_close"  # the venue's own close-position call
+    DIRECT_API = "direct_api"  # the venue's raw endpoint, after the unified call failed
+    MARKET_FOK = "market_fok"  # last round only
+    LIMIT_AGGRESSIVE = "limit_aggressive"  # last round only
+
+
+class OrderRequest(Struct, frozen=True):
+    """An order that is to be sent. ``client_id`` is ours, ``[a-z0-9]``, at most 32 characters."""
+
+    account: str
+    symbol: str
+    side: OrderSide
+    quantity: Decimal
+    client_id: str
+    type: OrderType = OrderType.MARKET
+    tif: TimeInForce = TimeInForce.IOC
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    reduce_only: bool = False
+    leg: Leg = Leg.NET
+
+
+class Fill(Struct, frozen=True):
+    """One execution, keyed by the venue's trade id within its account."""
+
+    account: str
+    symbol: str
+    trade_id: str
+    order_id: str
+    side: OrderSide
+    quantity: Decimal
+    price: Decimal
+    client_id: str | None = None
+    fee: Decimal = ZERO
+    at: datetime | None = None
+    leg: Leg = Leg.NET
+
+
+class Quote(Struct, frozen=True):
+    """Prices of one symbol at one account's venue. ``received`` is the local monotonic clock in seconds."""
+
+    account: str
+    symbol: str
+    received: float
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None
+    mark: Decimal | None = None  # the venue's own mark, where it has one
+
+    def flaw(self) -> str | None:
+        """Why these prices cannot be used, or None: non-finite, not positive, crossed or all missing."""
+        known = [p for p in (self.bid, self.ask, self.last, self.mark) if p is not None]
+        if not known:
+            return "no price"
+        if any(not p.is_finite() or p <= 0 for p in known):
+            return "price not positive"
+        if self.bid is not None and self.ask is not None and self.bid > self.ask:
+            return "crossed"
+        return None
+
+    @property
+    def reference(self) -> Decimal | None:
+        """The mark: the venue's own, else the last trade, else the middle of the book."""
+        if self.mark is not None:
+            return self.mark
+        if self.last is not None:
+            return self.last
+        if self.bid is not None and self.ask is not None:
+            return (self.bid + self.ask) / 2
+        return None
+
+    def closing_price(self, side: Side) -> Decimal | None:
+        """What a close would get: best bid for a long, best ask for a short, else the mark."""
+        touch = self.bid if side is Side.LONG else self.ask
+        return touch if touch is not None else self.reference
+
+
+class Holdings(Struct, frozen=True):
+    """One complete read of an account: every position and every open order. An incomplete read is an error instead.
+
+    ``asked`` and ``received`` are local monotonic seconds around the request: what happened before ``asked`` is in it
+    as far as the venue's lists do not lag.
+    """
+
+    account: str
+    asked: float
+    received: float
+    positions: tuple[Position, ...] = ()
+    orders: tuple[Order, ...] = ()
+    instruments: tuple[Instrument, ...] = ()  # of every symbol above
+    equity: Decimal | None = None
+
+    def position(self, key: PositionKey) -> Position | None:
+        return next((p for p in self.positions if p.key == key), None)
+
+
+def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | None:
+    """P&L as a fraction of the entry price, without leverage; unknown when a price is unknown or not positive."""
+    if entry is None or mark is None or entry <= 0 or mark <= 0:
+        return None
+    return side.sign * (mark - entry) / entry
+
+
+def roi(side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None) -> Decimal | None:
+    """``leverage × move``; unknown when any of them is."""
+    moved = move(side, entry, mark)
+    return None if moved is None or leverage is None else leverage * moved
+
+
+def usd_value(
+    quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None
+) -> Decimal | None:
+    """``quantity × multiplier × price × fx``; unknown without a price or a rate."""
+    if price is None or fx is None:
+        return None
+    return quantity * instrument.multiplier * price * fx
+
+
+def usd_rate(currency: str, rates: dict[str, Decimal]) -> Decimal | None:
+    """1 for USD-like currencies, else the broker's own rate, else unknown."""
+    return ONE if currency in USD_LIKE else rates.get(currency)

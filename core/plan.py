@@ -1,0 +1,180 @@
+"""A plan: what would be done, shown as a diff, and the approval of exactly that.
+
+Nothing is sent without an ``ApprovedPlan``. One is made only by confirming the digest of the plan that was shown, or
+by an automation rule that the configuration armed. The digest covers what is binding (account, instrument, side,
+quantity, orders, tiers) and not what merely moves (value, P&L), so a plan stays confirmable while prices tick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from core.errors import FlatdeckError
+from core.model import Order, PositionKey, Side, Tier
+from core.units import ZERO, plain
+
+SHOWN_FOR = timedelta(minutes=5)  # a plan that nobody confirmed for this long is no longer what was seen
+
+
+class ActionKind(Enum):
+    CANCEL_ORDER = "cancel_order"
+    CLOSE = "close"
+    SKIP = "skip"
+
+
+class Reason(Enum):
+    """Why an action is in a plan."""
+
+    DUST = "dust"
+    CAP_EXCEEDED = "cap_exceeded"
+    OPEN_ORDERS = "open_orders"
+    UNSELLABLE = "unsellable"
+    NO_PRICE = "no_price"
+    CLOSING = "closing"  # a close of it is already in flight
+    FROZEN = "frozen"  # its account is frozen until a person looked
+    FLATTEN = "flatten"
+    CANCEL_ORDERS = "cancel_orders"
+    LEGACY = "legacy"
+    EXIT = "exit"
+
+
+class Action(Struct, frozen=True):
+    """One line of the diff. A close carries the orders it cancels first and every order id it was shown with."""
+
+    kind: ActionKind
+    reason: Reason
+    text: str
+    owner: str
+    key: PositionKey
+    side: Side | None = None
+    quantity: Decimal = ZERO
+    entry: Decimal | None = None
+    usd_value: Decimal | None = None
+    pnl: Decimal | None = None  # fraction of the entry, without leverage
+    rank: int | None = None  # 1 is the largest; only where positions were ranked for the cap
+    order: Order | None = None  # of a cancel_order
+    cancels: tuple[Order, ...] = ()  # of a close: cancelled before the first tier
+    orders_shown: tuple[str, ...] = ()  # of a close: ids of every open order on the instrument when it was planned
+    tiers: tuple[Tier, ...] = ()
+    cost: Decimal | None = None  # estimated half spread and fee, USD
+
+    def binding(self) -> str:
+        """The part that confirmation binds, as canonical text."""
+        orders = ",".join(sorted(o.id for o in self.cancels)) or (self.order.id if self.order else "")
+        tiers = ",".join(t.value for t in self.tiers)
+        side = self.side.value if self.side else ""
+        where = f"{self.key.account}|{self.key.symbol}|{self.key.leg.value}"
+        return f"{self.kind.value}|{self.reason.value}|{where}|{side}|{plain(self.quantity)}|{orders}|{tiers}"
+
+
+class OwnerTally(Struct, frozen=True):
+    """The before → after of one owner."""
+
+    id: str
+    cap: int
+    initial: int
+    dust: int = 0
+    cap_excess: int = 0
+    skipped: int = 0
+    unsellable: int = 0
+    orders_to_cancel: int = 0
+    final: int = 0
+    complete: bool = True
+    value_before: Decimal | None = None
+    value_after: Decimal | None = None
+
+
+class Plan(Struct, frozen=True):
+    """What would be done. ``unreadable`` maps account ids to why they could not be read; such a plan is PARTIAL."""
+
+    id: str
+    cause: str
+    created_at: datetime
+    actions: tuple[Action, ...]
+    owners: tuple[OwnerTally, ...]
+    unreadable: dict[str, str] = {}
+
+    @property
+    def complete(self) -> bool:
+        return not self.unreadable
+
+    @property
+    def digest(self) -> str:
+        """Identifies what a confirmation binds, whatever the plan's id, the order of its lines and the prices."""
+        lines = sorted(a.binding() for a in self.actions if a.kind is not ActionKind.SKIP)
+        return hashlib.sha256("\n".join([self.cause, *lines]).encode()).hexdigest()
+
+    @property
+    def closes(self) -> tuple[Action, ...]:
+        return tuple(a for a in self.actions if a.kind is ActionKind.CLOSE)
+
+    @property
+    def lone_cancels(self) -> tuple[Action, ...]:
+        """Orders to cancel that no close of this plan cancels itself."""
+        own = {(a.key.account, o.id) for a in self.closes for o in a.cancels}
+        return tuple(
+            a
+            for a in self.actions
+            if a.kind is ActionKind.CANCEL_ORDER and a.order and (a.key.account, a.order.id) not in own
+        )
+
+    @property
+    def empty(self) -> bool:
+        """True when confirming it would send nothing."""
+        return all(a.kind is ActionKind.SKIP for a in self.actions)
+
+    @property
+    def totals(self) -> OwnerTally:
+        """The owners' tallies added up; its ``cap`` is the sum and means nothing by itself."""
+        names = ("cap", "initial", "dust", "cap_excess", "skipped", "unsellable", "orders_to_cancel", "final")
+        return OwnerTally(id="", **{n: sum(getattr(o, n) for o in self.owners) for n in names}, complete=self.complete)
+
+
+class NotApproved(FlatdeckError):
+    """The plan may not be executed; ``code`` says why: ``changed``, ``expired``, ``not_armed``."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+_SEAL = object()
+
+
+class ApprovedPlan:
+    """A plan that may be executed. Made by :func:`confirm`, :func:`by_rule` and :func:`reopened`, never directly."""
+
+    __slots__ = ("approved_at", "by", "plan")
+
+    def __init__(self, plan: Plan, by: str, approved_at: datetime, *, seal: object) -> None:
+        if seal is not _SEAL:
+            raise NotApproved("not_armed", "a plan is approved by confirming it or by an armed rule, not by hand")
+        self.plan = plan
+        self.by = by
+        self.approved_at = approved_at
+
+
+def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:
+    """A person confirmed what was on screen. Raises NotApproved when that is not this plan, or is too old."""
+    if shown_digest != plan.digest:
+        raise NotApproved("changed", "the plan changed since it was shown; look at the new one and confirm that")
+    if now - plan.created_at > SHOWN_FOR:
+        raise NotApproved("expired", "the plan was shown too long ago; make a new one")
+    return ApprovedPlan(plan, "person", now, seal=_SEAL)
+
+
+def by_rule(plan: Plan, rule: str, armed: bool, now: datetime) -> ApprovedPlan:
+    """An automation rule approves. Raises NotApproved unless the configuration armed that rule."""
+    if not armed:
+        raise NotApproved("not_armed", f"automation of {rule} is not armed; confirm the plan yourself")
+    return ApprovedPlan(plan, f"rule:{rule}", now, seal=_SEAL)
+
+
+def reopened(plan: Plan, by: str, approved_at: datetime) -> ApprovedPlan:
+    """A plan whose approval stands in the journal, taken up again after a restart."""
+    return ApprovedPlan(plan, by, approved_at, seal=_SEAL)

@@ -1,0 +1,132 @@
+"""Every setting as a plain value with its default; ``core.config`` reads them from file, environment and options."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct, field
+
+from core.model import PLATFORM, Tier
+from core.units import ZERO
+
+D = Decimal
+
+BASE_TIERS = (Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.VENUE_CLOSE, Tier.DIRECT_API)
+LAST_TIERS = (Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)
+
+
+class EngineSettings(Struct, frozen=True):
+    cycle_seconds: float = 150.0
+    data_dir: str = ""  # always set by the configuration
+    log_level: str = "info"  # debug | info | warning | error
+    metrics: bool = False  # journal the loop's lag and the commit latency once a cycle
+
+
+class CleanupSettings(Struct, frozen=True):
+    dust_usd: Decimal = D("1.00")
+    max_positions: int = 8
+    interval_cycles: int = 20
+    cancel_open_orders: str = "never"  # never | startup | matching | always
+    cancel_if: str = ""
+
+
+class ExitSettings(Struct, frozen=True):
+    """Domain numbers of the exits. Fractions; an empty tuple or None turns a rule off."""
+
+    emergency: tuple[Decimal, ...] = (D("-0.40"), D("-0.25"), D("-0.15"))
+    stop_loss_pct: Decimal | None = D("0.05")
+    trailing_base: Decimal | None = D("0.02")
+    trailing_min: Decimal = D("0.004")
+    trailing_max: Decimal = D("0.04")
+    activation_pct: Decimal = ZERO
+    adaptive: bool = True
+    take_profit_pct: Decimal | None = D("0.10")
+    smart_profit: tuple[tuple[Decimal, Decimal], ...] = (
+        (D("0.20"), ZERO),
+        (D("0.15"), D("0.02")),
+        (D("0.10"), D("0.02")),
+        (D("0.08"), D("0.03")),
+        (D("0.05"), D("0.05")),
+    )
+    drawdown: tuple[tuple[Decimal, Decimal | None, Decimal | None], ...] = (
+        (D("0.50"), None, None),
+        (D("0.30"), D("0.03"), D("0.15")),
+    )
+    min_peak_roi: Decimal = D("0.03")
+    include_fees: bool = False
+    max_jump: Decimal = D("0.20")
+    confirm_window: float = 3.0
+    max_price_age: float = 5.0  # seconds, streaming
+    max_price_age_polling: float = 15.0
+
+
+class LadderSettings(Struct, frozen=True):
+    """``tiers`` maps a broker (``alpaca``, ``ccxt:kraken``, ``paper``) to its base tiers; others take the default."""
+
+    attempts: int = 3
+    tier_timeout: float = 5.0
+    total_timeout: float = 120.0
+    limit_offsets: tuple[Decimal, ...] = (D("0.005"), D("0.01"), D("0.02"))
+    tiers: dict[str, tuple[Tier, ...]] = {}
+    resume_within: float = 900.0  # seconds after its approval in which a restart takes an interrupted plan up again
+
+
+class LegacySettings(Struct, frozen=True):
+    emergency_close_legacy: bool = True
+    risk_per_trade: Decimal | None = None
+
+
+class AutomationSettings(Struct, frozen=True):
+    """``ask`` prepares a plan that waits for a person; ``auto`` carries it out."""
+
+    exits: str = "ask"
+    cleanup: str = "ask"
+    legacy: str = "ask"
+
+
+class AccountSettings(Struct, frozen=True):
+    """``options`` is what its broker's adapter takes, validated by the configuration; paths in it are absolute."""
+
+    id: str
+    owner: str
+    name: str
+    broker: str  # paper | ccxt | alpaca | tradovate
+    options: dict[str, Any] = {}
+
+    @property
+    def venue(self) -> str:
+        """The broker with the exchange where it has one: ``ccxt:kraken``."""
+        exchange = self.options.get("exchange")
+        return f"{self.broker}:{exchange}" if exchange else self.broker
+
+
+class OwnerSettings(Struct, frozen=True):
+    id: str
+    accounts: tuple[AccountSettings, ...] = ()
+    max_positions: int | None = None  # overrides the cleanup's
+
+
+class Settings(Struct, frozen=True):
+    """Everything configured. Owners: the platform first where it has accounts, then the users in file order."""
+
+    engine: EngineSettings = EngineSettings()
+    cleanup: CleanupSettings = CleanupSettings()
+    exits: ExitSettings = ExitSettings()
+    ladder: LadderSettings = LadderSettings()
+    legacy: LegacySettings = LegacySettings()
+    automation: AutomationSettings = AutomationSettings()
+    owners: tuple[OwnerSettings, ...] = field(default=())
+
+    @property
+    def accounts(self) -> tuple[AccountSettings, ...]:
+        return tuple(a for o in self.owners for a in o.accounts)
+
+    def cap(self, owner: str) -> int:
+        """The most positions ``owner`` may hold."""
+        own = next((o.max_positions for o in self.owners if o.id == owner), None)
+        return self.cleanup.max_positions if own is None else own
+
+    @property
+    def users(self) -> tuple[OwnerSettings, ...]:
+        return tuple(o for o in self.owners if o.id != PLATFORM)

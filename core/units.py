@@ -1,0 +1,78 @@
+"""Decimal prices and quantities, rounding to a venue's step, aware UTC time.
+
+Money and quantities are ``Decimal`` everywhere; a number becomes one from text, never from a float.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+CENT = Decimal("0.01")
+MICRO = Decimal("0.000001")
+
+
+def decimal(text: object) -> Decimal:
+    """A finite Decimal from text, an integer or a Decimal. Raises ValueError for anything else, NaN and infinity."""
+    if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
+        raise ValueError(f"{text!r} is not an exact number; write it as text, like \"0.5\"")
+    try:
+        value = Decimal(text.strip() if isinstance(text, str) else text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a number") from None
+    if not value.is_finite():
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def floor_to(quantity: Decimal, step: Decimal) -> Decimal:
+    """The largest multiple of ``step`` that is not more than ``quantity``; a step of 0 leaves it alone."""
+    if step <= 0:
+        return quantity
+    return (quantity / step).to_integral_value(ROUND_FLOOR) * step
+
+
+def round_price(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
+    """``price`` on the tick grid, rounded up or down; a tick of 0 leaves it alone."""
+    if tick <= 0:
+        return price
+    return (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * tick
+
+
+def plain(value: Decimal) -> str:
+    """Without exponent and without trailing zeros: ``0.5``, ``100``, ``0.00000012``."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def money(value: Decimal) -> str:
+    """US dollars with two decimals; an amount below 10 keeps up to six, so that 0.999 never reads as 1.00."""
+    cents = value.quantize(CENT)
+    if cents == value or abs(value) >= 10:
+        return f"{cents:f}"
+    text = f"{value.quantize(MICRO):f}".rstrip("0")
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction:0<2}"
+
+
+def percent(fraction: Decimal) -> str:
+    """A fraction as percent with two decimals: 0.01 → ``1.00``."""
+    text = f"{(fraction * 100).quantize(CENT):f}"
+    return "0.00" if text == "-0.00" else text
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds and ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utc(text: str) -> datetime:
+    """An aware UTC time from ISO 8601 text; a time without a zone is refused with ValueError."""
+    moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
+    return moment.astimezone(UTC)
