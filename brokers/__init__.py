@@ -1,1 +1,33 @@
-"""Broker adapters."""
+"""Broker adapters: a name to an adapter, imported on first use, so that nobody pays for a venue they do not have."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.config_values import BROKERS as KNOWN
+from core.config_values import show
+from core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from core.ports import Broker, Clock
+    from core.settings import AccountSettings
+
+__all__ = ["AVAILABLE", "KNOWN", "open_broker"]
+
+AVAILABLE = ("paper",)  # of those known, the ones that are part of this version
+
+
+def open_broker(account: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> Broker:
+    """The adapter of ``account``, not connected yet. Raises ConfigError for a broker that there is not."""
+    if account.broker not in KNOWN:
+        near = get_close_matches(account.broker, KNOWN, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else f"; those known are {', '.join(KNOWN)}"
+        raise ConfigError(f"account {account.id}: {show(account.broker)} is not a known broker{hint}")
+    if account.broker not in AVAILABLE:
+        has = ", ".join(AVAILABLE)
+        raise ConfigError(f'account {account.id}: broker "{account.broker}" is not part of this version; it has: {has}')
+    from brokers.paper.broker import open_account  # noqa: PLC0415  # on first use
+
+    return open_account(account, data_dir, clock, speed=speed)

@@ -1,0 +1,111 @@
+"""From what validation found to one sentence: which file and line, which key, what is wrong, and the way out."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from core.config_accounts import ACCOUNTS
+from core.config_lines import Loc
+from core.config_schema import PlatformTable, Root, UserTable, unknown_broker
+from core.config_values import Wrong, name, show
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    key: field.annotation
+    for key, field in Root.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+_LISTS = {"users": "[[users]]", "accounts": "[[users.accounts]] or [[platform.accounts]]"}
+
+
+def problems(error: ValidationError) -> list[tuple[Loc, str]]:
+    """Every problem as the path it is about and a sentence's predicate."""
+    return [_problem(details) for details in error.errors(include_url=False, include_input=True)]
+
+
+def dotted(loc: Loc, raw: dict[str, Any]) -> str:
+    """``users.user_123.accounts.alpaca.secret``: owners and accounts by what they are called, else by number."""
+    parts: list[str] = []
+    here: Any = raw
+    for key in loc:
+        if isinstance(here, list) and isinstance(key, int) and 0 <= key < len(here):
+            here = here[key]
+            called = str((here.get("id") or here.get("name")) if isinstance(here, dict) else "")
+            parts.append(called if _is_name(called) else str(key + 1))
+        else:
+            here = here.get(key) if isinstance(here, dict) else None
+            parts.append(str(key))
+    return ".".join(parts) or "the file"
+
+
+def _is_name(value: str) -> bool:
+    try:
+        return bool(name(value))
+    except Wrong:
+        return False
+
+
+def _problem(details: ErrorDetails) -> tuple[Loc, str]:  # noqa: PLR0911  # a table
+    loc, broker = _untagged(details["loc"])
+    match details["type"]:
+        case "extra_forbidden":
+            return loc, _unknown(loc, broker)
+        case "missing":
+            return loc, "is missing; add it"
+        case "union_tag_not_found":
+            return (*loc, "broker"), f"is missing; it is one of {', '.join(ACCOUNTS)}"
+        case "union_tag_invalid":
+            return (*loc, "broker"), unknown_broker(details["input"].get("broker"))
+        case "value_error":
+            return _wrong(loc, details.get("ctx", {}).get("error"))
+        case "list_type":
+            return loc, f"must be a list of tables; write {_LISTS.get(str(loc[-1]), 'a list')}"
+        case _:  # a table is all that is left to structure
+            return loc, f"must be a table, not {show(details['input'])}"
+
+
+def _untagged(loc: Loc) -> tuple[Loc, str]:
+    """Without the broker's name that validation puts after an account's number, and that name."""
+    for at, key in enumerate(loc[:-2]):
+        if key == "accounts" and isinstance(loc[at + 1], int):
+            return loc[: at + 2] + loc[at + 3 :], str(loc[at + 2])
+    return loc, ""
+
+
+def _wrong(loc: Loc, error: object) -> tuple[Loc, str]:
+    if not isinstance(error, Wrong):
+        return loc, "cannot be used"
+    loc = (*loc, *error.at)
+    if error.full:
+        return loc, error.expected
+    # What stands in an account may be a key that slipped into the wrong line: it is not repeated.
+    quiet = error.value is None or "accounts" in loc
+    return loc, f"must be {error.expected}" + ("" if quiet else f", not {show(error.value)}")
+
+
+def _unknown(loc: Loc, broker: str) -> str:
+    key, table = str(loc[-1]), loc[:-1]
+    known = _known(table, broker)
+    if elsewhere := [section for section, model in _SECTIONS.items() if key in model.model_fields]:
+        return f"is not a known key here; it belongs in [{elsewhere[0]}]"
+    if near := get_close_matches(key.lower(), known, n=1, cutoff=0.5):
+        return f"is not a known key; did you mean {near[0]}?"
+    where = f"of a {broker} account" if broker else "here"
+    return f"is not a known key; those known {where} are {', '.join(known)}"
+
+
+def _known(table: Loc, broker: str) -> list[str]:
+    if broker:
+        return list(ACCOUNTS[broker].model_fields)
+    match table:
+        case ():
+            return list(Root.model_fields)
+        case ("users", int()):
+            return list(UserTable.model_fields)
+        case (str(section),):
+            return list(_SECTIONS.get(section, PlatformTable).model_fields)
+        case _:
+            return []
