@@ -1,0 +1,29 @@
+"""What holds for every test: a home directory of its own, no keyring, no settings of the person who runs it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+FOREIGN = ("FLATDECK_CONFIG", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
+
+settings.register_profile("patient", deadline=None)
+if "CI" not in os.environ:  # there hypothesis takes its own profile: no deadline, and the same examples each time
+    settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configuration, data and sockets of a test land in a directory of its own, never in the user's."""
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o700)
+    monkeypatch.setenv("HOME", str(home))
+    for name, folder in FOLDERS.items():
+        monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
