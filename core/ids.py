@@ -1,0 +1,73 @@
+"""Ids that are ours: plans, the journal's epoch, and client order ids that say so at the venue.
+
+Pure: randomness and time are handed in. A client order id is a function of what the order is for, so the same step
+of the same plan always carries the same id; its epoch tells whose journal must have a row for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b32encode
+from typing import Protocol
+
+from core.model import PositionKey
+from core.ports import Clock
+
+PREFIX = "fd"
+EPOCH_LENGTH = 4
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{26}}")
+
+
+class Bits(Protocol):
+    """A source of randomness: ``secrets.SystemRandom`` in production, a seeded generator in tests."""
+
+    def getrandbits(self, k: int, /) -> int: ...
+
+
+class Ids:
+    """New ids from a clock and a source of randomness."""
+
+    def __init__(self, clock: Clock, bits: Bits) -> None:
+        self._clock = clock
+        self._bits = bits
+        self._last = 0
+
+    def plan_id(self) -> str:
+        """``p``, the time to the millisecond, three random characters: 12 of ``[a-z0-9]``, growing while we run."""
+        self._last = max(self._last + 1, int(self._clock.now().timestamp() * 1000))
+        return f"p{_base36(self._last, 8)}{self._random(3)}"
+
+    def epoch(self) -> str:
+        """Four random characters of ``[a-z0-9]``."""
+        return self._random(EPOCH_LENGTH)
+
+    def _random(self, length: int) -> str:
+        return _base36(self._bits.getrandbits(64) % 36**length, length)
+
+
+def client_order_id(epoch: str, plan: str, key: PositionKey, round: int, tier: str, n: int) -> str:
+    """Names order ``n`` of a tier of a round of a plan's close: 32 characters of ``[a-z0-9]``, ``fd`` and epoch first."""
+    parts = (plan, key.account, key.symbol, key.leg.value, str(round), tier, str(n))
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+    return PREFIX + epoch + b32encode(digest).decode().rstrip("=").lower()
+
+
+def is_ours(client_id: str | None) -> bool:
+    """Whether a flatdeck, this one or another, gave an order this client id."""
+    return epoch_of(client_id) is not None
+
+
+def epoch_of(client_id: str | None) -> str | None:
+    """The epoch of the journal that an id of ours belongs to; None for an id that is not ours."""
+    match = _OURS.fullmatch(client_id or "")
+    return match[1] if match else None
+
+
+def _base36(number: int, width: int) -> str:
+    text = ""
+    while number:
+        number, digit = divmod(number, 36)
+        text = _DIGITS[digit] + text
+    return text.rjust(width, "0")
