@@ -28,7 +28,7 @@ class SystemClock:
         """Sleep on :meth:`monotonic`. The loop's own timers stand still in a suspend, so a long sleep is sliced."""
         until = self.monotonic() + seconds
         await asyncio.sleep(min(seconds, _SLICE))
-        while (left := until - self.monotonic()) > 0:
+        while (left := until - self.monotonic()) > 0:  # noqa: ASYNC110 - waiting for time, not for an event
             await asyncio.sleep(min(left, _SLICE))
 
 

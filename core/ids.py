@@ -47,9 +47,9 @@ class Ids:
         return _base36(self._bits.getrandbits(64) % 36**length, length)
 
 
-def client_order_id(epoch: str, plan: str, key: PositionKey, round: int, tier: str, n: int) -> str:
-    """Names order ``n`` of a tier of a round of a plan's close: 32 characters of ``[a-z0-9]``, ``fd`` and epoch first."""
-    parts = (plan, key.account, key.symbol, key.leg.value, str(round), tier, str(n))
+def client_order_id(epoch: str, plan: str, key: PositionKey, round_: int, tier: str, n: int) -> str:
+    """Names order ``n`` in a tier and round of a plan's close: ``fd``, epoch, hash; 32 characters of ``[a-z0-9]``."""
+    parts = (plan, key.account, key.symbol, key.leg.value, str(round_), tier, str(n))
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
     return PREFIX + epoch + b32encode(digest).decode().rstrip("=").lower()
 
