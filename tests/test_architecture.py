@@ -37,6 +37,8 @@ IMPURE = {
     *("alpaca", "ccxt", "keyring", "pydantic", "textual"),
 }
 PURE_CONSOLE = ("tui/view.py", "tui/plain.py", "tui/documents.py")
+COMPOSITION = re.compile(r"tui\.(?:main|session|demo|commands\w*)(?:\.|$)")  # may see adapters and the engine
+BEHIND_THE_LINK = re.compile(r"(?:brokers|core\.(?:engine|closer|journal|lookup|reader))(?:\.|$)")
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.
 FLOATS = {
@@ -122,6 +124,16 @@ def imports_among(tree: ast.Module, banned: set[str]) -> Iterator[str]:
     for line, module in imports_of(tree):
         if module.partition(".")[0] in banned:
             yield f"{line}: imports {module}"
+
+
+def past_the_link(tree: ast.Module) -> Iterator[str]:
+    """What a replica imports of the engine, the adapters, or the modules that put them together."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        yield from (f"{node.lineno}: {m}" for m in modules if COMPOSITION.match(m) or BEHIND_THE_LINK.match(m))
 
 
 def floats(tree: ast.Module) -> Iterator[str]:
@@ -226,6 +238,11 @@ def test_pydantic_reads_the_configuration_and_nothing_else() -> None:
     told(in_files(others, lambda tree: imports_among(tree, {"pydantic"})))
 
 
+def test_screens_and_widgets_are_replicas_and_see_no_engine() -> None:
+    modules = {path: ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources("tui")}
+    told(in_files([path for path, module in modules.items() if not COMPOSITION.match(module)], past_the_link))
+
+
 def test_money_is_never_a_binary_fraction() -> None:
     paths = [p for p in sources("core", "brokers") if not any(fnmatch(name_of(p), allowed) for allowed in FLOATS)]
     told(in_files(paths, floats))
@@ -295,6 +312,10 @@ SCREEN = "class Wide:" + "".join(f"\n    def action_m{n}(self): ..." for n in ra
         (wide_classes, WIDE, WIDE.replace("Wide", "Wide(msgspec.Struct)")),
         (lambda tree: imports_among(tree, IMPURE), "def f():\n    from asyncio.queues import Queue", "import hashlib"),
         (lambda tree: imports_among(tree, IMPURE), "import os.path", "from core import time"),
+        (past_the_link, "from core import closer", "from core import link"),
+        (past_the_link, "from core.engine import Engine", "from core.engines import x"),
+        (past_the_link, "import brokers.paper", "from tui.view import rows"),
+        (past_the_link, "from tui.commands_plans import plan", "from tui import columns"),
         (floats, "x = float('0.1')", "x: float = 0.1"),
         (mocks, "from unittest.mock import Mock", "import unittest"),
         (mocks, "from unittest import mock", "from tests import fakes"),
