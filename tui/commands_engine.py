@@ -1,0 +1,142 @@
+"""The commands that keep an engine going: the service, the console and the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import click
+
+from core.errors import ConfigError
+from core.settings import Settings
+from tui import demo as demo_world
+from tui.session import (
+    DONE,
+    NO_CONFIGURATION,
+    UNREACHED,
+    USAGE,
+    Engine,
+    Session,
+    Terminated,
+    shared_options,
+    with_session,
+)
+from tui.view import in_flight
+
+
+@click.command()
+@shared_options
+@with_session
+def run(session: Session) -> int:
+    """Run the engine without a screen until it is told to stop."""
+    settings = session.load().settings
+    if not settings.accounts:
+        raise ConfigError("No account is configured, so there is nothing to watch; add one to the configuration")
+    try:
+        session.run(_serve(session, settings))
+    except (KeyboardInterrupt, Terminated):
+        session.note("Stopped; no stop is watched any more.")
+    return DONE
+
+
+async def _serve(session: Session, settings: Settings) -> None:
+    async with session.world.engine(settings, acting=True, mode="service", on_log=session.log) as engine:
+        reached, asked = engine.reached(), len(settings.accounts)
+        session.note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
+        try:
+            await engine.run()
+        finally:
+            flying = in_flight(engine.snapshot().closings)
+            if flying:
+                session.note(f"{len(flying)} closes were in flight; the next start takes them up again.")
+
+
+def console(session: Session, *, read_only: bool) -> int:
+    """The console on the configured accounts."""
+    loaded = session.world.load(session.config)
+    if not session.world.full_screen():
+        raise ConfigError(
+            "The console needs a terminal; without one use flatdeck status, cleanup, flatten, run"
+            if loaded
+            else NO_CONFIGURATION
+        )
+    if loaded is None:
+        session.note(NO_CONFIGURATION + ".")
+        return _demo(session, "default", 1, (), 1.0) if session.ask("Start the demo now?") else USAGE
+    session.run(_console(session, loaded.settings, read_only))
+    return DONE
+
+
+async def _console(session: Session, settings: Settings, read_only: bool) -> None:
+    """With another engine on the same data the console can only look, and says so."""
+    from core.datadir import AlreadyRunning  # noqa: PLC0415  (only the console)
+
+    if not read_only:
+        try:
+            async with session.world.engine(settings, acting=True) as engine:
+                return await _show(session, engine, read_only=False)
+        except AlreadyRunning as error:
+            session.note(f"{error}; this console is read-only.")
+    async with session.world.engine(settings, acting=False) as engine:
+        return await _show(session, engine, read_only=True)
+
+
+async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
+    """The console, with the engine going on behind it; an engine that fails ends the console with its error."""
+    behind = asyncio.ensure_future(engine.run())
+    screen = asyncio.ensure_future(session.world.console(engine, read_only=read_only))
+    try:
+        await asyncio.wait({behind, screen}, return_when=asyncio.FIRST_COMPLETED)
+        if behind.done() and behind.exception() is not None:
+            behind.result()
+        await screen
+    finally:
+        for task in (screen, behind):
+            task.cancel()
+        await asyncio.gather(screen, behind, return_exceptions=True)
+
+
+@click.command()
+@click.option("--scenario", metavar="NAME", type=click.Choice(demo_world.SCENARIOS), default="default")
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=1, help="Another seed, another market.")
+@click.option(
+    "--replay", "replays", metavar="CSV...", multiple=True, help="Price files for the symbols they are named after."
+)
+@click.option(
+    "--speed",
+    metavar="X",
+    type=click.FloatRange(0, 1_000_000, min_open=True),
+    default=1.0,
+    help="How fast time passes.",
+)
+@click.argument("more", nargs=-1, metavar="")
+@shared_options
+@with_session
+def demo(
+    session: Session, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
+) -> int:
+    """The console on embedded paper brokers: nothing is real and nothing is kept.
+
+    Scenarios: default; crash, where prices fall; faults, where venues refuse, lose and lag.
+    """
+    if more and not replays:
+        raise click.UsageError(f"demo takes no argument {more[0]!r}; price files follow --replay")
+    return _demo(session, scenario, seed, (*replays, *more), speed)
+
+
+def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
+    given = session.world.replays(replays)
+    if session.json or not session.world.full_screen():
+        raise ConfigError("The demo is a console and needs a terminal")
+    with tempfile.TemporaryDirectory(prefix="flatdeck-demo-") as directory:
+        made = demo_world.build(directory, session.world.dice(seed), scenario=scenario, seed=seed, replays=given)
+        for name, text in made.files.items():
+            Path(directory, name).write_text(text, encoding="utf-8")
+        return session.run(_play(session, made.settings, speed))
+
+
+async def _play(session: Session, settings: Settings, speed: float) -> int:
+    async with session.world.engine(settings, acting=True, speed=speed) as engine:
+        await _show(session, engine, read_only=False)
+        return DONE if engine.reached() else UNREACHED

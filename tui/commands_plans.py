@@ -1,0 +1,260 @@
+"""The commands that close or cancel: plan, show, ask, carry out, verify.
+
+Nothing is opened for writing before a person (or ``--yes``) agreed: the plan that is shown for a question comes from an
+engine that can only read. What was agreed to is then planned again by the engine that acts; if that is no longer the
+same, the new plan is shown and asked about in its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+
+from core.link import PlanReport, PlanRequest, ResultRow, Snapshot
+from core.plan import SHOWN_FOR, ActionKind, Plan, Reason
+from core.settings import Settings
+from core.units import decimal
+from tui import documents, output
+from tui.session import DECLINED, DONE, REMAINED, UNREACHED, Session, known, shared_options, with_session
+
+_GOOD = frozenset({"closed", "closed_residual", "cancelled"})
+_LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE})
+
+
+class Amount(click.ParamType):
+    """A decimal number that is not negative."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = decimal(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if amount < 0:
+            self.fail(f"{value} is negative; it must be 0 or more", param, ctx)
+        return amount
+
+
+class Condition(click.ParamType):
+    """The ``cancel_if`` grammar, checked before anything is asked of a broker."""
+
+    name = "condition"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from core.cleanup import parse_cancel_if  # noqa: PLC0415  (--help needs no rules)
+
+        try:
+            parse_cancel_if(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:
+    yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    dry = click.option("--dry-run", is_flag=True, help="Show the plan and end there.")
+    return dry(yes(command))
+
+
+def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--all", "everything", is_flag=True, help="Everything of every owner."),
+        click.option(
+            "--symbol", "symbols", metavar="S", multiple=True, help="A symbol, ours or the venue's. Repeatable."
+        ),
+        click.option("--account", "accounts", metavar="ID", multiple=True, help="An account, owner/name. Repeatable."),
+        click.option("--user", "owners", metavar="ID", multiple=True, help="A user, or platform. Repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--dust", metavar="USD", type=Amount(), help="Positions worth less are dust.")
+@click.option("--max-positions", metavar="N", type=click.IntRange(min=0), help="The most positions an owner may hold.")
+@click.option("--include-open-orders", is_flag=True, help="Cancel the open orders of what is closed.")
+@click.option("--startup-only", is_flag=True, help="Cancel them in this first run only; later runs keep them.")
+@click.option(
+    "--cancel-if", metavar="EXPR", type=Condition(), help='Cancel them where e.g. "usd_value<1,rank>max_positions".'
+)
+@click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
+@_confirming
+@shared_options
+@with_session
+def cleanup(
+    session: Session,
+    *,
+    dust: Decimal | None,
+    max_positions: int | None,
+    include_open_orders: bool,
+    startup_only: bool,
+    cancel_if: str | None,
+    owners: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Close dust and what exceeds each owner's cap."""
+    mode = "matching" if cancel_if else "startup" if startup_only else "always" if include_open_orders else None
+    request = PlanRequest(
+        cause="cleanup",
+        owners=owners,
+        dust_usd=dust,
+        max_positions=max_positions,
+        cancel_open_orders=mode,
+        cancel_if=cancel_if,
+    )
+    return _carry_through(session, request, dry_run=dry_run, yes=yes)
+
+
+@click.command()
+@_selecting
+@_confirming
+@shared_options
+@with_session
+def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+    """Force-close what is selected."""
+    return _carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
+
+
+@click.command("cancel-orders")
+@_selecting
+@_confirming
+@shared_options
+@with_session
+def cancel_orders(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+    """Cancel open orders and nothing else."""
+    return _carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
+
+
+def _selection(cause: str, everything: bool, selected: dict[str, tuple[str, ...]]) -> PlanRequest:
+    if not everything and not any(selected.values()):
+        raise click.UsageError(f"{cause} needs to know what: --user, --account, --symbol, or --all for everything")
+    return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
+
+
+def _carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
+    """From the plan to the exit code."""
+    settings = session.load().settings
+    known("user", request.owners, [owner.id for owner in settings.owners])
+    known("account", request.accounts, [account.id for account in settings.accounts])
+    if yes and not dry_run:
+        plan, seen = session.run(_act(session, settings, request, None))
+        return _conclude(session, settings, request, plan, seen)
+    plan, seen = session.run(_look(session, settings, request))
+    if dry_run:
+        return _preview(session, settings, request, plan)
+    _show(session, plan)
+    while not plan.empty and _agreed(session, plan):
+        agreed = plan
+        plan, seen = session.run(_act(session, settings, request, agreed))
+        if seen is not None:
+            break
+        session.note("The plan is no longer what was shown, and nothing was sent; this is what it is now.")
+        _show(session, plan)
+    if seen is None or (not plan.empty and isinstance(seen, Snapshot)):
+        return DECLINED
+    return _conclude(session, settings, request, plan, seen)
+
+
+async def _look(session: Session, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
+    """The plan and the read it was made from, by an engine that cannot act."""
+    async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
+        plan = await engine.prepare(request)
+        return plan, engine.snapshot()
+
+
+async def _act(
+    session: Session, settings: Settings, request: PlanRequest, agreed: Plan | None
+) -> tuple[Plan, PlanReport | Snapshot | None]:
+    """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
+    async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
+        plan = await engine.prepare(request)
+        stale = agreed is not None and session.world.clock.now() - agreed.created_at > SHOWN_FOR
+        changed = agreed is not None and (stale or plan.digest != agreed.digest)
+        if agreed is None or (changed and plan.empty):
+            _show(session, plan)
+        if plan.empty:
+            return plan, engine.snapshot()
+        if changed:
+            return plan, None
+        return plan, await engine.execute(plan.id, plan.digest)
+
+
+def _show(session: Session, plan: Plan) -> None:
+    session.say(output.plan(plan, width=session.width))
+
+
+def _agreed(session: Session, plan: Plan) -> bool:
+    """The question, where there is somebody to ask."""
+    if not session.world.interactive():
+        if session.json:
+            session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
+        session.note("Not confirmed, nothing was sent: there is no terminal to ask on; add --yes to go ahead without.")
+        return False
+    closes, cancels = len(plan.closes), sum(a.kind is ActionKind.CANCEL_ORDER for a in plan.actions)
+    if session.ask(f"Close {closes} positions and cancel {cancels} orders?"):
+        return True
+    if session.json:
+        session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
+    session.note("Not confirmed, nothing was sent.")
+    return False
+
+
+def _preview(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+    if session.json:
+        session.document(documents.plan(plan, dry_run=True))
+    else:
+        _show(session, plan)
+        session.note("Dry run: nothing was sent.")
+    return _unreached(session, settings, request, plan) or (DONE if plan.complete else REMAINED)
+
+
+def _conclude(
+    session: Session, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
+) -> int:
+    """Print what came of it, and say it in the exit code."""
+    if isinstance(seen, PlanReport):
+        if session.json:
+            session.document(documents.run(seen))
+        else:
+            session.say("\n" + output.report(seen, width=session.width))
+        return code_of(seen)
+    assert seen is not None
+    if session.json:
+        session.document(documents.nothing_to_do(plan, seen))
+    held_back = any(a.reason not in _LEFT_BY_POLICY for a in plan.actions)
+    return _unreached(session, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
+
+
+def code_of(report: PlanReport) -> int:
+    """0 when everything of the plan was done and verified, else 1."""
+    left_by_policy = {a.key for a in report.plan.actions if a.kind is ActionKind.SKIP and a.reason in _LEFT_BY_POLICY}
+
+    def fine(row: ResultRow) -> bool:
+        return row.outcome in _GOOD or (row.outcome == "skipped" and not row.error and row.key in left_by_policy)
+
+    whole = report.success and report.complete and report.plan.complete
+    return DONE if whole and all(fine(row) for row in report.results) else REMAINED
+
+
+def _unreached(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+    """4, with a sentence, when none of the accounts that were asked for could be read, else 0."""
+    asked = _accounts(settings, request)
+    if not asked or not all(account in plan.unreadable for account in asked):
+        return 0
+    first = asked[0]
+    session.note(f"No account could be reached; {first}: {plan.unreadable[first]}")
+    return UNREACHED
+
+
+def _accounts(settings: Settings, request: PlanRequest) -> Sequence[str]:
+    return [
+        account.id
+        for account in settings.accounts
+        if (not request.owners or account.owner in request.owners)
+        and (not request.accounts or account.id in request.accounts)
+    ]

@@ -1,0 +1,253 @@
+"""The composition root: the program ``flatdeck``, and the one module that sees engine, brokers and console alike.
+
+What is slow to import is imported where it is needed, so that ``--help`` and ``status`` start without a console.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from core.clock import SystemClock, system_ids
+from core.errors import ConfigError, FlatdeckError
+from core.link import LogRow
+from core.records import Entry
+from core.settings import AccountSettings, Settings
+from tui import commands, commands_engine, commands_files, commands_plans
+from tui.plain import plain
+from tui.session import INTERRUPTED, REMAINED, USAGE, Engine, Session, Terminated, World, shared_options, with_session
+
+if TYPE_CHECKING:
+    from core.config import Loaded
+    from core.ports import Broker
+    from tui.demo import Dice
+
+POLL_SECONDS = 0.5  # how often a followed journal is looked at
+
+
+class Outside:
+    """The real world: this machine's terminal, files, clock and brokers."""
+
+    def __init__(self, env: Mapping[str, str] = os.environ) -> None:
+        self.env = env
+        self.clock = SystemClock()
+
+    def interactive(self) -> bool:
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def full_screen(self) -> bool:
+        return sys.stdin.isatty() and sys.stdout.isatty() and self.env.get("TERM") != "dumb"
+
+    def load(self, path: str | None) -> Loaded | None:
+        from core import config  # noqa: PLC0415  (reads files with pydantic)
+
+        found = config.find(Path(path) if path else None, self.env)
+        return None if found is None else config.load(found, self.env)
+
+    def new_config(self, path: str | None) -> Path:
+        from platformdirs import user_config_dir  # noqa: PLC0415  (only init)
+
+        given = path or self.env.get("FLATDECK_CONFIG")
+        return Path(given).expanduser() if given else Path(user_config_dir("flatdeck")) / "config.toml"
+
+    @asynccontextmanager
+    async def engine(
+        self,
+        settings: Settings,
+        *,
+        acting: bool,
+        mode: str = "one-shot",
+        speed: float = 1.0,
+        on_log: Callable[[LogRow], None] | None = None,
+    ) -> AsyncIterator[Engine]:
+        """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
+        from brokers import open_broker  # noqa: PLC0415  (adapters are imported on use)
+        from core.datadir import DataDir  # noqa: PLC0415
+        from core.engine import Engine as RealEngine  # noqa: PLC0415
+        from core.journal import Journal  # noqa: PLC0415
+
+        directory = DataDir(Path(settings.engine.data_dir))
+        async with AsyncExitStack() as stack:
+            journal = None
+            if acting:
+                directory.prepare()
+                stack.enter_context(directory.lock())
+                journal = await Journal.open(directory.journal)
+                stack.push_async_callback(journal.aclose)
+            brokers = [open_broker(a, directory.path, self.clock, speed=speed) for a in settings.accounts]
+            engine = RealEngine(
+                settings,
+                brokers,
+                clock=self.clock,
+                ids=system_ids(),
+                journal=journal,
+                mode=mode,
+                read_only=not acting,
+            )
+            if on_log is not None:
+                engine.on_log(on_log)
+            stack.push_async_callback(engine.stop)
+            await engine.start()
+            yield engine
+
+    def broker(self, settings: Settings, account: AccountSettings) -> Broker:
+        from brokers import open_broker  # noqa: PLC0415
+
+        return open_broker(account, Path(settings.engine.data_dir), self.clock)
+
+    async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
+        """Nothing when there is no journal yet; following waits for one."""
+        from core.datadir import DataDir  # noqa: PLC0415
+        from core.journal import Journal  # noqa: PLC0415
+
+        path, last = DataDir(Path(settings.engine.data_dir)).journal, 0
+        while True:
+            if path.exists():
+                async with Journal.open_readonly(path) as journal:
+                    async for entry in journal.entries(after=last, since=since):
+                        last = entry.seq
+                        yield entry
+            if not follow:
+                return
+            await self.clock.sleep(POLL_SECONDS)
+
+    async def console(self, engine: Engine, *, read_only: bool) -> None:
+        from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
+
+        await FlatdeckApp(engine.link(), read_only=read_only, clock=self.clock).run_async()
+
+    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+        from brokers.paper.store import reset  # noqa: PLC0415
+        from core.datadir import DataDir  # noqa: PLC0415
+
+        directory = DataDir(Path(settings.engine.data_dir))
+        if not directory.path.exists():
+            return
+        with directory.lock():
+            for account in accounts:
+                reset(directory.path, account)
+
+    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
+        from brokers.paper.replay import read_rows  # noqa: PLC0415  (only the demo)
+
+        found: dict[str, tuple[str, Decimal]] = {}
+        for name in files:
+            path = Path(name).expanduser().absolute()
+            try:
+                rows = read_rows(path.read_text(encoding="utf-8").splitlines(), name)
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+                raise ConfigError(f"Price file {name} cannot be read ({why}); name a CSV file") from None
+            found[path.name.split("-1m")[0].removesuffix(".csv")] = str(path), rows[0].prices[0]
+        return found
+
+    def dice(self, seed: int) -> Dice:
+        from brokers.paper.dice import seeded  # noqa: PLC0415
+
+        return seeded("demo", seed)
+
+
+class Program(click.Group):
+    """The root command: every error ends as one sentence on stderr and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
+        given = list(sys.argv[1:] if args is None else args)
+        extra.pop("standalone_mode", None)
+        extra.setdefault("obj", Outside())
+        if extra["obj"].env.get("NO_COLOR"):
+            extra["color"] = False
+        try:
+            code = super().main(given, prog_name or "flatdeck", standalone_mode=False, **extra) or 0
+            sys.stdout.flush()
+        except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
+            code = _explain(error, verbose=_verbose(given))
+        sys.exit(code)
+
+
+def _verbose(args: Sequence[str]) -> bool:
+    return any(arg in ("-v", "--verbose") for arg in args)
+
+
+def _explain(error: BaseException, *, verbose: bool) -> int:
+    """Say what happened in one sentence, with the traceback only where it was asked for; the exit code of it."""
+    match error:
+        case SystemExit():
+            return error.code if isinstance(error.code, int) else REMAINED
+        case BrokenPipeError():
+            _silence()
+            return REMAINED
+        case click.Abort() | KeyboardInterrupt():
+            code, text = INTERRUPTED, "Interrupted."
+        case Terminated():
+            code, text = 128 + error.number, "Terminated."
+        case click.UsageError():
+            help_of = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+            code, text = USAGE, error.format_message().rstrip(".") + help_of
+        case click.ClickException():
+            code, text = error.exit_code, error.format_message()
+        case ConfigError():
+            code, text = USAGE, str(error)
+        case FlatdeckError():
+            code, text = REMAINED, str(error)
+        case _:
+            hint = "" if verbose else "; run it again with -v for the traceback"
+            code, text = REMAINED, f"Unexpected {type(error).__name__}: {error}{hint}"
+    if verbose and not isinstance(error, click.UsageError | click.Abort | KeyboardInterrupt | Terminated):
+        import traceback  # noqa: PLC0415  (rarely)
+
+        traceback.print_exception(error)
+    try:
+        click.echo(plain(text), err=True)
+    except OSError:
+        _silence()
+    return code
+
+
+def _silence() -> None:
+    """Nobody reads any more: keep the interpreter from saying so once more when it flushes."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(null, stream.fileno())
+        except (OSError, ValueError):
+            continue
+
+
+@click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--read-only", is_flag=True, help="The console without any key that could change something.")
+@shared_options
+@with_session
+def cli(session: Session, *, read_only: bool) -> int:
+    """Watch trading positions across users and brokers, and get them closed, verified.
+
+    Without a command: the console.
+    """
+    if click.get_current_context().invoked_subcommand is not None:
+        if read_only:
+            raise click.UsageError("--read-only belongs to the console and takes no command")
+        return 0
+    if session.json:
+        raise click.UsageError("--json belongs to a command; for the positions it is flatdeck status --json")
+    return commands_engine.console(session, read_only=read_only)
+
+
+for _command in (
+    *(commands.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
+    *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
+    *(commands_files.init, commands_files.paper, commands.completion),
+):
+    cli.add_command(_command)
+
+
+def main() -> NoReturn:
+    """The entry point of the installed program."""
+    world: World = Outside()
+    cli.main(obj=world)

@@ -1,0 +1,262 @@
+"""What a command works with: the options that every command shares, and the world that it was composed with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import click
+
+from core.errors import ConfigError
+from core.link import Link, LogRow, PlanReport, PlanRequest, Snapshot
+from core.plan import Plan
+from core.ports import Broker, Clock
+from core.records import Entry
+from core.settings import AccountSettings, Settings
+from tui.demo import Dice
+from tui.documents import Document
+from tui.documents import text as document_text
+from tui.plain import plain
+from tui.view import log_cells
+
+if TYPE_CHECKING:
+    from core.config import Loaded
+
+DONE, REMAINED, USAGE, DECLINED, UNREACHED = 0, 1, 2, 3, 4
+INTERRUPTED = 130
+
+NO_CONFIGURATION = (
+    "No configuration was found: run `flatdeck demo` to try it on embedded paper brokers, "
+    "or `flatdeck init` to write a commented configuration"
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Terminated(Exception):
+    """A signal asked the program to end, and everything was closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number
+
+
+class Engine(Protocol):
+    """What the command line asks of an engine."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def reached(self) -> int: ...
+
+    async def prepare(self, request: PlanRequest) -> Plan: ...
+
+    async def execute(self, plan_id: str, digest: str) -> PlanReport: ...
+
+    async def run(self) -> None: ...
+
+    def link(self) -> Link: ...
+
+
+class World(Protocol):
+    """Everything outside of the commands; :mod:`tui.main` composes the real one."""
+
+    clock: Clock
+    env: Mapping[str, str]
+
+    def interactive(self) -> bool:
+        """A person is at a terminal and can be asked."""
+
+    def full_screen(self) -> bool:
+        """A console can be drawn."""
+
+    def load(self, path: str | None) -> Loaded | None:
+        """The configuration, or None when there is none anywhere; ConfigError for one that is unusable."""
+
+    def engine(
+        self,
+        settings: Settings,
+        *,
+        acting: bool,
+        mode: str = "one-shot",
+        speed: float = 1.0,
+        on_log: Callable[[LogRow], None] | None = None,
+    ) -> AbstractAsyncContextManager[Engine]:
+        """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""
+
+    def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
+
+    def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
+        """The journal's records in order, read-only; with ``follow`` for as long as it is asked for more."""
+
+    async def console(self, engine: Engine, *, read_only: bool) -> None:
+        """Draw the console until the person leaves it."""
+
+    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+        """Forget what paper accounts did; refused while an engine is running on them."""
+
+    def new_config(self, path: str | None) -> Path:
+        """Where ``init`` writes: the path that was given, else the environment's, else the user's directory."""
+
+    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
+        """Price files by the symbol they are named after, each with its absolute path and its first price."""
+
+    def dice(self, seed: int) -> Dice: ...
+
+
+class Session:
+    """The shared options as they were given, and how a command speaks to the person."""
+
+    def __init__(self, world: World, given: Mapping[str, Any]) -> None:
+        self.world = world
+        self.config: str | None = given.get("config")
+        self.json = bool(given.get("json"))
+        self.verbose = bool(given.get("verbose"))
+
+    def load(self) -> Loaded:
+        """The configuration; ConfigError, with the way out, where there is none."""
+        loaded = self.world.load(self.config)
+        if loaded is None:
+            raise ConfigError(NO_CONFIGURATION)
+        return loaded
+
+    def say(self, text: str) -> None:
+        """Print what was asked for, on stdout; with ``--json`` a text for people goes to stderr."""
+        click.echo(text, err=self.json)
+
+    def note(self, text: str) -> None:
+        """One line on stderr."""
+        click.echo(plain(text), err=True)
+
+    def document(self, document: Document) -> None:
+        """The one JSON document, on stdout."""
+        click.echo(document_text(document))
+
+    def log(self, row: LogRow) -> None:
+        """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
+        if row.level == "debug" and not self.verbose:
+            return
+        try:
+            click.echo("".join(cell.text for cell in log_cells(row)).rstrip(), err=True)
+        except OSError:
+            return
+
+    @property
+    def width(self) -> int | None:
+        """How wide a table may be: the terminal's width, or without limit where the output is no terminal."""
+        import shutil  # noqa: PLC0415  (only where a table is printed)
+
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+    def ask(self, question: str) -> bool:
+        """A yes-or-no question on stderr whose default is no; an interrupt or the end of input is a no."""
+        try:
+            return click.confirm(question, default=False, err=True)
+        except click.Abort:
+            click.echo("", err=True)
+            return False
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed."""
+        return asyncio.run(_unwinding(work))
+
+
+async def _unwinding(work: Coroutine[Any, Any, T]) -> T:
+    """The work as a task that the signals of a dying terminal cancel; Terminated when one did."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    came: list[int] = []
+
+    def unwind(number: int) -> None:
+        came.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        try:
+            loop.add_signal_handler(number, unwind, number)
+        except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
+            break
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if came:
+            raise Terminated(came[0]) from None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+def with_session(command: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+    """Give a command the session as its first argument."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        context = click.get_current_context()
+        return command(Session(context.find_object(object), context.meta), *args, **kwargs)  # type: ignore[arg-type]
+
+    return wrapped
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value not in (None, False):
+            context.meta[name] = value
+        if name == "no_color" and value:
+            context.find_root().color = False
+
+    return keep
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and only for --version)
+
+        try:
+            number = version("flatdeck")
+        except PackageNotFoundError:
+            number = "(run from its sources, not installed)"
+        click.echo(f"flatdeck {number}")
+        context.exit(0)
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that stand before or after the name of a command alike."""
+    quiet: dict[str, Any] = {"expose_value": False, "is_eager": True}
+    for option in (
+        click.option("--version", is_flag=True, callback=_version, help="Show the version and leave.", **quiet),
+        click.option(
+            "-v", "--verbose", is_flag=True, callback=_keep("verbose"), help="More log, and tracebacks.", **quiet
+        ),
+        click.option("--no-color", is_flag=True, callback=_keep("no_color"), help="No colour; also NO_COLOR.", **quiet),
+        click.option("--json", is_flag=True, callback=_keep("json"), help="One JSON document on stdout.", **quiet),
+        click.option(
+            "--config",
+            metavar="PATH",
+            type=click.Path(),
+            callback=_keep("config"),
+            help="The configuration file; else FLATDECK_CONFIG, the user's configuration directory, ./config.toml.",
+            **quiet,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def known(kind: str, asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The names that were asked for, each of them known; a usage error that names the nearest for one that is not."""
+    import difflib  # noqa: PLC0415  (only for a mistake, but cheap either way)
+
+    for name in asked:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
+            raise click.UsageError(f"There is no {kind} {name!r} in the configuration; {hint}")
+    return tuple(asked)
