@@ -202,7 +202,7 @@ class _Sources:
 _SOURCES = {"environment": "environment variable", "option": "option"}
 
 
-def _shown(value: Any, *, inner: bool = False) -> str:  # noqa: PLR0911  # a table
+def _shown(value: Any, *, inner: bool = False) -> str:
     """A value as one would write it in the file, without the quotes around a lone text; nothing is ``""``."""
     match value:
         case None | "":

@@ -33,22 +33,22 @@ def dotted(loc: Loc, raw: dict[str, Any]) -> str:
     for key in loc:
         if isinstance(here, list) and isinstance(key, int) and 0 <= key < len(here):
             here = here[key]
-            called = str((here.get("id") or here.get("name")) if isinstance(here, dict) else "")
-            parts.append(called if _is_name(called) else str(key + 1))
+            parts.append(_called(here) or str(key + 1))
         else:
             here = here.get(key) if isinstance(here, dict) else None
             parts.append(str(key))
     return ".".join(parts) or "the file"
 
 
-def _is_name(value: str) -> bool:
+def _called(table: Any) -> str:
+    """What an owner or an account is called; nothing when that is missing or unusable itself."""
     try:
-        return bool(name(value))
+        return str(name(table.get("id", table.get("name")))) if isinstance(table, dict) else ""
     except Wrong:
-        return False
+        return ""
 
 
-def _problem(details: ErrorDetails) -> tuple[Loc, str]:  # noqa: PLR0911  # a table
+def _problem(details: ErrorDetails) -> tuple[Loc, str]:
     loc, broker = _untagged(details["loc"])
     match details["type"]:
         case "extra_forbidden":

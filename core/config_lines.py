@@ -68,6 +68,7 @@ class _Scanner:
         loc: Loc = ()
         for key in keys[:-1]:
             loc = self.inside((*loc, key))
+            self.found.setdefault(loc, line)  # named on the way; its own header may still follow
         loc = (*loc, keys[-1])
         if listed:
             self.found.setdefault(loc, line)

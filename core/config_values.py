@@ -35,7 +35,7 @@ class Wrong(ValueError):
         self.full = full  # ``expected`` is the whole predicate already
 
 
-def show(value: object) -> str:  # noqa: PLR0911  # a table
+def show(value: object) -> str:
     """``value`` for an error, on one line, short, and nothing in it that a terminal would act on."""
     match value:
         case bool():
@@ -68,7 +68,7 @@ def whole(least: int, most: int) -> Kind:
 
 def seconds(most: float, *, zero: bool = False) -> Kind:
     """A number of seconds, or any other that may be inexact: above 0 (or from 0) up to ``most``."""
-    expected = f"a number {'from' if zero else 'above'} 0 {'' if zero else 'and up '}to {most:g}"
+    expected = f"a number {'from 0' if zero else 'above 0 and up'} to {most:.15g}"
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | Decimal) or not _finite(value):

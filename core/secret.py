@@ -64,7 +64,9 @@ def is_secret_key(key: str) -> bool:
 
 def is_reference(text: object) -> bool:
     """Whether ``text`` has one of the three forms of a reference."""
-    return isinstance(text, str) and text.isprintable() and any(form.fullmatch(text) for form in (_ENV, _KEYRING, _FILE))
+    return (
+        isinstance(text, str) and text.isprintable() and any(form.fullmatch(text) for form in (_ENV, _KEYRING, _FILE))
+    )
 
 
 def resolve(reference: str, env: Mapping[str, str]) -> Secret:
