@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b32encode
+from datetime import datetime
 from typing import Protocol
 
 from core.model import PositionKey
-from core.ports import Clock
 
 PREFIX = "fd"
 EPOCH_LENGTH = 4
@@ -26,10 +26,16 @@ class Bits(Protocol):
     def getrandbits(self, k: int, /) -> int: ...
 
 
+class Now(Protocol):
+    """The part of the Clock that ids need."""
+
+    def now(self) -> datetime: ...
+
+
 class Ids:
     """New ids from a clock and a source of randomness."""
 
-    def __init__(self, clock: Clock, bits: Bits) -> None:
+    def __init__(self, clock: Now, bits: Bits) -> None:
         self._clock = clock
         self._bits = bits
         self._last = 0

@@ -1,0 +1,225 @@
+"""A database that keeps whole transactions: what the journal asks of one, and SQLite in a file behind it.
+
+Written through aiosqlite with a write-ahead log and ``synchronous=FULL``, so that a commit that returned survives a
+power loss. A transaction is one call on aiosqlite's thread: a caller that is cancelled cannot leave it half done.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import aiosqlite
+
+from core.errors import JournalError
+
+Row = tuple[Any, ...]
+Statements = Sequence[tuple[str, Sequence[Row]]]
+
+
+class Database(Protocol):
+    """Transactions and queries. Errors of either are JournalError: one sentence with the way out."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the path of the file."""
+
+    async def commit(self, statements: Statements) -> None:
+        """Execute each statement once per row of parameters. Returns when all is durable, raises when nothing is."""
+
+    async def query(self, sql: str, params: Row = ()) -> list[Row]:
+        """All rows of a SELECT."""
+
+    async def aclose(self) -> None:
+        """Close; once closed, again does nothing."""
+
+
+def transact(connection: sqlite3.Connection, statements: Statements) -> None:
+    """One whole transaction on a connection in autocommit mode. Raises sqlite3.Error with nothing kept.
+
+    After a failed sync a transaction that was reported as failed may still be found, whole, after a power loss.
+    """
+    if connection.in_transaction:  # an earlier rollback failed, too
+        connection.rollback()
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for sql, rows in statements:
+            if len(rows) == 1:
+                connection.execute(sql, rows[0])
+            else:
+                connection.executemany(sql, rows)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # SQLite itself rolls back on a full disk and like errors
+            connection.rollback()
+        raise
+
+
+class _Connection(aiosqlite.Connection):
+    """aiosqlite's connection, extended the way its own methods are made: a function that its thread runs."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=1000)
+        self._thread.daemon = True  # a process that ends without closing must not wait for it
+
+    def __del__(self) -> None:
+        """Never closed: the process is on its way out. aiosqlite would answer to a loop that may be gone."""
+
+    async def transact(self, statements: Statements) -> None:
+        await self._execute(transact, self._conn, statements)  # type: ignore[no-untyped-call]
+
+    async def fetch(self, sql: str, params: Row) -> list[Row]:
+        def rows() -> list[Row]:
+            return self._conn.execute(sql, params).fetchall()
+
+        return cast("list[Row]", await self._execute(rows))  # type: ignore[no-untyped-call]
+
+    async def setting(self, name: str, value: str) -> object:
+        """Set a PRAGMA; what reading it back says."""
+        await self.fetch(f"PRAGMA {name}={value}", ())
+        return (await self.fetch(f"PRAGMA {name}", ()))[0][0]
+
+
+class AioDatabase:
+    """SQLite in a file of mode 0600, held open for writing by one connection."""
+
+    def __init__(self, path: Path, connection: _Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path) -> AioDatabase:
+        """Open or create. Raises JournalError when durability cannot be had there."""
+        _private(path)
+        connection = _Connection(path)
+        try:
+            await connection
+            journal_mode = await connection.setting("journal_mode", "WAL")
+            synchronous = await connection.setting("synchronous", "FULL")
+            if (journal_mode, synchronous) != ("wal", 2):
+                raise JournalError(
+                    f"journal {path} cannot be written durably there (journal_mode={journal_mode}, "
+                    f"synchronous={synchronous}); set [engine] data_dir to a local disk"
+                )
+        except sqlite3.Error as error:
+            await connection.close()
+            raise explained(error, path) from error
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(path, connection)
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    async def commit(self, statements: Statements) -> None:
+        self._refuse_closed()
+        try:
+            await self._connection.transact(statements)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+
+    async def query(self, sql: str, params: Row = ()) -> list[Row]:
+        self._refuse_closed()
+        try:
+            return await self._connection.fetch(sql, params)
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            with suppress(sqlite3.Error):  # all that was promised is durable already
+                await self._connection.close()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise JournalError(f"journal {self._path} is closed")
+
+
+class ReadonlyDatabase:
+    """The same file for commands that must change nothing; it may be missing, and an engine may be writing to it.
+
+    Every query opens the file anew, so that it sees what an engine appended since and keeps nothing open. A query
+    blocks the loop for its time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        return str(self._path)
+
+    async def commit(self, statements: Statements) -> None:
+        raise JournalError(f"journal {self._path} is open for reading only")
+
+    async def query(self, sql: str, params: Row = ()) -> list[Row]:
+        try:
+            if not self._path.exists():
+                return []
+            with closing(self._connect()) as connection:
+                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+                    return []  # made a moment ago, or when the disk was full
+                return connection.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            raise explained(error, self._path) from error
+        except OSError as error:
+            raise JournalError(f"journal {self._path} cannot be read: {error.strerror}") from error
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open so that no file is made beside it: SQLite would make a shared memory file for a write-ahead log."""
+        wal, shm = (self._path.with_name(self._path.name + end).exists() for end in ("-wal", "-shm"))
+        # Without a log the file is the whole truth. With a log but no shared memory no engine has it open, and
+        # without locks the log's index is kept in this process.
+        options = "mode=ro" if wal and shm else "mode=ro&vfs=unix-none" if wal else "mode=ro&immutable=1"
+        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
+        if wal and not shm:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        return connection
+
+
+def _private(path: Path) -> None:
+    """Create the file, or check the one that is there, so that only its owner can read it; SQLite keeps the mode."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(file, 0o600)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise JournalError(
+            f"journal {path} cannot be opened for writing: {error.strerror}; "
+            "make it a writable file of your own, or set [engine] data_dir to another directory"
+        ) from error
+
+
+def explained(error: sqlite3.Error, path: Path | str) -> JournalError:
+    """SQLite's error as one sentence with the way out."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the rest of it is detail
+    match code:
+        case sqlite3.SQLITE_FULL:
+            text = "cannot be written because the disk is full; free some space there"
+        case sqlite3.SQLITE_IOERR:
+            text = f"cannot be read or written ({error}); check that its disk is healthy and has space left"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
+            text = f"cannot be written ({error}); make the file and its directory writable"
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            text = (
+                f"is damaged ({error}); look at every account for orders left open, "
+                "then move the file and its -wal and -shm away and start again"
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            text = "is held by another program; close that, only flatdeck may write to it"
+        case _:
+            text = f"cannot be used: {error}"
+    return JournalError(f"journal {path} {text}")

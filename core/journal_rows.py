@@ -1,0 +1,105 @@
+"""The journal's tables, and how a record becomes a row and a row an entry.
+
+The body is the record as JSON; the other columns are taken from it, to find rows by.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+import msgspec
+
+from core.database import Row
+from core.errors import JournalError
+from core.records import (
+    AccountFrozen,
+    CancelAsked,
+    ClosingEnded,
+    Entry,
+    FillRecorded,
+    IntentAnswered,
+    IntentWritten,
+    Logged,
+    PlanApproved,
+    PlanEnded,
+    ProfitPending,
+    Record,
+)
+from core.units import utc
+
+SCHEMA = 1  # raised when an older flatdeck could no longer read the tables
+
+CREATE = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE journal (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,"
+    " account TEXT, symbol TEXT, plan TEXT, client TEXT, body TEXT NOT NULL)",
+    "CREATE INDEX journal_at ON journal (at)",
+    "CREATE INDEX journal_kind ON journal (kind)",
+    "CREATE INDEX journal_plan ON journal (plan, kind) WHERE plan IS NOT NULL",
+    "CREATE INDEX journal_client ON journal (client, kind) WHERE client IS NOT NULL",
+)
+INSERT = "INSERT INTO journal (at, kind, account, symbol, plan, client, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+# First seq of the plan, then the entry: those of the plan, and the fills of the orders that it intended.
+OPEN_PLANS = """
+WITH opened AS (
+    SELECT plan, min(seq) AS first FROM journal AS a WHERE kind = 'plan_approved' AND NOT EXISTS (
+        SELECT 1 FROM journal AS e WHERE e.plan = a.plan AND e.kind = 'plan_ended'
+    ) GROUP BY plan
+)
+SELECT o.first, j.seq, j.at, j.body FROM opened AS o JOIN journal AS j ON j.plan = o.plan
+UNION
+SELECT o.first, f.seq, f.at, f.body FROM opened AS o
+    JOIN journal AS i ON i.plan = o.plan AND i.kind = 'intent_written'
+    JOIN journal AS f ON f.client = i.client AND f.kind = 'fill_recorded'
+ORDER BY 1, 2
+"""
+
+_KIND = {record: re.sub(r"(?<!^)(?=[A-Z])", "_", record.__name__).lower() for record in get_args(Record)}
+_KIND[Logged] = "log"
+KINDS = tuple(_KIND.values())
+
+_DECODER = msgspec.json.Decoder(Record)
+_Found = tuple[str | None, str | None, str | None, str | None]
+
+
+def row_of(record: Record, at: str) -> Row:
+    """The parameters of INSERT. Raises JournalError for text that cannot be stored, such as half of a character."""
+    try:
+        body = msgspec.json.encode(record).decode()
+    except (UnicodeError, msgspec.MsgspecError) as error:
+        raise JournalError(f"a {_KIND[type(record)]} cannot be written to the journal: {error}") from error
+    return (at, _KIND[type(record)], *_found_by(record), body)
+
+
+def entry_of(row: Row, name: str) -> Entry:
+    """From ``(seq, at, body)``. Raises JournalError for a row that this flatdeck cannot read."""
+    seq, at, body = row
+    try:
+        return Entry(seq, utc(at), _DECODER.decode(body))
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise JournalError(
+            f"journal {name}: entry {seq} cannot be read ({error}); read it with the flatdeck that wrote it"
+        ) from error
+
+
+def _found_by(record: Record) -> _Found:
+    """Account, symbol, plan and client order id of a record."""
+    match record:
+        case PlanApproved():
+            return None, None, record.plan.id, None
+        case IntentWritten() | IntentAnswered():
+            return record.key.account, record.key.symbol, record.plan, record.client_id
+        case CancelAsked() | ProfitPending():
+            return record.key.account, record.key.symbol, record.plan, None
+        case FillRecorded(fill):
+            return fill.account, fill.symbol, None, fill.client_id
+        case ClosingEnded():
+            return record.result.key.account, record.result.key.symbol, record.plan, None
+        case PlanEnded():
+            return None, None, record.plan, None
+        case AccountFrozen():
+            return record.account, None, None, None
+        case Logged():
+            return record.account, record.symbol, None, None
