@@ -63,7 +63,6 @@ class PaperAccount(_Account):
     faults: Annotated[dict[str, float] | None, PlainValidator(kinds.probabilities)] = None
     exchange: Text | None = None  # a label, shown as paper:<label>
     speed: Annotated[float, PlainValidator(kinds.seconds(1_000_000))] = 1.0
-    hedge: Flag = False
 
 
 class CcxtAccount(_Network):

@@ -13,7 +13,6 @@ from core.config_accounts import AnyAccount
 from core.config_values import BROKERS, Wrong, show
 from core.model import PLATFORM, Tier
 from core.settings import (
-    BASE_TIERS,
     AccountSettings,
     AutomationSettings,
     CleanupSettings,
@@ -92,7 +91,7 @@ def _tiers(value: Any) -> dict[str, tuple[Tier, ...]]:
 def _tiers_of(broker: str, names: Any) -> tuple[Tier, ...]:
     if broker.partition(":")[0] not in BROKERS:
         raise Wrong(unknown_broker(broker), at=(broker,), full=True)
-    one = kinds.choice(*(tier.value for tier in BASE_TIERS))  # the two of the last round are added to it anyway
+    one = kinds.choice(*(tier.value for tier in Tier))  # those of the last round come there, listed or not
     try:
         chosen = kinds.rows(one, least=1)(names)
     except Wrong as error:

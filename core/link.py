@@ -288,8 +288,10 @@ def encode(message: Any) -> bytes:
     return msgspec.json.encode(message)
 
 
-_COMMANDS = msgspec.json.Decoder(Command)
-_MESSAGES = msgspec.json.Decoder(Planned | Started | Done | Rejected | Snapshot | Update | Finished)
+_COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_MESSAGES: msgspec.json.Decoder[Reply | Message] = msgspec.json.Decoder(
+    Planned | Started | Done | Rejected | Snapshot | Update | Finished
+)
 
 
 def decode_command(data: bytes) -> Command:

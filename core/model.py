@@ -162,6 +162,7 @@ class Order(Struct, frozen=True):
     average_price: Decimal | None = None
     reduce_only: bool = False
     leg: Leg = Leg.NET
+    tif: TimeInForce = TimeInForce.GTC
     text: str = ""  # why it was rejected, in the venue's words
 
     @property
@@ -283,9 +284,7 @@ def roi(side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decim
     return None if moved is None or leverage is None else leverage * moved
 
 
-def usd_value(
-    quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None
-) -> Decimal | None:
+def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:
     """``quantity × multiplier × price × fx``; unknown without a price or a rate."""
     if price is None or fx is None:
         return None

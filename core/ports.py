@@ -83,8 +83,10 @@ class Broker(Protocol):
     async def cancel(self, order: Order) -> None:
         """Ask for a cancel. An answer means only that the request was taken."""
 
-    async def find_order(self, symbol: str, *, client_id: str | None = None, order_id: str | None = None) -> Order | None:
-        """The order by either id, live or terminal; None when the venue says that it has none. Failing to ask raises."""
+    async def find_order(
+        self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
+    ) -> Order | None:
+        """The order by either id, live or terminal; None when the venue says that there is none. Failing raises."""
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions of this account in ``symbol`` at or after ``since``."""

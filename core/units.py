@@ -17,7 +17,7 @@ MICRO = Decimal("0.000001")
 def decimal(text: object) -> Decimal:
     """A finite Decimal from text, an integer or a Decimal. Raises ValueError for anything else, NaN and infinity."""
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
-        raise ValueError(f"{text!r} is not an exact number; write it as text, like \"0.5\"")
+        raise ValueError(f'{text!r} is not an exact number; write it as text, like "0.5"')
     try:
         value = Decimal(text.strip() if isinstance(text, str) else text)
     except InvalidOperation:

@@ -1,0 +1,273 @@
+"""What is held everywhere now. ``apply(event)`` is the only way in and says what changed.
+
+Complete reads are the truth; a stream's word only refines it until the next read. A list that is shorter than what is
+in the book is believed when fills or the stream explain it, or when a second read, asked after the first was
+received, agrees: until then the position stays and its account is *doubted*, which makes the engine read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from core.events import (
+    AccountChanged,
+    AccountState,
+    BrokerEvent,
+    FillSeen,
+    HoldingsRead,
+    OrderSeen,
+    PositionSeen,
+    QuoteSeen,
+    RatesSeen,
+)
+from core.model import (
+    Account,
+    Holdings,
+    Instrument,
+    Leg,
+    Order,
+    Position,
+    PositionKey,
+    Quote,
+    move,
+    roi,
+    usd_rate,
+    usd_value,
+)
+
+READABLE = (AccountState.LIVE, AccountState.POLLING)
+
+
+class Holding(Struct, frozen=True):
+    """A position with all that the rules ask about it. ``flaw`` says why the value is unknown, where it is."""
+
+    owner: str
+    position: Position
+    instrument: Instrument
+    orders: tuple[Order, ...] = ()  # the user's open orders on the instrument
+    ours: tuple[Order, ...] = ()  # our own: protective ones, or left over from a close that got stuck
+    price: Decimal | None = None  # what a close would get
+    mark: Decimal | None = None
+    value: Decimal | None = None  # USD
+    pnl: Decimal | None = None
+    roi: Decimal | None = None
+    spread: Decimal | None = None  # half of it, as a fraction of the price
+    flaw: str = ""
+
+    @property
+    def key(self) -> PositionKey:
+        return self.position.key
+
+
+class AccountView(Struct):
+    """How one account is being read. ``received`` is monotonic, ``as_of`` the wall time of the last complete read."""
+
+    account: Account
+    state: AccountState = AccountState.CONNECTING
+    error: str | None = None
+    latency: float | None = None
+    received: float | None = None
+    as_of: datetime | None = None
+    equity: Decimal | None = None
+
+    @property
+    def readable(self) -> bool:
+        return self.state in READABLE and self.received is not None
+
+
+class Change(Struct):
+    """What one event changed. ``doubted`` are accounts whose list got shorter without a reason: read them again."""
+
+    positions: set[PositionKey] = msgspec.field(default_factory=set)
+    accounts: set[str] = msgspec.field(default_factory=set)
+    doubted: set[str] = msgspec.field(default_factory=set)
+
+
+class Book:
+    """Positions, orders, instruments and prices of every account."""
+
+    def __init__(self, accounts: Iterable[Account], is_ours: Callable[[str | None], bool]) -> None:
+        self.accounts = {a.id: AccountView(a) for a in accounts}
+        self.is_ours = is_ours
+        self._positions: dict[str, dict[PositionKey, Position]] = {a: {} for a in self.accounts}
+        self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
+        self._instruments: dict[tuple[str, str], Instrument] = {}
+        self._quotes: dict[tuple[str, str], Quote] = {}
+        self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
+        self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
+        self._gone: set[PositionKey] = set()  # the stream said that it is closed
+
+    def apply(self, event: BrokerEvent, now: datetime) -> Change:
+        """Take one event in. ``now`` is the wall time of its receipt."""
+        match event:
+            case HoldingsRead(holdings):
+                return self._read(holdings, now)
+            case QuoteSeen(quote):
+                return self._quoted(quote)
+            case OrderSeen(order):
+                return self._ordered(order)
+            case PositionSeen(key, position):
+                return self._positioned(key, position)
+            case FillSeen():
+                return Change()
+            case RatesSeen(account, rates):
+                self._rates[account].update(rates)
+                return Change(positions=set(self._positions[account]))
+            case AccountChanged():
+                return self._account(event)
+
+    def _account(self, event: AccountChanged) -> Change:
+        view = self.accounts[event.account]
+        view.state, view.error = event.state, event.error
+        view.latency = event.latency if event.latency is not None else view.latency
+        return Change(accounts={event.account})
+
+    def _quoted(self, quote: Quote) -> Change:
+        known = self._quotes.get((quote.account, quote.symbol))
+        if known is not None and quote.received < known.received:
+            return Change()
+        self._quotes[quote.account, quote.symbol] = quote
+        return Change(positions=self._on(quote.account, quote.symbol))
+
+    def _ordered(self, order: Order) -> Change:
+        orders = self._orders[order.account].setdefault(order.symbol, {})
+        known = orders.get(order.id)
+        if order.status.terminal:
+            orders.pop(order.id, None)
+        elif known is None or order.filled >= known.filled:
+            orders[order.id] = order
+        return Change(positions=self._on(order.account, order.symbol))
+
+    def _on(self, account: str, symbol: str) -> set[PositionKey]:
+        """Keys of the positions held in one instrument: at most one per leg."""
+        return {k for leg in Leg if (k := PositionKey(account, symbol, leg)) in self._positions[account]}
+
+    def _positioned(self, key: PositionKey, position: Position | None) -> Change:
+        """The stream's word: a hint. It updates what is held and explains why a later read lacks it."""
+        if position is None:
+            self._gone.add(key)
+        else:
+            self._gone.discard(key)
+            self._positions[key.account][key] = position
+        return Change(positions={key})
+
+    def _read(self, holdings: Holdings, now: datetime) -> Change:
+        view = self.accounts[holdings.account]
+        if view.received is not None and holdings.received < view.received:
+            return Change()  # a newer read is in already
+        view.received, view.as_of, view.equity = holdings.received, now, holdings.equity
+        view.latency = holdings.received - holdings.asked
+        for instrument in holdings.instruments:
+            self._instruments[holdings.account, instrument.symbol] = instrument
+        orders: dict[str, dict[str, Order]] = {}
+        for order in holdings.orders:
+            orders.setdefault(order.symbol, {})[order.id] = order
+        self._orders[holdings.account] = orders
+        return self._reconcile(holdings)
+
+    def _reconcile(self, holdings: Holdings) -> Change:
+        held = self._positions[holdings.account]
+        read = {p.key: p for p in holdings.positions}
+        change = Change(accounts={holdings.account}, positions=set(held) | set(read))
+        for key in [k for k in held if k not in read]:
+            first = self._missing.get(key)
+            if key in self._gone or (first is not None and holdings.asked >= first):
+                del held[key]
+                self._missing.pop(key, None)
+            else:
+                self._missing.setdefault(key, holdings.received)
+                change.doubted.add(holdings.account)
+        for key, position in read.items():
+            self._missing.pop(key, None)
+            held[key] = position
+        self._gone -= {k for k in self._gone if k.account == holdings.account}
+        return change
+
+    def position(self, key: PositionKey) -> Position | None:
+        return self._positions[key.account].get(key)
+
+    def positions(self, account: str) -> list[Position]:
+        """What the account holds, in a stable order."""
+        return [p for _, p in sorted(self._positions[account].items(), key=lambda item: _sort(item[0]))]
+
+    def orders(self, account: str) -> list[Order]:
+        """Every open order of the account, our own included, in a stable order."""
+        return [o for symbol in sorted(self._orders[account]) for o in self.orders_on(account, symbol)]
+
+    def instrument(self, account: str, symbol: str) -> Instrument:
+        """The venue's rules for a symbol; permissive ones where it has not said."""
+        known = self._instruments.get((account, symbol))
+        return known or Instrument(symbol=symbol, native_symbol=symbol)
+
+    def quote(self, account: str, symbol: str) -> Quote | None:
+        return self._quotes.get((account, symbol))
+
+    def readable(self, account: str) -> bool:
+        return self.accounts[account].readable
+
+    def holding(self, key: PositionKey, monotonic: float, max_age: float) -> Holding | None:
+        """The position with its price and value as of ``monotonic``; prices older than ``max_age`` s are not used."""
+        position = self.position(key)
+        if position is None:
+            return None
+        instrument = self.instrument(key.account, key.symbol)
+        quote = self.quote(key.account, key.symbol)
+        orders, ours = self.concerning(key, ours=False), self.concerning(key, ours=True)
+        flaw = _flaw(quote, monotonic, max_age)
+        owner = self.accounts[key.account].account.owner
+        if quote is None or flaw:
+            return Holding(owner, position, instrument, orders, ours, flaw=flaw)
+        price, mark = quote.closing_price(position.side), quote.reference
+        fx = usd_rate(instrument.quote, self._rates[key.account])
+        return Holding(
+            owner,
+            position,
+            instrument,
+            orders,
+            ours,
+            price=price,
+            mark=mark,
+            value=usd_value(position.quantity, instrument, price, fx),
+            pnl=move(position.side, position.entry, mark),
+            roi=roi(position.side, position.entry, mark, position.leverage),
+            spread=_half_spread(quote),
+            flaw="" if fx is not None else f"no USD rate for {instrument.quote}",
+        )
+
+    def orders_on(self, account: str, symbol: str) -> list[Order]:
+        """Open orders of the account on one symbol, our own included, by id."""
+        return [o for _, o in sorted(self._orders[account].get(symbol, {}).items())]
+
+    def concerning(self, key: PositionKey, *, ours: bool) -> tuple[Order, ...]:
+        """Open orders that concern one position, not the other leg's: our own, or the user's."""
+        orders = self.orders_on(key.account, key.symbol)
+        mine = (o for o in orders if o.leg is key.leg or Leg.NET in (o.leg, key.leg))
+        return tuple(o for o in mine if self.is_ours(o.client_id) is ours)
+
+    def keys(self, accounts: Iterable[str]) -> list[PositionKey]:
+        """Keys of every position of those accounts, in a stable order."""
+        return sorted((k for a in accounts for k in self._positions[a]), key=_sort)
+
+
+def _sort(key: PositionKey) -> tuple[str, str, str]:
+    return key.account, key.symbol, key.leg.value
+
+
+def _half_spread(quote: Quote) -> Decimal | None:
+    if quote.bid is None or quote.ask is None:
+        return None
+    return (quote.ask - quote.bid) / (quote.ask + quote.bid)
+
+
+def _flaw(quote: Quote | None, monotonic: float, max_age: float) -> str:
+    if quote is None:
+        return "no price"
+    age = monotonic - quote.received
+    if age > max_age:
+        return f"price is {age:.0f} s old"
+    return quote.flaw() or ""

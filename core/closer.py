@@ -1,0 +1,288 @@
+"""Performs the ladder's steps on one account's broker: journal, send, look up, read. It decides nothing.
+
+Whatever a call ends in becomes the one event that the ladder waits for. An exception that no adapter should raise
+counts as "outcome unknown" when it comes out of a send, because the order may have left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from core import ladder
+from core.book import Book
+from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.events import BrokerEvent, QuoteSeen
+from core.ids import epoch_of, is_ours
+from core.journal import Journal
+from core.ladder_state import (
+    Acknowledged,
+    CancelsAsked,
+    Do,
+    DoAwait,
+    DoCancel,
+    DoEnd,
+    DoLookUp,
+    DoPark,
+    DoRead,
+    DoRestore,
+    DoSend,
+    DoWait,
+    DoWithdraw,
+    Event,
+    Ladder,
+    LookFailed,
+    Move,
+    NotJournaled,
+    OrderRead,
+    Read,
+    ReadFailed,
+    Restored,
+    SendRefused,
+    SendUnknown,
+    SendUnreachable,
+    Waited,
+)
+from core.lookup import find
+from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
+from core.plan import ApprovedPlan
+from core.ports import Broker, Clock
+from core.reader import Reader
+from core.records import CancelAsked, IntentWritten
+from core.tiers import Step
+
+CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
+PARK_STEP = 60.0
+HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
+T = TypeVar("T")
+
+
+class Closer:
+    """One account's hands. ``changed`` is told every new state of a ladder, ``emit`` every event seen on the way."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        reader: Reader,
+        journal: Journal,
+        clock: Clock,
+        book: Book,
+        *,
+        changed: Callable[[Move], None],
+        emit: Callable[[BrokerEvent], None],
+        max_age: float,
+    ) -> None:
+        self._broker = broker
+        self._reader = reader
+        self._journal = journal
+        self._clock = clock
+        self._book = book
+        self._changed = changed
+        self._emit = emit
+        self._max_age = max_age
+        self._bells: dict[str, asyncio.Event] = {}
+
+    async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
+        """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
+        assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
+        while True:
+            # An answer that cannot be written is looked up again after a restart; the next intent will fail by itself.
+            with suppress(JournalError):
+                await self._journal.append(*move.records)
+            self._changed(move)
+            if move.ladder.ended:
+                return move.ladder
+            event = await self._perform(move.ladder, move.do)
+            move = ladder.step(move.ladder, event, self._clock.monotonic())
+
+    def ring(self, symbol: str) -> None:
+        """The stream spoke of this symbol: whoever waits for its order looks at once."""
+        bell = self._bells.get(symbol)
+        if bell is not None:
+            bell.set()
+
+    async def _perform(self, state: Ladder, do: Do) -> Event:
+        match do:
+            case DoRead(touch):
+                return await self._read(state, touch)
+            case DoSend(step, request, _):
+                return await self._send(state, do, step, request)
+            case DoCancel(orders):
+                return await self._cancel(state, orders)
+            case DoWait(seconds):
+                await self._clock.sleep(seconds)
+                return Waited()
+            case DoPark():
+                return await self._park(do)
+            case DoLookUp():
+                return await self._look_up(state, do)
+            case DoAwait(order, seconds):
+                return await self._await(order, seconds)
+            case DoWithdraw(order, seconds):
+                await self._ask_cancel(order)
+                return await self._await(order, seconds)
+            case DoRestore(requests):
+                return Restored(tuple([await self._restore(state, r) for r in requests]))
+            case DoEnd():
+                raise InvariantBroken("a close that ended was asked to go on")
+
+    async def _send(self, state: Ladder, do: DoSend, step: Step, request: OrderRequest) -> Event:
+        try:
+            await self._journal.append(self._intent(state, step, request, do.position.quantity))
+        except JournalError as error:
+            return NotJournaled(str(error))
+        try:
+            return Acknowledged(await _limited(self._submit(do)))
+        except Refused as refused:
+            return SendRefused(refused)
+        except Unreachable as error:
+            return SendUnreachable(str(error))
+        except (OutcomeUnknown, TimeoutError) as error:
+            return SendUnknown(str(error) or "no answer in time")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the order may have left
+            return SendUnknown(f"{type(error).__name__}: {error}")
+
+    def _intent(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> IntentWritten:
+        return IntentWritten(
+            plan=state.plan,
+            key=state.action.key,
+            client_id=request.client_id,
+            step=state.index if step else -1,
+            round=step.round if step else 0,
+            tier=step.tier if step else None,
+            request=request,
+            position_before=held,
+            at=self._clock.now(),
+        )
+
+    async def _submit(self, do: DoSend) -> Order:
+        match do.step.tier:
+            case Tier.VENUE_CLOSE:
+                return await self._broker.close_position(do.position, do.request.client_id)
+            case Tier.DIRECT_API:
+                return await self._broker.submit_direct(do.request)
+            case _:
+                return await self._broker.submit(do.request)
+
+    async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
+        try:
+            await self._journal.append(*(CancelAsked(state.plan, state.action.key, o) for o in orders))
+        except JournalError as error:
+            return CancelsAsked({o.id: str(error) for o in orders})
+        texts = await asyncio.gather(*(self._ask_cancel(o) for o in orders))
+        return CancelsAsked(dict(zip([o.id for o in orders], texts, strict=True)))
+
+    async def _ask_cancel(self, order: Order) -> str:
+        """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""
+        try:
+            await _limited(self._broker.cancel(order))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        return ""
+
+    async def _read(self, state: Ladder, touch: bool) -> Event:
+        key = state.action.key
+        try:
+            holdings = await _limited(self._reader.read())
+            price = await self._price(key, touch)
+            await self._check_ours(state, holdings)
+        except Refused as refused:
+            return ReadFailed(str(refused), final=refused.refusal in HOPELESS)
+        except InvariantBroken:
+            raise
+        except (FlatdeckError, TimeoutError) as error:
+            return ReadFailed(str(error) or "no answer in time")
+        instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
+        return Read(
+            position=holdings.position(key),
+            orders=tuple(o for o in holdings.orders if _concerns(o, key)),
+            instrument=instrument or self._book.instrument(key.account, key.symbol),
+            asked=holdings.asked,
+            price=price,
+        )
+
+    async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:
+        if touch:
+            for quote in await _limited(self._broker.quotes([key.symbol])):
+                self._emit(QuoteSeen(quote))
+                position = self._book.position(key)
+                return None if quote.flaw() or position is None else quote.closing_price(position.side)
+        holding = self._book.holding(key, self._clock.monotonic(), self._max_age)
+        return holding.price if holding else None
+
+    async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:
+        """Every order with our prefix has a row in this journal; one that has not is another writer's."""
+        for order in holdings.orders:
+            name = order.client_id
+            if name is None or name in state.sent or not is_ours(name):
+                continue
+            if epoch_of(name) != self._journal.epoch or not await self._journal.knows(name):
+                raise InvariantBroken(
+                    f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
+                )
+
+    async def _look_up(self, state: Ladder, do: DoLookUp) -> Event:
+        await self._pause(do.request.symbol, do.seconds)
+        asked = self._clock.monotonic()
+        since = self._clock.now() - timedelta(seconds=asked - state.sent_at + 2.0)
+        return await self._asking(find(self._broker, self._reader, do, since, asked))
+
+    async def _await(self, order: Order, seconds: float) -> Event:
+        await self._pause(order.symbol, seconds)
+        return await self._asking(self._state_of(order))
+
+    async def _state_of(self, order: Order) -> OrderRead:
+        asked = self._clock.monotonic()
+        return OrderRead(await self._broker.find_order(order.symbol, order_id=order.id), asked)
+
+    async def _asking(self, question: Awaitable[OrderRead]) -> OrderRead | LookFailed:
+        try:
+            return await _limited(question)
+        except Refused as refused:
+            return LookFailed(str(refused), final=refused.refusal in HOPELESS)
+        except (FlatdeckError, TimeoutError) as error:
+            return LookFailed(str(error) or "no answer in time")
+
+    async def _pause(self, symbol: str, seconds: float) -> None:
+        """At most ``seconds``, less when the stream rings."""
+        if seconds <= 0:
+            return
+        bell = self._bells.setdefault(symbol, asyncio.Event())
+        bell.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await bell.wait()
+        except TimeoutError:
+            return
+
+    async def _park(self, do: DoPark) -> Event:
+        """Until the venue's own opening time; without one, ask again every minute."""
+        if do.until is None:
+            await self._clock.sleep(PARK_STEP)
+            return Waited()
+        while (left := (do.until - self._clock.now()).total_seconds()) > 0:
+            await self._clock.sleep(min(left, PARK_STEP))
+        return Waited()
+
+    async def _restore(self, state: Ladder, request: OrderRequest) -> str:
+        """Put one protective order back; the failure's text, or empty."""
+        held = state.position.quantity if state.position else request.quantity
+        try:
+            await self._journal.append(self._intent(state, None, request, held))
+            await _limited(self._broker.submit(request))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        return ""
+
+
+def _concerns(order: Order, key: PositionKey) -> bool:
+    return order.symbol == key.symbol and (order.leg is key.leg or Leg.NET in (order.leg, key.leg))
+
+
+async def _limited(call: Awaitable[T]) -> T:
+    async with asyncio.timeout(CALL_TIMEOUT):
+        return await call

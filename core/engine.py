@@ -1,0 +1,339 @@
+"""The shell: one queue with one consumer, book → rows → consoles, plans made, confirmed and handed to the executor.
+
+Nothing here decides what is to be closed; that is in the pure modules. With no journal the engine is dry: it reads and
+makes plans, and has nothing with which it could send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+
+from msgspec import structs
+
+from core import planner, rows
+from core.automation import Automation
+from core.book import Book
+from core.closer import Closer
+from core.errors import FlatdeckError
+from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
+from core.executor import Executor, Gear
+from core.hub import Hub
+from core.ids import Ids, is_ours
+from core.journal import Journal
+from core.ladder_state import Move
+from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PlanRow, PositionRow, Snapshot
+from core.logbook import Logbook
+from core.model import PositionKey
+from core.plan import ApprovedPlan, NotApproved, Plan, Reason, confirm
+from core.planner import Situation
+from core.ports import Broker, Clock
+from core.reader import Reader
+from core.resume import interrupted
+from core.settings import Settings
+from core.watch import Watcher
+
+PUBLISH_EVERY = 0.25
+REVIEW_EVERY = 1.0  # rows are made again so that ages and staleness show
+DOUBT_WAIT = 0.5
+INBOX = 20_000
+PLANS_KEPT = 64
+
+
+class Engine:
+    """One process's engine. ``mode`` is ``one-shot`` for a single command, ``service`` while it goes on."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        brokers: Sequence[Broker],
+        *,
+        clock: Clock,
+        ids: Ids,
+        journal: Journal | None,
+        mode: str = "one-shot",
+        read_only: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.read_only = read_only or journal is None
+        self._ids = ids
+        self._journal = journal
+        self._brokers = {b.account.id: b for b in brokers}
+        self.book = Book([b.account for b in brokers], is_ours)
+        self.hub = Hub(clock, EngineRow(mode=mode, read_only=self.read_only))
+        self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
+        self._readers = {a: Reader(b, clock, self._emit) for a, b in self._brokers.items()}
+        self._watchers = {a: Watcher(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
+        self._closers: dict[str, Closer] = {}
+        self._plans: dict[str, Plan] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._dirty: set[str] = set()
+        self._doubted: set[str] = set()
+        self._cleanups = 0
+        self.frozen: dict[str, str] = {}
+        self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
+        self._executor = self._make_executor(journal, mode) if journal is not None else None
+
+    def _make_executor(self, journal: Journal, mode: str) -> Executor:
+        gear = {}
+        for account, broker in self._brokers.items():
+            self._closers[account] = Closer(
+                broker,
+                self._readers[account],
+                journal,
+                self.clock,
+                self.book,
+                changed=self._moved,
+                emit=self._emit,
+                max_age=self._max_age(account),
+            )
+            gear[account] = Gear(broker, self._readers[account], self._closers[account].carry_out)
+        return Executor(
+            self.settings,
+            gear,
+            journal,
+            self.clock,
+            say=self.say,
+            frozen=self.frozen,
+            wait_for_open=mode == "service",
+        )
+
+    async def start(self) -> None:
+        """Read every account once; then, where it may act, take up what was interrupted before anything else."""
+        self._spawn(self._consume())
+        if self._journal is not None:
+            self.frozen.update(await self._journal.frozen())
+        await asyncio.gather(*(w.first() for w in self._watchers.values()))
+        await self._settled()
+        if self._executor is not None and not self.read_only:
+            assert self._journal is not None
+            for entries in await self._journal.open_plans():
+                await self._report(await self._executor.take_up(interrupted(entries)))
+
+    async def run(self) -> None:
+        """Watch live, and do by itself what the configuration armed, until cancelled."""
+        for watcher in self._watchers.values():
+            self._spawn(watcher.run())
+        self._spawn(self._publish())
+        await Automation(self, self.settings, self.clock).run()
+
+    async def stop(self) -> None:
+        """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(b.aclose() for b in self._brokers.values()), return_exceptions=True)
+
+    def reached(self) -> int:
+        """How many accounts could be read."""
+        return sum(self.book.readable(a) for a in self._brokers)
+
+    def in_flight(self) -> int:
+        """How many instruments have a close or cancel under way."""
+        return len(self._executor.in_flight()) if self._executor else 0
+
+    def snapshot(self) -> Snapshot:
+        """Everything as of now, published first, so that the next update follows it."""
+        self._review({o.id for o in self.settings.owners})
+        self.hub.publish()
+        return self.hub.snapshot()
+
+    async def read_all(self) -> None:
+        """A complete read of every account, waited for."""
+        await asyncio.gather(*(w.first() for w in self._watchers.values()))
+        await self._settled()
+
+    async def prepare(self, request: PlanRequest) -> Plan:
+        """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
+        await self._settled()
+        plan = planner.make(self._ids.plan_id(), request, self.settings, self.book, self.situation())
+        self._plans[plan.id] = plan
+        for old in list(self._plans)[:-PLANS_KEPT]:
+            del self._plans[old]
+        return plan
+
+    def withdraw(self, plan: str) -> None:
+        """Forget a plan that is no longer wanted."""
+        self._plans.pop(plan, None)
+
+    def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
+        """A person's confirmation of a plan as it was shown. Raises NotApproved."""
+        if self.read_only or self._executor is None:
+            raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
+        plan = self._plans.pop(plan_id, None)
+        if plan is None:
+            raise NotApproved("unknown_plan", "that plan is not known any more; make a new one")
+        return confirm(plan, digest, self.clock.now())
+
+    async def execute(self, plan_id: str, digest: str) -> PlanReport:
+        """Confirm and carry out. Raises NotApproved, and JournalError when nothing could be made durable."""
+        return await self.carry_out(self.approve(plan_id, digest))
+
+    async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
+        """Carry out what was approved, and tell every console the report."""
+        if self._executor is None:
+            raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
+        plan = approved.plan
+        if plan.cause == "cleanup":
+            self._cleanups += 1
+        self._put_plan(plan, "running")
+        try:
+            return await self._report(await self._executor.carry_out(approved))
+        finally:
+            self._put_plan(plan, "done")
+
+    def carry_out_later(self, approved: ApprovedPlan) -> None:
+        """The same in the background; whatever goes wrong becomes an alarm."""
+        self._spawn(self._guarded(approved))
+
+    def situation(self) -> Situation:
+        """What plans and rows depend on besides the book."""
+        busy = self._executor.in_flight() if self._executor else set()
+        blocked = {f"{a}|{s}": (Reason.CLOSING, "a close of it is already in flight") for a, s in busy}
+        blocked.update({a: (Reason.FROZEN, f"account is frozen: {why}") for a, why in self.frozen.items()})
+        return Situation(
+            now=self.clock.now(),
+            monotonic=self.clock.monotonic(),
+            max_age={a: self._max_age(a) for a in self._brokers},
+            tiers={
+                a: planner.ladder_tiers(self.settings, b.account.broker, b.capabilities.tiers)[0]
+                for a, b in self._brokers.items()
+            },
+            blocked=blocked,
+            first_run=self._cleanups == 0,
+        )
+
+    def on_log(self, listener: Callable[[LogRow], None]) -> None:
+        """Be told every line from now on."""
+        self.hub.listeners.append(listener)
+
+    def put_waiting(self, plan: Plan) -> None:
+        """A plan that automation prepared and that waits for a person."""
+        self._put_plan(plan, "waiting")
+
+    def drop_waiting(self, plan: str) -> None:
+        self.hub.drop_plan(plan)
+
+    def acknowledge(self, key: PositionKey | None) -> None:
+        """A person has seen the alarm of one close, or with no key the engine's."""
+        row = self.hub.closings.get(key) if key else None
+        if row is not None:
+            self.hub.put_closing(structs.replace(row, acknowledged=True))
+        else:
+            self.hub.put_engine(structs.replace(self.hub.engine, alarm=None))
+
+    def _put_plan(self, plan: Plan, state: str) -> None:
+        cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
+        self.hub.put_plan(PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at))
+
+    async def _report(self, report: PlanReport) -> PlanReport:
+        """What the brokers said, as rows, for whoever asked and for every console."""
+        await self._settled()
+        owners = {o.id for o in report.plan.owners}
+        report = structs.replace(report, positions=tuple(self._review(owners)))
+        self.hub.finished(Finished(report))
+        return report
+
+    async def _guarded(self, approved: ApprovedPlan) -> None:
+        try:
+            await self.carry_out(approved)
+        except FlatdeckError as error:
+            self.say("alarm", f"PLAN {approved.plan.id} failed: {error}")
+
+    def _max_age(self, account: str) -> float:
+        exits = self.settings.exits
+        return exits.max_price_age if self._brokers[account].capabilities.streams else exits.max_price_age_polling
+
+    def _emit(self, event: BrokerEvent) -> None:
+        """One more event for the queue. When it is full, a price is dropped and anything else makes us read again."""
+        try:
+            self._inbox.put_nowait(event)
+        except asyncio.QueueFull:
+            if not isinstance(event, QuoteSeen):
+                self._doubted.update(self._brokers)
+
+    async def _consume(self) -> None:
+        while True:
+            event = await self._inbox.get()
+            try:
+                self._take(event)
+            finally:
+                self._inbox.task_done()
+
+    def _take(self, event: BrokerEvent) -> None:
+        change = self.book.apply(event, self.clock.now())
+        accounts = change.accounts | {k.account for k in change.positions}
+        self._dirty.update(self.book.accounts[a].account.owner for a in accounts)
+        for account in change.accounts:
+            self.hub.put_account(rows.account_row(self.book.accounts[account], self.frozen.get(account)))
+        for account in change.doubted - self._doubted:
+            self._doubted.add(account)
+            self._spawn(self._read_doubted(account))
+        match event:
+            case OrderSeen(order):
+                self._ring(order.account, order.symbol)
+            case FillSeen(fill):
+                self._ring(fill.account, fill.symbol)
+            case PositionSeen(key):
+                self._ring(key.account, key.symbol)
+            case _:
+                pass
+
+    def _ring(self, account: str, symbol: str) -> None:
+        closer = self._closers.get(account)
+        if closer is not None:
+            closer.ring(symbol)
+
+    async def _read_doubted(self, account: str) -> None:
+        """A list got shorter without a reason: a second read decides."""
+        await self.clock.sleep(DOUBT_WAIT)
+        self._doubted.discard(account)
+        try:
+            await self._readers[account].read()
+        except FlatdeckError as error:
+            self.say("warning", f"{account} could not be read again: {error}", account)
+
+    async def _settled(self) -> None:
+        """Until everything that came in so far is in the book."""
+        await self._inbox.join()
+
+    def _moved(self, move: Move) -> None:
+        self.hub.put_closing(rows.closing_row(move, self.clock.now()))
+        self._dirty.add(move.ladder.action.owner)
+
+    async def _publish(self) -> None:
+        last_review = self.clock.monotonic()
+        while True:
+            await self.clock.sleep(PUBLISH_EVERY)
+            if self.clock.monotonic() - last_review >= REVIEW_EVERY:
+                last_review = self.clock.monotonic()
+                self._dirty.update(o.id for o in self.settings.owners)
+            self._review(self._dirty)
+            self._dirty = set()
+            self.hub.publish()
+
+    def _review(self, owners: set[str]) -> list[PositionRow]:
+        """Make the rows of those owners anew."""
+        situation, made = self.situation(), list[PositionRow]()
+        busy = self._executor.in_flight() if self._executor else set()
+        for owner in (o.id for o in self.settings.owners if o.id in owners):
+            accounts = planner.owner_accounts(self.settings, owner)
+            closing = {k for k in self.book.keys(accounts) if (k.account, k.symbol) in busy}
+            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing)
+            self.hub.put_owner(row, positions)
+            made.extend(positions)
+        for account in self.book.accounts.values():
+            self.hub.put_account(rows.account_row(account, self.frozen.get(account.account.id)))
+        return made
+
+    def _spawn(self, work: Coroutine[object, object, object]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[object]) -> None:
+        """A task that ended by itself with an error is never silent."""
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.say("alarm", f"a part of the engine failed: {task.exception()!r}")

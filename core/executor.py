@@ -1,0 +1,240 @@
+"""Carries out an approved plan: every account at once, every instrument by itself, then reads everything again.
+
+A close counts as done when its ladder ended flat *and* the final reconciliation did not find the position again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+
+from msgspec import Struct, structs
+
+from core import ladder, planner, report, resume
+from core.errors import FlatdeckError, InvariantBroken, JournalError
+from core.journal import Journal
+from core.ladder_state import Ladder, Limits, Move, Outcome
+from core.link import PlanReport, ResultRow, VerifiedOwner
+from core.model import Holdings, PositionKey
+from core.plan import Action, ActionKind, ApprovedPlan, Plan
+from core.ports import Broker, Clock
+from core.reader import Reader
+from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending
+from core.resume import Interrupted
+from core.settings import Settings
+from core.tiers import schedule
+
+FINAL_TRIES = 3
+FINAL_WAIT = 1.0
+Say = Callable[..., None]
+
+
+class Gear(Struct):
+    """What is needed to act on one account."""
+
+    broker: Broker
+    reader: Reader
+    carry_out: Callable[[ApprovedPlan, Move], Awaitable[Ladder]]
+
+
+class Executor:
+    """``say(level, text, action)`` writes the log; ``frozen`` maps accounts to why nothing is sent for them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gear: dict[str, Gear],
+        journal: Journal,
+        clock: Clock,
+        *,
+        say: Say,
+        frozen: dict[str, str],
+        wait_for_open: bool,
+    ) -> None:
+        self._settings = settings
+        self._gear = gear
+        self._journal = journal
+        self._clock = clock
+        self._say = say
+        self._frozen = frozen
+        self._wait_for_open = wait_for_open
+        self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
+        self._waiting: Counter[tuple[str, str]] = Counter()  # actions of that plan on the instrument
+        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def in_flight(self) -> set[tuple[str, str]]:
+        """Account and symbol of every action under way."""
+        return set(self._busy)
+
+    async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
+        """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
+        plan = approved.plan
+        pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
+        await self._journal.append(PlanApproved(plan, approved.by, approved.approved_at), *pending)
+        self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
+        actions = (*plan.closes, *plan.lone_cancels)
+        return await self._finish(approved, await self._all(approved, actions, None), None)
+
+    async def take_up(self, left: Interrupted) -> PlanReport:
+        """Go on with a plan that a restart found unfinished: first what is not known of it."""
+        plan = left.approved.plan
+        fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
+        what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
+        self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
+        results = [e.result for e in left.ended]
+        results += await self._all(left.approved, left.left(), (left, fresh))
+        return await self._finish(left.approved, results, left)
+
+    async def _all(
+        self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[Interrupted, bool] | None
+    ) -> list[ResultRow]:
+        """Every action at once; those on one instrument take turns."""
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                where = (action.key.account, action.key.symbol)
+                owner = self._busy.setdefault(where, approved.plan.id)
+                if owner != approved.plan.id:
+                    tasks.append(group.create_task(self._refuse(approved, action)))
+                    continue
+                self._waiting[where] += 1
+                tasks.append(group.create_task(self._in_turn(approved, action, left)))
+        return [t.result() for t in tasks]
+
+    async def _refuse(self, approved: ApprovedPlan, action: Action) -> ResultRow:
+        row = report.not_done(action, Outcome.CHANGED, "a close of it is already in flight")
+        return await self._end(approved.plan, action, row)
+
+    async def _in_turn(
+        self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
+    ) -> ResultRow:
+        where = (action.key.account, action.key.symbol)
+        async with self._turns.setdefault(where, asyncio.Lock()):
+            try:
+                row = await self._one(approved, action, left)
+            except JournalError as error:
+                row = report.not_done(action, Outcome.STUCK, f"nothing more was sent: {error}")
+                self._say("alarm", f"{action.key.symbol}: {error}", action)
+            finally:
+                self._waiting[where] -= 1
+                if not self._waiting[where]:
+                    del self._waiting[where], self._busy[where]
+            return row
+
+    async def _one(self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None) -> ResultRow:
+        plan, account = approved.plan, action.key.account
+        if account in self._frozen:
+            why = f"{account} is frozen: {self._frozen[account]}"
+            return await self._end(plan, action, report.not_done(action, Outcome.REFUSED, why))
+        if left is not None and not left[1] and not resume.unresolved(action, left[0]):
+            why = "the plan was interrupted too long ago; it is shown again"
+            return await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))
+        if action.kind is ActionKind.CLOSE:
+            self._say("info", report.begun(action), action)
+        try:
+            state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
+        except InvariantBroken as breach:
+            await self._freeze(account, str(breach), action)
+            return await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))
+        row = report.result(action, state)
+        for order in action.cancels:
+            if order.id not in state.still_open and state.cancelled_at is not None:
+                self._say("info", report.cancelled(action, order.id), action)
+        return await self._end(plan, action, row)
+
+    def _first(self, plan: Plan, action: Action, left: tuple[Interrupted, bool] | None) -> Move:
+        """The ladder at its start, or where it was interrupted."""
+        settings, broker = self._settings.ladder, self._gear[action.key.account].broker
+        able = broker.capabilities
+        limits = Limits(
+            attempts=settings.attempts,
+            tier_timeout=settings.tier_timeout,
+            request_expiry=able.request_expiry,
+            position_lag=able.position_lag,
+            total_timeout=settings.total_timeout,
+            wait_for_open=self._wait_for_open,
+        )
+        steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
+        now, epoch = self._clock.monotonic(), self._journal.epoch
+        if left is None:
+            return ladder.start(action, plan.id, epoch, steps, limits, now)
+        interrupted, fresh = left
+        return resume.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
+
+    async def _freeze(self, account: str, why: str, action: Action) -> None:
+        """An invariant was seen broken: nothing more is sent for this account until a person looked."""
+        self._frozen[account] = why
+        self._say("alarm", f"{account} is frozen: {why}", action)
+        await self._journal.append(AccountFrozen(account, why))
+
+    async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
+        await self._journal.append(ClosingEnded(plan.id, row))
+        level = (
+            "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
+        )
+        for line in report.ended(action, row):
+            self._say(level, line, action)
+        return row
+
+    async def _finish(self, approved: ApprovedPlan, results: list[ResultRow], left: Interrupted | None) -> PlanReport:
+        """Final reconciliation: everything is read again, and what is still there counts, whatever was said before."""
+        plan = approved.plan
+        accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]
+        reads = await self._read_again(accounts, plan, results)
+        results = [self._contradicted(r, reads) for r in results]
+        owners = tuple(self._verified(o.id, reads) for o in plan.owners)
+        complete = all(o.complete for o in owners) and plan.complete
+        success = complete and all(Outcome(r.outcome).settled for r in results)
+        final = {o.id: o.final for o in owners if o.complete}
+        tallies = report.tallies(plan, results, final)
+        await self._journal.append(PlanEnded(plan.id, success, tallies))
+        failed = sum(not Outcome(r.outcome).settled for r in results)
+        for line in report.summary(tallies, failed=failed):
+            self._say("info" if success else "warning", line)
+        return PlanReport(plan, tuple(results), owners, (), complete, success)
+
+    async def _read_again(
+        self, accounts: list[str], plan: Plan, results: list[ResultRow]
+    ) -> dict[str, Holdings | None]:
+        """One complete read per account, again while it contradicts a close that is only just done."""
+        reads: dict[str, Holdings | None] = dict.fromkeys(accounts)
+        pending = list(accounts)
+        for attempt in range(FINAL_TRIES):
+            answers = await asyncio.gather(*(self._try_read(a) for a in pending))
+            reads.update(zip(pending, answers, strict=True))
+            pending = [a for a in pending if reads[a] is None or _still_there(results, a, reads[a])]
+            if not pending or attempt + 1 == FINAL_TRIES:
+                break
+            await self._clock.sleep(FINAL_WAIT)
+        return reads
+
+    async def _try_read(self, account: str) -> Holdings | None:
+        try:
+            async with asyncio.timeout(15):
+                return await self._gear[account].reader.read()
+        except (FlatdeckError, TimeoutError):
+            return None
+
+    def _contradicted(self, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
+        holdings = reads.get(row.key.account)
+        if holdings is None or not _still_there([row], row.key.account, holdings):
+            return row
+        self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed")
+        position = holdings.position(row.key)
+        return structs.replace(
+            row,
+            outcome=Outcome.STUCK.value,
+            residual=position.quantity if position else None,
+            error="still there at the final reconciliation",
+        )
+
+    def _verified(self, owner: str, reads: dict[str, Holdings | None]) -> VerifiedOwner:
+        accounts = planner.owner_accounts(self._settings, owner)
+        known = [h for h in (reads.get(a) for a in accounts) if h is not None]
+        return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
+
+
+def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:
+    keys = {p.key for p in holdings.positions} if holdings else set[PositionKey]()
+    return any(r.key in keys and r.outcome == "closed" and r.key.account == account for r in results)

@@ -1,0 +1,257 @@
+"""One closing order's life: sent, its unknown outcome resolved, settled or withdrawn, and accounted for once."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from core.errors import InvariantBroken, Refusal, Refused
+from core.ladder_moves import advance, answer, end, give_up, go, poll, read, settle, wait
+from core.ladder_state import (
+    Acknowledged,
+    DoLookUp,
+    DoPark,
+    DoWithdraw,
+    Ladder,
+    LookFailed,
+    Move,
+    NotJournaled,
+    OrderRead,
+    Outcome,
+    Phase,
+    SendRefused,
+    SendUnknown,
+    SendUnreachable,
+)
+from core.model import Order, OrderStatus, Tier
+from core.records import IntentAnswered
+from core.units import ZERO, plain
+
+REREAD = frozenset({Refusal.NO_POSITION, Refusal.REDUCE_ONLY, Refusal.HELD, Refusal.CLOCK})
+HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKNOWN_SYMBOL})
+REREADS = 3  # re-reads that one rung may cost before it counts as used
+RATE_LIMIT_WAIT = 1.0
+UNREACHABLE_WAIT = 0.5
+LOOK_MARGIN = 0.5  # seconds past a request's own expiry
+CONCLUSIVE_MISSES = 2
+
+
+def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Move:
+    """Nothing left the machine."""
+    return end(_unsent(ladder), Outcome.STUCK, f"nothing was sent: {event.text}", alarm=True)
+
+
+def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Move:
+    """The venue took it. An answer without an id, or in a state we cannot read, is no answer."""
+    order = event.order
+    if not order.id or order.status is OrderStatus.UNKNOWN:
+        return send_unknown(ladder, SendUnknown("an answer without a readable order"), now)
+    ladder = structs.replace(ladder, sent=ladder.sent | {order.id})
+    record = _record(ladder, "acknowledged", order)
+    if order.status.terminal:
+        return _terminal(ladder, order, now)
+    move = settle(ladder, order)
+    return Move(move.ladder, move.do, (record,))
+
+
+def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Move:
+    """A definite no. What follows depends on why."""
+    refused = event.refused
+    exists = refused.refusal is Refusal.DUPLICATE  # an earlier send arrived after all: look it up
+    record = (_record(ladder, "unknown" if exists else "refused", None, str(refused)),)
+    ladder = answer(ladder, str(refused))
+    move = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
+    return Move(move.ladder, move.do, record)
+
+
+def _refused(ladder: Ladder, refused: Refused, now: float) -> Move:
+    reason = refused.refusal
+    if reason in REREAD:
+        return _reread(ladder)
+    if reason is Refusal.RATE_LIMITED:
+        return wait(ladder, refused.retry_after or RATE_LIMIT_WAIT)
+    if reason is Refusal.MARKET_CLOSED:
+        ladder = structs.replace(ladder, opens_at=refused.opens_at)
+        if not ladder.limits.wait_for_open:
+            return end(ladder, Outcome.WAITING_OPEN, str(refused))
+        return Move(go(ladder, Phase.PARKED), DoPark(refused.opens_at))
+    if reason in HOPELESS:
+        return end(ladder, Outcome.STUCK, str(refused), alarm=True)
+    if reason is Refusal.BELOW_MINIMUM:
+        outcome = Outcome.CLOSED_RESIDUAL if ladder.filled > 0 else Outcome.REFUSED
+        return end(ladder, outcome, str(refused))
+    step = ladder.step
+    if reason is Refusal.UNSUPPORTED and step is not None:
+        ladder = structs.replace(ladder, unsupported=ladder.unsupported | {step.tier})
+    return read(advance(structs.replace(ladder, failed=True)))
+
+
+def _reread(ladder: Ladder) -> Move:
+    """The position is not what was thought: look again, at once the first time, before this rung is tried again."""
+    ladder = structs.replace(ladder, refusals=ladder.refusals + 1)
+    if ladder.refusals == 1:
+        return read(ladder)
+    if ladder.refusals > REREADS:
+        ladder = structs.replace(advance(ladder), failed=True)
+    return wait(structs.replace(ladder, polls=ladder.refusals))
+
+
+def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Move:
+    """It provably never left: the same rung again, a little later, until the ladder's time is up."""
+    record = (_record(ladder, "unreachable", None, event.text),)
+    ladder = answer(_unsent(ladder), event.text)
+    if now >= ladder.deadline:
+        move = give_up(ladder, f"venue not reachable: {event.text}")
+    else:
+        move = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
+    return Move(move.ladder, move.do, record)
+
+
+def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Move:
+    """It may have been executed: never sent again, looked up until known."""
+    record = (_record(ladder, "unknown", None, event.text),)
+    move = _resolve(answer(ladder, event.text))
+    return Move(move.ladder, move.do, record)
+
+
+def _resolve(ladder: Ladder) -> Move:
+    return _look_up(structs.replace(ladder, polls=0, misses=0), 0.0)
+
+
+def _look_up(ladder: Ladder, seconds: float) -> Move:
+    request = ladder.request
+    if request is None:
+        raise InvariantBroken("an order is looked up that was never sent")
+    order_id = ladder.order.id if ladder.order is not None else None
+    nameless = ladder.step is not None and ladder.step.tier is Tier.VENUE_CLOSE
+    ladder = go(ladder, Phase.RESOLVING, polls=ladder.polls + 1)
+    return Move(ladder, DoLookUp(request, ladder.known, order_id, nameless, seconds))
+
+
+def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
+    """Found: go on with it. Not found is conclusive only past the request's own expiry, the lists' lag and twice."""
+    order = event.order
+    if order is not None and order.status.terminal:
+        return _terminal(structs.replace(ladder, sent=ladder.sent | {order.id}), order, now)
+    if order is not None and order.status is not OrderStatus.UNKNOWN:
+        return settle(structs.replace(ladder, sent=ladder.sent | {order.id}, polls=0), order)
+    out_of_time = now >= ladder.deadline
+    if order is not None:  # there, in a state that cannot be read
+        return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
+    if not _past_expiry(ladder, event.asked):
+        hopeless = out_of_time and ladder.limits.request_expiry is None
+        return _unresolved(ladder) if hopeless else _look_up(ladder, poll(ladder))
+    if event.unattributed is None or event.unattributed > 0:
+        return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
+    if ladder.misses + 1 < CONCLUSIVE_MISSES:
+        return _look_up(structs.replace(ladder, misses=ladder.misses + 1), poll(ladder))
+    record = (_record(ladder, "not_found"),)
+    ladder = advance(structs.replace(_unsent(ladder), failed=True))
+    move = read(answer(ladder, "was never executed"))
+    return Move(move.ladder, move.do, record)
+
+
+def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+    """Asking failed, which says nothing about the order."""
+    if event.final or now >= ladder.deadline:
+        return _unresolved(answer(ladder, event.text))
+    return _look_up(ladder, max(poll(ladder), UNREACHABLE_WAIT))
+
+
+def _past_expiry(ladder: Ladder, at: float) -> bool:
+    expiry = ladder.limits.request_expiry
+    return expiry is not None and at >= ladder.sent_at + expiry + max(LOOK_MARGIN, ladder.limits.position_lag)
+
+
+def _unresolved(ladder: Ladder) -> Move:
+    """Frozen with an alarm: whether it was executed is not known, so nothing more is sent."""
+    request = ladder.request
+    name = request.client_id if request else "?"
+    text = f"whether order {name} was executed could not be found out; nothing more is sent, look at the venue"
+    return give_up(ladder, text)
+
+
+def order_read(ladder: Ladder, event: OrderRead, now: float) -> Move:
+    """Our live order's state, while it settles."""
+    order = event.order
+    if order is None:  # taken, and now denied: neither is believed
+        return _look_up(structs.replace(ladder, polls=0), poll(ladder))
+    if order.status.terminal:
+        return _terminal(ladder, order, now)
+    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
+        return _withdraw(ladder, order, now)
+    return settle(ladder, order)
+
+
+def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+    """Its state could not be asked; the tier's time runs on."""
+    assert ladder.order is not None
+    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
+        return _withdraw(answer(ladder, event.text), ladder.order, now)
+    return settle(ladder, ladder.order)
+
+
+def _withdraw(ladder: Ladder, order: Order, now: float) -> Move:
+    """Ask for our order to go. Only a terminal state ends its tier."""
+    since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
+    seconds = poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0
+    ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
+    return Move(ladder, DoWithdraw(order, seconds))
+
+
+def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move:
+    """Terminal: accounted for, and on. Not in time: stuck, because it may still be live."""
+    assert ladder.order is not None
+    order = event.order if isinstance(event, OrderRead) else None
+    if order is not None and order.status.terminal:
+        return _terminal(ladder, order, now)
+    assert ladder.withdrawn_at is not None
+    limit = max(ladder.limits.tier_timeout, ladder.limits.position_lag) * 2
+    if now - ladder.withdrawn_at >= limit or (isinstance(event, LookFailed) and event.final):
+        return give_up(ladder, f"order {ladder.order.id} may still be live at the venue: its cancel was not confirmed")
+    return _withdraw(ladder, order or ladder.order, now)
+
+
+def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
+    """Account for its fill once, whatever it is told again later, and read the position."""
+    request = ladder.request
+    fresh = order.filled - ladder.done.get(order.id, ZERO)
+    if fresh < 0:
+        fresh = ZERO  # a cumulative fill never falls
+    if ladder.filled + fresh > ladder.action.quantity:
+        raise InvariantBroken(
+            f"order {order.id} filled {plain(order.filled)}, more than what was confirmed "
+            f"({plain(ladder.action.quantity)}, {plain(ladder.filled)} filled before)"
+        )
+    record = (_record(ladder, "terminal", order),)
+    paid = ladder.paid
+    if fresh > 0:
+        paid = None if paid is None or order.average_price is None else paid + fresh * order.average_price
+    split = request is not None and order.filled >= request.quantity
+    step = ladder.step
+    ladder = structs.replace(
+        ladder,
+        filled=ladder.filled + fresh,
+        paid=paid,
+        expected=ladder.expected - fresh,
+        done={**ladder.done, order.id: max(order.filled, ladder.done.get(order.id, ZERO))},
+        tier=step.tier if fresh > 0 and step is not None else ladder.tier,
+        failed=ladder.failed or order.status is OrderStatus.REJECTED,
+        filled_at=now if fresh > 0 else ladder.filled_at,
+        order=None,
+        request=None,
+    )
+    if order.filled == 0:
+        ladder = answer(ladder, order.text or order.status.value)
+    ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
+    move = read(ladder)
+    return Move(move.ladder, move.do, record)
+
+
+def _unsent(ladder: Ladder) -> Ladder:
+    """No order of ours is on its way or live."""
+    return structs.replace(ladder, request=None, order=None)
+
+
+def _record(ladder: Ladder, outcome: str, order: Order | None = None, text: str = "") -> IntentAnswered:
+    client_id = ladder.request.client_id if ladder.request else (order.client_id or order.id if order else "")
+    return IntentAnswered(ladder.plan, ladder.action.key, client_id, outcome, order, text)

@@ -1,0 +1,162 @@
+"""What a close does after a complete read of its position and orders: the only place from which an order is sent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import structs
+
+from core import tiers
+from core.ladder_moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
+from core.ladder_state import DoSend, Ladder, Move, Outcome, Phase, Read
+from core.model import Order, Tier
+from core.plan import ActionKind
+from core.units import ZERO, floor_to, plain
+
+SECOND_LOOK = 0.25  # seconds between two reads that are to agree
+
+
+def decide(ladder: Ladder, read: Read, now: float) -> Move:
+    """First what must be waited for or stops the close, then what is held, then the next order."""
+    ladder = structs.replace(ladder, position=read.position, still_open=frozenset(o.id for o in read.orders))
+    return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
+
+
+def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
+    """Our own order first (never two), then those that appeared, then those that are to go."""
+    ours = [o for o in read.orders if o.id in ladder.sent or o.client_id in ladder.sent]
+    for order in ours:
+        if order.id not in ladder.done:
+            ladder = structs.replace(ladder, polls=0, sent=ladder.sent | {order.id})
+            return settle(ladder, order)
+        if not _lagged(ladder, ladder.filled_at, now):
+            return wait(ladder)  # a list that still shows a terminal order is behind
+    foreign = [o for o in read.orders if o not in ours]
+    cancels = {o.id for o in ladder.action.cancels}
+    appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
+    if appeared and ladder.action.kind is ActionKind.CLOSE:
+        return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
+    pending = tuple(o for o in foreign if o.id in cancels)
+    if pending:
+        return _pending(ladder, pending, now)
+    if ladder.action.kind is ActionKind.CANCEL_ORDER:
+        return end(ladder, Outcome.CANCELLED)
+    return None
+
+
+def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Move:
+    """A cancel is a request: wait until the orders are gone, ask again after a while, and not for ever."""
+    if now >= ladder.deadline:
+        return give_up(ladder, f"order {pending[0].id} could not be cancelled in time")
+    if ladder.cancelled_at is None or now - ladder.cancelled_at >= ladder.limits.tier_timeout:
+        if ladder.cancel_tries >= ladder.limits.attempts:
+            return give_up(ladder, f"order {pending[0].id} could not be cancelled")
+        return cancel(ladder, pending, now)
+    return wait(ladder)
+
+
+def _holding(ladder: Ladder, read: Read, now: float) -> Move | None:
+    """Flat, flipped or grown; None when there is something left to close and it is as expected."""
+    position = read.position
+    if position is None or position.quantity <= 0:
+        return _flat(ladder, read, now)
+    if position.side is not ladder.action.side:
+        side = position.side.value
+        return end(ladder, Outcome.STUCK, f"position flipped to {side} by someone else; nothing is sent", alarm=True)
+    if position.quantity > ladder.expected:
+        return _more(ladder, position.quantity, now)
+    return None
+
+
+def _flat(ladder: Ladder, read: Read, now: float) -> Move:
+    """Our fills explain it, or a second read that was asked after the first was received agrees."""
+    explained = ladder.filled > 0 and ladder.expected <= 0
+    if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
+        return end(ladder, Outcome.CLOSED)
+    ladder = structs.replace(ladder, flat_asked=now)
+    return wait(ladder, max(SECOND_LOOK, min(ladder.limits.position_lag, 1.0)))
+
+
+def _more(ladder: Ladder, quantity: Decimal, now: float) -> Move:
+    """More than expected: a list that lags behind our fills, or a position that grew since it was confirmed."""
+    ladder = structs.replace(ladder, flat_asked=None)
+    since = _odd_since(ladder, now)
+    grew = quantity > ladder.action.quantity
+    if not grew and not _lagged(ladder, since if ladder.filled_at is None else ladder.filled_at, now):
+        return wait(structs.replace(ladder, odd_since=since))
+    text = changed_text(ladder, f"position is {plain(quantity)} where {plain(ladder.expected)} was expected")
+    return end(ladder, Outcome.CHANGED, text, alarm=ladder.filled > 0)
+
+
+def _lagged(ladder: Ladder, since: float | None, now: float) -> bool:
+    """Whether a list had all the time it may lag since ``since``."""
+    return since is None or now - since > ladder.limits.position_lag
+
+
+def _send(ladder: Ladder, read: Read, now: float) -> Move:
+    """The next order, sized by what was just read."""
+    position, instrument = read.position, read.instrument
+    assert position is not None
+    if not instrument.tradable:
+        return end(ladder, Outcome.REFUSED, "not tradable at the venue", alarm=True)
+    ladder = structs.replace(ladder, expected=position.quantity, flat_asked=None)
+    size = tiers.size(position, instrument, read.price)
+    if size.too_small:
+        return _too_small(ladder, position.quantity, size.too_small)
+    if now >= ladder.deadline:
+        return give_up(ladder, "out of time")
+    held = not instrument.reduce_only and floor_to(position.free, instrument.step) < size.wanted
+    if held:
+        since = _odd_since(ladder, now)
+        if now - since < max(ladder.limits.tier_timeout, ladder.limits.position_lag):
+            return wait(structs.replace(ladder, odd_since=since))
+        if size.available <= 0:
+            return give_up(ladder, "all of it is held by orders at the venue")
+    return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
+
+
+def _odd_since(ladder: Ladder, now: float) -> float:
+    return now if ladder.odd_since is None else ladder.odd_since
+
+
+def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Move:
+    text = f"{plain(quantity)} left, {why}"
+    if ladder.filled > 0 or quantity < ladder.action.quantity:
+        return end(ladder, Outcome.CLOSED_RESIDUAL, text)
+    return end(ladder, Outcome.REFUSED, text)
+
+
+def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
+    """Skip the rungs that make no sense here, and climb the next."""
+    position = read.position
+    assert position is not None
+    while (step := ladder.step) is not None:
+        client_id = tiers.client_id(ladder.epoch, ladder.plan, position, step, ladder.part)
+        request = tiers.request(step, position, read.instrument, quantity, client_id, read.price)
+        useful = step.tier not in ladder.unsupported and (step.tier is not Tier.DIRECT_API or ladder.failed)
+        if request is not None and useful:
+            known = frozenset(o.id for o in read.orders) | frozenset(ladder.done)
+            ladder = go(
+                ladder,
+                Phase.SENDING,
+                request=request,
+                order=None,
+                known=known,
+                sent=ladder.sent | {client_id},
+                sent_at=now,
+                polls=0,
+                misses=0,
+                withdrawn_at=None,
+            )
+            return Move(ladder, DoSend(step, request, position))
+        ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
+    if not ladder.steps:  # taken up again after too long: what was under way is known now, no more is sent
+        return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))
+    return give_up(ladder, "every tier was tried")
+
+
+def residual(ladder: Ladder) -> Decimal | None:
+    """What is left by the last read; 0 when flat, None when it was never read."""
+    if ladder.outcome is Outcome.CLOSED:
+        return ZERO
+    return ladder.position.quantity if ladder.position is not None else None

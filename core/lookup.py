@@ -1,0 +1,46 @@
+"""What became of an order whose answer never came: by its client id, then by orders, fills and position."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.ladder_state import DoLookUp, OrderRead
+from core.model import Fill, Order
+from core.ports import Broker
+from core.reader import Reader
+from core.units import ZERO
+
+
+async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
+    """The order, or that there is none by every way of asking. Failing to ask raises.
+
+    An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
+    only when it is the one new order on the closing side. Several such, and nothing is attributed.
+    """
+    request = do.request
+    for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
+        if any(name.values()):
+            order = await broker.find_order(request.symbol, **name)
+            if order is not None:
+                return OrderRead(order, asked)
+    holdings = await reader.read()
+    fills = [f for f in await broker.fills(request.symbol, since) if f.side is request.side]
+    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side is request.side]
+    strangers = await _new_orders(broker, do, open_orders, fills)
+    ours = [o for o in strangers if o.client_id == request.client_id]
+    nameless = [o for o in strangers if o.client_id is None] if do.nameless else []
+    found = ours[0] if ours else nameless[0] if len(nameless) == 1 else None
+    if found is not None:
+        return OrderRead(found, asked)
+    foreign = {o.id for o in strangers if o not in nameless} | do.known
+    return OrderRead(None, asked, unattributed=sum((f.quantity for f in fills if f.order_id not in foreign), ZERO))
+
+
+async def _new_orders(broker: Broker, do: DoLookUp, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
+    """Orders that were not there before ours was sent, live ones and those that only their fills tell of."""
+    new = {o.id: o for o in open_orders if o.id not in do.known}
+    for order_id in sorted({f.order_id for f in fills} - set(new) - do.known):
+        order = await broker.find_order(do.request.symbol, order_id=order_id)
+        if order is not None:
+            new[order_id] = order
+    return list(new.values())

@@ -1,0 +1,46 @@
+"""Complete reads of one account, shared: closes that want one at the same moment get the same one.
+
+A read that somebody asks for is never one that had begun before: what was sent before asking is in it, as far as the
+venue's lists do not lag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from core.events import BrokerEvent, HoldingsRead
+from core.model import Holdings
+from core.ports import Broker, Clock
+
+GATHER = 0.004  # seconds in which those who ask are served by one read
+
+
+class Reader:
+    """``emit`` is told every read that succeeded."""
+
+    def __init__(self, broker: Broker, clock: Clock, emit: Callable[[BrokerEvent], None]) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._emit = emit
+        self._next: asyncio.Task[Holdings] | None = None
+
+    async def read(self) -> Holdings:
+        """A complete read begun after this call. Raises Refused, Unreachable or OutcomeUnknown."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._begin())
+            self._next.add_done_callback(_retrieve)
+        return await asyncio.shield(self._next)
+
+    async def _begin(self) -> Holdings:
+        await self._clock.sleep(GATHER)
+        self._next = None
+        holdings = await self._broker.holdings()
+        self._emit(HoldingsRead(holdings))
+        return holdings
+
+
+def _retrieve(task: asyncio.Task[Holdings]) -> None:
+    """A failure that nobody waits for any more is not reported as lost."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,168 @@
+"""The words of the log: the tags that operators grep for, and the summaries. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from msgspec import structs
+
+from core.ladder_state import Ladder, Outcome
+from core.link import ResultRow
+from core.model import Side
+from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.units import ZERO, money, percent, plain
+
+TAGS = {
+    Reason.DUST: "[DUST]",
+    Reason.CAP_EXCEEDED: "[CAP_EXCEEDED]",
+    Reason.FLATTEN: "[FLATTEN]",
+    Reason.CANCEL_ORDERS: "[CANCEL_ORDERS]",
+    Reason.LEGACY: "[LEGACY]",
+    Reason.EXIT: "[EXIT]",
+}
+_ORDER_TAGS = {**TAGS, Reason.CAP_EXCEEDED: "[CAP]"}
+
+
+def tag(reason: Reason) -> str:
+    """``[DUST][FORCED]`` and its like."""
+    return f"{TAGS.get(reason, '[SKIPPED]')}[FORCED]"
+
+
+def begun(action: Action) -> str:
+    """The line that opens a forced close."""
+    size = "unknown" if action.usd_value is None else f"${money(action.usd_value)}"
+    pnl = "unknown" if action.pnl is None else f"{'+' if action.pnl >= 0 else ''}{percent(action.pnl)}%"
+    where = f"Account: {action.key.account}, Reason: {action.text}, Size: {size}, P&L: {pnl}"
+    return f"{tag(action.reason)} {action.key.symbol} {where}, PROFIT_STATUS = PENDING"
+
+
+def would_cancel(action: Action) -> str:
+    """A dry run's line for an order."""
+    order = action.order
+    name = order.id if order else "?"
+    return f"{_ORDER_TAGS.get(action.reason, '')}[OPEN_ORDER][WOULD_CANCEL] Order {name} on {action.key.symbol}"
+
+
+def cancelled(action: Action, order_id: str) -> str:
+    """An order that a plan cancelled and that was seen gone."""
+    return f"{_ORDER_TAGS.get(action.reason, '')}[OPEN_ORDER][CANCELLED] Order {order_id} on {action.key.symbol}"
+
+
+def planned(plan: Plan) -> list[str]:
+    """A plan as log lines, in the form of a dry run."""
+    lines = []
+    for action in plan.actions:
+        match action.kind:
+            case ActionKind.CANCEL_ORDER:
+                lines.append(would_cancel(action))
+            case ActionKind.CLOSE:
+                lines.append(
+                    f"{tag(action.reason)} {action.key.symbol} Account: {action.key.account}, WOULD CLOSE: {action.text}"
+                )
+            case ActionKind.SKIP:
+                lines.append(f"[SKIPPED] {action.key.symbol} Account: {action.key.account}, Reason: {action.text}")
+    lines.extend(f"[PARTIAL] {account} could not be read: {why}" for account, why in plan.unreadable.items())
+    return [*lines, *summary(plan.owners, "to close")]
+
+
+def ended(action: Action, result: ResultRow) -> list[str]:
+    """The lines that close an action, one fact each."""
+    name = f"{tag(action.reason)} {action.key.symbol}"
+    lines = []
+    if result.profit_status == "CONFIRMED":
+        lines.append(f"{name} PROFIT_STATUS = PENDING → CONFIRMED")
+        lines.append(f"{name} OUTCOME = {result.profit}")
+    match result.outcome:
+        case "closed":
+            lines.append(f"{name} CLOSED SUCCESSFULLY ({result.tier or 'it was gone already'})")
+        case "closed_residual":
+            lines.append(f"{name} CLOSED, {plain(result.residual or ZERO)} remain: {result.error}")
+        case "cancelled":
+            pass
+        case outcome:
+            lines.append(f"{name} {outcome.upper()}: {result.error}")
+    return lines
+
+
+def result(action: Action, ladder: Ladder) -> ResultRow:
+    """What came of an action."""
+    outcome = ladder.outcome or Outcome.STUCK
+    close = action.kind is ActionKind.CLOSE
+    closed = close and (ladder.filled > 0 or outcome in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL))
+    return ResultRow(
+        key=action.key,
+        kind=action.kind.value,
+        outcome=outcome.value,
+        order_id=action.order.id if action.order and not close else None,
+        tier=ladder.tier.value if ladder.tier else None,
+        filled=ladder.filled,
+        average_price=ladder.average_price,
+        residual=_residual(ladder) if close else None,
+        profit_status="CONFIRMED" if closed else None,
+        profit=profit(action, ladder.average_price) if closed else None,
+        error=ladder.error,
+    )
+
+
+def _residual(ladder: Ladder) -> Decimal | None:
+    if ladder.outcome is Outcome.CLOSED:
+        return ZERO
+    return ladder.position.quantity if ladder.position is not None else None
+
+
+def profit(action: Action, price: Decimal | None) -> str:
+    """WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
+    if action.entry is None or price is None or action.side is None:
+        return "UNKNOWN"
+    gained = (price - action.entry) * (1 if action.side is Side.LONG else -1)
+    return "WIN" if gained > 0 else "LOSS"
+
+
+def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
+    """The result of an action that was not begun."""
+    order_id = action.order.id if action.order and action.kind is ActionKind.CANCEL_ORDER else None
+    return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
+
+
+def tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
+    """What was really done per owner, with what the brokers reported at the end."""
+    done = {(r.key, r.order_id): r.outcome for r in results}
+    closed = {Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value}
+    out = []
+    for owner in plan.owners:
+        closes = [a for a in plan.closes if a.owner == owner.id and done.get((a.key, None)) in closed]
+        lone = {a.order.id for a in plan.lone_cancels if a.order and done.get((a.key, a.order.id)) == "cancelled"}
+        out.append(
+            structs.replace(
+                owner,
+                dust=sum(a.reason is Reason.DUST for a in closes),
+                cap_excess=sum(a.reason is Reason.CAP_EXCEEDED for a in closes),
+                orders_to_cancel=sum(len(a.cancels) for a in closes) + len(lone),
+                final=final.get(owner.id, owner.initial - len(closes)),
+            )
+        )
+    return tuple(out)
+
+
+def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: int = 0) -> list[str]:
+    """The seeds' summaries: per owner, then in all."""
+    lines, rows = [], list(owners)
+    for owner in rows:
+        who = "PLATFORM" if owner.id == "platform" else f"USER {owner.id}"
+        partial = "" if owner.complete else " PARTIAL"
+        lines.append(
+            f"{who} SUMMARY:{partial} Initial: {owner.initial} positions, Dust {verb}: {owner.dust}, "
+            f"Cap excess {verb}: {owner.cap_excess}, Skipped: {owner.skipped}, Unsellable: {owner.unsellable}, "
+            f"Final: {owner.final} positions"
+        )
+
+    def total(name: str) -> int:
+        return sum(getattr(o, name) for o in rows)
+
+    lines.append(
+        f"FINAL SUMMARY Initial total positions: {total('initial')}, Dust positions {verb}: {total('dust')}, "
+        f"Cap excess {verb}: {total('cap_excess')}, Open orders cancelled: {total('orders_to_cancel')}, "
+        f"Failed: {failed}, Final total positions: {total('final')}, Total reduced by: {total('initial') - total('final')}"
+    )
+    return lines

@@ -1,0 +1,116 @@
+"""The rungs of the escalation ladder: in which order they are tried, and the order that each one sends.
+
+| tier | what is sent |
+|---|---|
+| ``market_ioc`` | market, immediate-or-cancel |
+| ``market_gtc`` | market, good-till-cancelled |
+| ``venue_close`` | the venue's own close-position call |
+| ``direct_api`` | market through the venue's raw endpoint, only after a unified call failed |
+| ``market_fok`` | market, fill-or-kill, in the last round only |
+| ``limit_aggressive`` | limit through the book, once per offset, in the last round only |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from core.ids import client_order_id
+from core.model import Instrument, OrderRequest, OrderType, Position, Side, Tier, TimeInForce
+from core.settings import LAST_TIERS
+from core.units import ONE, floor_to, round_price
+
+_TIF = {
+    Tier.MARKET_IOC: TimeInForce.IOC,
+    Tier.MARKET_GTC: TimeInForce.GTC,
+    Tier.VENUE_CLOSE: TimeInForce.GTC,
+    Tier.DIRECT_API: TimeInForce.GTC,
+    Tier.MARKET_FOK: TimeInForce.FOK,
+    Tier.LIMIT_AGGRESSIVE: TimeInForce.GTC,  # it may rest for the tier's time-out, then it is withdrawn
+}
+
+
+class Step(Struct, frozen=True):
+    """One rung. ``offset`` is how far a limit goes beyond the touch; ``nth`` tells a tier's steps of a round apart."""
+
+    round: int
+    tier: Tier
+    offset: Decimal | None = None
+    nth: int = 0
+
+
+def schedule(tiers: Sequence[Tier], attempts: int, offsets: Sequence[Decimal]) -> tuple[Step, ...]:
+    """Every step in order: ``attempts`` rounds of the base tiers, the last one with fill-or-kill and limits added."""
+    base = [t for t in tiers if t not in LAST_TIERS]
+    steps = [Step(round_, tier) for round_ in range(1, attempts + 1) for tier in base]
+    if Tier.MARKET_FOK in tiers:
+        steps.append(Step(attempts, Tier.MARKET_FOK))
+    if Tier.LIMIT_AGGRESSIVE in tiers:
+        steps.extend(Step(attempts, Tier.LIMIT_AGGRESSIVE, o, n) for n, o in enumerate(offsets))
+    return tuple(steps)
+
+
+class Size(Struct, frozen=True):
+    """What may be sent for a position now. ``wanted`` is all of it on the step grid; ``available`` what may leave.
+
+    ``too_small`` says why the venue would refuse even ``wanted``.
+    """
+
+    wanted: Decimal
+    available: Decimal
+    too_small: str = ""
+
+
+def size(position: Position, instrument: Instrument, price: Decimal | None) -> Size:
+    """All that the broker reports now, rounded down; without reduce-only never more than what is free."""
+    wanted = floor_to(position.quantity, instrument.step)
+    available = wanted if instrument.reduce_only else floor_to(min(position.quantity, position.free), instrument.step)
+    if instrument.max_market is not None:
+        available = min(available, floor_to(instrument.max_market, instrument.step))
+    return Size(wanted, available, _too_small(wanted, instrument, price))
+
+
+def _too_small(quantity: Decimal, instrument: Instrument, price: Decimal | None) -> str:
+    if quantity <= 0:
+        return "below one step"
+    if instrument.reduce_only and instrument.minimum_exempt:
+        return ""
+    if quantity < instrument.min_quantity:
+        return "below the venue's minimum quantity"
+    if price is not None and quantity * instrument.multiplier * price < instrument.min_cost:
+        return "below the venue's minimum cost"
+    return ""
+
+
+def request(
+    step: Step, position: Position, instrument: Instrument, quantity: Decimal, client_id: str, touch: Decimal | None
+) -> OrderRequest | None:
+    """The order of one step; None for a limit when there is no touch to go beyond.
+
+    A limit is rounded toward the touch, so that the price conceded is never more than the offset.
+    """
+    price = None
+    if step.tier is Tier.LIMIT_AGGRESSIVE:
+        if touch is None or step.offset is None:
+            return None
+        long = position.side is Side.LONG
+        price = round_price(touch * (ONE - step.offset if long else ONE + step.offset), instrument.tick, up=long)
+    return OrderRequest(
+        account=position.account,
+        symbol=position.symbol,
+        side=position.side.closing,
+        quantity=quantity,
+        client_id=client_id,
+        type=OrderType.MARKET if price is None else OrderType.LIMIT,
+        tif=_TIF[step.tier],
+        price=price,
+        reduce_only=instrument.reduce_only,
+        leg=position.leg,
+    )
+
+
+def client_id(epoch: str, plan: str, position: Position, step: Step, part: int) -> str:
+    """Derived again after a restart from the same plan, position, round, tier and part of a split order."""
+    return client_order_id(epoch, plan, position.key, step.round, step.tier.value, step.nth * 1000 + part)

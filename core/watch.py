@@ -1,0 +1,156 @@
+"""Keeps one account's picture true: connects, reads all, follows the stream, reads all again after every gap.
+
+A stream is a hint and a complete read the truth, so there is a complete read before each stream, one every
+``READ_EVERY`` seconds beside it, and one whenever it ends, fails or falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from core.errors import FlatdeckError, Refusal, Refused
+from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen, RatesSeen
+from core.model import USD_LIKE, Holdings, Quote
+from core.ports import Broker, Clock
+from core.reader import Reader
+from core.units import decimal
+
+READ_EVERY = 30.0
+POLL_EVERY = 5.0
+QUOTES_EVERY = 2.0
+SILENCE = 10.0  # a stream that says nothing for so long is not believed to be alive
+PRICE_TRIES = 3
+READ_TRIES = 3
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+CONNECT_TIMEOUT = 20.0
+
+
+class Watcher:
+    """One account. Nothing it meets leaves it as an exception: it becomes the account's state."""
+
+    def __init__(self, broker: Broker, reader: Reader, clock: Clock, emit: Callable[[BrokerEvent], None]) -> None:
+        self._broker = broker
+        self._reader = reader
+        self._clock = clock
+        self._emit = emit
+        self._account = broker.account.id
+        self._heard = 0.0
+
+    async def first(self) -> bool:
+        """Connect and read everything once, with a few tries; whether it could be read."""
+        for attempt in range(READ_TRIES):
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    await self._broker.connect()
+                    await self._read_all()
+            except (FlatdeckError, TimeoutError) as error:
+                self._state(AccountState.DOWN, str(error) or "no answer in time")
+                if isinstance(error, Refused) and error.refusal in (Refusal.AUTH, Refusal.BANNED):
+                    return False
+                if attempt + 1 < READ_TRIES:
+                    await self._clock.sleep(FIRST_WAIT * 2**attempt)
+            else:
+                self._state(AccountState.POLLING)
+                return True
+        return False
+
+    async def run(self) -> None:
+        """For ever: live while the stream is, polling where there is none, stale and trying again otherwise."""
+        failures = 0
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    await self._broker.connect()
+                    await self._read_all()
+                self._state(AccountState.LIVE if self._broker.capabilities.streams else AccountState.POLLING)
+                failures = 0
+                await self._follow()
+            except (FlatdeckError, TimeoutError, ExceptionGroup) as error:
+                self._state(AccountState.STALE, _sentence(error))
+            failures += 1
+            await self._clock.sleep(min(FIRST_WAIT * 2**failures, LONGEST_WAIT))
+
+    async def _follow(self) -> None:
+        """Until the stream ends, fails or falls silent."""
+        if not self._broker.capabilities.streams:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._poll_quotes())
+                group.create_task(self._poll(POLL_EVERY))
+            return
+        self._heard = self._clock.monotonic()
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(self._poll(READ_EVERY)), group.create_task(self._watchdog())]
+            await self._stream()
+            for task in beside:
+                task.cancel()
+        raise _StreamEnded("stream ended")
+
+    async def _stream(self) -> None:
+        async for event in self._broker.stream():
+            self._heard = self._clock.monotonic()
+            self._emit(event)
+
+    async def _watchdog(self) -> None:
+        while True:
+            await self._clock.sleep(SILENCE / 4)
+            if self._clock.monotonic() - self._heard > SILENCE:
+                raise _StreamEnded(f"stream silent for {SILENCE:.0f} s")
+
+    async def _poll(self, every: float) -> None:
+        while True:
+            await self._clock.sleep(every)
+            await self._reader.read()
+
+    async def _poll_quotes(self) -> None:
+        symbols: list[str] = []
+        while True:
+            holdings = await self._reader.read() if not symbols else None
+            symbols = _symbols(holdings) if holdings else symbols
+            await self._quote(symbols)
+            await self._clock.sleep(QUOTES_EVERY)
+
+    async def _read_all(self) -> None:
+        holdings = await self._reader.read()
+        await self._rates(holdings)
+        await self._quote(_symbols(holdings))
+
+    async def _quote(self, symbols: list[str]) -> None:
+        """Ask for prices; what is missing or bad is asked for again, three times in all, then left unknown."""
+        missing = symbols
+        for attempt in range(PRICE_TRIES):
+            if not missing:
+                return
+            good = {q.symbol for q in await self._broker.quotes(missing) if self._usable(q)}
+            missing = [s for s in missing if s not in good]
+            if missing and attempt + 1 < PRICE_TRIES:
+                await self._clock.sleep(FIRST_WAIT * 2**attempt)
+
+    def _usable(self, quote: Quote) -> bool:
+        self._emit(QuoteSeen(quote))
+        return quote.flaw() is None
+
+    async def _rates(self, holdings: Holdings) -> None:
+        wanted = sorted({i.quote for i in holdings.instruments} - USD_LIKE)
+        if wanted:
+            rates = await self._broker.rates(wanted)
+            self._emit(RatesSeen(self._account, {c: decimal(r) for c, r in rates.items()}))
+
+    def _state(self, state: AccountState, error: str | None = None) -> None:
+        self._emit(AccountChanged(self._account, state, error))
+
+
+class _StreamEnded(FlatdeckError):
+    """The stream is over; what it may have missed is read."""
+
+
+def _symbols(holdings: Holdings) -> list[str]:
+    return sorted({p.symbol for p in holdings.positions})
+
+
+def _sentence(error: BaseException) -> str:
+    """The first real reason inside a group of them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
