@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from core.config_accounts import ACCOUNTS
 from core.config_lines import Loc
-from core.config_schema import PlatformTable, Root, UserTable, unknown_broker
+from core.config_schema import Root, UserTable, unknown_broker
 from core.config_values import Wrong, name, show
+from core.model import PLATFORM
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     key: field.annotation
@@ -89,7 +90,7 @@ def _wrong(loc: Loc, error: object) -> tuple[Loc, str]:
 def _unknown(loc: Loc, broker: str) -> str:
     key, table = str(loc[-1]), loc[:-1]
     known = _known(table, broker)
-    if elsewhere := [section for section, model in _SECTIONS.items() if key in model.model_fields]:
+    if elsewhere := [at for at, model in _SECTIONS.items() if key in model.model_fields and at != PLATFORM]:
         return f"is not a known key here; it belongs in [{elsewhere[0]}]"
     if near := get_close_matches(key.lower(), known, n=1, cutoff=0.5):
         return f"is not a known key; did you mean {near[0]}?"
@@ -105,7 +106,5 @@ def _known(table: Loc, broker: str) -> list[str]:
             return list(Root.model_fields)
         case ("users", int()):
             return list(UserTable.model_fields)
-        case (str(section),):
-            return list(_SECTIONS.get(section, PlatformTable).model_fields)
         case _:
-            return []
+            return list(_SECTIONS[str(table[0])].model_fields)

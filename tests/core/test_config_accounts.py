@@ -51,7 +51,6 @@ def test_a_paper_account_takes_every_key_of_the_contract_and_its_paths_start_at_
         seed = 1
         speed = 2.5
         exchange = "sim"
-        hedge = true
         faults = { reject_ioc = 1.0, lag = 0.25, none = 0 }
         """,
     )
@@ -63,7 +62,6 @@ def test_a_paper_account_takes_every_key_of_the_contract_and_its_paths_start_at_
         "seed": 1,
         "speed": 2.5,
         "exchange": "sim",
-        "hedge": True,
         "faults": {"reject_ioc": 1.0, "lag": 0.25, "none": 0.0},
     }
 
