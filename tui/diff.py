@@ -23,8 +23,8 @@ COLUMNS = (
     Column("value", "value", 9, 0, right=True),
     Column("pnl", "P&L", 8, 1, right=True),
     Column("cost", "cost", 7, 5, right=True),
-    Column("tiers", "tiers to be tried", 22, 4, grow=2),
-    Column("why", "why", 14, 2, grow=3),
+    Column("tiers", "tiers to be tried", 22, 4, grow=1),
+    Column("why", "why", 14, 2, grow=4),
 )
 ARROW = " → "
 
@@ -81,7 +81,7 @@ class Diff:
         self._shown: tuple[str, tuple[str, ...]] | None = None
 
     def show(self, plan: Plan) -> bool:
-        """Take ``plan``; True when it is not what was confirmed by looking at the one before. Prices alone do not count."""
+        """Take ``plan``; True when it binds something else than the one before. Prices alone do not count."""
         shown = fingerprint(plan)
         changed = self.plan is not None and shown != self._shown
         if changed and self.plan is not None:
@@ -98,6 +98,13 @@ class Diff:
     def row(self, key: Hashable) -> Row:
         """One line."""
         return self._rows.get(key, Row())
+
+    def marked(self) -> dict[str, int]:
+        """How many lines are new, changed or gone since the plan before the last change."""
+        counted = Counter(word.lower() for word in self.marks.values())
+        if self._gone:
+            counted["gone"] = len(self._gone)
+        return dict(counted)
 
     def _build(self, plan: Plan) -> None:
         rows: dict[Hashable, Row] = {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
-from core.units import money, percent
+from core.units import CENT, money, percent
 from core.units import plain as digits
 
 UNKNOWN = "—"
@@ -22,7 +22,7 @@ def number(value: Decimal | None) -> str:
 
 
 def usd(value: Decimal | None, *, signed: bool = False, whole: bool = False) -> str:
-    """``$1,234.50``; ``whole`` leaves out the cents from 1,000 on."""
+    """``$1,234.50``, cut to cents, less than a cent in full; ``whole`` leaves out the cents from 1,000 on."""
     if value is None:
         return UNKNOWN
     if abs(value) >= HUGE or not value.is_finite():
@@ -30,7 +30,8 @@ def usd(value: Decimal | None, *, signed: bool = False, whole: bool = False) -> 
     sign = "-" if value < 0 else "+" if signed and value > 0 else ""
     if whole and abs(value) >= 1000:
         return f"{sign}${abs(value).quantize(Decimal(1)):,}"
-    head, _, tail = money(abs(value)).partition(".")
+    cents = abs(value).quantize(CENT, ROUND_DOWN)  # cut, not rounded: 0.999 must not read as 1.00
+    head, _, tail = (f"{cents:f}" if cents or not value else money(abs(value))).partition(".")
     return f"{sign}${int(head):,}.{tail}"
 
 

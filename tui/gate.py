@@ -37,17 +37,14 @@ class Gate:
 
     def closed_because(self, number: str, at: float, *, seen: bool = True) -> str | None:
         """One sentence for a person; None when ``y`` confirms. ``seen``: the terminal is large enough to read it."""
-        if self.problem is not None:
-            return self.problem
-        if self.plan is None:
-            return "Preparing the plan…"
-        if self.plan.empty:
-            return "Nothing to do: confirming this would send nothing."
-        if self.dry_run:
-            return "Dry run: nothing can be sent from here."
+        if self.problem is not None or self.plan is None:
+            return self.problem or "Preparing the plan…"
+        if self.plan.empty or self.dry_run:
+            return "Nothing to do: nothing would be sent." if self.plan.empty else "Dry run: nothing is sent from here."
         if not seen:
             return "The terminal is too small to show what would be sent."
-        if self._changed_at is not None and (left := self._changed_at + self.settle - at) > 0:
+        left = self._changed_at + self.settle - at if self._changed_at is not None else 0.0
+        if left > 0:
             return f"THE PLAN CHANGED. Look at it again; it can be confirmed in {left:.1f} s."
         wanted = self.wants_number()
         if wanted is not None and number.strip() != str(wanted):

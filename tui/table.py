@@ -28,7 +28,7 @@ GUTTER = 2  # cursor and selection marks
 TONES = ("good", "bad", "warn", "alarm", "dim", "strong")
 
 
-class LineTable(ScrollView, can_focus=True):
+class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     """A table with a cursor, multi-selection, sorting by column, and columns that give way to narrow screens."""
 
     ALLOW_SELECT = False
@@ -67,6 +67,9 @@ class LineTable(ScrollView, can_focus=True):
         def __init__(self, table: LineTable, column: str, descending: bool) -> None:
             super().__init__()
             self.table, self.column, self.descending = table, column, descending
+
+    class Selection(Message):
+        """Other rows are selected."""
 
     def __init__(
         self,
@@ -120,6 +123,9 @@ class LineTable(ScrollView, can_focus=True):
                 self._strips.pop(key, None)
                 if region := self._changed(old, new, place):
                     self.refresh(region)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
 
     @property
     def cursor(self) -> Hashable | None:
@@ -311,6 +317,7 @@ class LineTable(ScrollView, can_focus=True):
         if row.heading:
             keys = {k for k in self.keys if k != key and self._row(k).group == row.group and not self._row(k).heading}
         self.selected = self.selected - keys if keys <= self.selected else self.selected | keys
+        self.post_message(self.Selection())
         self.refresh()
 
     def action_sort_next(self) -> None:

@@ -96,22 +96,17 @@ def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
 
 
 def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
-    """``5 accounts: 4 live`` · ``1 STALE 12s``, each bad state with the age of its worst."""
+    """``5 accounts: 4 live <5s`` · ``1 STALE 12s``, each with the age of the oldest read among them."""
     rows = list(accounts)
     live = [a for a in rows if a.state in LIVE_STATES]
-    cells = [Cell(f"{len(rows)} account{'s' * (len(rows) != 1)}: {len(live)} live")]
+    age_of = f" {_worst(live, now)}" if live else ""
+    cells = [Cell(f"{len(rows)} account{'s' * (len(rows) != 1)}: {len(live)} live{age_of}")]
     for state in sorted({a.state for a in rows} - LIVE_STATES):
         bad = [a for a in rows if a.state == state]
         cells.append(Cell(f"{len(bad)} {plain(state).upper()} {_worst(bad, now)}", "bad"))
     if frozen := sum(a.frozen is not None for a in rows):
         cells.append(Cell(f"{frozen} FROZEN", "alarm"))
     return cells
-
-
-def as_of(accounts: Iterable[AccountRow], now: datetime) -> str:
-    """Age of the oldest complete read among the accounts that are read."""
-    live = [a for a in accounts if a.state in LIVE_STATES]
-    return f"oldest read {_worst(live, now)}" if live else "nothing read yet"
 
 
 def _worst(accounts: list[AccountRow], now: datetime) -> str:

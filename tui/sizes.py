@@ -1,0 +1,7 @@
+"""Where the layout changes, in characters."""
+
+from __future__ import annotations
+
+SMALLEST = (60, 16)  # below this nothing is shown and nothing can be confirmed
+WIDTHS = [(0, "-thin"), (SMALLEST[0], "-narrow"), (120, "-wide")]
+HEIGHTS = [(0, "-flat"), (SMALLEST[1], "-low"), (30, "-high")]
