@@ -1,0 +1,40 @@
+"""What the venue's lists do not show yet: for a while after a fill they tell what was true before it."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from brokers.paper.state import Key
+from core.model import Order, Position
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Overlay(Generic[K, V]):
+    """Former values, each shown until its time; a later change of the same thing adds one more."""
+
+    def __init__(self) -> None:
+        self._former: dict[K, list[tuple[float, V]]] = {}
+
+    def add(self, key: K, until: float, former: V) -> None:
+        self._former.setdefault(key, []).append((until, former))
+
+    def shown(self, now: float) -> dict[K, V]:
+        """What is still shown of the past at ``now``; what is over is forgotten."""
+        for key in list(self._former):
+            kept = [entry for entry in self._former[key] if entry[0] > now]
+            if kept:
+                self._former[key] = kept
+            else:
+                del self._former[key]
+        return {key: entries[0][1] for key, entries in self._former.items()}
+
+
+class Lags:
+    """Positions, orders and fills that are reported late. A former position of None means that there was none."""
+
+    def __init__(self) -> None:
+        self.positions: Overlay[Key, Position | None] = Overlay()
+        self.orders: Overlay[str, Order] = Overlay()
+        self.fills: Overlay[str, None] = Overlay()

@@ -1,0 +1,71 @@
+"""One stream of a paper account: it wakes at each tick of the prices and at each event, and misbehaves as scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from brokers.paper.venue import Venue
+from core.errors import Unreachable
+from core.events import BrokerEvent, QuoteSeen
+from core.ports import Clock
+
+SHORTEST_SLEEP = 0.001  # a shorter one may not move the clock at all
+
+
+class Listener:
+    """A reader of the venue's tape. ``close`` ends its events; ``stop`` frees what it holds."""
+
+    def __init__(self, venue: Venue, clock: Clock) -> None:
+        self._venue, self._clock = venue, clock
+        self._wake = asyncio.Event()
+        self._reader = venue.subscribe(self._wake.set)
+        self._closed = self._silent = False
+        self._pulse = asyncio.get_running_loop().create_task(self._beat())
+
+    async def events(self) -> AsyncGenerator[BrokerEvent, None]:
+        """Raises Unreachable when the stream breaks."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._pulse.done() and not self._pulse.cancelled():
+                self._pulse.result()
+            if self._closed:
+                return
+            if self._venue.faults.strikes("stream_drops"):
+                raise Unreachable("the stream broke")
+            self._silent = self._silent or self._venue.faults.strikes("silent_stream")
+            for event in self._batch():
+                yield event
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._pulse.cancel()
+        self._venue.floor.tape.unsubscribe(self._reader)
+
+    async def _beat(self) -> None:
+        try:
+            while True:
+                await self._clock.sleep(max(self._venue.next_tick - self._clock.monotonic(), SHORTEST_SLEEP))
+                self._venue.advance()
+                self._wake.set()
+        finally:
+            self._wake.set()
+
+    def _batch(self) -> list[BrokerEvent]:
+        """What is at hand, in the order in which this stream tells it."""
+        events = list(self._reader)
+        self._reader.clear()
+        if self._silent:
+            return []
+        told: list[BrokerEvent] = []
+        for event in events:
+            twice = not isinstance(event, QuoteSeen) and self._venue.faults.strikes("duplicate_events")
+            told.extend([event, event] if twice else [event])
+        happened = [event for event in told if not isinstance(event, QuoteSeen)]
+        if len(happened) > 1 and self._venue.faults.strikes("reordered_events"):
+            told = [event for event in told if isinstance(event, QuoteSeen)] + happened[::-1]
+        return told

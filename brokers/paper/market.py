@@ -1,0 +1,69 @@
+"""The top of each symbol's book: what trades at which price, and how much of it is left until the next refresh."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from brokers.paper.wire import Listing, Top, default_listing
+from core.model import Kind, Order, OrderSide, OrderType
+from core.units import ZERO
+
+
+class Market:
+    """Listings, quotes, and the depth that is still there."""
+
+    def __init__(self, listings: dict[str, Listing], tops: dict[str, Top]) -> None:
+        self.listings = dict(listings)
+        self.tops = dict(tops)
+        self._taken: dict[tuple[str, OrderSide], Decimal] = {}
+
+    def listing(self, symbol: str, kind: Kind = Kind.SPOT) -> Listing:
+        """The symbol's listing; one is made up for a symbol that came in by hand."""
+        return self.listings.setdefault(symbol, default_listing(symbol, kind))
+
+    def top(self, symbol: str) -> Top:
+        return self.tops.get(symbol, Top())
+
+    def set_top(self, symbol: str, top: Top) -> None:
+        """A new price brings new depth."""
+        self.tops[symbol] = top
+        self.refresh(symbol)
+
+    def refresh(self, symbol: str | None = None) -> None:
+        """Give back what was taken from the book, of one symbol or of all."""
+        for key in [k for k in self._taken if symbol in (None, k[0])]:
+            del self._taken[key]
+
+    def touch(self, symbol: str, side: OrderSide, otherwise: Decimal | None = None) -> Decimal | None:
+        """What an order on ``side`` trades at. A symbol whose feed shows no price still trades: at ``otherwise``."""
+        top = self.top(symbol)
+        touch = top.bid if side is OrderSide.SELL else top.ask
+        known = (touch, top.last, top.mark, otherwise)
+        return next((p for p in known if p is not None and p.is_finite() and p > 0), None)
+
+    def available(self, symbol: str, side: OrderSide) -> Decimal | None:
+        """How much an order on ``side`` can still get before the next refresh; None when there is no end."""
+        top = self.top(symbol)
+        size = top.bid_size if side is OrderSide.SELL else top.ask_size
+        if size is None:
+            size = self.listing(symbol).depth
+        return None if size is None else max(size - self._taken.get((symbol, side), ZERO), ZERO)
+
+    def take(self, symbol: str, side: OrderSide, quantity: Decimal) -> None:
+        self._taken[symbol, side] = self._taken.get((symbol, side), ZERO) + quantity
+
+    def reached(self, order: Order) -> bool:
+        """Whether a stop's trigger has been reached."""
+        price = self.touch(order.symbol, order.side)
+        if order.trigger is None or price is None:
+            return False
+        return price <= order.trigger if order.side is OrderSide.SELL else price >= order.trigger
+
+    def crosses(self, order: Order) -> bool:
+        """Whether an order can trade at the touch: any but a limit order can."""
+        if order.type is not OrderType.LIMIT or order.price is None:
+            return True
+        touch = self.touch(order.symbol, order.side)
+        if touch is None:
+            return False
+        return touch >= order.price if order.side is OrderSide.SELL else touch <= order.price

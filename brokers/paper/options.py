@@ -1,0 +1,97 @@
+"""What a paper account's options say: its book, its prices and its faults, read from their files and checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from msgspec import Struct
+
+from brokers.paper.dice import seeded
+from brokers.paper.faults import check_faults
+from brokers.paper.fields import nearest
+from brokers.paper.prices import Feed, Frozen, Replay, Walk
+from brokers.paper.replay import Row, read_rows
+from brokers.paper.wire import Book, parse_book
+from core.errors import ConfigError
+from core.settings import AccountSettings
+
+KNOWN = ("book", "prices", "frozen", "latency_ms", "seed", "faults", "exchange", "speed")
+
+
+class Options(Struct, frozen=True):
+    """``latency`` in seconds. ``replays`` maps a price file's name before ``-1m`` to its rows."""
+
+    book: Book
+    replays: dict[str, list[Row]]
+    faults: dict[str, float]
+    frozen: bool = False
+    latency: float = 0.0
+    seed: int = 0
+    speed: float = 1.0
+
+
+def read_options(settings: AccountSettings, speed: float) -> Options:
+    """Raises ConfigError naming the account, the file and the place."""
+    given = settings.options
+    for key in given:
+        if key not in KNOWN:
+            raise ConfigError(f'Paper account {settings.id}: unknown key "{key}"; {nearest(key, KNOWN)}')
+    book = given.get("book")
+    seed = given.get("seed") or 0
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ConfigError(f"Paper account {settings.id}: seed must be a whole number, not {seed!r}.")
+    try:
+        faults = check_faults(given.get("faults") or {})
+    except ConfigError as error:
+        raise ConfigError(f"Paper account {settings.id}: {error}") from None
+    return Options(
+        book=parse_book(_text(Path(str(book)), settings), str(book), settings.id) if book else Book(),
+        replays={_symbol(Path(path)): _rows(Path(path), settings) for path in given.get("prices") or ()},
+        faults=faults,
+        frozen=bool(given.get("frozen", False)),
+        latency=_number(settings, "latency_ms", 0.0) / 1000,
+        seed=seed,
+        speed=_number(settings, "speed", speed) or speed,
+    )
+
+
+def make_feeds(options: Options) -> dict[str, Feed]:
+    """How each symbol's price goes on: its replay, else frozen, else a walk that depends on seed and symbol alone."""
+    feeds: dict[str, Feed] = {}
+    listings = options.book.listings
+    for symbol in options.book.quotes:
+        tick = listings[symbol].instrument.tick
+        walk = Walk(seeded(options.seed, "price", symbol), tick, options.speed)
+        feeds[symbol] = Frozen() if options.frozen else walk
+    for name, rows in options.replays.items():
+        meant = (s for s, li in listings.items() if _bare(name) in (_bare(s), _bare(li.instrument.native_symbol)))
+        feeds[next(meant, name)] = Replay(rows, options.speed)
+    return feeds
+
+
+def _number(settings: AccountSettings, key: str, default: float) -> float:
+    value: float = settings.options.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"Paper account {settings.id}: {key} must be a number of at least 0, not {value!r}.")
+    return value
+
+
+def _text(path: Path, settings: AccountSettings) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"Paper account {settings.id}: {path} cannot be read: {why}.") from None
+
+
+def _rows(path: Path, settings: AccountSettings) -> list[Row]:
+    return read_rows(_text(path, settings).splitlines(), str(path))
+
+
+def _symbol(path: Path) -> str:
+    return path.name.partition("-1m")[0] if "-1m" in path.name else path.stem
+
+
+def _bare(symbol: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "", symbol.upper())

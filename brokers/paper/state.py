@@ -1,0 +1,198 @@
+"""What is true at the venue: positions, orders and fills of one account, and how a fill changes them. No I/O.
+
+Kept by every mutation: a position's quantity is the sum of what the book gave and its fills; it is never negative and
+disappears at 0; a fill is recorded once under a trade id of its own; a terminal order never reopens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from brokers.paper.wire import CASH, Book, leg_of
+from core.model import Fill, Instrument, Leg, Order, OrderSide, OrderStatus, OrderType, Position, Side, TimeInForce
+from core.units import ONE, ZERO
+
+KEPT = 10_000  # ended orders and fills that can still be looked up
+
+Key = tuple[str, Leg]
+
+
+class Ticket(Struct, frozen=True):
+    """An order with what only the venue knows. ``own`` is False for the user's orders by hand."""
+
+    order: Order
+    tif: TimeInForce = TimeInForce.GTC
+    own: bool = False
+    placed: float = 0.0  # monotonic; 0 for what was there at the start
+
+
+class Crossing(Struct, frozen=True):
+    """A fill that turned a position around: the signed quantities before and after."""
+
+    order_id: str
+    client_id: str | None
+    symbol: str
+    before: Decimal
+    after: Decimal
+
+
+class State:
+    """Mutable truth. ``dirty_*`` name what was changed since it was last saved."""
+
+    def __init__(self, book: Book) -> None:
+        self.positions: dict[Key, Position] = {(p.symbol, p.leg): p for p in book.positions}
+        self.tickets: dict[str, Ticket] = {o.id: Ticket(o) for o in book.orders}
+        self.live: dict[str, None] = dict.fromkeys(self.tickets)  # ids in order of arrival
+        self.by_client: dict[str, str] = {o.client_id: o.id for o in book.orders if o.client_id}
+        self.fills: dict[str, Fill] = {}
+        self.last_order = self.last_trade = 0
+        self.hedge = book.hedge
+        self.dirty_positions: set[Key] = set()
+        self.dirty_orders: dict[str, None] = {}  # in the order in which they are to be saved
+        self.dirty_fills: dict[str, None] = {}
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.dirty_positions or self.dirty_orders or self.dirty_fills)
+
+    def saved(self) -> None:
+        """Everything is on disk."""
+        self.dirty_positions, self.dirty_orders, self.dirty_fills = set(), {}, {}
+
+    def all_changed(self) -> None:
+        """Nothing is on disk."""
+        self.dirty_positions |= set(self.positions)
+        self.dirty_orders = dict.fromkeys(self.tickets)
+        self.dirty_fills = dict.fromkeys(self.fills)
+
+    def order_id(self) -> str:
+        self.last_order += 1
+        name = f"p{self.last_order}"
+        return name if name not in self.tickets else self.order_id()
+
+    def put(self, ticket: Ticket) -> Order:
+        """Record an order as it is now."""
+        order = ticket.order
+        self.tickets[order.id] = ticket
+        self.dirty_orders[order.id] = None
+        if order.client_id:
+            self.by_client[order.client_id] = order.id
+        if order.status.terminal:
+            self.live.pop(order.id, None)
+            self._forget()
+        else:
+            self.live[order.id] = None
+        return order
+
+    def find(self, client_id: str | None, order_id: str | None) -> Ticket | None:
+        known = order_id if order_id is not None else self.by_client.get(client_id or "")
+        return self.tickets.get(known or "")
+
+    def live_orders(self, symbol: str | None = None) -> list[Ticket]:
+        """Open orders, the oldest first."""
+        found = [self.tickets[i] for i in self.live]
+        return found if symbol is None else [t for t in found if t.order.symbol == symbol]
+
+    def closing(self, position: Position) -> list[Ticket]:
+        """The open orders that would reduce a position."""
+        side = position.side.closing
+        tickets = self.live_orders(position.symbol)
+        return [t for t in tickets if t.order.side is side and t.order.leg is position.leg]
+
+    def free(self, position: Position, instrument: Instrument) -> Decimal:
+        """What open orders do not hold; only spot and equity orders hold anything."""
+        if instrument.kind not in CASH:
+            return position.quantity
+        return max(position.quantity - sum((t.order.remaining for t in self.closing(position)), ZERO), ZERO)
+
+    def fill(
+        self, ticket: Ticket, quantity: Decimal, price: Decimal, instrument: Instrument, fee: Decimal, at: datetime
+    ) -> tuple[Fill, Crossing | None]:
+        """Execute ``quantity`` of an order: its fill, and whether that turned the position around."""
+        order = ticket.order
+        self.last_trade += 1
+        fill = Fill(
+            account=order.account,
+            symbol=order.symbol,
+            trade_id=f"t{self.last_trade}",
+            order_id=order.id,
+            side=order.side,
+            quantity=quantity,
+            price=price,
+            client_id=order.client_id,
+            fee=fee,
+            at=at,
+            leg=order.leg,
+        )
+        self.fills[fill.trade_id] = fill
+        self.dirty_fills[fill.trade_id] = None
+        self.put(Ticket(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
+        before, after = self._trade(fill, instrument)
+        crossed = Crossing(order.id, order.client_id, order.symbol, before, after) if before * after < 0 else None
+        return fill, crossed
+
+    def _trade(self, fill: Fill, instrument: Instrument) -> tuple[Decimal, Decimal]:
+        """Apply a fill to its position; the signed quantities before and after."""
+        held = self.positions.get((fill.symbol, fill.leg))
+        before = held.side.sign * held.quantity if held else ZERO
+        after = before + fill.side.sign * fill.quantity
+        key = (fill.symbol, fill.leg)
+        self.dirty_positions.add(key)
+        if after == 0:
+            self.positions.pop(key, None)
+        elif held is None or before * after < 0:
+            side = Side.LONG if after > 0 else Side.SHORT
+            leg = leg_of(instrument, side, hedge=self.hedge)
+            size = abs(after)
+            self.positions[key] = Position(fill.account, fill.symbol, side, size, size, fill.price, ONE, fill.at, leg)
+        elif abs(after) > abs(before):
+            self.positions[key] = _added(held, fill)
+        else:
+            self.positions[key] = replace(held, quantity=abs(after), free=abs(after))
+        return before, after
+
+    def _forget(self) -> None:
+        """Keep what can be looked up bounded: the oldest ended orders and fills go first."""
+        if len(self.tickets) - len(self.live) > 2 * KEPT:
+            ended = [i for i in self.tickets if i not in self.live]
+            for name in ended[:KEPT]:
+                gone = self.tickets.pop(name)
+                self.dirty_orders.pop(name, None)
+                self.by_client.pop(gone.order.client_id or "", None)
+        if len(self.fills) > 2 * KEPT:
+            for name in list(self.fills)[:KEPT]:
+                del self.fills[name]
+                self.dirty_fills.pop(name, None)
+
+
+def end(ticket: Ticket, status: OrderStatus, text: str = "") -> Ticket:
+    """The order in a terminal state."""
+    return Ticket(replace(ticket.order, status=status, text=text), ticket.tif, ticket.own, ticket.placed)
+
+
+def triggered(ticket: Ticket) -> Ticket:
+    """A stop whose trigger was reached: a market order that rests until it is filled."""
+    return Ticket(replace(ticket.order, type=OrderType.MARKET), TimeInForce.GTC, ticket.own, ticket.placed)
+
+
+def _filled(order: Order, quantity: Decimal, price: Decimal) -> Order:
+    filled = order.filled + quantity
+    average = price if not order.filled else ((order.average_price or price) * order.filled + price * quantity) / filled
+    status = OrderStatus.FILLED if filled >= order.quantity else order.status
+    return replace(order, filled=filled, average_price=average, status=status)
+
+
+def _added(held: Position, fill: Fill) -> Position:
+    quantity = held.quantity + fill.quantity
+    entry = held.entry
+    if entry is not None:
+        entry = (entry * held.quantity + fill.price * fill.quantity) / quantity
+    return replace(held, quantity=quantity, free=quantity, entry=entry)
+
+
+def would_reduce(position: Position | None, side: OrderSide) -> bool:
+    return position is not None and position.side.closing is side

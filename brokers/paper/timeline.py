@@ -1,0 +1,61 @@
+"""What is on its way to the venue: acts with a time, performed in the order of their times.
+
+A request that has left is performed even when its caller has stopped waiting, as at a real venue.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from math import inf
+from typing import Any
+
+from core.errors import FlatdeckError
+
+
+class Reply:
+    """One act and, once it was performed, its answer or its refusal."""
+
+    def __init__(self, act: Callable[[], Any]) -> None:
+        self._act = act
+        self._done = False
+        self._value: Any = None
+        self._error: FlatdeckError | None = None
+
+    def perform(self) -> None:
+        """Once, whoever comes first: the timeline or the caller who waited for it."""
+        if self._done:
+            return
+        self._done = True
+        try:
+            self._value = self._act()
+        except FlatdeckError as error:
+            self._error = error
+
+    def answer(self) -> Any:
+        """The act's value; raises what the act raised."""
+        self.perform()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class Timeline:
+    """A queue by time; equal times keep the order in which they were put."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Reply]] = []
+        self._order = count()
+
+    @property
+    def next_at(self) -> float:
+        return self._heap[0][0] if self._heap else inf
+
+    def put(self, at: float, act: Callable[[], Any]) -> Reply:
+        reply = Reply(act)
+        heapq.heappush(self._heap, (at, next(self._order), reply))
+        return reply
+
+    def pop(self) -> Reply:
+        return heapq.heappop(self._heap)[2]

@@ -1,0 +1,300 @@
+"""The paper venue: one account's truth, the order in which things happen to it, and their saving.
+
+Time moves only when somebody asks: ``advance`` performs, in order, the requests that have arrived and the ticks of
+the prices up to the clock's now. Everything is synchronous; what a command changes is saved as one transaction before
+its answer or its events are seen, and a command that cannot be saved did not happen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from brokers.paper.faults import Faults
+from brokers.paper.floor import AUDITED, Floor
+from brokers.paper.market import Market
+from brokers.paper.mishaps import befall, refuse
+from brokers.paper.prices import SLOWEST_TICK, Feed
+from brokers.paper.reports import quote
+from brokers.paper.rules import admit
+from brokers.paper.state import Crossing, State, Ticket, would_reduce
+from brokers.paper.store import Store, restore
+from brokers.paper.timeline import Reply, Timeline
+from brokers.paper.wire import Book
+from core.errors import Refusal, Refused
+from core.events import BrokerEvent, QuoteSeen
+from core.model import (
+    Account,
+    Leg,
+    Order,
+    OrderRequest,
+    OrderSide,
+    OrderType,
+    Position,
+    TimeInForce,
+)
+from core.ports import Clock
+from core.units import ZERO
+
+CATCH_UP = 600  # ticks that are made up for after a pause
+UNIFIED, DIRECT, CLOSE, CANCEL = "submit", "submit_direct", "close_position", "cancel"
+
+
+class Sent(Struct, frozen=True):
+    """A request as it arrived. ``live`` are the program's other orders that were closing the same position then."""
+
+    at: float  # monotonic
+    call: str
+    symbol: str
+    quantity: Decimal
+    name: str = ""  # the client order id; a cancel's order id
+    closing: bool = False
+    live: tuple[str, ...] = ()
+
+
+class Venue:
+    """``requests``, ``close_sends`` and ``crossed_zero`` are for audits by tests and drills."""
+
+    def __init__(
+        self,
+        account: Account,
+        book: Book,
+        clock: Clock,
+        faults: Faults,
+        *,
+        feeds: Mapping[str, Feed] | None = None,
+        tick: float = SLOWEST_TICK,
+        store: Store | None = None,
+    ) -> None:
+        self.account, self.book, self.faults = account, book, faults
+        self.requests: deque[Sent] = deque(maxlen=AUDITED)
+        self.close_sends: deque[Sent] = deque(maxlen=AUDITED)
+        self.passive = True  # until somebody trades or listens, what happens by itself is not saved
+        self.warning = ""
+        self._clock, self._feeds, self._store = clock, dict(feeds or {}), store
+        self._timeline = Timeline()
+        self._started = clock.monotonic()
+        self._tick, self._next_tick, self._emitted = tick, self._started, -1
+        self._advancing = False
+        self.floor = Floor(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
+
+    @property
+    def state(self) -> State:
+        """The truth."""
+        return self.floor.state
+
+    @property
+    def crossed_zero(self) -> deque[Crossing]:
+        """Fills of the program's own orders that turned a position around."""
+        return self.floor.crossed_zero
+
+    @property
+    def next_tick(self) -> float:
+        """When, by the monotonic clock, prices are looked at next."""
+        return self._next_tick
+
+    def advance(self) -> None:
+        """Let everything happen that is due by now."""
+        if self._advancing:
+            return
+        self._advancing, now = True, self._clock.monotonic()
+        self._next_tick = max(self._next_tick, now - CATCH_UP * self._tick)
+        try:
+            while (at := min(self._timeline.next_at, self._next_tick)) <= now:
+                self.floor.time = max(self.floor.time, at)
+                if self._timeline.next_at <= self._next_tick:
+                    self._timeline.pop().perform()
+                else:
+                    self._next_tick += self._tick
+                    self._prices()
+            self.floor.time = max(self.floor.time, now)
+        finally:
+            self._advancing = False
+        self.floor.tape.flush(now)
+
+    def post(self, delay: float, act: Callable[[], Any]) -> Reply:
+        """Send something that arrives in ``delay`` seconds, whether or not its sender still waits by then."""
+        return self._timeline.put(self._clock.monotonic() + delay, act)
+
+    def place(self, request: OrderRequest, *, direct: bool = False) -> Order:
+        """Take an order of the program and match it. Raises Refused."""
+        with self._command():
+            befall(self, request.symbol, request.leg)
+            call = DIRECT if direct else UNIFIED
+            self._audit(call, request)
+            refuse(self, call, request)
+            return self._admitted(request)
+
+    def close(self, position: Position) -> Order:
+        """The venue's own close call: all that is free, at the market. It cancels nothing and takes no client id."""
+        with self._command():
+            befall(self, position.symbol, position.leg)
+            held = self.state.positions.get((position.symbol, position.leg))
+            instrument = self.floor.market.listing(position.symbol).instrument
+            free = self.state.free(held, instrument) if held else ZERO
+            side = (held or position).side.closing
+            request = OrderRequest(self.account.id, position.symbol, side, free, "", leg=position.leg)
+            self._audit(CLOSE, request)
+            if held is None:
+                raise Refused(Refusal.NO_POSITION, f"there is no position in {position.symbol}", code="no_position")
+            refuse(self, CLOSE, request)
+            if free <= 0:
+                raise Refused(Refusal.HELD, f"open orders hold all of {position.symbol}", code="insufficient")
+            return self._admitted(replace(request, reduce_only=instrument.reduce_only), whole=True)
+
+    def cancel(self, order_id: str) -> None:
+        """Cancel an open order. Raises Refused when there is no such order or when it has ended."""
+        with self._command():
+            ticket = self.state.tickets.get(order_id)
+            symbol = ticket.order.symbol if ticket else ""
+            self.requests.append(Sent(self.floor.time, CANCEL, symbol, ZERO, order_id))
+            if ticket is None or ticket.order.status.terminal:
+                text = "there is no such order" if ticket is None else f"the order is {ticket.order.status.value}"
+                raise Refused(Refusal.UNKNOWN_ORDER, text, code="unknown_order")
+            if self.faults.strikes("cancel_fails", symbol):
+                raise Refused(Refusal.OTHER, "the order cannot be cancelled now", code="cancel_rejected")
+            if self.faults.strikes("cancel_fill_race", symbol):
+                self.floor.fill_whole(order_id)
+            elif self.faults.strikes("cancel_lag", symbol):
+                self._timeline.put(
+                    self.floor.time + self.faults.numbers["lag_seconds"], lambda: self.cancel_by_hand(order_id)
+                )
+            else:
+                self.floor.finish(order_id)
+
+    def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order:
+        """The user, or the venue itself, trades; the depth does not matter, and spot is never sold short."""
+        request = OrderRequest(self.account.id, symbol, side, quantity, "", leg=leg)
+        with self._command():
+            ticket = self._ticket(request, own=False)
+            order = self.state.put(ticket)
+            self.floor.fill_whole(order.id)
+            self.floor.finish(order.id)
+            return self.state.tickets[order.id].order
+
+    def place_by_hand(self, request: OrderRequest) -> Order:
+        """The user places an order, which rests if it can."""
+        with self._command():
+            return self.floor.enter(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
+
+    def cancel_by_hand(self, order_id: str) -> None:
+        """The user cancels an order, their own or the program's."""
+        with self._command():
+            self.floor.finish(order_id)
+
+    def set_quote(self, symbol: str, **prices: Decimal | None) -> None:
+        """Set ``bid``, ``ask``, ``last``, ``mark``, ``bid_size`` or ``ask_size``; the rest of the quote stays."""
+        with self._command():
+            self.floor.move(symbol, replace(self.floor.market.top(symbol), **prices))
+            self._emit((symbol,))
+
+    def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:
+        """The events from now on; ``wake`` is called when there are some."""
+        self.passive = False
+        reader = self.floor.tape.subscribe(wake)
+        self._emit(self.floor.market.tops)
+        self.floor.tape.flush(self.floor.time)
+        return reader
+
+    def aclose(self) -> None:
+        """Close the file."""
+        if self._store is not None:
+            self._store.close()
+
+    @contextmanager
+    def _command(self) -> Iterator[None]:
+        """Something that somebody does: it happens now, and is saved before anybody sees it."""
+        self.advance()
+        self.passive = False
+        try:
+            yield
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._store is not None and self.state.changed and not self.passive:
+            try:
+                self._store.save(self.state)
+            except Refused:
+                self.floor.tape.drop()
+                self.floor.state = self._load()
+                raise
+        if not self._advancing:
+            self.floor.tape.flush(self.floor.time)
+
+    def _load(self) -> State:
+        stored = self._store.load() if self._store is not None else None
+        if stored is None:
+            return State(self.book)
+        if stored.fingerprint != self.book.fingerprint:
+            self.warning = "The book file has changed since this account began to trade; its state was kept."
+        return restore(self.book, stored)
+
+    def _prices(self) -> None:
+        """One tick: prices go on, depth is refreshed, resting orders get their turn."""
+        elapsed = self.floor.time - self._started
+        market = self.floor.market
+        moved = []
+        for symbol, feed in self._feeds.items():
+            tops = feed.advance(elapsed, market.top(symbol))
+            for top in tops:
+                self.floor.move(symbol, top)
+                self._emit((symbol,))
+            moved.extend([symbol] if tops else [])
+        market.refresh()
+        self.floor.match_resting()
+        if int(elapsed) != self._emitted:
+            self._emitted = int(elapsed)
+            self._emit([s for s in market.tops if s not in moved])
+        self._settle()
+
+    def _emit(self, symbols: Iterable[str]) -> None:
+        for symbol in symbols if self.floor.tape.listened else ():
+            seen = quote(self, symbol)
+            if seen is not None:
+                self.floor.tape.put(QuoteSeen(seen), self.floor.time)
+
+    def _admitted(self, request: OrderRequest, *, whole: bool = False) -> Order:
+        """The venue's own rules, then its book. ``whole`` passes over the step: the close call knows its quantity."""
+        listing = self.floor.market.listing(request.symbol)
+        if request.client_id and request.client_id in self.state.by_client:
+            raise Refused(Refusal.DUPLICATE, f"client order id {request.client_id} exists already", code="duplicate")
+        held = self.state.positions.get((request.symbol, request.leg))
+        price = self.floor.market.touch(request.symbol, request.side, held.entry if held else None)
+        if whole:
+            listing = replace(listing, instrument=replace(listing.instrument, step=ZERO))
+        return self.floor.enter(self._ticket(admit(request, listing, self.state, price, self.floor.now()), own=True))
+
+    def _ticket(self, request: OrderRequest, *, own: bool) -> Ticket:
+        order = Order(
+            account=self.account.id,
+            symbol=request.symbol,
+            id=self.state.order_id(),
+            side=request.side,
+            quantity=request.quantity,
+            type=request.type,
+            client_id=request.client_id or None,
+            price=request.price,
+            trigger=request.trigger,
+            reduce_only=request.reduce_only,
+            leg=request.leg,
+        )
+        return Ticket(order, request.tif, own, self.floor.time)
+
+    def _audit(self, call: str, request: OrderRequest) -> None:
+        held = self.state.positions.get((request.symbol, request.leg))
+        closing = call == CLOSE or would_reduce(held, request.side)
+        rivals = self.state.closing(held) if held else []
+        live = tuple(t.order.id for t in rivals if t.own and t.order.type is not OrderType.STOP)
+        sent = Sent(
+            self.floor.time, call, request.symbol, request.quantity, request.client_id, closing=closing, live=live
+        )
+        self.requests.append(sent)
+        if closing and request.type is not OrderType.STOP:
+            self.close_sends.append(sent)
