@@ -184,7 +184,7 @@ def journal_line(document: documents.Document) -> str:
     rest = {key: value for key, value in document.items() if key not in head and value not in (None, "", [], {})}
     where = " ".join(str(document[key]) for key in ("account", "symbol") if document[key])
     plan = f"plan {document['plan']}" if document["plan"] else ""
-    said = rest.pop("text", "") if document["kind"] == "logged" else ""
+    said = rest.pop("text", "") if document["kind"] == "log" else ""
     parts = (document["at"], document["kind"], where, plan, said, documents.line(rest) if rest else "")
     return plain(" ".join(str(part) for part in parts if part))
 

@@ -130,13 +130,15 @@ def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], 
     if session.json or not session.world.full_screen():
         raise ConfigError("The demo is a console and needs a terminal")
     with tempfile.TemporaryDirectory(prefix="flatdeck-demo-") as directory:
-        made = demo_world.build(directory, session.world.dice(seed), scenario=scenario, seed=seed, replays=given)
+        made = demo_world.build(
+            directory, session.world.dice(seed), scenario=scenario, seed=seed, replays=given, speed=speed
+        )
         for name, text in made.files.items():
             Path(directory, name).write_text(text, encoding="utf-8")
-        return session.run(_play(session, made.settings, speed))
+        return session.run(_play(session, made.settings))
 
 
-async def _play(session: Session, settings: Settings, speed: float) -> int:
-    async with session.world.engine(settings, acting=True, speed=speed) as engine:
+async def _play(session: Session, settings: Settings) -> int:
+    async with session.world.engine(settings, acting=True) as engine:
         await _show(session, engine, read_only=False)
         return DONE if engine.reached() else UNREACHED

@@ -141,6 +141,11 @@ def _carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes
     settings = session.load().settings
     known("user", request.owners, [owner.id for owner in settings.owners])
     known("account", request.accounts, [account.id for account in settings.accounts])
+    for account in settings.accounts:
+        if account.id in request.accounts and request.owners and account.owner not in request.owners:
+            raise click.UsageError(
+                f"Account {account.id} does not belong to {', '.join(request.owners)}; name one or the other"
+            )
     if yes and not dry_run:
         plan, seen = session.run(_act(session, settings, request, None))
         return _conclude(session, settings, request, plan, seen)

@@ -34,6 +34,7 @@ _PRICES = (
 _BASE = {name: D(price) for name, price in zip(*[iter(_PRICES.split())] * 2, strict=True)}
 _EQUITIES = {"AAPL": D("189.70"), "MSFT": D("415.20"), "IBM": D("168.90"), "BAC": D("37.85"), "SPY": D("521.40")}
 _OPTION = ("SPY261218C00550000", D("12.40"))
+_FALL_SPEED = 60  # a falling price moves each second
 _HELD_MONEY = (2480, 1210, 640, 355, 210, 140, 96, 61, 33, 18, 11, 7, 4, 2)  # the platform's 14 that are no dust
 
 
@@ -96,12 +97,14 @@ def build(
     *,
     scenario: str = "default",
     seed: int = 1,
+    speed: float = 1.0,
     replays: Mapping[str, tuple[str, Decimal]] | None = None,
 ) -> Demo:
     """The books and settings of a scenario. ``replays``: per symbol its price file and that file's first price."""
-    given = replays or {}
     prices = {f"{name}-USD": price for name, price in _BASE.items()} | _EQUITIES | {_OPTION[0]: _OPTION[1]}
     prices |= {f"{name}-PERP": _BASE[name] for name in ("BTC", "ETH", "SOL", "XRP", "AVAX", "LINK")}
+    named = {_bare(symbol): symbol for symbol in prices}
+    given = {named.get(_bare(name), name): file for name, file in (replays or {}).items()}
     unheld = [symbol for symbol in given if symbol not in prices]
     prices |= {symbol: first for symbol, (_, first) in given.items()}
     books = {
@@ -131,7 +134,8 @@ def build(
                 "exchange": account.split("/")[1],
                 "seed": seed + place,
                 "latency_ms": 25.0 + 20 * place,
-                **_feeds(directory, book, given, falls),
+                "speed": speed * (_FALL_SPEED if falls else 1),
+                "prices": _feeds(directory, book, given, falls),
                 **({"faults": _faults(place)} if scenario == "faults" else {}),
             },
         )
@@ -199,12 +203,11 @@ def _falls(dice: Dice, books: Mapping[str, _Book]) -> dict[str, tuple[str, str]]
 
 def _feeds(
     directory: str, book: _Book, given: Mapping[str, tuple[str, Decimal]], falls: Mapping[str, tuple[str, str]]
-) -> dict[str, Any]:
+) -> list[str]:
     """The price files of an account; those given come before those of the scenario."""
     paths = {symbol: f"{directory}/{name}" for symbol, (name, _) in falls.items()}
     paths |= {symbol: path for symbol, (path, _) in given.items()}
-    mine = [paths[symbol] for symbol in book.body["quotes"] if symbol in paths]
-    return {"prices": mine, **({"speed": 60.0} if falls else {})} if mine else {}
+    return [paths[symbol] for symbol in book.body["quotes"] if symbol in paths]
 
 
 def _faults(place: int) -> dict[str, float]:
@@ -227,6 +230,11 @@ def _owners(accounts: Sequence[AccountSettings]) -> tuple[OwnerSettings, ...]:
 def _tick(price: Decimal) -> str:
     """A hundred-thousandth of the price or finer, as a power of ten."""
     return plain(D(1).scaleb(price.adjusted() - 5))
+
+
+def _bare(symbol: str) -> str:
+    """``BTC/USD`` and ``BTC-USD`` are the same to the name of a file."""
+    return "".join(c for c in symbol.upper() if c.isalnum())
 
 
 def _exact(value: Decimal) -> str:

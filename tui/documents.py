@@ -18,7 +18,7 @@ import msgspec
 from core.link import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, ResultRow, Snapshot
 from core.plan import Action, ActionKind, OwnerTally, Plan
 from core.ports import Check
-from core.records import Entry, Record
+from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
 
 Document = dict[str, Any]
@@ -150,7 +150,9 @@ def journal_kinds() -> tuple[str, ...]:
 
 
 def _kind(record: type) -> str:
-    """``IntentWritten`` is ``intent_written``."""
+    """``IntentWritten`` is ``intent_written``; a line of the log is ``log``."""
+    if record is Logged:
+        return "log"
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in record.__name__).lstrip("_")
 
 

@@ -65,7 +65,6 @@ class Outside:
         *,
         acting: bool,
         mode: str = "one-shot",
-        speed: float = 1.0,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AsyncIterator[Engine]:
         """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
@@ -74,20 +73,20 @@ class Outside:
         from core.engine import Engine as RealEngine  # noqa: PLC0415
         from core.journal import Journal  # noqa: PLC0415
 
-        directory = DataDir(Path(settings.engine.data_dir))
+        directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
         async with AsyncExitStack() as stack:
             journal = None
             if acting:
                 directory.prepare()
                 stack.enter_context(directory.lock())
-                journal = await Journal.open(directory.journal)
+                journal = await Journal.open(directory.journal, self.clock, ids)
                 stack.push_async_callback(journal.aclose)
-            brokers = [open_broker(a, directory.path, self.clock, speed=speed) for a in settings.accounts]
+            brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]
             engine = RealEngine(
                 settings,
                 brokers,
                 clock=self.clock,
-                ids=system_ids(),
+                ids=ids,
                 journal=journal,
                 mode=mode,
                 read_only=not acting,
@@ -110,19 +109,23 @@ class Outside:
 
         path, last = DataDir(Path(settings.engine.data_dir)).journal, 0
         while True:
-            if path.exists():
-                async with Journal.open_readonly(path) as journal:
-                    async for entry in journal.entries(after=last, since=since):
-                        last = entry.seq
+            journal = await Journal.open_readonly(path, self.clock)
+            try:
+                while page := await journal.entries(after=last, since=since):
+                    last = page[-1].seq
+                    for entry in page:
                         yield entry
+            finally:
+                await journal.aclose()
             if not follow:
                 return
             await self.clock.sleep(POLL_SECONDS)
 
     async def console(self, engine: Engine, *, read_only: bool) -> None:
+        from core.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
-        await FlatdeckApp(engine.link(), read_only=read_only, clock=self.clock).run_async()
+        await FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock).run_async()
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         from brokers.paper.store import reset  # noqa: PLC0415

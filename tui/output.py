@@ -9,21 +9,14 @@ from decimal import Decimal
 
 from core.link import AccountRow, PlanReport, PositionRow, ResultRow, Snapshot
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.report import TAGS, tag, would_cancel
 from core.units import iso
 from tui.columns import columns
 from tui.figures import UNKNOWN, age, number, pct, usd
 from tui.plain import plain
 from tui.view import tags, tally_words
 
-_TAGS = {
-    Reason.DUST: "[DUST]",
-    Reason.CAP_EXCEEDED: "[CAP_EXCEEDED]",
-    Reason.LEGACY: "[LEGACY]",
-    Reason.EXIT: "[EXIT]",
-    Reason.FLATTEN: "[FLATTEN]",
-    Reason.UNSELLABLE: "[UNSELLABLE]",
-    Reason.OPEN_ORDERS: "[OPEN_ORDER]",
-}
+_TAGS = {**TAGS, Reason.UNSELLABLE: "[UNSELLABLE]", Reason.OPEN_ORDERS: "[OPEN_ORDER]"}
 _VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKind.SKIP: "skip"}
 _BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
 
@@ -111,11 +104,11 @@ def _action_lines(actions: Iterable[Action], width: int | None) -> list[str]:
 
 
 def _why(action: Action) -> str:
-    tag = _TAGS.get(action.reason, "")
-    if action.kind is ActionKind.CANCEL_ORDER and action.order:
-        tag = "" if tag == "[OPEN_ORDER]" else tag
-        return f"{tag}[OPEN_ORDER][WOULD_CANCEL] Order {action.order.id} on {action.key.symbol}"
-    return f"{tag} {action.text}".strip()
+    if action.kind is ActionKind.CANCEL_ORDER:
+        return would_cancel(action)
+    if action.kind is ActionKind.CLOSE:
+        return f"{tag(action.reason)} {action.text}"
+    return f"{_TAGS.get(action.reason, '')} {action.text}".strip()
 
 
 def _tier_lines(value: Plan) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 import click
 
 from core.errors import ConfigError
-from core.link import Link, LogRow, PlanReport, PlanRequest, Snapshot
+from core.link import LogRow, PlanReport, PlanRequest, Snapshot
 from core.plan import Plan
 from core.ports import Broker, Clock
 from core.records import Entry
@@ -63,8 +63,6 @@ class Engine(Protocol):
 
     async def run(self) -> None: ...
 
-    def link(self) -> Link: ...
-
 
 class World(Protocol):
     """Everything outside of the commands; :mod:`tui.main` composes the real one."""
@@ -87,7 +85,6 @@ class World(Protocol):
         *,
         acting: bool,
         mode: str = "one-shot",
-        speed: float = 1.0,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AbstractAsyncContextManager[Engine]:
         """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""

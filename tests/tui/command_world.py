@@ -1,0 +1,219 @@
+"""A world for commands: no terminal, no broker; an engine whose plans and reports are ready, noting what it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+from msgspec import structs
+
+from core import config
+from core.config import Loaded
+from core.errors import ConfigError
+from core.link import (
+    AccountRow,
+    LogRow,
+    OwnerRow,
+    PlanReport,
+    PlanRequest,
+    PositionRow,
+    ResultRow,
+    Snapshot,
+    VerifiedOwner,
+)
+from core.link import EngineRow as EngineState
+from core.model import PositionKey, Side, Tier
+from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.records import Entry
+from core.settings import AccountSettings, OwnerSettings, Settings
+from tui.main import cli
+
+NOW = datetime(2026, 3, 1, 2, 14, 7, tzinfo=UTC)
+KEY = PositionKey("user_123/coinbase", "BTC/USD")
+D = Decimal
+
+SETTINGS = Settings(
+    owners=(
+        OwnerSettings("platform", (AccountSettings("platform/coinbase", "platform", "coinbase", "paper"),)),
+        OwnerSettings("user_123", (AccountSettings("user_123/coinbase", "user_123", "coinbase", "paper"),)),
+    )
+)
+
+CLOSE = Action(
+    kind=ActionKind.CLOSE,
+    reason=Reason.CAP_EXCEEDED,
+    text="Position cap exceeded (9/8)",
+    owner="user_123",
+    key=KEY,
+    side=Side.LONG,
+    quantity=D("0.50"),
+    entry=D("100"),
+    usd_value=D("5"),
+    pnl=D("0.025"),
+    rank=9,
+    tiers=(Tier.MARKET_IOC, Tier.MARKET_GTC),
+    cost=D("0.01"),
+)
+SKIP = structs.replace(
+    CLOSE, kind=ActionKind.SKIP, reason=Reason.OPEN_ORDERS, text="2 open order(s) are kept", tiers=()
+)
+TALLY = OwnerTally("user_123", cap=8, initial=9, cap_excess=1, final=8)
+PLAN = Plan("p1", "cleanup", NOW, (CLOSE,), (TALLY,))
+EMPTY = Plan("p2", "cleanup", NOW, (), (structs.replace(TALLY, initial=8, cap_excess=0),))
+DOWN = {"platform/coinbase": "no such host", "user_123/coinbase": "credentials expired"}
+
+POSITION = PositionRow(
+    key=KEY,
+    owner="user_123",
+    native_symbol="BTC-USD",
+    side="long",
+    quantity=D("0.50"),
+    free=D("0.5"),
+    entry=D("100.0"),
+    mark=D("101"),
+    leverage=D("1"),
+    usd_value=D("50.5"),
+    pnl=D("0.01"),
+    roi=D("0.01"),
+    opened_at=None,
+    open_orders=1,
+    stop=D("98.980"),
+    target=D("110"),
+    flags=("cap", "open_orders"),
+)
+SNAPSHOT = Snapshot(
+    seq=1,
+    taken_at=NOW,
+    engine=EngineState(),
+    accounts=(AccountRow("user_123/coinbase", "user_123", "paper", "live", as_of=NOW - timedelta(seconds=3)),),
+    owners=(OwnerRow("user_123", 8, 9, True),),
+    positions=(POSITION,),
+)
+RESULT = ResultRow(KEY, "close", "closed", tier="market_ioc", filled=D("0.5"), average_price=D("101"))
+REPORT = PlanReport(PLAN, (RESULT,), (VerifiedOwner("user_123", 8, True),), (), complete=True, success=True)
+
+
+class FakeEngine:
+    """Answers with the world's plans in turn, the last one again and again."""
+
+    def __init__(self, world: FakeWorld) -> None:
+        self.world = world
+
+    def snapshot(self) -> Snapshot:
+        return self.world.snapshot
+
+    def reached(self) -> int:
+        return self.world.reached
+
+    async def prepare(self, request: PlanRequest) -> Plan:
+        self.world.requests.append(request)
+        plans = self.world.plans
+        return plans.pop(0) if len(plans) > 1 else plans[0]
+
+    async def execute(self, plan_id: str, digest: str) -> PlanReport:
+        self.world.executed.append((plan_id, digest))
+        if self.world.on_log:
+            self.world.on_log(LogRow(1, NOW, "info", "[CAP_EXCEEDED][FORCED] BTC/USD \x1b[2J"))
+        return self.world.report
+
+    async def run(self) -> None:
+        return None
+
+
+class FakeWorld:
+    """Everything a command meets, as the test wants it; ``engines`` notes for each engine whether it could act."""
+
+    def __init__(self, **given: Any) -> None:
+        self.env: dict[str, str] = {}
+        self.clock = self
+        self.settings: Settings | None = SETTINGS
+        self.snapshot, self.reached = SNAPSHOT, 1
+        self.plans, self.report = [PLAN], REPORT
+        self.terminal = False
+        self.running: Exception | None = None
+        self.found: Sequence[Entry] = ()
+        self.brokers: dict[str, Any] = {}
+        self.time = NOW
+        self.on_log: Callable[[LogRow], None] | None = None
+        self.requests: list[PlanRequest] = []
+        self.executed: list[tuple[str, str]] = []
+        self.engines: list[bool] = []
+        self.shown: list[bool] = []
+        self.forgotten: list[str] = []
+        for name, value in given.items():
+            setattr(self, name, value)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def interactive(self) -> bool:
+        return self.terminal
+
+    def full_screen(self) -> bool:
+        return self.terminal
+
+    def load(self, path: str | None) -> Loaded | None:
+        if path:
+            return config.load(config.find(Path(path), {}), {})
+        return Loaded(self.settings, None, {}) if self.settings else None
+
+    @asynccontextmanager
+    async def engine(
+        self, settings: Settings, *, acting: bool, on_log: Callable[[LogRow], None] | None = None, **_rest: Any
+    ) -> AsyncIterator[FakeEngine]:
+        if acting and self.running:
+            raise self.running
+        self.engines.append(acting)
+        self.on_log = on_log
+        yield FakeEngine(self)
+
+    def broker(self, settings: Settings, account: AccountSettings) -> Any:
+        made = self.brokers[account.id]
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
+        for entry in self.found:
+            if since is None or entry.at >= since:
+                yield entry
+
+    async def console(self, engine: FakeEngine, *, read_only: bool) -> None:
+        self.shown.append(read_only)
+
+    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+        self.forgotten += [account.id for account in accounts]
+
+    def new_config(self, path: str | None) -> Path:
+        assert path
+        return Path(path)
+
+    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
+        if "missing.csv" in files:
+            raise ConfigError("Price file missing.csv cannot be read")
+        return {}
+
+    def dice(self, seed: int) -> FakeWorld:
+        return self
+
+    def random(self) -> float:
+        return 0.5
+
+
+def call(world: FakeWorld, *args: str, answer: str | None = None) -> Result:
+    """What a command line does in that world. An error that is no exit is the test's."""
+    result = CliRunner().invoke(cli, list(args), obj=world, input=answer)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def document(result: Result) -> Any:
+    """The one JSON document on stdout."""
+    return json.loads(result.stdout)
