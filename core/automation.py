@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from core.errors import FlatdeckError
+from core.hub import Hub
 from core.link import PlanRequest
 from core.plan import ActionKind, ApprovedPlan, Plan, by_rule
 from core.ports import Clock
@@ -18,18 +20,16 @@ class Runs(Protocol):
 
     async def carry_out(self, approved: ApprovedPlan) -> object: ...
 
-    def put_waiting(self, plan: Plan) -> None: ...
-
-    def drop_waiting(self, plan: str) -> None: ...
-
-    def say(self, level: str, text: str) -> None: ...
+    @property
+    def say(self) -> Callable[[str, str], None]: ...
 
 
 class Automation:
     """``ask`` leaves a plan waiting for a person; ``auto`` carries it out."""
 
-    def __init__(self, engine: Runs, settings: Settings, clock: Clock) -> None:
+    def __init__(self, engine: Runs, hub: Hub, settings: Settings, clock: Clock) -> None:
         self._engine = engine
+        self._hub = hub
         self._settings = settings
         self._clock = clock
         self._waiting: Plan | None = None
@@ -49,7 +49,7 @@ class Automation:
             plan = await self._engine.prepare(PlanRequest("cleanup"))
             self._engine.say("info", f"FORCED CLEANUP TRIGGERED: {why}, {_count(plan)}")
             if self._waiting is not None:
-                self._engine.drop_waiting(self._waiting.id)
+                self._hub.drop_plan(self._waiting.id)
                 self._waiting = None
             if plan.empty:
                 return
@@ -58,7 +58,7 @@ class Automation:
                 await self._engine.carry_out(by_rule(plan, "cleanup", armed, self._clock.now()))
             else:
                 self._waiting = plan
-                self._engine.put_waiting(plan)
+                self._hub.show_plan(plan, "waiting")
                 self._engine.say("warning", f"a cleanup waits for a person: {_count(plan)}")
         except (FlatdeckError, ValueError) as error:
             self._engine.say("alarm", f"cleanup failed: {error}")

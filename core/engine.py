@@ -15,6 +15,7 @@ from core import planner, rows
 from core.automation import Automation
 from core.book import Book
 from core.closer import Closer
+from core.desk import Desk
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.executor import Executor, Gear
@@ -22,10 +23,9 @@ from core.hub import Hub
 from core.ids import Ids, is_ours
 from core.journal import Journal
 from core.ladder_state import Move
-from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PlanRow, PositionRow, Snapshot
+from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PositionRow, Snapshot
 from core.logbook import Logbook
-from core.model import PositionKey
-from core.plan import ApprovedPlan, NotApproved, Plan, Reason, confirm
+from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
 from core.reader import Reader
@@ -37,7 +37,6 @@ PUBLISH_EVERY = 0.25
 REVIEW_EVERY = 1.0  # rows are made again so that ages and staleness show
 DOUBT_WAIT = 0.5
 INBOX = 20_000
-PLANS_KEPT = 64
 
 
 class Engine:
@@ -57,7 +56,6 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.read_only = read_only or journal is None
-        self._ids = ids
         self._journal = journal
         self._brokers = {b.account.id: b for b in brokers}
         self.book = Book([b.account for b in brokers], is_ours)
@@ -66,7 +64,7 @@ class Engine:
         self._readers = {a: Reader(b, clock, self._emit) for a, b in self._brokers.items()}
         self._watchers = {a: Watcher(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
         self._closers: dict[str, Closer] = {}
-        self._plans: dict[str, Plan] = {}
+        self.desk = Desk(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
         self._tasks: set[asyncio.Task[object]] = set()
         self._dirty: set[str] = set()
         self._doubted: set[str] = set()
@@ -116,7 +114,7 @@ class Engine:
         for watcher in self._watchers.values():
             self._spawn(watcher.run())
         self._spawn(self._publish())
-        await Automation(self, self.settings, self.clock).run()
+        await Automation(self, self.hub, self.settings, self.clock).run()
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
@@ -128,10 +126,6 @@ class Engine:
     def reached(self) -> int:
         """How many accounts could be read."""
         return sum(self.book.readable(a) for a in self._brokers)
-
-    def in_flight(self) -> int:
-        """How many instruments have a close or cancel under way."""
-        return len(self._executor.in_flight()) if self._executor else 0
 
     def snapshot(self) -> Snapshot:
         """Everything as of now, published first, so that the next update follows it."""
@@ -147,28 +141,11 @@ class Engine:
     async def prepare(self, request: PlanRequest) -> Plan:
         """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
         await self._settled()
-        plan = planner.make(self._ids.plan_id(), request, self.settings, self.book, self.situation())
-        self._plans[plan.id] = plan
-        for old in list(self._plans)[:-PLANS_KEPT]:
-            del self._plans[old]
-        return plan
-
-    def withdraw(self, plan: str) -> None:
-        """Forget a plan that is no longer wanted."""
-        self._plans.pop(plan, None)
-
-    def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
-        """A person's confirmation of a plan as it was shown. Raises NotApproved."""
-        if self.read_only or self._executor is None:
-            raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
-        plan = self._plans.pop(plan_id, None)
-        if plan is None:
-            raise NotApproved("unknown_plan", "that plan is not known any more; make a new one")
-        return confirm(plan, digest, self.clock.now())
+        return self.desk.prepare(request)
 
     async def execute(self, plan_id: str, digest: str) -> PlanReport:
         """Confirm and carry out. Raises NotApproved, and JournalError when nothing could be made durable."""
-        return await self.carry_out(self.approve(plan_id, digest))
+        return await self.carry_out(self.desk.approve(plan_id, digest))
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Carry out what was approved, and tell every console the report."""
@@ -177,11 +154,11 @@ class Engine:
         plan = approved.plan
         if plan.cause == "cleanup":
             self._cleanups += 1
-        self._put_plan(plan, "running")
+        self.hub.show_plan(plan, "running")
         try:
             return await self._report(await self._executor.carry_out(approved))
         finally:
-            self._put_plan(plan, "done")
+            self.hub.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:
         """The same in the background; whatever goes wrong becomes an alarm."""
@@ -207,25 +184,6 @@ class Engine:
     def on_log(self, listener: Callable[[LogRow], None]) -> None:
         """Be told every line from now on."""
         self.hub.listeners.append(listener)
-
-    def put_waiting(self, plan: Plan) -> None:
-        """A plan that automation prepared and that waits for a person."""
-        self._put_plan(plan, "waiting")
-
-    def drop_waiting(self, plan: str) -> None:
-        self.hub.drop_plan(plan)
-
-    def acknowledge(self, key: PositionKey | None) -> None:
-        """A person has seen the alarm of one close, or with no key the engine's."""
-        row = self.hub.closings.get(key) if key else None
-        if row is not None:
-            self.hub.put_closing(structs.replace(row, acknowledged=True))
-        else:
-            self.hub.put_engine(structs.replace(self.hub.engine, alarm=None))
-
-    def _put_plan(self, plan: Plan, state: str) -> None:
-        cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
-        self.hub.put_plan(PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at))
 
     async def _report(self, report: PlanReport) -> PlanReport:
         """What the brokers said, as rows, for whoever asked and for every console."""

@@ -6,6 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 
+from msgspec import structs
+
 from core.link import (
     AccountRow,
     ClosingRow,
@@ -20,6 +22,7 @@ from core.link import (
     Update,
 )
 from core.model import PositionKey
+from core.plan import Plan
 from core.ports import Clock
 
 LOG_KEPT = 2_000
@@ -49,10 +52,6 @@ class Hub:
     def engine(self) -> EngineRow:
         return self._engine
 
-    @property
-    def closings(self) -> dict[PositionKey, ClosingRow]:
-        return self._closings
-
     def put_engine(self, row: EngineRow) -> None:
         if row != self._engine:
             self._engine = row
@@ -61,11 +60,14 @@ class Hub:
     def put_account(self, row: AccountRow) -> None:
         self._put("accounts", self._accounts, row.id, row)
 
-    def put_plan(self, row: PlanRow) -> None:
+    def show_plan(self, plan: Plan, state: str) -> None:
+        """A plan that waits for a person, is being carried out or is done."""
+        cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
+        row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at)
         self._put("plans", self._plans, row.id, row)
         done = [p.id for p in self._plans.values() if p.state == "done"]
-        for plan in done[:-ENDED_KEPT]:
-            self._drop("plans", self._plans, plan)
+        for old in done[:-ENDED_KEPT]:
+            self._drop("plans", self._plans, old)
 
     def drop_plan(self, plan: str) -> None:
         self._drop("plans", self._plans, plan)
@@ -84,6 +86,14 @@ class Hub:
             self._put("positions", self._positions, key, position)
         for key in [k for k, p in self._positions.items() if p.owner == row.id and k not in held]:
             self._drop("positions", self._positions, key)
+
+    def acknowledge(self, key: PositionKey | None) -> None:
+        """A person has seen the alarm of one close, or with no key the engine's."""
+        row = self._closings.get(key) if key else None
+        if row is not None:
+            self.put_closing(structs.replace(row, acknowledged=True))
+        else:
+            self.put_engine(structs.replace(self._engine, alarm=None))
 
     def put_log(self, row: LogRow) -> None:
         self._log.append(row)

@@ -17,8 +17,6 @@ from itertools import chain, count, groupby
 from operator import itemgetter
 from pathlib import Path
 
-import msgspec
-
 from core.database import AioDatabase, Database, ReadonlyDatabase, Row
 from core.errors import JournalError
 from core.ids import Ids
@@ -34,163 +32,17 @@ _COLUMNS = "seq, at, body"
 _Numbered = tuple[int, Row]  # rows of one batch are written in the order in which they were handed in
 
 
-class Journal:
-    """One engine's journal, or with :meth:`open_readonly` a view of it. Every method may raise JournalError."""
+class JournalView:
+    """What a journal says. Every method may raise JournalError."""
 
-    def __init__(self, database: Database, clock: Clock, epoch: str) -> None:
-        """Use :meth:`open`, :meth:`open_readonly` or, on another database, :meth:`over`."""
+    def __init__(self, database: Database, epoch: str) -> None:
+        """Use :meth:`Journal.open`, :meth:`Journal.open_readonly` or, on another database, :meth:`Journal.over`."""
         self.epoch = epoch  # four characters that every client order id of this journal carries; "" when there is none
-        self.commit_latency: float | None = None  # seconds of a durable commit, measured when it was opened
-        self.error: str | None = None  # why the last transaction failed; None again once one succeeded
-        self.dropped = 0  # lines of the log that were lost because too many waited
         self._database = database
-        self._clock = clock
-        self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
-        self._notes: deque[_Numbered] = deque()
-        self._numbers = count(1)
-        self._unsaid = 0  # dropped lines that no line speaks of yet
-        self._writer: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
-
-    @classmethod
-    async def open(cls, path: Path, clock: Clock, ids: Ids) -> Journal:
-        """The journal in this file, made when it is missing."""
-        return await cls.over(await AioDatabase.open(path), clock, ids)
-
-    @classmethod
-    async def open_readonly(cls, path: Path, clock: Clock) -> Journal:
-        """A view that leaves no trace on the disk; of a missing file, an empty one."""
-        database = ReadonlyDatabase(path)
-        return cls(database, clock, await _epoch(database) or "")
-
-    @classmethod
-    async def over(cls, database: Database, clock: Clock, ids: Ids) -> Journal:
-        """The journal in this database, which it closes."""
-        try:
-            epoch = await _epoch(database)
-            if epoch is None:
-                epoch = ids.epoch()
-                await database.commit(
-                    [
-                        *((sql, [()]) for sql in CREATE),
-                        ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
-                    ]
-                )
-            journal = cls(database, clock, epoch)
-            journal.commit_latency = await _latency(database, clock)
-        except BaseException:
-            await database.aclose()
-            raise
-        return journal
-
-    # ------------------------------------------------------------------------------------------------- writing
-
-    async def append(self, *records: Record) -> None:
-        """Returns when all of them are durable, next to each other. A caller that is cancelled meanwhile may find
-        them written or not, but never a part of them."""
-        now = iso(self._clock.now())
-        await self._put([(next(self._numbers), row_of(record, now)) for record in records])
-
-    def note(self, line: Logged) -> None:
-        """Write a line of the log soon; never waits and never raises. When too many wait, the oldest are lost."""
-        if self._closed:
-            self._lost(1)
-            return
-        text = line.text.encode(errors="backslashreplace").decode()  # half a character must not cost the line
-        try:
-            row = row_of(msgspec.structs.replace(line, text=text), iso(self._clock.now()))
-        except JournalError:
-            self._lost(1)
-            return
-        self._notes.append((next(self._numbers), row))
-        self._bound_notes()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(NOTE_DELAY, self._wake)
-
-    async def flush(self) -> None:
-        """Returns when all that was handed in is durable."""
-        await self._put([])
 
     async def aclose(self) -> None:
-        """Write what waits and close. What cannot be written is lost, and ``error`` says why."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with suppress(JournalError):
-                await self._queued([])
-        finally:
-            await self._database.aclose()
-
-    async def _put(self, rows: list[_Numbered]) -> None:
-        if self._closed:
-            raise JournalError(f"journal {self._database.name} is closed")
-        await self._queued(rows)
-
-    def _queued(self, rows: list[_Numbered]) -> asyncio.Future[None]:
-        """Hand rows to the writer. It is a task of its own: whoever waits may be cancelled without harm to it."""
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((rows, done))
-        self._wake()
-        return done
-
-    def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.get_running_loop().create_task(self._write(), name="journal")
-
-    async def _write(self) -> None:
-        """Transactions, each of all that waits when it begins, until nobody waits."""
-        while True:
-            waiting, self._waiting = self._waiting, []
-            notes, self._notes = self._notes, deque()
-            told = self._unsaid
-            try:
-                await self._commit(chain(notes, *(rows for rows, _ in waiting)), told)
-            except BaseException as error:
-                self._failed(error, notes, [done for _, done in waiting])
-                if not isinstance(error, JournalError):
-                    raise
-            else:
-                self._unsaid -= told
-                for _, done in waiting:
-                    if not done.done():
-                        done.set_result(None)
-            if not self._waiting:
-                return
-
-    async def _commit(self, numbered: Iterable[_Numbered], dropped: int) -> None:
-        rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
-        if dropped:
-            text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
-            rows.insert(0, row_of(Logged("warning", text), iso(self._clock.now())))
-        if rows:
-            await self._database.commit([(INSERT, rows)])
-            self.error = None
-
-    def _failed(self, error: BaseException, notes: deque[_Numbered], waiters: list[asyncio.Future[None]]) -> None:
-        text = str(error) if isinstance(error, JournalError) else f"writing the journal ended with {error!r}"
-        self.error = text
-        notes.extend(self._notes)
-        self._notes = notes
-        self._bound_notes()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_exception(JournalError(text))
-
-    def _bound_notes(self) -> None:
-        while len(self._notes) > NOTES_KEPT:
-            self._notes.popleft()
-            self._lost(1)
-
-    def _lost(self, lines: int) -> None:
-        self.dropped += lines
-        self._unsaid += lines
-
-    # ------------------------------------------------------------------------------------------------- reading
+        """Close the database."""
+        await self._database.aclose()
 
     async def entries(
         self,
@@ -245,6 +97,156 @@ class Journal:
 
     def _entries(self, rows: Iterable[Row]) -> list[Entry]:
         return [entry_of(row, self._database.name) for row in rows]
+
+
+class Journal(JournalView):
+    """One engine's journal: the view of it, and the only hand that writes it."""
+
+    def __init__(self, database: Database, clock: Clock, epoch: str) -> None:
+        super().__init__(database, epoch)
+        self.commit_latency: float | None = None  # seconds of a durable commit, measured when it was opened
+        self.error: str | None = None  # why the last transaction failed; None again once one succeeded
+        self.dropped = 0  # lines of the log that were lost because too many waited
+        self._clock = clock
+        self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
+        self._notes: deque[_Numbered] = deque()
+        self._numbers = count(1)
+        self._unsaid = 0  # dropped lines that no line speaks of yet
+        self._writer: asyncio.Task[None] | None = None
+        self._due = False  # something waits that no transaction took along yet
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock, ids: Ids) -> Journal:
+        """The journal in this file, made when it is missing."""
+        return await cls.over(await AioDatabase.open(path), clock, ids)
+
+    @staticmethod
+    async def open_readonly(path: Path) -> JournalView:
+        """A view that leaves no trace on the disk; of a missing file, an empty one. It sees what is appended later."""
+        database = ReadonlyDatabase(path)
+        return JournalView(database, await _epoch(database) or "")
+
+    @classmethod
+    async def over(cls, database: Database, clock: Clock, ids: Ids) -> Journal:
+        """The journal in this database, which it closes."""
+        try:
+            epoch = await _epoch(database)
+            if epoch is None:
+                epoch = ids.epoch()
+                await database.commit(
+                    [
+                        *((sql, [()]) for sql in CREATE),
+                        ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
+                    ]
+                )
+            journal = cls(database, clock, epoch)
+            journal.commit_latency = await _latency(database, clock)
+        except BaseException:
+            await database.aclose()
+            raise
+        return journal
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    async def append(self, *records: Record) -> None:
+        """Returns when all of them are durable, next to each other. A caller that is cancelled meanwhile may find
+        them written or not, but never a part of them."""
+        now = iso(self._clock.now())
+        await self._put([(next(self._numbers), row_of(record, now)) for record in records])
+
+    def note(self, line: Logged) -> None:
+        """Write a line of the log soon; never waits and never raises. When too many wait, the oldest are lost."""
+        if self._closed:
+            self._lost(1)
+            return
+        self._notes.append((next(self._numbers), row_of(line, iso(self._clock.now()))))
+        self._bound_notes()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(NOTE_DELAY, self._wake)
+
+    async def flush(self) -> None:
+        """Returns when all that was handed in is durable."""
+        await self._put([])
+
+    async def aclose(self) -> None:
+        """Write what waits and close. What cannot be written is lost, and ``error`` says why."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with suppress(JournalError):
+                await self._queued([])
+        finally:
+            await self._database.aclose()
+
+    async def _put(self, rows: list[_Numbered]) -> None:
+        if self._closed:
+            raise JournalError(f"journal {self._database.name} is closed")
+        await self._queued(rows)
+
+    def _queued(self, rows: list[_Numbered]) -> asyncio.Future[None]:
+        """Hand rows to the writer. It is a task of its own: whoever waits may be cancelled without harm to it."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, done))
+        self._wake()
+        return done
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = True
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.get_running_loop().create_task(self._write(), name="journal")
+
+    async def _write(self) -> None:
+        """Transactions, each of all that waits when it begins, until nobody waits."""
+        while self._due:
+            self._due = False
+            waiting, self._waiting = self._waiting, []
+            notes, self._notes = self._notes, deque()
+            told = self._unsaid
+            try:
+                await self._commit(chain(notes, *(rows for rows, _ in waiting)), told)
+            except BaseException as error:
+                self._failed(error, notes, [done for _, done in waiting])
+                if not isinstance(error, JournalError):
+                    raise
+            else:
+                self._unsaid -= told
+                for _, done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+
+    async def _commit(self, numbered: Iterable[_Numbered], dropped: int) -> None:
+        rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
+        if dropped:
+            text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
+            rows.insert(0, row_of(Logged("warning", text), iso(self._clock.now())))
+        if rows:
+            await self._database.commit([(INSERT, rows)])
+            self.error = None
+
+    def _failed(self, error: BaseException, notes: deque[_Numbered], waiters: list[asyncio.Future[None]]) -> None:
+        text = str(error) if isinstance(error, JournalError) else f"writing the journal ended with {error!r}"
+        self.error = text
+        notes.extend(self._notes)
+        self._notes = notes
+        self._bound_notes()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(JournalError(text))
+
+    def _bound_notes(self) -> None:
+        while len(self._notes) > NOTES_KEPT:
+            self._notes.popleft()
+            self._lost(1)
+
+    def _lost(self, lines: int) -> None:
+        self.dropped += lines
+        self._unsaid += lines
 
 
 async def _epoch(database: Database) -> str | None:

@@ -6,7 +6,7 @@ The body is the record as JSON; the other columns are taken from it, to find row
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -65,12 +65,13 @@ _Found = tuple[str | None, str | None, str | None, str | None]
 
 
 def row_of(record: Record, at: str) -> Row:
-    """The parameters of INSERT. Raises JournalError for text that cannot be stored, such as half of a character."""
+    """The parameters of INSERT. Halves of characters, which no JSON can hold, are written as escapes."""
     try:
-        body = msgspec.json.encode(record).decode()
-    except (UnicodeError, msgspec.MsgspecError) as error:
-        raise JournalError(f"a {_KIND[type(record)]} cannot be written to the journal: {error}") from error
-    return (at, _KIND[type(record)], *_found_by(record), body)
+        body = msgspec.json.encode(record)
+    except UnicodeEncodeError:  # a fact must not be lost for a venue's broken text
+        record = msgspec.convert(_whole(msgspec.to_builtins(record)), Record)
+        body = msgspec.json.encode(record)
+    return (at, _KIND[type(record)], *_found_by(record), body.decode())
 
 
 def entry_of(row: Row, name: str) -> Entry:
@@ -103,3 +104,16 @@ def _found_by(record: Record) -> _Found:
             return record.account, None, None, None
         case Logged():
             return record.account, record.symbol, None, None
+
+
+def _whole(value: Any) -> Any:
+    """The same plain value, with every text made one that can be encoded."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case list() | tuple():
+            return [_whole(item) for item in value]
+        case dict():
+            return {_whole(key): _whole(item) for key, item in value.items()}
+        case _:
+            return value

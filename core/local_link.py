@@ -52,13 +52,13 @@ async def answer(engine: Engine, command: Command) -> Reply:
         case Prepare(request):
             return Planned(await engine.prepare(request))
         case Confirm(plan, digest):
-            engine.carry_out_later(engine.approve(plan, digest))
+            engine.carry_out_later(engine.desk.approve(plan, digest))
             return Started(plan)
         case Withdraw(plan):
-            engine.withdraw(plan)
+            engine.desk.withdraw(plan)
             return Done()
         case Acknowledge(key):
-            engine.acknowledge(key)
+            engine.hub.acknowledge(key)
             return Done()
         case Refresh(read):
             if read:

@@ -57,9 +57,8 @@ def planned(plan: Plan) -> list[str]:
             case ActionKind.CANCEL_ORDER:
                 lines.append(would_cancel(action))
             case ActionKind.CLOSE:
-                lines.append(
-                    f"{tag(action.reason)} {action.key.symbol} Account: {action.key.account}, WOULD CLOSE: {action.text}"
-                )
+                where = f"{action.key.symbol} Account: {action.key.account}"
+                lines.append(f"{tag(action.reason)} {where}, WOULD CLOSE: {action.text}")
             case ActionKind.SKIP:
                 lines.append(f"[SKIPPED] {action.key.symbol} Account: {action.key.account}, Reason: {action.text}")
     lines.extend(f"[PARTIAL] {account} could not be read: {why}" for account, why in plan.unreadable.items())
@@ -163,6 +162,7 @@ def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: int = 0)
     lines.append(
         f"FINAL SUMMARY Initial total positions: {total('initial')}, Dust positions {verb}: {total('dust')}, "
         f"Cap excess {verb}: {total('cap_excess')}, Open orders cancelled: {total('orders_to_cancel')}, "
-        f"Failed: {failed}, Final total positions: {total('final')}, Total reduced by: {total('initial') - total('final')}"
+        f"Failed: {failed}, Final total positions: {total('final')}, "
+        f"Total reduced by: {total('initial') - total('final')}"
     )
     return lines
