@@ -23,11 +23,11 @@ from core.link import (
     PlanRequest,
     Refresh,
     Rejected,
-    Replica,
     Reply,
     Snapshot,
 )
 from core.ports import Clock
+from core.replica import Replica
 from tui.confirm import RECHECK, PlanScreen
 from tui.deck import Deck
 from tui.feed import LINK_ERRORS, Changes, Feed

@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.link import AccountRow, OwnerRow, PositionRow, Replica
+from core.link import AccountRow, OwnerRow, PositionRow
 from core.model import PositionKey
+from core.replica import Replica
 from tui.figures import UNKNOWN, age, gauge, number, pct, tone_of, usd
 from tui.plain import plain
 from tui.rows import Cell, Column, Row

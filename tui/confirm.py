@@ -28,13 +28,13 @@ from core.link import (
     PlanRequest,
     Prepare,
     Rejected,
-    Replica,
     Reply,
     Started,
     Withdraw,
 )
 from core.plan import Plan
 from core.ports import Clock
+from core.replica import Replica
 from tui import diff, progress
 from tui.careful import ConfirmButton, CountInput
 from tui.diff import Diff

@@ -8,8 +8,8 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import Static
 
-from core.link import Replica
 from core.ports import Clock
+from core.replica import Replica
 from tui import headline
 from tui.feed import Changes
 from tui.keybar import KeyBar

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.cells import cell_len
 
-from core.link import Replica
+from core.replica import Replica
 from tui.figures import clock
 from tui.rows import Cell
 from tui.view import Totals, accounts_cells, engine_cells, in_flight

@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from core.link import ClosingRow, PlanRow, Replica
+from core.link import ClosingRow, PlanRow
 from core.model import PositionKey
 from core.ports import Clock
+from core.replica import Replica
 from tui import waits
 from tui.board import COLUMNS, Board, OwnerKey
 from tui.feed import Changes

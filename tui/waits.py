@@ -6,8 +6,9 @@ from collections.abc import Hashable
 from datetime import datetime
 from typing import NamedTuple
 
-from core.link import ClosingRow, PlanRow, Replica
+from core.link import ClosingRow, PlanRow
 from core.model import PositionKey
+from core.replica import Replica
 from tui.figures import age, left, number
 from tui.plain import plain
 from tui.rows import Cell, Row
