@@ -29,7 +29,7 @@ from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
 from core.reader import Reader
-from core.resume import interrupted
+from core.resume import Interrupted, interrupted
 from core.settings import Settings
 from core.watch import Watcher
 
@@ -56,6 +56,7 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.read_only = read_only or journal is None
+        self._service = mode == "service"
         self._journal = journal
         self._brokers = {b.account.id: b for b in brokers}
         self.book = Book([b.account for b in brokers], is_ours)
@@ -71,9 +72,9 @@ class Engine:
         self._cleanups = 0
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
-        self._executor = self._make_executor(journal, mode) if journal is not None else None
+        self._executor = self._make_executor(journal) if journal is not None else None
 
-    def _make_executor(self, journal: Journal, mode: str) -> Executor:
+    def _make_executor(self, journal: Journal) -> Executor:
         gear = {}
         for account, broker in self._brokers.items():
             self._closers[account] = Closer(
@@ -94,7 +95,7 @@ class Engine:
             self.clock,
             say=self.say,
             frozen=self.frozen,
-            wait_for_open=mode == "service",
+            wait_for_open=self._service,
         )
 
     async def start(self) -> None:
@@ -107,7 +108,17 @@ class Engine:
         if self._executor is not None and not self.read_only:
             assert self._journal is not None
             for entries in await self._journal.open_plans():
-                await self._report(await self._executor.take_up(interrupted(entries)))
+                await self._take_up(self._executor, interrupted(entries))
+
+    async def _take_up(self, executor: Executor, left: Interrupted) -> None:
+        """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
+        executor.claim(left.approved.plan.id, left.left())
+        self.hub.show_plan(left.approved.plan, "running")
+        work = self._finished(left.approved.plan, executor.take_up(left))
+        if self._service:
+            self._spawn(work)
+        else:
+            await work
 
     async def run(self) -> None:
         """Watch live, and do by itself what the configuration armed, until cancelled."""
@@ -155,8 +166,11 @@ class Engine:
         if plan.cause == "cleanup":
             self._cleanups += 1
         self.hub.show_plan(plan, "running")
+        return await self._finished(plan, self._executor.carry_out(approved))
+
+    async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
-            return await self._report(await self._executor.carry_out(approved))
+            return await self._report(await work)
         finally:
             self.hub.show_plan(plan, "done")
 

@@ -67,6 +67,11 @@ class Executor:
         """Account and symbol of every action under way."""
         return set(self._busy)
 
+    def claim(self, plan: str, actions: Iterable[Action]) -> None:
+        """Hold the instruments of a plan that is about to be taken up, before anybody else can want them."""
+        for action in actions:
+            self._busy.setdefault((action.key.account, action.key.symbol), plan)
+
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan

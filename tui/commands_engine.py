@@ -74,11 +74,11 @@ async def _console(session: Session, settings: Settings, read_only: bool) -> Non
 
     if not read_only:
         try:
-            async with session.world.engine(settings, acting=True) as engine:
+            async with session.world.engine(settings, acting=True, mode="service") as engine:
                 return await _show(session, engine, read_only=False)
         except AlreadyRunning as error:
             session.note(f"{error}; this console is read-only.")
-    async with session.world.engine(settings, acting=False) as engine:
+    async with session.world.engine(settings, acting=False, mode="service") as engine:
         return await _show(session, engine, read_only=True)
 
 
@@ -139,6 +139,6 @@ def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], 
 
 
 async def _play(session: Session, settings: Settings) -> int:
-    async with session.world.engine(settings, acting=True) as engine:
+    async with session.world.engine(settings, acting=True, mode="service") as engine:
         await _show(session, engine, read_only=False)
         return DONE if engine.reached() else UNREACHED
