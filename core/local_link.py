@@ -39,7 +39,8 @@ class LocalLink:
             return Rejected("failed", str(error))
 
     def messages(self) -> AsyncIterator[Message]:
-        """A Snapshot, then Updates and reports."""
+        """A Snapshot of everything as of now, then Updates and reports."""
+        self._engine.snapshot()
         return self._engine.hub.subscribe()
 
     async def aclose(self) -> None:
