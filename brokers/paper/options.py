@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+
 from msgspec import Struct
 
 from brokers.paper.dice import seeded

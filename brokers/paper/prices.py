@@ -16,6 +16,7 @@ from brokers.paper.wire import Top
 from core.units import round_price
 
 BAR_SECONDS = 60.0
+LONGEST_WALK = 600  # steps that are made up for after a pause
 SIGMA = 0.0002  # of a walk's step of one second, as a fraction of the price
 SLOWEST_TICK, FASTEST_TICK = 1.0, 0.05
 
@@ -43,6 +44,7 @@ class Walk:
 
     def advance(self, elapsed: float, now: Top) -> Sequence[Top]:
         tops: list[Top] = []
+        self._steps = max(self._steps, int(elapsed) - LONGEST_WALK)
         while self._steps < int(elapsed):
             self._steps += 1
             now = self._step(now)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.brokers.paper.kit import BUY, D, FOK, GTC, IOC, LIMIT, SELL, STOP, ask, book, held, make_venue
 
 from core.errors import Refusal, Refused
 from core.model import Leg, OrderStatus, Side
+from tests.brokers.paper.kit import BUY, FOK, GTC, IOC, LIMIT, SELL, STOP, D, ask, book, held, make_venue
 
 
 def refusal(venue, request, **how):
