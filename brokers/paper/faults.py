@@ -108,12 +108,14 @@ class Faults:
         self.numbers = {name: float(given.pop(name, default)) for name, default in NUMBERS.items()}
         self.probabilities = {name: p for name, p in given.items() if p > 0}
         self.scripts: list[Script] = []
+        self._scripted: set[str] = set()
         self._dice = dice
 
     def script(self, name: str, *, times: int = 1, symbol: str | None = None, after: int = 0) -> None:
         """Make ``name`` strike exactly; raises ConfigError for an unknown name."""
         if name not in NAMES:
             raise ConfigError(f'There is no fault "{name}"; {nearest(name, NAMES)}')
+        self._scripted.add(name)
         self.scripts.append(Script(name, times, symbol, after))
 
     def clear(self) -> None:
@@ -140,8 +142,8 @@ class Faults:
         return self._dice.random() < 0.5
 
     def possible(self, *names: str) -> bool:
-        """Whether any of them may still strike."""
-        return any(name in self.probabilities or any(s.name == name for s in self.scripts) for name in names)
+        """Whether any of them may strike or was ever scripted to: what it did may last."""
+        return any(name in self.probabilities or name in self._scripted for name in names)
 
 
 def check_faults(given: object) -> dict[str, float]:

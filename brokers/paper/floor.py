@@ -77,7 +77,7 @@ class Floor:
         ticket = self.state.tickets[order_id]
         quantity = self._wanted(ticket)
         if quantity > 0:
-            self._execute(ticket, quantity, self._price(ticket.order, arriving=True))
+            self._execute(ticket, quantity, self._price(ticket.order, arriving=True) or ONE)
 
     def _triggered(self, ticket: Ticket) -> Ticket:
         if ticket.order.type is not OrderType.STOP:
@@ -92,14 +92,15 @@ class Floor:
         if wanted <= 0:
             self.finish(order.id)
             return
-        if not self.market.crosses(order):
+        price = self._price(order, arriving=arriving)
+        if price is None or not self.market.crosses(order):
             return
         available = self.market.available(order.symbol, order.side)
         quantity = self._tampered(order, wanted if available is None else min(wanted, available))
         if quantity <= 0 or (ticket.tif is TimeInForce.FOK and quantity < wanted):
             return
         self.market.take(order.symbol, order.side, quantity)
-        self._execute(ticket, quantity, self._price(order, arriving=arriving))
+        self._execute(ticket, quantity, price)
 
     def _wanted(self, ticket: Ticket) -> Decimal:
         """What an order may still trade: no more than the position where it is bound to one."""
@@ -121,12 +122,16 @@ class Floor:
             return min(max(floor_to(quantity / 2, step), step), quantity)
         return quantity
 
-    def _price(self, order: Order, *, arriving: bool) -> Decimal:
-        """A resting limit trades at its own price, everything else at the touch."""
-        if order.type is OrderType.LIMIT and order.price is not None and not arriving:
+    def _price(self, order: Order, *, arriving: bool) -> Decimal | None:
+        """A resting limit trades at its own price, everything else at the touch; None where nothing can be had.
+
+        A position whose symbol shows no price can still be closed: at its entry, and at 1 where that is unknown.
+        """
+        if order.type is OrderType.LIMIT and not arriving:
             return order.price
         held = self.state.positions.get((order.symbol, order.leg))
-        return self.market.touch(order.symbol, order.side, held.entry if held else order.price) or ONE
+        touch = self.market.touch(order.symbol, order.side, held.entry if held else None)
+        return ONE if touch is None and held is not None else touch
 
     def _execute(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> None:
         order = ticket.order

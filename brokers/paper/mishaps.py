@@ -31,7 +31,9 @@ def befall(venue: Venue, symbol: str, leg: Leg) -> None:
     """What others do to the position just before the order arrives."""
     faults = venue.faults
     held = venue.state.positions.get((symbol, leg))
-    listing = venue.floor.market.listing(symbol)
+    listing = venue.floor.market.listings.get(symbol)
+    if listing is None:
+        return
     step = listing.instrument.step
     if held is not None and faults.strikes("foreign_order", symbol):
         _foreign_order(venue, symbol, leg)

@@ -26,7 +26,7 @@ from brokers.paper.rules import admit
 from brokers.paper.state import Crossing, State, Ticket, would_reduce
 from brokers.paper.store import Store, restore
 from brokers.paper.timeline import Reply, Timeline
-from brokers.paper.wire import Book
+from brokers.paper.wire import Book, likely_kind
 from core.errors import Refusal, Refused
 from core.events import BrokerEvent, QuoteSeen
 from core.model import (
@@ -83,6 +83,10 @@ class Venue:
         self._tick, self._next_tick, self._emitted = tick, self._started, -1
         self._advancing = False
         self.floor = Floor(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
+        for position in self.state.positions.values():
+            self.floor.market.listing(position.symbol, likely_kind(position))
+        for symbol in self._feeds:
+            self.floor.market.listing(symbol)
 
     @property
     def state(self) -> State:
@@ -136,17 +140,17 @@ class Venue:
         with self._command():
             befall(self, position.symbol, position.leg)
             held = self.state.positions.get((position.symbol, position.leg))
-            instrument = self.floor.market.listing(position.symbol).instrument
-            free = self.state.free(held, instrument) if held else ZERO
+            listing = self.floor.market.listings.get(position.symbol)
+            free = self.state.free(held, listing.instrument) if held and listing else ZERO
             side = (held or position).side.closing
             request = OrderRequest(self.account.id, position.symbol, side, free, "", leg=position.leg)
             self._audit(CLOSE, request)
-            if held is None:
+            if held is None or listing is None:
                 raise Refused(Refusal.NO_POSITION, f"there is no position in {position.symbol}", code="no_position")
             refuse(self, CLOSE, request)
             if free <= 0:
                 raise Refused(Refusal.HELD, f"open orders hold all of {position.symbol}", code="insufficient")
-            return self._admitted(replace(request, reduce_only=instrument.reduce_only), whole=True)
+            return self._admitted(replace(request, reduce_only=listing.instrument.reduce_only), whole=True)
 
     def cancel(self, order_id: str) -> None:
         """Cancel an open order. Raises Refused when there is no such order or when it has ended."""
@@ -262,7 +266,9 @@ class Venue:
 
     def _admitted(self, request: OrderRequest, *, whole: bool = False) -> Order:
         """The venue's own rules, then its book. ``whole`` passes over the step: the close call knows its quantity."""
-        listing = self.floor.market.listing(request.symbol)
+        listing = self.floor.market.listings.get(request.symbol)
+        if listing is None:
+            raise Refused(Refusal.UNKNOWN_SYMBOL, f"there is no symbol {request.symbol}", code="symbol")
         if request.client_id and request.client_id in self.state.by_client:
             raise Refused(Refusal.DUPLICATE, f"client order id {request.client_id} exists already", code="duplicate")
         held = self.state.positions.get((request.symbol, request.leg))

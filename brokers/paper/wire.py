@@ -86,7 +86,7 @@ def parse_book(text: str, file: str, account: str) -> Book:
     for path, item in top.items("positions"):
         fields = Fields(item, file, path, POSITION)
         position = _position(fields, account)
-        listing = listings.setdefault(position.symbol, default_listing(position.symbol, _kind(position)))
+        listing = listings.setdefault(position.symbol, default_listing(position.symbol, likely_kind(position)))
         if listing.instrument.kind is Kind.SPOT and position.side is Side.SHORT:
             raise fields.error("side", "a spot position cannot be short; give its instrument another kind.")
         position = replace(position, leg=leg_of(listing.instrument, position.side, hedge=hedge))
@@ -124,7 +124,8 @@ def leg_of(instrument: Instrument, side: Side, *, hedge: bool) -> Leg:
     return Leg(side.value) if hedge and instrument.kind not in CASH else Leg.NET
 
 
-def _kind(position: Position) -> Kind:
+def likely_kind(position: Position) -> Kind:
+    """What a position in an instrument that is not described must be in."""
     leveraged = position.leverage is not None and position.leverage > 1
     return Kind.PERP if leveraged or position.side is Side.SHORT else Kind.SPOT
 

@@ -425,4 +425,5 @@ def test_a_script_strikes_the_symbol_it_names_as_often_as_it_says():
     faults.script("held", times=2, symbol="B", after=1)
     struck_ = [faults.strikes("held", symbol) for symbol in "ABABAB"]
     assert struck_ == [False, False, False, True, False, True]
-    assert not faults.possible("held")
+    assert faults.possible("held", "auth")
+    assert not faults.possible("auth")

@@ -216,6 +216,15 @@ def test_a_symbol_whose_quote_is_missing_still_trades_at_its_entry():
     assert venue.place(ask("2")).average_price == D(90)
 
 
+def test_nothing_is_opened_at_a_price_that_nobody_knows_or_in_a_symbol_that_nobody_lists():
+    content = book()
+    content["instruments"].append({"symbol": "ETH"})
+    venue, _ = make_venue(content)
+    assert venue.place(ask("1", BUY, symbol="ETH")).filled == 0
+    assert refusal(venue, ask("1", BUY, symbol="BTX")).refusal is Refusal.UNKNOWN_SYMBOL
+    assert "BTX" not in venue.floor.market.listings
+
+
 def test_fees_are_a_fraction_of_the_value_traded():
     venue, _ = make_venue(book("future", fee_rate="0.001", multiplier="50"))
     venue.place(ask("1", reduce_only=True))
