@@ -179,14 +179,21 @@ async def _journal(
 
 
 def journal_line(document: documents.Document) -> str:
-    """One record on one line for a person."""
-    head = ("seq", "at", "kind", "account", "symbol", "plan")
-    rest = {key: value for key, value in document.items() if key not in head and value not in (None, "", [], {})}
-    where = " ".join(str(document[key]) for key in ("account", "symbol") if document[key])
-    plan = f"plan {document['plan']}" if document["plan"] else ""
-    said = rest.pop("text", "") if document["kind"] == "log" else ""
-    parts = (document["at"], document["kind"], where, plan, said, documents.line(rest) if rest else "")
-    return plain(" ".join(str(part) for part in parts if part))
+    """One record on one line for a person: what is nested in it is only in the JSON."""
+    place = [document[key] for key in ("account", "symbol") if document[key]]
+    plan = [f"plan {document['plan']}"] if document["plan"] else []
+    said = [document["text"]] if document["kind"] == "log" else []
+    body = {**document, **document.get("result", {})}
+    told = _TOLD | {"text", "level", "owner"} if said else _TOLD
+    facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
+    return plain(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
+
+
+_TOLD = frozenset({"seq", "at", "kind", "account", "symbol", "plan", "leg", "key"})
+
+
+def _plainly_told(value: object) -> bool:
+    return isinstance(value, str | int | bool) and value != ""
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 from pathlib import Path
 
@@ -120,6 +121,8 @@ def demo(
 
     Scenarios: default; crash, where prices fall; faults, where venues refuse, lose and lag.
     """
+    if math.isnan(speed):
+        raise click.UsageError("--speed nan is not a number")
     if more and not replays:
         raise click.UsageError(f"demo takes no argument {more[0]!r}; price files follow --replay")
     return _demo(session, scenario, seed, (*replays, *more), speed)

@@ -200,8 +200,7 @@ def _agreed(session: Session, plan: Plan) -> bool:
             session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
         session.note("Not confirmed, nothing was sent: there is no terminal to ask on; add --yes to go ahead without.")
         return False
-    closes, cancels = len(plan.closes), sum(a.kind is ActionKind.CANCEL_ORDER for a in plan.actions)
-    if session.ask(f"Close {closes} positions and cancel {cancels} orders?"):
+    if session.ask(output.question(plan)):
         return True
     if session.json:
         session.document({**documents.plan(plan, dry_run=False), "confirmed": False})

@@ -22,6 +22,7 @@ from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
 
 Document = dict[str, Any]
+CLOSED = frozenset({"closed", "closed_residual"})
 
 
 def text(document: Document) -> str:
@@ -73,7 +74,7 @@ def run(report: PlanReport) -> Document:
     return {
         **plan(report.plan, dry_run=False),
         "success": report.success,
-        "results": [result(row) for row in report.results],
+        "results": [result(row) for row in results(report)],
         "verified": _verified(report.complete, report.positions, {owner.id: owner.final for owner in report.owners}),
     }
 
@@ -87,6 +88,19 @@ def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
         "results": [result(row) for row in skipped(value)],
         "verified": _verified(value.complete, snapshot.positions, counted),
     }
+
+
+def results(report: PlanReport) -> tuple[ResultRow, ...]:
+    """A row per action: those carried out, what was skipped, and the orders that a close took with it."""
+    closed = {row.key for row in report.results if row.kind == "close" and row.outcome in CLOSED}
+    named = {(row.key, row.order_id) for row in report.results}
+    cancelled = tuple(
+        ResultRow(key=action.key, kind=action.kind.value, outcome="cancelled", order_id=action.order.id, residual=None)
+        for action in report.plan.actions
+        if action.kind is ActionKind.CANCEL_ORDER and action.order and action.key in closed
+        if (action.key, action.order.id) not in named
+    )
+    return (*report.results, *cancelled, *skipped(report.plan))
 
 
 def skipped(value: Plan) -> tuple[ResultRow, ...]:

@@ -107,19 +107,19 @@ class Outside:
         from core.datadir import DataDir  # noqa: PLC0415
         from core.journal import Journal  # noqa: PLC0415
 
-        path, last = DataDir(Path(settings.engine.data_dir)).journal, 0
-        while True:
-            journal = await Journal.open_readonly(path, self.clock)
-            try:
+        journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
+        last = 0
+        try:
+            while True:
                 while page := await journal.entries(after=last, since=since):
                     last = page[-1].seq
                     for entry in page:
                         yield entry
-            finally:
-                await journal.aclose()
-            if not follow:
-                return
-            await self.clock.sleep(POLL_SECONDS)
+                if not follow:
+                    return
+                await self.clock.sleep(POLL_SECONDS)
+        finally:
+            await journal.aclose()
 
     async def console(self, engine: Engine, *, read_only: bool) -> None:
         from core.local_link import LocalLink  # noqa: PLC0415

@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from msgspec import structs
+
 from core.link import AccountRow, PlanReport, PositionRow, ResultRow, Snapshot
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.report import TAGS, tag, would_cancel
+from core.report import TAGS, tag, tallies, would_cancel
 from core.units import iso
 from tui.columns import columns
+from tui.documents import results
 from tui.figures import UNKNOWN, age, number, pct, usd
 from tui.plain import plain
 from tui.view import tags, tally_words
@@ -40,23 +43,9 @@ def plan(value: Plan, *, width: int | None = None) -> str:
 
 def report(value: PlanReport, *, width: int | None = None) -> str:
     """How every action ended, and the summary with the counts that the brokers gave afterwards."""
-    lines = []
-    if value.results:
-        lines += ["Results", *_result_lines(value.results, width), ""]
-    finals = {owner.id: owner for owner in value.owners}
-    for tally in value.plan.owners:
-        verified = finals.get(tally.id)
-        lines.append(f"{plain(tally.id)} summary")
-        lines += [
-            f"  {text}" for text in _summary(tally, _of_owner(value, tally.id), verified.final if verified else None)
-        ]
-        if verified and not verified.complete:
-            lines.append("  Not every account of this owner could be read again.")
-    if len(value.plan.owners) != 1:
-        total = sum(owner.final for owner in value.owners)
-        lines += ["Summary", *(f"  {text}" for text in _summary(value.plan.totals, list(value.results), total))]
-    lines += ["", _verdict(value)]
-    return "\n".join(lines)
+    rows = results(value)
+    lines = ["Results", *_result_lines(rows, width), ""] if rows else []
+    return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
 
 
 def status(snapshot: Snapshot, *, width: int | None = None) -> str:
@@ -73,6 +62,19 @@ def status(snapshot: Snapshot, *, width: int | None = None) -> str:
     if snapshot.closings:
         lines += ["", "Closings", *_closing_lines(snapshot, width)]
     return "\n".join(lines)
+
+
+def question(value: Plan) -> str:
+    """What is asked before anything is sent."""
+    return f"{_what(value).capitalize()}?"
+
+
+def _what(value: Plan) -> str:
+    """``close 51 positions and cancel 1 order``."""
+    closes, cancels = len(value.closes), sum(action.kind is ActionKind.CANCEL_ORDER for action in value.actions)
+    parts = [f"close {closes} position{'s' * (closes != 1)}"] if closes else []
+    parts += [f"cancel {cancels} order{'s' * (cancels != 1)}"] if cancels else []
+    return " and ".join(parts)
 
 
 def _owner_heading(tally: OwnerTally) -> str:
@@ -127,8 +129,7 @@ def _plan_totals(value: Plan) -> str:
         return "Nothing to do." if value.complete else "Nothing to do in what could be read."
     cost = [action.cost for action in value.closes if action.cost is not None]
     about = f", about {usd(sum(cost, Decimal(0)))} in spread and fees" if cost else ""
-    orders = sum(action.kind is ActionKind.CANCEL_ORDER for action in value.actions)
-    return f"{len(value.closes)} to close, {orders} orders to cancel: {total.initial} → {total.final} positions{about}."
+    return f"To {_what(value)}: {total.initial} → {total.final} positions{about}."
 
 
 def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
@@ -141,7 +142,7 @@ def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
             row.tier or "",
             number(row.filled) if row.filled else "",
             number(row.average_price) if row.average_price is not None else "",
-            UNKNOWN if row.residual is None else number(row.residual) if row.residual else "",
+            number(row.residual) if row.kind == "close" and row.residual != 0 else "",
             row.profit or "",
             f"order {row.order_id} {row.error or ''}"
             if row.order_id and row.kind == "cancel_order"
@@ -152,28 +153,22 @@ def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
     return columns(rows, right="filled,price,left", width=width, indent="  ")
 
 
-def _of_owner(value: PlanReport, owner: str) -> list[ResultRow]:
-    keys = {action.key for action in value.plan.actions if action.owner == owner}
-    return [row for row in value.results if row.key in keys]
-
-
-def _summary(tally: OwnerTally, results: list[ResultRow], final: int | None) -> list[str]:
-    outcomes = Counter(row.outcome for row in results if row.kind != "skip")
-    closed = outcomes["closed"] + outcomes["closed_residual"]
-    failed = sum(count for outcome, count in outcomes.items() if outcome in _BAD)
-    lines = [
-        f"Initial: {tally.initial} positions",
-        f"Dust to close: {tally.dust}",
-        f"Cap excess to close: {tally.cap_excess}",
-        f"Closed: {closed}",
-        f"Skipped: {tally.skipped}",
-        f"Unsellable: {tally.unsellable}",
-        f"Open orders cancelled: {outcomes['cancelled']}",
-        f"Failed: {failed}",
-    ]
-    if final is None:
-        return [*lines, "Final: could not be read"]
-    return [*lines, f"Final: {final} positions", f"Total reduction: {tally.initial - final}"]
+def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int | None) -> list[str]:
+    """Per owner and in all, what was really done and what is held now."""
+    owner_of = {action.key: action.owner for action in value.plan.actions}
+    failed = Counter(owner_of.get(row.key) for row in results if row.outcome in _BAD)
+    heading = ("", "initial", "dust closed", "cap excess closed", "orders cancelled", "skipped", "unsellable", "failed")
+    rows = [(*heading, "final", "reduction", " ")]
+    done = tallies(value.plan, value.results, {owner.id: owner.final for owner in value.owners})
+    total = structs.replace(value.plan, owners=done).totals
+    read = {owner.id for owner in value.owners if owner.complete}
+    for tally, name in (*((tally, tally.id) for tally in done), *([(total, "in all")] if len(done) > 1 else [])):
+        counts = (tally.initial, tally.dust, tally.cap_excess, tally.orders_to_cancel, tally.skipped, tally.unsellable)
+        bad = failed.total() if tally is total else failed[tally.id]
+        numbers = (*counts, bad, tally.final, tally.initial - tally.final)
+        partial = "" if tally is total or (tally.complete and tally.id in read) else "PARTIAL"
+        rows.append((name, *(str(number) for number in numbers), partial))
+    return columns(rows, right=",".join((*heading[1:], "final", "reduction")), width=width, indent="  ")
 
 
 def _verdict(value: PlanReport) -> str:
