@@ -9,12 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from brokers.paper.broker import PaperBroker, open_account
 from brokers.paper.dice import seeded
 from brokers.paper.faults import Faults
 from brokers.paper.venue import Venue
 from brokers.paper.wire import parse_book
-from core.model import Account, OrderRequest, OrderSide, OrderType, TimeInForce
+from core.errors import Refused
+from core.model import Account, Leg, OrderRequest, OrderSide, OrderType, TimeInForce
 from core.settings import AccountSettings
 
 D = Decimal
@@ -23,6 +26,7 @@ DAWN = datetime(2026, 1, 5, tzinfo=UTC)  # a Monday
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
 IOC, FOK, GTC = TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTC
 MARKET, LIMIT, STOP = OrderType.MARKET, OrderType.LIMIT, OrderType.STOP
+KEY = ("BTC", Leg.NET)
 BTC_QUOTE = {"bid": "99.9", "ask": "100.1", "last": "100"}
 
 
@@ -99,3 +103,34 @@ def ask(quantity: str = "1", side: OrderSide = SELL, client_id: str = "", **more
 def held(venue: Venue, symbol: str = "BTC") -> Decimal:
     """The signed quantity that is true at the venue."""
     return sum((p.side.sign * p.quantity for p in venue.state.positions.values() if p.symbol == symbol), D(0))
+
+
+def struck(name, content=None, **script):
+    """An account at which ``name`` strikes once."""
+    broker = make_broker(content)
+    broker.venue.faults.script(name, **script)
+    return broker
+
+
+async def refusal(call):
+    with pytest.raises(Refused) as caught:
+        await call
+    return caught.value
+
+
+async def listen(broker, seconds, act=None):
+    """What a stream tells within some seconds; ``act`` happens after the first of them."""
+    events = []
+
+    async def read():
+        async for event in broker.stream():
+            events.append(event)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(1)
+    if act is not None:
+        await act()
+    await asyncio.sleep(seconds - 1)
+    broken = reading.exception() if reading.done() else None
+    reading.cancel()
+    return events, broken

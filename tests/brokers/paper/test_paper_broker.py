@@ -22,11 +22,11 @@ from tests.brokers.paper.kit import (
     ask,
     book,
     held,
+    listen,
     make_broker,
     opened,
     settings,
 )
-from tests.brokers.paper.test_paper_faults import listen
 
 
 async def test_holdings_are_complete_with_instruments_and_free_quantities():

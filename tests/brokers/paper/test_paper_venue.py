@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -255,3 +259,57 @@ def test_a_closing_order_sent_while_another_lives_is_seen_in_the_audit():
     first = venue.place(ask("1", type=LIMIT, tif=GTC, price=D(110), client_id="a"))
     venue.place(ask("1", client_id="b", reduce_only=True))
     assert [(s.name, s.live) for s in venue.close_sends] == [("a", ()), ("b", (first.id,))]
+
+
+def test_a_closed_market_lets_resting_orders_rest():
+    venue, clock = make_venue(book("equity", hours={"open": "14:30", "close": "21:00"}))
+    clock.seconds += 15 * 3600
+    resting = venue.place(ask("1", type=LIMIT, tif=GTC, price=D(110)))
+    clock.seconds += 7 * 3600
+    venue.set_quote("BTC", bid=D(111), ask=D(112))
+    assert venue.state.tickets[resting.id].order.status is OrderStatus.OPEN
+    clock.seconds += 17 * 3600
+    venue.advance()
+    assert venue.state.tickets[resting.id].order.status is OrderStatus.FILLED
+
+
+def test_what_can_be_looked_up_is_bounded_and_live_orders_are_never_forgotten(monkeypatch):
+    monkeypatch.setattr("brokers.paper.state.KEPT", 10)
+    venue, _ = make_venue(book(quantity="100"))
+    resting = venue.place(ask("0.1", type=LIMIT, tif=GTC, price=D(110), client_id="first"))
+    for number in range(60):
+        venue.place(ask("0.1", client_id=f"c{number}"))
+    assert len(venue.state.tickets) <= 21
+    assert len(venue.state.fills) <= 21
+    assert venue.state.find("first", None).order.id == resting.id
+    assert venue.state.find("c59", None).order.status is OrderStatus.FILLED
+
+
+def test_the_same_seed_tells_the_same_story_whatever_the_hash_seed():
+    def story(hash_seed):
+        command = [sys.executable, "-c", STORY]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert len(story("1")) > 100
+    assert story("1") == story("2")
+
+
+ROOT = Path(__file__).parents[3]
+STORY = """
+from brokers.paper.prices import Walk
+from brokers.paper.dice import seeded
+from core.errors import Refused
+from tests.brokers.paper.kit import D, GTC, ask, book, make_venue
+
+venue, clock = make_venue(book("perp", quantity="50", depth="0.7"))
+venue.floor.faults.probabilities = {"partial_fill": 0.5, "held": 0.3, "foreign_trade": 0.1, "foreign_order": 0.2}
+venue._feeds["BTC"] = Walk(seeded(1), D("0.1"), 60)
+for number in range(30):
+    clock.seconds += 1.5
+    try:
+        print(venue.place(ask("1", client_id=f"c{number}", tif=GTC, reduce_only=True)))
+    except Refused as error:
+        print(error)
+print(venue.state.fills, venue.state.positions)
+"""
