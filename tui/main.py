@@ -74,6 +74,7 @@ class Outside:
         from core.journal import Journal  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
+        brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
         async with AsyncExitStack() as stack:
             journal = None
             if acting:
@@ -81,7 +82,6 @@ class Outside:
                 stack.enter_context(directory.lock())
                 journal = await Journal.open(directory.journal, self.clock, ids)
                 stack.push_async_callback(journal.aclose)
-            brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]
             engine = RealEngine(
                 settings,
                 brokers,

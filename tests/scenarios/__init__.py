@@ -1,0 +1,1 @@
+"""The operators' stories, told through the command line on paper accounts."""

@@ -1,0 +1,141 @@
+"""Bad input gets one clear sentence with the way out, the right exit code, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.desk import Desk, position
+
+
+@pytest.fixture
+def small(desk: Desk) -> Desk:
+    """One account with one position."""
+    return desk.account("user_1", "coinbase", [position("A-USD", "5")])
+
+
+def refused(desk: Desk, *args: str, code: int = 2) -> str:
+    """The one sentence of a command that must fail without changing anything."""
+    before = desk.files()
+    result = desk.call(*args)
+    assert result.exit_code == code, result.output
+    assert desk.files() == before
+    assert "Traceback" not in result.output
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_missing_configuration_file(small: Desk) -> None:
+    assert "nowhere.toml" in refused(small, "--config", str(small.path / "nowhere.toml"), "status")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("dust_usd = [", "config.toml"),
+        ('dust_usdd = "1"', "dust_usd"),
+        ('dust_usd = "-1"', "dust_usd"),
+        ('cancel_if = "foo<1"', "foo<1"),
+        ('max_positions = "many"', "max_positions"),
+        ('cancel_open_orders = "sometimes"', "cancel_open_orders"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(small: Desk, line: str, named: str) -> None:
+    small.head += f"[cleanup]\n{line}\n"
+    small.write()
+    sentence = refused(small, "status")
+    assert named in sentence
+    assert "config.toml" in sentence
+
+
+def test_an_unknown_broker_is_named_with_the_nearest(small: Desk) -> None:
+    small.config.write_text(small.config.read_text().replace('"paper"', '"papper"'))
+    assert "paper" in refused(small, "status")
+
+
+def test_a_literal_secret_is_refused_and_never_repeated(small: Desk) -> None:
+    text = '\n[[users.accounts]]\nname = "x"\nbroker = "ccxt"\nexchange = "kraken"\napi_key = "CANARY-1234"\n'
+    small.config.write_text(small.config.read_text() + text)
+    sentence = refused(small, "status")
+    assert "api_key" in sentence
+    assert "CANARY" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        (["cleanup", "--cancel-if", "foo<1", "--yes"], "foo<1"),
+        (["cleanup", "--dust", "-1", "--yes"], "--dust"),
+        (["cleanup", "--max-positions", "-2", "--yes"], "--max-positions"),
+        (["flatten", "--yes"], "--all"),
+        (["flatten", "--user", "user_2", "--yes"], "user_1"),
+        (["flatten", "--account", "user_1/coinbas", "--yes"], "user_1/coinbase"),
+        (["clenup"], "clenup"),
+        (["demo", "--replay", "nowhere.csv"], "nowhere.csv"),
+        (["journal", "--since", "yesterday-ish"], "--since"),
+    ],
+)
+def test_a_wrong_option_is_quoted(small: Desk, args: list[str], named: str) -> None:
+    assert named in refused(small, *args)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"positions": [{"symbol": "A-USD"}]}', '{"positions": [{"symbol": 1}]}', '{"postions": []}'],
+)
+def test_a_corrupt_positions_file_is_named(small: Desk, text: str) -> None:
+    (small.path / "user_1-coinbase.json").write_text(text)
+    assert "user_1-coinbase.json" in refused(small, "cleanup", "--yes")
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_done(small: Desk) -> None:
+    before = small.files()
+    result = small.call("flatten", "--all")
+    assert result.exit_code == 3
+    assert "--yes" in result.stderr
+    assert small.files() == before
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(small: Desk) -> None:
+    (small.path / "data").write_text("in the way")
+    assert "data" in refused(small, "flatten", "--all", "--yes")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a file system that is full")
+def test_a_full_disk_sends_nothing(small: Desk) -> None:
+    (small.path / "data").mkdir(mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", str(small.path / "data")],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        sentence = small.call("flatten", "--all", "--yes")
+        assert sentence.exit_code in (1, 2)
+        assert "Traceback" not in sentence.output
+    finally:
+        subprocess.run(["umount", str(small.path / "data")], check=True)
+    assert small.held() == {("user_1/coinbase", "A-USD")}
+
+
+def test_a_read_only_data_directory_refuses_to_act_and_still_shows_the_status(small: Desk) -> None:
+    """As another user, because root may write everywhere."""
+    (small.path / "data").mkdir(mode=0o500)
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    assert "data" in refused(small, "flatten", "--all", "--yes")
+    assert small.call("status").exit_code == 0
+
+
+def test_status_and_help_start_without_the_console(small: Desk, tmp_path: Path) -> None:
+    code = "import sys; from tui.main import main\ntry: main()\nfinally: assert 'textual' not in sys.modules"
+    for args in (["--help"], ["--version"], ["--config", str(small.config), "status", "--json"]):
+        done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
