@@ -1,7 +1,7 @@
 """What is held everywhere now. ``apply(event)`` is the only way in and says what changed.
 
 Complete reads are the truth; a stream's word only refines it until the next read. A list that is shorter than what is
-in the book is believed when fills or the stream explain it, or when a second read, asked after the first was
+in the book is believed when the stream explains it, or when a second read, asked after the first was
 received, agrees: until then the position stays and its account is *doubted*, which makes the engine read again.
 """
 
@@ -65,12 +65,13 @@ class Holding(Struct, frozen=True):
 
 
 class AccountView(Struct):
-    """How one account is being read. ``received`` is monotonic, ``as_of`` the wall time of the last complete read."""
+    """How one account is being read. ``asked`` and ``received`` are monotonic, ``as_of`` the last read's wall time."""
 
     account: Account
     state: AccountState = AccountState.CONNECTING
     error: str | None = None
     latency: float | None = None
+    asked: float | None = None
     received: float | None = None
     as_of: datetime | None = None
     equity: Decimal | None = None
@@ -96,6 +97,7 @@ class Book:
         self.is_ours = is_ours
         self._positions: dict[str, dict[PositionKey, Position]] = {a: {} for a in self.accounts}
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
+        self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
         self._quotes: dict[tuple[str, str], Quote] = {}
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
@@ -139,8 +141,9 @@ class Book:
         known = orders.get(order.id)
         if order.status.terminal:
             orders.pop(order.id, None)
-        elif known is None or order.filled >= known.filled:
-            orders[order.id] = order
+            self._ended[order.account].add(order.id)
+        elif order.id not in self._ended[order.account]:  # else a late word: what has ended never reopens
+            orders[order.id] = _further(known, order)
         return Change(positions=self._on(order.account, order.symbol))
 
     def _on(self, account: str, symbol: str) -> set[PositionKey]:
@@ -153,21 +156,26 @@ class Book:
             self._gone.add(key)
         else:
             self._gone.discard(key)
+            self._missing.pop(key, None)
             self._positions[key.account][key] = position
         return Change(positions={key})
 
     def _read(self, holdings: Holdings, now: datetime) -> Change:
         view = self.accounts[holdings.account]
-        if view.received is not None and holdings.received < view.received:
+        if view.asked is not None and holdings.asked < view.asked:
             return Change()  # a newer read is in already
-        view.received, view.as_of, view.equity = holdings.received, now, holdings.equity
+        view.asked, view.received = holdings.asked, holdings.received
+        view.as_of, view.equity = now, holdings.equity
         view.latency = holdings.received - holdings.asked
         for instrument in holdings.instruments:
             self._instruments[holdings.account, instrument.symbol] = instrument
-        orders: dict[str, dict[str, Order]] = {}
+        before, orders = self._orders[holdings.account], dict[str, dict[str, Order]]()
         for order in holdings.orders:
-            orders.setdefault(order.symbol, {})[order.id] = order
+            if not order.status.terminal:
+                known = before.get(order.symbol, {}).get(order.id)
+                orders.setdefault(order.symbol, {})[order.id] = _further(known, order)
         self._orders[holdings.account] = orders
+        self._ended[holdings.account].clear()
         return self._reconcile(holdings)
 
     def _reconcile(self, holdings: Holdings) -> Change:
@@ -236,7 +244,7 @@ class Book:
             pnl=move(position.side, position.entry, mark),
             roi=roi(position.side, position.entry, mark, position.leverage),
             spread=_half_spread(quote),
-            flaw="" if fx is not None else f"no USD rate for {instrument.quote}",
+            flaw=_unvalued(instrument, price, fx),
         )
 
     def orders_on(self, account: str, symbol: str) -> list[Order]:
@@ -256,6 +264,18 @@ class Book:
 
 def _sort(key: PositionKey) -> tuple[str, str, str]:
     return key.account, key.symbol, key.leg.value
+
+
+def _further(known: Order | None, order: Order) -> Order:
+    """The later of two words about an order: cumulative filled never falls."""
+    return known if known is not None and known.filled > order.filled else order
+
+
+def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> str:
+    """Why usable prices give no value, or nothing."""
+    if price is None:
+        return "no price that a close would get"
+    return "" if fx is not None else f"no USD rate for {instrument.quote}"
 
 
 def _half_spread(quote: Quote) -> Decimal | None:

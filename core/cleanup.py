@@ -25,7 +25,7 @@ from core.units import ZERO, decimal, floor_to, money, plain
 
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _CONDITION = re.compile(r"(usd_value|rank)\s*(<=|>=|<|>)\s*(\S+)")
-_NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
+_NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 

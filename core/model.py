@@ -292,5 +292,8 @@ def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, 
 
 
 def usd_rate(currency: str, rates: dict[str, Decimal]) -> Decimal | None:
-    """1 for USD-like currencies, else the broker's own rate, else unknown."""
-    return ONE if currency in USD_LIKE else rates.get(currency)
+    """1 for USD-like currencies, else the broker's own rate, else unknown; so is a rate that is not positive."""
+    if currency in USD_LIKE:
+        return ONE
+    rate = rates.get(currency)
+    return rate if rate is not None and rate.is_finite() and rate > 0 else None

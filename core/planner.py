@@ -40,8 +40,16 @@ def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tupl
 
 
 def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
-    """The plan for what is in the book now; its digest tells whether another is the same to a person."""
-    build = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders}[request.cause]
+    """The plan for what is in the book now; its digest tells whether another is the same to a person.
+
+    Raises ValueError for a request that is not one, or that names nothing where something must be named.
+    """
+    build = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders}.get(request.cause)
+    if build is None:
+        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten and cancel-orders')
+    selectors = (request.owners, request.accounts, request.symbols, request.keys)
+    if request.cause != "cleanup" and not request.everything and not any(selectors):
+        raise ValueError(f"{request.cause} needs to know what: owners, accounts, symbols, positions or everything")
     actions: list[Action] = []
     tallies: list[OwnerTally] = []
     for owner in _owners(request, settings):
@@ -75,9 +83,10 @@ def owner_accounts(settings: Settings, owner: str) -> list[str]:
 
 
 def _owners(request: PlanRequest, settings: Settings) -> list[str]:
-    """The owners a request is about: those named, and those of the accounts and positions named; else all."""
-    named = set(request.owners) | {a.partition("/")[0] for a in (*request.accounts, *(k.account for k in request.keys))}
-    return [o.id for o in settings.owners if not named or o.id in named]
+    """The owners a request is about: those named, who also have what accounts and positions are named; else all."""
+    having = {a.partition("/")[0] for a in (*request.accounts, *(k.account for k in request.keys))}
+    wanted = [set(request.owners), having]
+    return [o.id for o in settings.owners if all(not names or o.id in names for names in wanted)]
 
 
 def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[str, str]:

@@ -78,7 +78,7 @@ def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool) -> 
         flags.append(FLAGS[verdict.why])
     if holding.orders:
         flags.append("open_orders")
-    if verdict is None or holding.flaw.startswith("price is"):
+    if verdict is None or holding.price is None:
         flags.append("stale")
     if closing:
         flags.append("closing")

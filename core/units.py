@@ -6,12 +6,14 @@ Money and quantities are ``Decimal`` everywhere; a number becomes one from text,
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
 CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
+
+_WIDE = Context(prec=200)  # 28 digits would round a long quantity up before it is rounded down
 
 
 def decimal(text: object) -> Decimal:
@@ -31,14 +33,19 @@ def floor_to(quantity: Decimal, step: Decimal) -> Decimal:
     """The largest multiple of ``step`` that is not more than ``quantity``; a step of 0 leaves it alone."""
     if step <= 0:
         return quantity
-    return (quantity / step).to_integral_value(ROUND_FLOOR) * step
+    return _on_grid(quantity, step, ROUND_FLOOR)
 
 
 def round_price(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
     """``price`` on the tick grid, rounded up or down; a tick of 0 leaves it alone."""
     if tick <= 0:
         return price
-    return (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * tick
+    return _on_grid(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
+
+
+def _on_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    steps = _WIDE.divide(value, step).to_integral_value(rounding)
+    return _WIDE.multiply(steps, step)
 
 
 def plain(value: Decimal) -> str:
@@ -50,18 +57,21 @@ def plain(value: Decimal) -> str:
 
 
 def money(value: Decimal) -> str:
-    """US dollars with two decimals; an amount below 10 keeps up to six, so that 0.999 never reads as 1.00."""
-    cents = value.quantize(CENT)
+    """US dollars with two decimals; an amount below 10 keeps up to six, cut, so that 0.999… never reads as 1.00."""
+    cents = value.quantize(CENT, ROUND_HALF_EVEN, _WIDE)
     if cents == value or abs(value) >= 10:
-        return f"{cents:f}"
-    text = f"{value.quantize(MICRO):f}".rstrip("0")
+        return _unsigned_zero(f"{cents:f}")
+    text = f"{value.quantize(MICRO, ROUND_DOWN, _WIDE):f}".rstrip("0")
     whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction:0<2}"
+    return _unsigned_zero(f"{whole}.{fraction:0<2}")
 
 
 def percent(fraction: Decimal) -> str:
     """A fraction as percent with two decimals: 0.01 → ``1.00``."""
-    text = f"{(fraction * 100).quantize(CENT):f}"
+    return _unsigned_zero(f"{_WIDE.multiply(fraction, Decimal(100)).quantize(CENT, ROUND_HALF_EVEN, _WIDE):f}")
+
+
+def _unsigned_zero(text: str) -> str:
     return "0.00" if text == "-0.00" else text
 
 
@@ -75,4 +85,7 @@ def utc(text: str) -> datetime:
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
