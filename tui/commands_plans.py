@@ -7,6 +7,7 @@ same, the new plan is shown and asked about in its turn.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -130,7 +131,7 @@ def cancel_orders(session: Session, *, dry_run: bool, yes: bool, everything: boo
     return _carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
 
 
-def _selection(cause: str, everything: bool, selected: dict[str, tuple[str, ...]]) -> PlanRequest:
+def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRequest:
     if not everything and not any(selected.values()):
         raise click.UsageError(f"{cause} needs to know what: --user, --account, --symbol, or --all for everything")
     return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
@@ -186,7 +187,11 @@ async def _act(
             return plan, engine.snapshot()
         if changed:
             return plan, None
-        return plan, await engine.execute(plan.id, plan.digest)
+        try:
+            return plan, await engine.execute(plan.id, plan.digest)
+        except asyncio.CancelledError:
+            session.note("Interrupted while closing: what was begun is in the journal, and the next start takes it up.")
+            raise
 
 
 def _show(session: Session, plan: Plan) -> None:

@@ -64,7 +64,7 @@ class _Book:
         step = D("1") if self.kind == "equity" and usd >= 100 else D("0.00000001")
         multiplier = D(listing.get("multiplier", "1"))
         quantity = max(floor_to(D(str(usd)) / price / multiplier, step), step)
-        entry = _exact(price * D(str(round(1 + (self.dice.random() - 0.45) / 8, 6))))
+        entry = _exact(price * D(str(round(1 + (self.dice.random() - 0.45) / 8 / leverage, 6))))
         half = price * D("0.0004")
         terms = {"symbol": symbol, "kind": self.kind, "step": plain(step), "tick": _tick(price)}
         self.body["instruments"].append({**terms, **self.listing, **listing})
@@ -107,6 +107,29 @@ def build(
     given = {named.get(_bare(name), name): file for name, file in (replays or {}).items()}
     unheld = [symbol for symbol in given if symbol not in prices]
     prices |= {symbol: first for symbol, (_, first) in given.items()}
+    books = _books(dice, prices, unheld)
+    falls = _falls(dice, books) if scenario == "crash" else {}
+    pace = speed * (_FALL_SPEED if falls else 1)
+    files, accounts = dict(falls.values()), []
+    for place, (account, book) in enumerate(books.items()):
+        owner, name = account.split("/")
+        files[f"{owner}-{name}.json"] = book.text()
+        options = {
+            "book": f"{directory}/{owner}-{name}.json",
+            "exchange": name,
+            "seed": seed + place,
+            "latency_ms": 25.0 + 20 * place,
+            "speed": pace,
+            "prices": _feeds(directory, book, given, falls),
+            **({"faults": _faults(place)} if scenario == "faults" else {}),
+        }
+        accounts.append(AccountSettings(id=account, owner=owner, name=name, broker="paper", options=options))
+    engine = EngineSettings(data_dir=f"{directory}/data")
+    return Demo(files, Settings(engine=engine, owners=_owners(accounts)))
+
+
+def _books(dice: Dice, prices: Mapping[str, Decimal], unheld: Sequence[str]) -> dict[str, _Book]:
+    """Per account its book; what is replayed and held by nobody else goes to an owner of its own."""
     books = {
         f"{PLATFORM}/coinbase": _platform(dice, prices),
         "user_123/coinbase": _spot(dice, prices, {"BTC": 5.0, "ETH": 940, "ADA": 120, "LTC": 310, "DOT": 75}),
@@ -120,29 +143,7 @@ def build(
         books["user_replay/files"] = _Book(dice, prices, "spot")
         for symbol in unheld:
             books["user_replay/files"].hold(symbol, 1500)
-    files = {f"{account.replace('/', '-')}.json": book.text() for account, book in books.items()}
-    falls = _falls(dice, books) if scenario == "crash" else {}
-    files |= dict(falls.values())
-    accounts = [
-        AccountSettings(
-            id=account,
-            owner=account.split("/")[0],
-            name=account.split("/")[1],
-            broker="paper",
-            options={
-                "book": f"{directory}/{account.replace('/', '-')}.json",
-                "exchange": account.split("/")[1],
-                "seed": seed + place,
-                "latency_ms": 25.0 + 20 * place,
-                "speed": speed * (_FALL_SPEED if falls else 1),
-                "prices": _feeds(directory, book, given, falls),
-                **({"faults": _faults(place)} if scenario == "faults" else {}),
-            },
-        )
-        for place, (account, book) in enumerate(books.items())
-    ]
-    engine = EngineSettings(data_dir=f"{directory}/data")
-    return Demo(files, Settings(engine=engine, owners=_owners(accounts)))
+    return books
 
 
 def _platform(dice: Dice, prices: Mapping[str, Decimal]) -> _Book:

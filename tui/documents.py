@@ -174,7 +174,7 @@ def journal_entry(entry: Entry) -> Document:
     """One record of the audit trail; ``account``, ``symbol`` and ``plan`` are lifted out of wherever it has them."""
     body = builtins(entry.record)
     body.pop("type", None)
-    where = next((body[name] for name in ("key", "fill") if isinstance(body.get(name), dict)), {})
+    where: Document = next((body[name] for name in ("key", "fill") if isinstance(body.get(name), dict)), {})
     inner = body.get("result")
     if not where and isinstance(inner, dict):
         where = inner.get("key", {})

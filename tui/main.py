@@ -121,7 +121,7 @@ class Outside:
         finally:
             await journal.aclose()
 
-    async def console(self, engine: Engine, *, read_only: bool) -> None:
+    async def console(self, engine: Any, *, read_only: bool) -> None:
         from core.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 

@@ -158,7 +158,7 @@ def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int |
     owner_of = {action.key: action.owner for action in value.plan.actions}
     failed = Counter(owner_of.get(row.key) for row in results if row.outcome in _BAD)
     heading = ("", "initial", "dust closed", "cap excess closed", "orders cancelled", "skipped", "unsellable", "failed")
-    rows = [(*heading, "final", "reduction", " ")]
+    rows: list[tuple[str, ...]] = [(*heading, "final", "reduction", " ")]
     done = tallies(value.plan, value.results, {owner.id: owner.final for owner in value.owners})
     total = structs.replace(value.plan, owners=done).totals
     read = {owner.id for owner in value.owners if owner.complete}

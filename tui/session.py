@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -38,7 +38,6 @@ NO_CONFIGURATION = (
     "or `flatdeck init` to write a commented configuration"
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -67,8 +66,11 @@ class Engine(Protocol):
 class World(Protocol):
     """Everything outside of the commands; :mod:`tui.main` composes the real one."""
 
-    clock: Clock
-    env: Mapping[str, str]
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def env(self) -> Mapping[str, str]: ...
 
     def interactive(self) -> bool:
         """A person is at a terminal and can be asked."""
@@ -191,13 +193,14 @@ async def _unwinding(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def with_session(command: Callable[Concatenate[Session, P], T]) -> Callable[P, T]:
+def with_session(command: Callable[..., T]) -> Callable[..., T]:
     """Give a command the session as its first argument."""
 
     @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: Any, **kwargs: Any) -> T:
         context = click.get_current_context()
-        return command(Session(context.find_object(object), context.meta), *args, **kwargs)  # type: ignore[arg-type]
+        world: Any = context.find_object(object)
+        return command(Session(world, context.meta), *args, **kwargs)
 
     return wrapped
 
