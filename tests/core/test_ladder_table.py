@@ -156,7 +156,7 @@ def anything(draw: Any, climb: Climb) -> Event:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_whatever_a_venue_says_no_rule_of_quantity_is_broken_and_it_ends_in_time(data: st.DataObject):
-    """A draw of answers at random: at every step at most what was confirmed is at stake, and no close goes on for ever."""
+    """Answers at random: at every step at most what was confirmed is at stake, and no close goes on for ever."""
     action = close_action(cancels=(stop(),)) if data.draw(st.booleans()) else close_action()
     climb = Climb(action)
     last: Event | None = None
