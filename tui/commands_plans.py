@@ -198,6 +198,12 @@ def _show(session: Session, plan: Plan) -> None:
     session.say(output.plan(plan, width=session.width))
 
 
+def _note_unheld(session: Session, request: PlanRequest, plan: Plan) -> None:
+    """A symbol that nothing is held or open in may be a slip of the pen."""
+    if request.symbols and not plan.actions:
+        session.note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
+
+
 def _agreed(session: Session, plan: Plan) -> bool:
     """The question, where there is somebody to ask."""
     if not session.world.interactive():
@@ -219,6 +225,7 @@ def _preview(session: Session, settings: Settings, request: PlanRequest, plan: P
     else:
         _show(session, plan)
         session.note("Dry run: nothing was sent.")
+    _note_unheld(session, request, plan)
     return _unreached(session, settings, request, plan) or (DONE if plan.complete else REMAINED)
 
 
@@ -235,6 +242,7 @@ def _conclude(
     assert seen is not None
     if session.json:
         session.document(documents.nothing_to_do(plan, seen))
+    _note_unheld(session, request, plan)
     held_back = any(a.reason not in _LEFT_BY_POLICY for a in plan.actions)
     return _unreached(session, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
 

@@ -5,6 +5,7 @@ What is slow to import is imported where it is needed, so that ``--help`` and ``
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -23,7 +24,18 @@ from core.records import Entry
 from core.settings import AccountSettings, Settings
 from tui import commands, commands_engine, commands_files, commands_plans
 from tui.plain import plain
-from tui.session import INTERRUPTED, REMAINED, USAGE, Engine, Session, Terminated, World, shared_options, with_session
+from tui.session import (
+    INTERRUPTED,
+    REMAINED,
+    USAGE,
+    Engine,
+    Session,
+    Terminated,
+    World,
+    at_terminal,
+    shared_options,
+    with_session,
+)
 
 if TYPE_CHECKING:
     from core.config import Loaded
@@ -41,10 +53,10 @@ class Outside:
         self.clock = SystemClock()
 
     def interactive(self) -> bool:
-        return sys.stdin.isatty() and sys.stderr.isatty()
+        return at_terminal(sys.stdin, sys.stderr)
 
     def full_screen(self) -> bool:
-        return sys.stdin.isatty() and sys.stdout.isatty() and self.env.get("TERM") != "dumb"
+        return at_terminal(sys.stdin, sys.stdout) and self.env.get("TERM") != "dumb"
 
     def load(self, path: str | None) -> Loaded | None:
         from core import config  # noqa: PLC0415  (reads files with pydantic)
@@ -167,9 +179,12 @@ class Program(click.Group):
         extra.setdefault("obj", Outside())
         if extra["obj"].env.get("NO_COLOR"):
             extra["color"] = False
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without an arrow or a dash gets an escape for it
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(given, prog_name or "flatdeck", standalone_mode=False, **extra) or 0
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
             code = _explain(error, verbose=_verbose(given))
         sys.exit(code)
@@ -220,7 +235,7 @@ def _silence() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             os.dup2(null, stream.fileno())
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             continue
 
 

@@ -11,9 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import click
+from msgspec import structs
 
 from core.errors import ConfigError
 from core.link import LogRow, PlanReport, PlanRequest, Snapshot
@@ -125,7 +126,10 @@ class Session:
         loaded = self.world.load(self.config)
         if loaded is None:
             raise ConfigError(NO_CONFIGURATION)
-        return loaded
+        if not self.verbose:
+            return loaded
+        engine = structs.replace(loaded.settings.engine, log_level="debug")
+        return structs.replace(loaded, settings=structs.replace(loaded.settings, engine=engine))
 
     def say(self, text: str) -> None:
         """Print what was asked for, on stdout; with ``--json`` a text for people goes to stderr."""
@@ -141,8 +145,6 @@ class Session:
 
     def log(self, row: LogRow) -> None:
         """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
-        if row.level == "debug" and not self.verbose:
-            return
         try:
             click.echo("".join(cell.text for cell in log_cells(row)).rstrip(), err=True)
         except OSError:
@@ -153,7 +155,7 @@ class Session:
         """How wide a table may be: the terminal's width, or without limit where the output is no terminal."""
         import shutil  # noqa: PLC0415  (only where a table is printed)
 
-        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return shutil.get_terminal_size().columns if at_terminal(sys.stdout) else None
 
     def ask(self, question: str) -> bool:
         """A yes-or-no question on stderr whose default is no; an interrupt or the end of input is a no."""
@@ -191,6 +193,11 @@ async def _unwinding(work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
+
+
+def at_terminal(*streams: TextIO | None) -> bool:
+    """Every one of these streams is a terminal; one that was closed before the start is none."""
+    return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def with_session(command: Callable[..., T]) -> Callable[..., T]:

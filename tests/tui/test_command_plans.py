@@ -256,3 +256,9 @@ def test_a_refused_approval_is_exit_code_1_and_one_sentence() -> None:
     result = call(Changing(), "cleanup", "--yes")
     assert result.exit_code == 1
     assert result.stderr == "the plan changed since it was shown\n"
+
+
+def test_a_symbol_that_nothing_is_held_in_is_said_and_is_nothing_to_do() -> None:
+    result = call(FakeWorld(plans=[EMPTY]), "flatten", "--symbol", "BTCUSD", "--yes")
+    assert result.exit_code == 0
+    assert "BTCUSD" in result.stderr

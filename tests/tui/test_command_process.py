@@ -180,3 +180,20 @@ def test_the_demo_draws_its_console_and_leaves_nothing_behind(env: dict[str, str
     child.expect(pexpect.EOF)
     child.close()
     assert list(temporary.iterdir()) == []
+
+
+def test_a_plan_that_nobody_could_read_is_not_carried_out(env: dict[str, str]) -> None:
+    process = start(env, "flatten", "--all", "--yes")
+    assert process.stdout
+    process.stdout.close()
+    assert process.wait(60) == 1
+    assert process.stderr
+    process.stderr.close()
+    assert '"quantity": "5"' in finish(start(env, "status", "--json"))[1]
+
+
+@pytest.mark.parametrize(("redirect", "code"), [("<&-", 3), (">&-", 3), ("<&- >&- 2>&-", 3)])
+def test_streams_that_are_closed_from_the_start_are_no_terminal(env: dict[str, str], redirect: str, code: int) -> None:
+    command = f'exec "{sys.executable}" -c "{CALL}" flatten --all {redirect}'
+    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
