@@ -159,7 +159,7 @@ class FlatdeckApp(App[int]):
 
     def _paint(self) -> None:
         """At most ten times a second, and not at all while the terminal does not read."""
-        if backed_up(self):
+        if not self.is_running or backed_up(self):
             return
         fresh = self.feed.take()
         self._pending.add(fresh)

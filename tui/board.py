@@ -19,20 +19,20 @@ from tui.rows import Cell, Column, Row
 from tui.view import Totals, account_problem, flags_tone, matches, pnl_usd, tags
 
 COLUMNS = (
-    Column("symbol", "symbol", 13, 0, grow=1),
+    Column("symbol", "symbol", 12, 0, grow=1),
     Column("account", "account", 14, 4, grow=1),
     Column("side", "side", 5, 1),
     Column("quantity", "quantity", 10, 2, right=True),
-    Column("entry", "entry", 10, 6, right=True),
-    Column("mark", "mark", 10, 5, right=True),
+    Column("entry", "entry", 9, 6, right=True),
+    Column("mark", "mark", 9, 5, right=True),
     Column("value", "value", 10, 0, right=True),
     Column("pnl", "P&L", 8, 0, right=True),
     Column("roi", "ROI", 8, 7, right=True),
-    Column("stop", "stop", 10, 7, right=True),
+    Column("stop", "stop", 9, 7, right=True),
     Column("orders", "ord", 3, 8, right=True),
     Column("age", "held", 6, 8, right=True),
     Column("priced", "price", 6, 3, right=True),
-    Column("flags", "flags", 16, 0, grow=2),
+    Column("flags", "flags", 18, 0, grow=3),
 )
 
 _SORTS: dict[str, Callable[[PositionRow], Any]] = {
@@ -184,14 +184,13 @@ def haystack(row: PositionRow) -> str:
 def position_line(row: PositionRow, now: datetime) -> Row:
     """One position."""
     note = plain(row.note, 120)
-    unavailable = " held by orders" if row.free < row.quantity else ""
     flags = " ".join(w for w in (tags(row.flags), note) if w)
     return Row(
         cells={
             "symbol": Cell(plain(row.key.symbol), "strong"),
             "account": Cell(plain(row.key.account.partition("/")[2] or row.key.account)),
             "side": Cell(plain(row.side)),
-            "quantity": Cell(number(row.quantity), "warn" if unavailable else ""),
+            "quantity": Cell(number(row.quantity), "warn" if row.free < row.quantity else ""),
             "entry": Cell(number(row.entry)),
             "mark": Cell(number(row.mark)),
             "value": Cell(usd(row.usd_value)),

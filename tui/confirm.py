@@ -16,9 +16,8 @@ import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
 from core.link import (
     Command,
@@ -36,16 +35,13 @@ from core.plan import Plan
 from core.ports import Clock
 from core.replica import Replica
 from tui import diff, progress
-from tui.careful import ConfirmButton, CountInput
 from tui.diff import Diff
 from tui.feed import LINK_ERRORS, Changes
 from tui.gate import Gate
-from tui.keybar import KeyBar
+from tui.planbox import PlanBox
 from tui.progress import Progress
 from tui.rows import Cell, Row
 from tui.sizes import SMALLEST
-from tui.table import LineTable
-from tui.words import content, paragraph
 
 RECHECK = 0.5  # seconds between two looks at whether the plan still is what is shown
 BLINK = 0.1  # seconds between two looks at whether it may be confirmed
@@ -89,6 +85,7 @@ class PlanScreen(ModalScreen[None]):
         self.request, self.replica, self.stage = request, replica, Stage.LOOKING
         self.gate = Gate(dry_run=dry_run, typed=request.cause == "flatten" and not request.keys)
         self.diff = Diff()
+        self.box = PlanBox(diff.COLUMNS, self._make)
         self.progress: Progress | None = None
         self._ask, self._spawn, self._clock, self._recheck = ask, spawn, clock, recheck
         self._reports = reports
@@ -96,25 +93,14 @@ class PlanScreen(ModalScreen[None]):
         self._told = ""
 
     def compose(self) -> ComposeResult:
-        """Fixed lines above and below a table that scrolls."""
-        title = diff.describe(self.request) + ("  — dry run" if self.gate.dry_run else "")
-        with Vertical(classes="box"):
-            yield Static(content([Cell(title, "strong")]), classes="title", id="plan-title")
-            yield Static(id="plan-totals")
-            yield LineTable(diff.COLUMNS, self._make, empty="", id="plan-table")
-            yield Static(id="plan-gate")
-            with Horizontal(id="plan-buttons"):
-                yield Button("Cancel", id="cancel", compact=True)
-                yield ConfirmButton("Confirm", id="confirm", compact=True, disabled=True)
-                yield CountInput(placeholder="number", id="count", compact=True, max_length=6, select_on_focus=False)
-            yield KeyBar()
+        """One window."""
+        yield self.box
 
     def on_mount(self) -> None:
         """Ask for the plan, and go on asking."""
-        self.query_one("#confirm").display = not self.gate.dry_run
-        count = self.query_one(CountInput)
-        count.display = self.gate.typed and not self.gate.dry_run
-        count.cursor_blink = False
+        self.box.entitle(diff.describe(self.request) + ("  — dry run" if self.gate.dry_run else ""))
+        self.box.confirm.display = not self.gate.dry_run
+        self.box.count.display = self.gate.typed and not self.gate.dry_run
         self.set_interval(BLINK, self._tell)
         self._tell()
         self._spawn(self._watch())
@@ -147,18 +133,11 @@ class PlanScreen(ModalScreen[None]):
             return
         changed = self.diff.show(plan)
         self.gate.take(plan, changed=changed, at=self._clock.monotonic())
-        table = self.query_one("#plan-table", LineTable)
-        if table.keys != self.diff.keys:
-            table.show(self.diff.keys)
-        else:
-            table.touch(self.diff.keys)
+        self.box.show(self.diff.keys)
         ladders, unread = diff.ladders(plan), len(plan.unreadable)
-        totals = [
-            _joined(diff.summary(plan)),
-            [Cell(f"tried in turn: {ladders}", "dim")] if ladders else [],
-            [Cell(f"PARTIAL: {unread} account{'s' * (unread != 1)} could not be read", "bad")] if unread else [],
-        ]
-        self.query_one("#plan-totals", Static).update(paragraph([row for row in totals if row]))
+        partial = f"PARTIAL: {unread} account{'s' * (unread != 1)} could not be read"
+        tried = [Cell(f"tried in turn: {ladders}", "dim")] if ladders else []
+        self.box.sum_up([diff.summary(plan), tried, [Cell(partial, "bad")] if unread else []])
         self._tell()
 
     def _fail(self, text: str) -> None:
@@ -168,8 +147,7 @@ class PlanScreen(ModalScreen[None]):
 
     def _closed_because(self) -> str | None:
         large = self.size.width >= SMALLEST[0] and self.size.height >= SMALLEST[1]
-        number = self.query_one(CountInput).value
-        return self.gate.closed_because(number, self._clock.monotonic(), seen=large)
+        return self.gate.closed_because(self.box.count.value, self._clock.monotonic(), seen=large)
 
     def _tell(self) -> None:
         """Say whether and how it can be confirmed; only when that changed."""
@@ -185,12 +163,11 @@ class PlanScreen(ModalScreen[None]):
             return
         self._told = told
         tone = "strong" if why is None else "alarm" if why == self.gate.problem else "warn"
-        self.query_one("#plan-gate", Static).update(content([Cell(told, tone)]))
-        button = self.query_one("#confirm", ConfirmButton)
+        self.box.tell(told, tone)
         closed = why is not None or self.stage is not Stage.LOOKING
-        if closed and button.has_focus:
-            self.query_one("#cancel").focus()
-        button.disabled = closed
+        if closed and self.box.confirm.has_focus:
+            self.box.cancel.focus()
+        self.box.confirm.disabled = closed
         self.refresh_bindings()
 
     # Confirming
@@ -240,15 +217,11 @@ class PlanScreen(ModalScreen[None]):
         if not self.is_mounted or self.stage is Stage.CLOSED:
             return
         self.stage = Stage.RUNNING
-        table = self.query_one("#plan-table", LineTable)
-        table.columns = progress.COLUMNS
-        table.show(self.progress.keys)
-        self.query_one("#confirm").display = self.query_one(CountInput).display = False
-        self.query_one("#cancel", Button).label = "Close"
-        title = f"{diff.describe(self.request)}  — under way"
-        self.query_one("#plan-title", Static).update(content([Cell(title, "strong")]))
-        gate = self.query_one("#plan-gate", Static)
-        gate.update(content([Cell("Closing this window stops nothing: the engine carries on.", "dim")]))
+        self.box.table.columns = progress.COLUMNS
+        self.box.table.show(self.progress.keys)
+        self.box.without_controls()
+        self.box.entitle(f"{diff.describe(self.request)}  — under way")
+        self.box.tell("Closing this window stops nothing: the engine carries on.", "dim")
         self.refresh_bindings()
         self.follow(Changes(closings=set(self.replica.closings)))
         if plan.id in self._reports:
@@ -262,7 +235,7 @@ class PlanScreen(ModalScreen[None]):
             self.replica.closings.get(k) for k in (self.replica.closings if changes.everything else changes.closings)
         )
         lines = [line for row in rows if row is not None and (line := self.progress.follow(row)) is not None]
-        self.query_one("#plan-table", LineTable).touch(lines)
+        self.box.table.touch(lines)
         self._sum_up()
 
     def shows(self, plan: str) -> bool:
@@ -274,23 +247,22 @@ class PlanScreen(ModalScreen[None]):
         if self.progress is None or not self.progress.finish(report):
             return
         if self.stage is Stage.RUNNING:
-            self.query_one("#plan-table", LineTable).touch(self.progress.keys)
+            self.box.show(self.progress.keys)
             self._sum_up()
             self._end(Stage.ENDED, "Done." if report.success else "Done, and something remains: see the lines above.")
 
     def _sum_up(self) -> None:
         if self.progress is not None:
-            self.query_one("#plan-totals", Static).update(content(_joined(self.progress.summary())))
+            self.box.sum_up([self.progress.summary()])
 
     def _end(self, stage: Stage, text: str) -> None:
         if not self.is_mounted or self.stage is Stage.CLOSED:
             return
         self.stage = stage
         bad = stage is Stage.LOST or not (self.progress and self.progress.report and self.progress.report.success)
-        title = f"{diff.describe(self.request)}  — {stage.value}"
-        self.query_one("#plan-title", Static).update(content([Cell(title, "strong")]))
-        self.query_one("#plan-gate", Static).update(content([Cell(text, "bad" if bad else "good")]))
-        self.query_one("#confirm").display = self.query_one(CountInput).display = False
+        self.box.entitle(f"{diff.describe(self.request)}  — {stage.value}")
+        self.box.tell(text, "bad" if bad else "good")
+        self.box.without_controls()
         self.refresh_bindings()
 
     # Keys and events
@@ -326,7 +298,7 @@ class PlanScreen(ModalScreen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """A digit typed anywhere goes to the number."""
-        count = self.query_one(CountInput)
+        count = self.box.count
         if count.display and not count.has_focus and event.character and event.character.isdigit():
             count.focus()
             count.insert_text_at_cursor(event.character)
@@ -334,8 +306,3 @@ class PlanScreen(ModalScreen[None]):
 
     def _make(self, key: Hashable) -> Row:
         return self.progress.row(key) if self.progress is not None else self.diff.row(key)
-
-
-def _joined(cells: list[Cell]) -> list[Cell]:
-    """With dots between."""
-    return [c for cell in cells for c in (Cell(" · ", "dim"), cell)][1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen

@@ -26,7 +26,7 @@ def groups(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) 
     return [
         [Cell("flatdeck", "strong"), *engine_cells(replica.engine, read_only=read_only)],
         accounts_cells(replica.accounts.values(), now),
-        [Cell(f"{totals.count} positions", "strong"), value, pnl],
+        [Cell(f"{totals.count} position{'s' * (totals.count != 1)}", "strong"), value, pnl],
         closing,
     ]
 

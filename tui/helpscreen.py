@@ -49,7 +49,9 @@ class HelpScreen(ModalScreen[None]):
                     shown = self.app.get_key_display(binding)
                     keys.setdefault((binding.action, binding.description), []).append(shown)
             for (action, description), names in keys.items():
-                cells = {"keys": Cell(" ".join(dict.fromkeys(names)), "strong"), "what": Cell(description)}
+                meaning = (getattr(self.app, f"action_{action}", None).__doc__ or "").partition("\n")[0] if mine else ""
+                what = f"{description}: {meaning}" if meaning else description
+                cells = {"keys": Cell(" ".join(dict.fromkeys(names)), "strong"), "what": Cell(what)}
                 self._rows[heading, action] = Row(cells=cells, indent=2)
         cells = {"keys": Cell("tab", "strong"), "what": Cell("Next panel; shift+tab the one before")}
         self._rows["tab"] = Row(cells=cells, indent=2)

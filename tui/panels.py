@@ -16,6 +16,7 @@ from core.replica import Replica
 from tui import waits
 from tui.board import COLUMNS, Board, OwnerKey
 from tui.feed import Changes
+from tui.figures import number
 from tui.logview import LogView
 from tui.rows import Cell, Row
 from tui.table import LineTable
@@ -145,10 +146,23 @@ class PositionsPanel(Panel):
         """The title counts what is selected."""
         self._say()
 
+    def on_line_table_moved(self) -> None:
+        """The title explains the row under the cursor."""
+        self._say()
+
     def _make(self, key: Hashable) -> Row:
         if isinstance(key, PositionKey | OwnerKey):
             return self.board.row(key, self._clock.now())
         return Row()
+
+    def _explained(self) -> list[Cell]:
+        key = self.table.cursor
+        row = self.board.replica.positions.get(key) if isinstance(key, PositionKey) else None
+        if row is None:
+            return []
+        held = f"only {number(row.free)} of {number(row.quantity)} is free of orders" if row.free < row.quantity else ""
+        words = "; ".join(w for w in (row.note, held) if w)
+        return [Cell(f"{row.key.symbol}: {words}", "warn")] if words else []
 
     def _reorder(self) -> None:
         self.table.show(self.board.order())
@@ -161,6 +175,7 @@ class PositionsPanel(Panel):
             cells.append(Cell(f"filter: {self.board.words}", "warn"))
         if selected := sum(isinstance(k, PositionKey) for k in self.table.selected):
             cells.append(Cell(f"{selected} selected", "strong"))
+        cells += self._explained()
         self.say(*cells)
 
 

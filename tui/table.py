@@ -50,6 +50,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("h,left", "sideways(-8)", "Left", show=False),
         Binding("l,right", "sideways(8)", "Right", show=False),
         Binding("space", "select", "Select", show=False),
+        Binding("u", "unselect", "Unselect all", show=False),
         Binding("s", "sort_next", "Sort by next column", show=False),
         Binding("S", "sort_reverse", "Reverse the order", show=False),
         Binding("w", "widen", "All columns / only what fits", show=False),
@@ -317,6 +318,12 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         if row.heading:
             keys = {k for k in self.keys if k != key and self._row(k).group == row.group and not self._row(k).heading}
         self.selected = self.selected - keys if keys <= self.selected else self.selected | keys
+        self.post_message(self.Selection())
+        self.refresh()
+
+    def action_unselect(self) -> None:
+        """Select nothing."""
+        self.selected = set()
         self.post_message(self.Selection())
         self.refresh()
 

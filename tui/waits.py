@@ -80,10 +80,10 @@ def state_tag(closing: ClosingRow) -> Cell:
 
 
 def closing_line(closing: ClosingRow, now: datetime) -> Row:
-    """``[CLOSING] ETH-USD ▶ market_ioc round 1 → market_gtc in 3s``."""
+    """``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
     parts = [state_tag(closing), Cell(f" {plain(closing.key.symbol, 24)}", "strong")]
     if closing.tier:
-        parts.append(Cell(f" ▶ {plain(closing.tier, 20)} round {closing.round}"))
+        parts.append(Cell(f" ▶ {plain(closing.tier, 20)} r{closing.round}"))
     else:
         parts.append(Cell(f" {plain(closing.state, 24).replace('_', ' ')}"))
     if closing.outcome is None and (closing.next_tier or closing.next_at):

@@ -1,0 +1,67 @@
+"""The console under test: an app over a fake link, and what its screen says as text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from textual.pilot import Pilot
+
+from core.link import Snapshot
+from tests.tui.fakes import FakeLink, HandClock, position, snapshot
+from tui.app import FlatdeckApp
+from tui.confirm import PlanScreen
+
+SOON = 5.0
+
+
+class Console:
+    """A running app with its link, clock and pilot."""
+
+    def __init__(self, app: FlatdeckApp, link: FakeLink, clock: HandClock, pilot: Pilot[int]) -> None:
+        self.app, self.link, self.clock, self.pilot = app, link, clock, pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, true: Callable[[], Any]) -> None:
+        """Wait for something to become true; it fails when it never does."""
+        for _ in range(int(SOON / 0.02)):
+            if true():
+                return
+            await self.pilot.pause(0.02)
+        raise AssertionError(f"it never happened; the screen says:\n{self.text()}")
+
+    def text(self) -> str:
+        """Everything on the screen, line by line."""
+        lines = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(s.text for s in line) for line in lines)
+
+    async def sees(self, text: str) -> None:
+        await self.until(lambda: text in self.text())
+
+    @property
+    def modal(self) -> PlanScreen:
+        assert isinstance(self.app.screen, PlanScreen)
+        return self.app.screen
+
+    async def planned(self) -> PlanScreen:
+        """Wait until a plan is on screen."""
+        await self.until(lambda: isinstance(self.app.screen, PlanScreen) and self.app.screen.gate.plan is not None)
+        return self.modal
+
+
+@asynccontextmanager
+async def console(
+    shown: Snapshot | None = None, *, size: tuple[int, int] = (120, 40), link: FakeLink | None = None, **settings: Any
+) -> AsyncIterator[Console]:
+    """A running console that has painted its first snapshot."""
+    link = link or FakeLink(shown or snapshot(position("BTC-USD"), position("ETH-USD")))
+    clock = HandClock()
+    app = FlatdeckApp(link, clock=clock, **({"recheck": 0.03} | settings))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        it = Console(app, link, clock, pilot)
+        await it.until(lambda: app.replica.seq >= 1 and not app._pending)
+        await pilot.pause()
+        yield it
