@@ -237,6 +237,7 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
         tier=step.tier if fresh > 0 and step is not None else ladder.tier,
         failed=ladder.failed or order.status is OrderStatus.REJECTED,
         filled_at=now if fresh > 0 else ladder.filled_at,
+        ended_at=now,
         order=None,
         request=None,
     )

@@ -9,7 +9,7 @@ from msgspec import structs
 from core import tiers
 from core.ladder_moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder_state import DoSend, Ladder, Move, Outcome, Phase, Read
-from core.model import Order, Tier
+from core.model import Instrument, Kind, Order, Tier
 from core.plan import ActionKind
 from core.units import ZERO, floor_to, plain
 
@@ -112,7 +112,14 @@ def _send(ladder: Ladder, read: Read, now: float) -> Move:
             return wait(structs.replace(ladder, odd_since=since))
         if size.available <= 0:
             return give_up(ladder, "all of it is held by orders at the venue")
+    if may_open(instrument) and not _lagged(ladder, ladder.ended_at, now):
+        return wait(ladder)  # an order that ended may have filled more than it said: the next would open a position
     return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
+
+
+def may_open(instrument: Instrument) -> bool:
+    """Whether a closing order that comes too late would open a position: nothing at the venue keeps it from that."""
+    return not instrument.reduce_only and instrument.kind is not Kind.SPOT
 
 
 def _odd_since(ladder: Ladder, now: float) -> float:

@@ -283,6 +283,7 @@ class Ladder(Struct, frozen=True):
     done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
     sent_at: float = 0.0
     filled_at: float | None = None  # when a fill of ours was last learnt
+    ended_at: float | None = None  # when the end of an order of ours was last learnt
     flat_asked: float | None = None  # when an unexplained flat read was first received
     misses: int = 0  # look-ups past the expiry that found nothing
     odd_since: float | None = None  # since when reads are at odds with what was expected, or quantity is held

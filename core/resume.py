@@ -69,7 +69,7 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
         if isinstance(record, IntentAnswered) and not _already_terminal(answers.get(record.client_id)):
             answers[record.client_id] = record
     move = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
-    state = structs.replace(_accounted(move.ladder, intents, answers), action=action)
+    state = structs.replace(_accounted(move.ladder, intents, answers, now), action=action)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
         return Move(
@@ -101,7 +101,7 @@ def _already_terminal(answer: IntentAnswered | None) -> bool:
     return answer is not None and answer.outcome == "terminal"
 
 
-def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered]) -> Ladder:
+def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered], now: float) -> Ladder:
     """What our terminal orders filled, and everything that we ever sent for this close."""
     filled, paid, done, tier = ZERO, state.paid, dict[str, Decimal](), state.tier
     sent, last = {i.client_id for i in intents}, intents[-1]
@@ -124,6 +124,7 @@ def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, I
         done=done,
         tier=tier,
         sent=frozenset(sent),
+        ended_at=now if done else None,
         expected=state.action.quantity - filled,
         part=sum((i.round, i.tier, i.step) == (last.round, last.tier, last.step) for i in intents) - 1,
         failed=any(a.outcome in ("refused", "not_found") for a in answers.values()),
