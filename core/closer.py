@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -52,7 +51,7 @@ from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.plan import ApprovedPlan
 from core.ports import Broker, Clock
 from core.reader import Reader
-from core.records import CancelAsked, IntentWritten
+from core.records import CancelAsked, IntentWritten, Record
 from core.tiers import Step
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
@@ -85,19 +84,34 @@ class Closer:
         self._emit = emit
         self._max_age = max_age
         self._bells: dict[str, asyncio.Event] = {}
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
         """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
-            # An answer that cannot be written is looked up again after a restart; the next intent will fail by itself.
-            with suppress(JournalError):
-                await self._journal.append(*move.records)
+            self._remember(*move.records)
             self._changed(move)
             if move.ladder.ended:
                 return move.ladder
             event = await self._perform(move.ladder, move.do)
             move = ladder.step(move.ladder, event, self._clock.monotonic())
+
+    def _remember(self, *records: Record) -> None:
+        """Write without waiting: what is not durable yet is looked up again after a restart.
+
+        The journal keeps the order, so that the next intent and the end of the close wait for it; an error that
+        keeps these from being written keeps those too, and they are waited for.
+        """
+        if records:
+            task = asyncio.ensure_future(self._journal.append(*records))
+            self._writes.add(task)
+            task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writes.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     def ring(self, symbol: str) -> None:
         """The stream spoke of this symbol: whoever waits for its order looks at once."""
@@ -169,12 +183,12 @@ class Closer:
                 return await self._broker.submit(do.request)
 
     async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
-        try:
-            await self._journal.append(*(CancelAsked(state.plan, state.action.key, o) for o in orders))
-        except JournalError as error:
-            return CancelsAsked({o.id: str(error) for o in orders})
-        texts = await asyncio.gather(*(self._ask_cancel(o) for o in orders))
-        return CancelsAsked(dict(zip([o.id for o in orders], texts, strict=True)))
+        self._remember(*(CancelAsked(state.plan, state.action.key, o) for o in orders))  # the plan itself is durable
+        asked = [asyncio.ensure_future(self._ask_cancel(o)) for o in orders]
+        read = await self._read(state, False)  # leaves right behind them
+        texts = await asyncio.gather(*asked)
+        answers = dict(zip([o.id for o in orders], texts, strict=True))
+        return CancelsAsked(answers, read if isinstance(read, Read) else None)
 
     async def _ask_cancel(self, order: Order) -> str:
         """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""

@@ -81,7 +81,8 @@ def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Move:
     for order_id, text in event.answers.items():
         if text:
             ladder = answer(ladder, f"cancel of {order_id}: {text}")
-    return read(ladder)
+    move = read(ladder)
+    return move if event.read is None else decide(move.ladder, event.read, now)
 
 
 def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Move:

@@ -161,12 +161,6 @@ Do = DoCancel | DoRead | DoWait | DoPark | DoSend | DoLookUp | DoAwait | DoWithd
 # What the ladder is told.
 
 
-class CancelsAsked(Struct, frozen=True):
-    """Each answer's text by order id; what became of the orders is read, not believed."""
-
-    answers: dict[str, str]
-
-
 class Read(Struct, frozen=True):
     """A complete read. ``orders`` are all open ones on the instrument; ``asked`` is monotonic."""
 
@@ -175,6 +169,17 @@ class Read(Struct, frozen=True):
     instrument: Instrument
     asked: float
     price: Decimal | None = None  # what a close would get, where a usable price is known
+
+
+class CancelsAsked(Struct, frozen=True):
+    """Each answer's text by order id; what became of the orders is read, not believed.
+
+    ``read`` was asked right behind the cancels, so that it costs no round trip of its own: it is judged like any
+    other, and an order that it still shows is waited for.
+    """
+
+    answers: dict[str, str]
+    read: Read | None = None
 
 
 class ReadFailed(Struct, frozen=True):

@@ -13,7 +13,7 @@ from core.events import BrokerEvent, HoldingsRead
 from core.model import Holdings
 from core.ports import Broker, Clock
 
-GATHER = 0.004  # seconds in which those who ask are served by one read
+GATHER = 0.002  # seconds in which those who ask are served by one read
 
 
 class Reader:

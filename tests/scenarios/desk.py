@@ -56,7 +56,7 @@ class Desk:
     ) -> Desk:
         """A paper account of an owner. Everything costs 1 unless ``prices`` says otherwise; ``options`` is TOML."""
         symbols = {p["symbol"] for p in (*positions, *orders)} - set(unpriced)
-        price = {s: "1" for s in symbols} | (prices or {})
+        price = dict.fromkeys(symbols, "1") | (prices or {})
         quotes = {s: {"bid": p, "ask": p, "last": p} for s, p in sorted(price.items())}
         book = {"instruments": [*instruments], "quotes": quotes, "positions": [*positions], "orders": [*orders]}
         file = f"{owner}-{name}.json"
