@@ -298,5 +298,10 @@ def _concerns(order: Order, key: PositionKey) -> bool:
 
 
 async def _limited(call: Awaitable[T]) -> T:
-    async with asyncio.timeout(CALL_TIMEOUT):
-        return await call
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            return await call
+    except (FlatdeckError, TimeoutError):
+        raise
+    except Exception as error:  # an adapter's own fault: nothing is known of what it was asked
+        raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 from msgspec import Struct, structs
 
@@ -101,11 +101,22 @@ class Executor:
                 where = (action.key.account, action.key.symbol)
                 owner = self._busy.setdefault(where, approved.plan.id)
                 if owner != approved.plan.id:
-                    tasks.append(group.create_task(self._refuse(approved, action)))
+                    tasks.append(group.create_task(self._isolated(action, self._refuse(approved, action))))
                     continue
                 self._waiting[where] += 1
                 tasks.append(group.create_task(self._in_turn(approved, action, left)))
         return [t.result() for t in tasks]
+
+    async def _isolated(self, action: Action, work: Coroutine[object, object, ResultRow]) -> ResultRow:
+        """Whatever goes wrong with one action stays with it: the others go on."""
+        try:
+            return await work
+        except JournalError as error:
+            why = f"nothing more was sent: {error}"
+        except Exception as error:  # noqa: BLE001 - a fault in one account never ends the closes of another
+            why = f"a fault in the program, look at the venue: {error!r}"
+        self._say("alarm", f"{action.key.symbol}: {why}", action)
+        return report.not_done(action, Outcome.STUCK, why)
 
     async def _refuse(self, approved: ApprovedPlan, action: Action) -> ResultRow:
         row = report.not_done(action, Outcome.CHANGED, "a close of it is already in flight")
@@ -117,36 +128,32 @@ class Executor:
         where = (action.key.account, action.key.symbol)
         async with self._turns.setdefault(where, asyncio.Lock()):
             try:
-                row = await self._one(approved, action, left)
-            except JournalError as error:
-                row = report.not_done(action, Outcome.STUCK, f"nothing more was sent: {error}")
-                self._say("alarm", f"{action.key.symbol}: {error}", action)
+                return await self._isolated(action, self._one(approved, action, left))
             finally:
                 self._waiting[where] -= 1
                 if not self._waiting[where]:
                     del self._waiting[where], self._busy[where]
-            return row
 
     async def _one(self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None) -> ResultRow:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
-            return await self._end(plan, action, report.not_done(action, Outcome.REFUSED, why))
+            return [await self._end(plan, action, report.not_done(action, Outcome.REFUSED, why))]
         if left is not None and not left[1] and not resume.unresolved(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
-            return await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))
+            return [await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))]
         if action.kind is ActionKind.CLOSE:
             self._say("info", report.begun(action), action)
         try:
             state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
         except InvariantBroken as breach:
             await self._freeze(account, str(breach), action)
-            return await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))
-        row = report.result(action, state)
-        for order in action.cancels:
-            if order.id not in state.still_open and state.cancelled_at is not None:
-                self._say("info", report.cancelled(action, order.id), action)
-        return await self._end(plan, action, row)
+            return [await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))]
+        cancels = report.cancel_results(action, state)
+        for row in cancels:
+            if row.outcome == Outcome.CANCELLED.value:
+                self._say("info", report.cancelled(action, row.order_id or ""), action)
+        return [await self._end(plan, action, report.result(action, state)), *cancels]
 
     def _first(self, plan: Plan, action: Action, left: tuple[Interrupted, bool] | None) -> Move:
         """The ladder at its start, or where it was interrupted."""
@@ -187,7 +194,7 @@ class Executor:
         plan = approved.plan
         accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]
         reads = await self._read_again(accounts, plan, results)
-        results = [self._contradicted(r, reads) for r in results]
+        results = [await self._contradicted(plan, r, reads) for r in results]
         owners = tuple(self._verified(o.id, reads) for o in plan.owners)
         complete = all(o.complete for o in owners) and plan.complete
         success = complete and all(Outcome(r.outcome).settled for r in results)
@@ -221,18 +228,22 @@ class Executor:
         except (FlatdeckError, TimeoutError):
             return None
 
-    def _contradicted(self, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
+    async def _contradicted(self, plan: Plan, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
         holdings = reads.get(row.key.account)
         if holdings is None or not _still_there([row], row.key.account, holdings):
             return row
         self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed")
         position = holdings.position(row.key)
-        return structs.replace(
+        row = structs.replace(
             row,
             outcome=Outcome.STUCK.value,
             residual=position.quantity if position else None,
+            profit_status=row.profit_status if row.filled > 0 else None,
+            profit=row.profit if row.filled > 0 else None,
             error="still there at the final reconciliation",
         )
+        await self._journal.append(ClosingEnded(plan.id, row))
+        return row
 
     def _verified(self, owner: str, reads: dict[str, Holdings | None]) -> VerifiedOwner:
         accounts = planner.owner_accounts(self._settings, owner)

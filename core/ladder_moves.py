@@ -109,12 +109,13 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
         return ()
     stops = [o for o in action.cancels if o.type is OrderType.STOP and o.side is position.side.closing]
     gone = [o for o in stops if o.id not in ladder.still_open]
+    sizes = [min(o.remaining, position.quantity if o.reduce_only else position.free) for o in gone]
     return tuple(
         OrderRequest(
             account=order.account,
             symbol=order.symbol,
             side=order.side,
-            quantity=min(order.remaining, position.quantity),
+            quantity=sizes[nth],
             client_id=client_order_id(ladder.epoch, ladder.plan, action.key, 0, "restore", nth),
             type=order.type,
             tif=order.tif,
@@ -123,6 +124,7 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
             leg=order.leg,
         )
         for nth, order in enumerate(gone)
+        if sizes[nth] > 0
     )
 
 

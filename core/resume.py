@@ -15,7 +15,7 @@ from core import ladder
 from core.ladder_state import Ladder, Limits, Move, Phase, SendUnknown
 from core.model import PositionKey
 from core.plan import Action, ActionKind, ApprovedPlan, reopened
-from core.records import ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved
+from core.records import CancelAsked, ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved
 from core.tiers import Step
 from core.units import ZERO
 
@@ -69,7 +69,9 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
         if isinstance(record, IntentAnswered) and not _already_terminal(answers.get(record.client_id)):
             answers[record.client_id] = record
     move = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
-    state = structs.replace(_accounted(move.ladder, intents, answers, now), action=action)
+    cancelled = any(isinstance(r, CancelAsked) and r.key == action.key for r in records)
+    state = _accounted(move.ladder, intents, answers, now)
+    state = structs.replace(state, action=action, cancelled_at=now if cancelled else None)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
         return Move(
