@@ -40,7 +40,10 @@ INBOX = 20_000
 
 
 class Engine:
-    """One process's engine. ``mode`` is ``one-shot`` for a single command, ``service`` while it goes on."""
+    """One process's engine. ``mode`` is ``service`` when it is a process of its own, else ``one-shot``.
+
+    A ``lasting`` one goes on until it is stopped, so a close may wait in it for a market to open.
+    """
 
     def __init__(
         self,
@@ -51,12 +54,13 @@ class Engine:
         ids: Ids,
         journal: Journal | None,
         mode: str = "one-shot",
+        lasting: bool = False,
         read_only: bool = False,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.read_only = read_only or journal is None
-        self._service = mode == "service"
+        self._lasting = lasting
         self._journal = journal
         self._brokers = {b.account.id: b for b in brokers}
         self.book = Book([b.account for b in brokers], is_ours)
@@ -95,7 +99,7 @@ class Engine:
             self.clock,
             say=self.say,
             frozen=self.frozen,
-            wait_for_open=self._service,
+            wait_for_open=self._lasting,
         )
 
     async def start(self) -> None:
@@ -115,7 +119,7 @@ class Engine:
         executor.claim(left.approved.plan.id, left.left())
         self.hub.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
-        if self._service:
+        if self._lasting:
             self._spawn(work)
         else:
             await work

@@ -105,9 +105,9 @@ class Executor:
                     continue
                 self._waiting[where] += 1
                 tasks.append(group.create_task(self._in_turn(approved, action, left)))
-        return [t.result() for t in tasks]
+        return [row for t in tasks for row in t.result()]
 
-    async def _isolated(self, action: Action, work: Coroutine[object, object, ResultRow]) -> ResultRow:
+    async def _isolated(self, action: Action, work: Coroutine[object, object, list[ResultRow]]) -> list[ResultRow]:
         """Whatever goes wrong with one action stays with it: the others go on."""
         try:
             return await work
@@ -116,15 +116,15 @@ class Executor:
         except Exception as error:  # noqa: BLE001 - a fault in one account never ends the closes of another
             why = f"a fault in the program, look at the venue: {error!r}"
         self._say("alarm", f"{action.key.symbol}: {why}", action)
-        return report.not_done(action, Outcome.STUCK, why)
+        return [report.not_done(action, Outcome.STUCK, why)]
 
-    async def _refuse(self, approved: ApprovedPlan, action: Action) -> ResultRow:
+    async def _refuse(self, approved: ApprovedPlan, action: Action) -> list[ResultRow]:
         row = report.not_done(action, Outcome.CHANGED, "a close of it is already in flight")
-        return await self._end(approved.plan, action, row)
+        return [await self._end(approved.plan, action, row)]
 
     async def _in_turn(
         self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
-    ) -> ResultRow:
+    ) -> list[ResultRow]:
         where = (action.key.account, action.key.symbol)
         async with self._turns.setdefault(where, asyncio.Lock()):
             try:
@@ -134,7 +134,9 @@ class Executor:
                 if not self._waiting[where]:
                     del self._waiting[where], self._busy[where]
 
-    async def _one(self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None) -> ResultRow:
+    async def _one(
+        self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
+    ) -> list[ResultRow]:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"

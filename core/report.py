@@ -104,6 +104,22 @@ def result(action: Action, ladder: Ladder) -> ResultRow:
     )
 
 
+def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
+    """A row for each order that a close was to cancel first: whether it was seen gone."""
+    asked = ladder.cancelled_at is not None
+    rows = []
+    for order in action.cancels if action.kind is ActionKind.CLOSE else ():
+        gone = asked and order.id not in ladder.still_open
+        outcome = Outcome.CANCELLED if gone else ladder.outcome or Outcome.STUCK
+        error = None if gone else ladder.error
+        rows.append(
+            ResultRow(
+                action.key, ActionKind.CANCEL_ORDER.value, outcome.value, order_id=order.id, residual=None, error=error
+            )
+        )
+    return rows
+
+
 def _residual(ladder: Ladder) -> Decimal | None:
     if ladder.outcome is Outcome.CLOSED:
         return ZERO

@@ -42,7 +42,7 @@ def run(session: Session) -> int:
 
 
 async def _serve(session: Session, settings: Settings) -> None:
-    async with session.world.engine(settings, acting=True, mode="service", on_log=session.log) as engine:
+    async with session.world.engine(settings, acting=True, mode="service", lasting=True, on_log=session.log) as engine:
         reached, asked = engine.reached(), len(settings.accounts)
         session.note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
         try:
@@ -75,11 +75,11 @@ async def _console(session: Session, settings: Settings, read_only: bool) -> Non
 
     if not read_only:
         try:
-            async with session.world.engine(settings, acting=True, mode="service") as engine:
+            async with session.world.engine(settings, acting=True, lasting=True) as engine:
                 return await _show(session, engine, read_only=False)
         except AlreadyRunning as error:
             session.note(f"{error}; this console is read-only.")
-    async with session.world.engine(settings, acting=False, mode="service") as engine:
+    async with session.world.engine(settings, acting=False, lasting=True) as engine:
         return await _show(session, engine, read_only=True)
 
 
@@ -142,6 +142,6 @@ def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], 
 
 
 async def _play(session: Session, settings: Settings) -> int:
-    async with session.world.engine(settings, acting=True, mode="service") as engine:
+    async with session.world.engine(settings, acting=True, lasting=True) as engine:
         await _show(session, engine, read_only=False)
         return DONE if engine.reached() else UNREACHED

@@ -91,16 +91,8 @@ def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
 
 
 def results(report: PlanReport) -> tuple[ResultRow, ...]:
-    """A row per action: those carried out, what was skipped, and the orders that a close took with it."""
-    closed = {row.key for row in report.results if row.kind == "close" and row.outcome in CLOSED}
-    named = {(row.key, row.order_id) for row in report.results}
-    cancelled = tuple(
-        ResultRow(key=action.key, kind=action.kind.value, outcome="cancelled", order_id=action.order.id, residual=None)
-        for action in report.plan.actions
-        if action.kind is ActionKind.CANCEL_ORDER and action.order and action.key in closed
-        if (action.key, action.order.id) not in named
-    )
-    return (*report.results, *cancelled, *skipped(report.plan))
+    """A row per action: those carried out and what was skipped."""
+    return (*report.results, *skipped(report.plan))
 
 
 def skipped(value: Plan) -> tuple[ResultRow, ...]:

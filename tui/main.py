@@ -77,6 +77,7 @@ class Outside:
         *,
         acting: bool,
         mode: str = "one-shot",
+        lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AsyncIterator[Engine]:
         """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
@@ -101,6 +102,7 @@ class Outside:
                 ids=ids,
                 journal=journal,
                 mode=mode,
+                lasting=lasting,
                 read_only=not acting,
             )
             if on_log is not None:

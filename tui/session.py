@@ -88,6 +88,7 @@ class World(Protocol):
         *,
         acting: bool,
         mode: str = "one-shot",
+        lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AbstractAsyncContextManager[Engine]:
         """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""
