@@ -20,7 +20,7 @@ from pathlib import Path
 from core.database import AioDatabase, Database, ReadonlyDatabase, Row
 from core.errors import JournalError
 from core.ids import Ids
-from core.journal_rows import CREATE, INSERT, OPEN_PLANS, SCHEMA, entry_of, row_of
+from core.journal_rows import BEFORE_SINCE, CREATE, INSERT, OPEN_PLANS, SCHEMA, entry_of, row_of
 from core.ports import Clock
 from core.records import AccountFrozen, Entry, Logged, Record
 from core.units import iso
@@ -63,11 +63,9 @@ class JournalView:
             terms.append("seq < ?")
             params.append(before)
         if since is not None:
-            first = (await self._query("SELECT min(seq) FROM journal WHERE at >= ?", iso(since)) or [(None,)])[0][0]
-            if first is None:
-                return []
-            terms += ["seq >= ?", "+at >= ?"]
-            params += [first, iso(since)]
+            found = await self._query(BEFORE_SINCE, iso(since))
+            terms += ["seq > ?", "at >= ?"]
+            params += [found[0][0] if found else 0, iso(since)]
         if kind is not None:
             terms.append("kind = ?")
             params.append(kind)

@@ -21,7 +21,7 @@ from core import journal as journal_module
 from core.errors import JournalError
 from core.ids import Ids
 from core.journal import Journal
-from core.journal_rows import KINDS, entry_of, row_of
+from core.journal_rows import BEFORE_SINCE, KINDS, entry_of, row_of
 from core.link import ResultRow
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey
 from core.plan import Plan
@@ -350,6 +350,20 @@ async def test_reading_since_a_time_finds_every_entry_even_after_the_clock_stepp
     assert texts(await journal.entries(since=since, after=2)) == ["3"]
     assert texts(await journal.entries(since=since, kind="log")) == ["2", "3"]
     assert await journal.entries(since=T0 + timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 255, 256, 257, 511, 512, 513, 999, 1000])
+async def test_reading_since_a_time_is_exact_on_a_long_journal(
+    journal: Journal, clock: HandClock, database: MemoryDatabase, minutes: int
+) -> None:
+    for n in range(1000):
+        clock.moment = T0 + timedelta(minutes=n)
+        journal.note(Logged("info", str(n)))
+    await journal.flush()
+    since = T0 + timedelta(minutes=minutes)
+    assert texts(await journal.entries(since=since)) == [str(n) for n in range(minutes, 1000)]
+    plan = database.data.execute(f"EXPLAIN QUERY PLAN {BEFORE_SINCE}", ("",)).fetchall()
+    assert "USING COVERING INDEX journal_at" in str(plan)
 
 
 @pytest.mark.parametrize(("kind", "record"), zip(KINDS, EVERY_KIND, strict=True))
