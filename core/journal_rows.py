@@ -96,6 +96,8 @@ def entry_of(row: Row, name: str) -> Entry:
 def _found_by(record: Record) -> _Found:
     """Account, symbol, plan and client order id of a record."""
     match record:
+        case Logged():
+            return record.account, record.symbol, None, None
         case PlanApproved():
             return None, None, record.plan.id, None
         case IntentWritten() | IntentAnswered():
@@ -110,8 +112,6 @@ def _found_by(record: Record) -> _Found:
             return None, None, record.plan, None
         case AccountFrozen():
             return record.account, None, None, None
-        case Logged():
-            return record.account, record.symbol, None, None
 
 
 def _whole(value: Any) -> Any:
