@@ -1,0 +1,217 @@
+"""Builders for tests of the pure rules: positions, orders, reads, holdings, books and settings in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from core import planner
+from core.book import Book, Holding
+from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen
+from core.ids import client_order_id, is_ours
+from core.link import PlanRequest
+from core.model import (
+    Account,
+    Holdings,
+    Instrument,
+    Leg,
+    Order,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Position,
+    PositionKey,
+    Quote,
+    Side,
+    Tier,
+)
+from core.plan import Plan, Reason
+from core.planner import Situation
+from core.settings import AccountSettings, CleanupSettings, OwnerSettings, Settings
+
+D = Decimal
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+COINBASE, KRAKEN = "user_123/coinbase", "user_123/kraken"
+PLATFORM = "platform/coinbase"
+TIERS = (Tier.MARKET_IOC, Tier.MARKET_GTC)
+OURS = client_order_id("ab12", "p1", PositionKey(COINBASE, "BTC-USD"), 0, "restore", 0)
+
+
+def instrument(symbol: str = "BTC-USD", **rules: object) -> Instrument:
+    """Permissive unless a rule is given; numbers as text."""
+    numbers = {
+        k: D(v) if isinstance(v, str) and k not in ("quote", "way_out", "native_symbol") else v
+        for k, v in rules.items()
+    }
+    return Instrument(**{"symbol": symbol, "native_symbol": symbol, **numbers})  # type: ignore[arg-type]  # fields by name
+
+
+def position(
+    symbol: str = "BTC-USD",
+    quantity: str = "1",
+    *,
+    account: str = COINBASE,
+    side: Side = Side.LONG,
+    free: str | None = None,
+    entry: str | None = "100",
+    leverage: str | None = "1",
+    opened_at: datetime | None = None,
+    leg: Leg = Leg.NET,
+) -> Position:
+    return Position(
+        account,
+        symbol,
+        side,
+        D(quantity),
+        D(quantity if free is None else free),
+        None if entry is None else D(entry),
+        None if leverage is None else D(leverage),
+        opened_at,
+        leg,
+    )
+
+
+def order(
+    id_: str = "o1",
+    symbol: str = "BTC-USD",
+    *,
+    account: str = COINBASE,
+    side: OrderSide = OrderSide.SELL,
+    quantity: str = "1",
+    filled: str = "0",
+    status: OrderStatus = OrderStatus.OPEN,
+    client_id: str | None = None,
+    leg: Leg = Leg.NET,
+    type_: OrderType = OrderType.LIMIT,
+) -> Order:
+    return Order(
+        account,
+        symbol,
+        id_,
+        side,
+        D(quantity),
+        D(filled),
+        status,
+        type=type_,
+        client_id=client_id,
+        price=D(120),
+        leg=leg,
+    )
+
+
+def quote(symbol: str = "BTC-USD", price: str = "100", *, account: str = COINBASE, received: float = 0.0) -> Quote:
+    """No spread: what a close gets is the mark."""
+    return Quote(account, symbol, received, bid=D(price), ask=D(price), last=D(price))
+
+
+def reading(
+    account: str,
+    *positions: Position,
+    orders: Iterable[Order] = (),
+    instruments: Iterable[Instrument] = (),
+    asked: float = 0.0,
+    received: float | None = None,
+    equity: Decimal | None = None,
+) -> HoldingsRead:
+    """A complete read that took half a second."""
+    got = asked + 0.5 if received is None else received
+    return HoldingsRead(Holdings(account, asked, got, positions, tuple(orders), tuple(instruments), equity))
+
+
+def account(id_: str, broker: str = "paper") -> Account:
+    owner, _, name = id_.partition("/")
+    return Account(id_, owner, name, broker)
+
+
+def a_book(*accounts: str, live: bool = True) -> Book:
+    """An empty book; ``live`` accounts become readable with their first read."""
+    book = Book([account(a) for a in accounts], is_ours)
+    for a in accounts if live else ():
+        book.apply(AccountChanged(a, AccountState.LIVE), NOW)
+    return book
+
+
+def told(book: Book, *events: BrokerEvent) -> Book:
+    for event in events:
+        book.apply(event, NOW)
+    return book
+
+
+def stocked(book: Book, at: str, values: Mapping[str, str | None], orders: Iterable[Order] = ()) -> Book:
+    """One position per symbol, worth that many dollars; None leaves it without a price."""
+    told(book, reading(at, *(position(s, account=at) for s in values), orders=orders))
+    return told(book, *(QuoteSeen(quote(s, v, account=at)) for s, v in values.items() if v is not None))
+
+
+def holding(
+    symbol: str = "BTC-USD",
+    value: str | None = "100",
+    *,
+    account: str = COINBASE,
+    pnl: str | None = "0",
+    opened_at: datetime | None = NOW,
+    orders: tuple[Order, ...] = (),
+    ours: tuple[Order, ...] = (),
+    quantity: str = "1",
+    price: str | None = None,
+    rules: Instrument | None = None,
+    spread: str | None = None,
+    flaw: str = "",
+    leg: Leg = Leg.NET,
+) -> Holding:
+    """As the book would hand it out; ``price`` is the value unless told otherwise."""
+    per_unit = value if price is None else price
+    return Holding(
+        account.partition("/")[0],
+        position(symbol, quantity, account=account, opened_at=opened_at, leg=leg),
+        rules or instrument(symbol),
+        orders,
+        ours,
+        price=None if per_unit is None else D(per_unit),
+        mark=None if per_unit is None else D(per_unit),
+        value=None if value is None else D(value),
+        pnl=None if pnl is None else D(pnl),
+        spread=None if spread is None else D(spread),
+        flaw=flaw or ("no price" if value is None else ""),
+    )
+
+
+def settings_of(
+    *accounts: str, caps: Mapping[str, int] | None = None, cleanup: CleanupSettings | None = None
+) -> Settings:
+    """Owners in the order in which their accounts come."""
+    owners = dict.fromkeys(a.partition("/")[0] for a in accounts)
+    return Settings(
+        cleanup=cleanup or CleanupSettings(),
+        owners=tuple(
+            OwnerSettings(
+                o,
+                tuple(AccountSettings(a, o, a.partition("/")[2], "paper") for a in accounts if a.startswith(f"{o}/")),
+                (caps or {}).get(o),
+            )
+            for o in owners
+        ),
+    )
+
+
+def situation_of(
+    book: Book,
+    *,
+    monotonic: float = 1.0,
+    first_run: bool = True,
+    blocked: Mapping[str, tuple[Reason, str]] | None = None,
+) -> Situation:
+    """Prices may be 5 s old; every account takes the same tiers."""
+    return Situation(
+        now=NOW,
+        monotonic=monotonic,
+        max_age=dict.fromkeys(book.accounts, 5.0),
+        tiers=dict.fromkeys(book.accounts, TIERS),
+        blocked=dict(blocked or {}),
+        first_run=first_run,
+    )
+
+
+def plan_of(book: Book, settings: Settings, request: PlanRequest, **changes: object) -> Plan:
+    return planner.make("p1", request, settings, book, situation_of(book, **changes))  # type: ignore[arg-type]  # by name
