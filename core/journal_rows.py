@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 import msgspec
 
-from core.database import Row
 from core.errors import JournalError
 from core.records import (
     AccountFrozen,
@@ -68,6 +67,7 @@ _KIND = {record: re.sub(r"(?<!^)(?=[A-Z])", "_", record.__name__).lower() for re
 _KIND[Logged] = "log"
 KINDS = tuple(_KIND.values())
 
+Row = tuple[Any, ...]
 _DECODER = msgspec.json.Decoder(Record)
 _Found = tuple[str | None, str | None, str | None, str | None]
 
