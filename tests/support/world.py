@@ -11,7 +11,6 @@ import json
 import random  # noqa: TID251 - seeded
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -64,7 +63,7 @@ class World:
         content: dict[str, dict[str, Any]] | None = None,
         *,
         latency: float = LATENCY,
-        mode: str = "one-shot",
+        lasting: bool = False,
         read_only: bool = False,
         **settings: Any,
     ) -> None:
@@ -72,7 +71,7 @@ class World:
         content = content or {ACCOUNT: book()}
         self.settings = _settings(list(content), **settings)
         self.venues = {id_: self._venue(id_, text) for id_, text in content.items()}
-        self.latency, self.mode, self.read_only = latency, mode, read_only
+        self.latency, self.lasting, self.read_only = latency, lasting, read_only
         self.others: list[Broker] = []  # beside the paper ones
         self.database = MemoryDatabase()
         self.journal: Journal
@@ -106,7 +105,8 @@ class World:
             clock=self.clock,
             ids=ids,
             journal=self.journal,
-            mode=self.mode,
+            mode="service" if self.lasting else "one-shot",
+            lasting=self.lasting,
             read_only=self.read_only,
         )
         return self.engine
@@ -159,12 +159,6 @@ class World:
         task = asyncio.create_task(self.flatten(request))
         self._runs.append(task)
         return task
-
-    async def halted(self, task: asyncio.Task[PlanReport], after: float) -> None:
-        """Let it go on for so long, then it is dead in the middle of whatever it does."""
-        with suppress(TimeoutError, asyncio.CancelledError):
-            async with asyncio.timeout(after):
-                await asyncio.shield(task)
 
     def held(self, id_: str = ACCOUNT) -> dict[str, Decimal]:
         """The signed quantities that are true at the venue."""
