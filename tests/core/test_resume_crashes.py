@@ -65,6 +65,7 @@ async def test_three_crashes_in_a_row_still_end_flat():
             await asyncio.sleep(pause)
             await world.crash()
             opening = asyncio.create_task(world.open())  # the next crash ends it in the middle of what it resumes
+        await asyncio.sleep(0.05)
         assert not opening.done()
         await world.restart()
         assert world.flat
