@@ -184,6 +184,9 @@ class History(Struct):
     facts: dict[str, Facts] = {}
     alien: set[str] = set()  # orders at the venues that another flatdeck placed
     limits: dict[str, float] = {}  # attempts, tier_timeout, total_timeout, resume_within
+    prices: dict[tuple[str, str], Decimal] = {}  # by account and symbol, at the beginning
+    watched: bool = False  # the first life follows its accounts' streams
+    stretched: bool = False  # a clock that jumps or a market that is closed makes time limits mean nothing
     errors: list[str] = []  # exceptions that no task should have ended in
 
     def digest(self) -> str:

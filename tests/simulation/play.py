@@ -70,6 +70,8 @@ class World:
             "total_timeout": ladder.total_timeout,
             "resume_within": ladder.resume_within,
         }
+        self.history.watched = scenario.watches
+        self.history.stretched = not {Fault.SUSPENDED, Fault.CLOSED_MARKET}.isdisjoint(self.faults.chance)
         for place in scenario.places:
             self._open(place)
 
@@ -93,6 +95,7 @@ class World:
         self.lists[account] = Lists(venue, self.faults, loop.time, gate.gone)
         Others(gate, self.history, loop.time, EPOCH).schedule(loop.at, list(place.held))
         rules = place.rules.items()
+        self.history.prices.update({(account, s): r.price for s, r in rules})
         self.history.facts[account] = Facts(
             account,
             place.manners.lag,
