@@ -21,7 +21,7 @@ from msgspec import Struct, structs
 from core.book import Holding
 from core.model import Order, Tier
 from core.plan import Action, ActionKind, OwnerTally, Reason
-from core.units import ZERO, decimal, floor_to, money, plain
+from core.units import ZERO, decimal, dollars, floor_to, money, plain
 
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _CONDITION = re.compile(r"(usd_value|rank)\s*(<=|>=|<|>)\s*(\S+)")
@@ -138,7 +138,7 @@ def judge(holdings: Sequence[Holding], dust_usd: Decimal, cap: int) -> list[Verd
         elif holding.value is None:
             unpriced.append(Verdict(holding, Reason.NO_PRICE, f"Value unknown: {holding.flaw}"))
         elif holding.value < dust_usd:
-            text = f"Dust position (${money(holding.value)} < ${money(dust_usd)})"
+            text = f"Dust position (${dollars(holding.value)} < ${money(dust_usd)})"
             verdicts.append(Verdict(holding, Reason.DUST, text))
         else:
             ranked.append(holding)

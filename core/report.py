@@ -11,7 +11,7 @@ from core.ladder_state import Ladder, Outcome
 from core.link import ResultRow
 from core.model import Side
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.units import ZERO, money, percent, plain
+from core.units import ZERO, dollars, percent, plain
 
 TAGS = {
     Reason.DUST: "[DUST]",
@@ -31,7 +31,7 @@ def tag(reason: Reason) -> str:
 
 def begun(action: Action) -> str:
     """The line that opens a forced close."""
-    size = "unknown" if action.usd_value is None else f"${money(action.usd_value)}"
+    size = "unknown" if action.usd_value is None else f"${dollars(action.usd_value)}"
     pnl = "unknown" if action.pnl is None else f"{'+' if action.pnl >= 0 else ''}{percent(action.pnl)}%"
     where = f"Account: {action.key.account}, Reason: {action.text}, Size: {size}, P&L: {pnl}"
     return f"{tag(action.reason)} {action.key.symbol} {where}, PROFIT_STATUS = PENDING"

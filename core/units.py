@@ -66,6 +66,11 @@ def money(value: Decimal) -> str:
     return _unsigned_zero(f"{whole}.{fraction:0<2}")
 
 
+def dollars(value: Decimal) -> str:
+    """US dollars for a person: two decimals, cut off toward zero, so that an amount never reads as more than it is."""
+    return f"{value.quantize(CENT, ROUND_DOWN):f}"
+
+
 def percent(fraction: Decimal) -> str:
     """A fraction as percent with two decimals: 0.01 → ``1.00``."""
     return _unsigned_zero(f"{_WIDE.multiply(fraction, Decimal(100)).quantize(CENT, ROUND_HALF_EVEN, _WIDE):f}")
