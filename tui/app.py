@@ -317,7 +317,8 @@ class FlatdeckApp(App[int]):
         self.exit(code, return_code=code)
 
     def _record(self, error: BaseException) -> None:
-        text = "".join(traceback.format_exception(error))
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        text = "\n".join(plain(line) for line in lines) + "\n"
         if self._crash_log is None:
             _log.error("fault in the console\n%s", text)
             return

@@ -217,8 +217,7 @@ class PlanScreen(ModalScreen[None]):
         if not self.is_mounted or self.stage is Stage.CLOSED:
             return
         self.stage = Stage.RUNNING
-        self.box.table.columns = progress.COLUMNS
-        self.box.table.show(self.progress.keys)
+        self.box.replace(progress.COLUMNS, self.progress.keys)
         self.box.without_controls()
         self.box.entitle(f"{diff.describe(self.request)}  — under way")
         self.box.tell("Closing this window stops nothing: the engine carries on.", "dim")

@@ -87,7 +87,7 @@ class Deck(Screen[None]):
 
     def _head(self, now: datetime) -> None:
         width = self.size.width
-        parts = headline.groups(self.replica, self.positions.board.total, now, read_only=self.read_only)
+        parts = headline.pieces(self.replica, self.positions.board.total, now, read_only=self.read_only)
         rows = headline.lines(parts, now, max(width - 2, 1))
         alarms = self._alarms()
         said = (tuple(map(tuple, rows)), tuple(alarms))

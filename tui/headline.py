@@ -15,8 +15,8 @@ from tui.view import Totals, accounts_cells, engine_cells, in_flight
 SEPARATOR = "  "
 
 
-def groups(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) -> list[list[Cell]]:
-    """What the header says, in groups that are kept together."""
+def pieces(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) -> list[Cell]:
+    """What the header says, piece by piece."""
     value, pnl = totals.money()
     flying = len(in_flight(replica.closings.values()))
     stuck = sum(c.alarm and not c.acknowledged for c in replica.closings.values())
@@ -24,26 +24,28 @@ def groups(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) 
     if stuck:
         closing.append(Cell(f"{stuck} STUCK", "alarm"))
     return [
-        [Cell("flatdeck", "strong"), *engine_cells(replica.engine, read_only=read_only)],
-        accounts_cells(replica.accounts.values(), now),
-        [Cell(f"{totals.count} position{'s' * (totals.count != 1)}", "strong"), value, pnl],
-        closing,
+        Cell("flatdeck", "strong"),
+        *engine_cells(replica.engine, read_only=read_only),
+        *accounts_cells(replica.accounts.values(), now),
+        Cell(f"{totals.count} position{'s' * (totals.count != 1)}", "strong"),
+        value,
+        pnl,
+        *closing,
     ]
 
 
-def lines(parts: Iterable[list[Cell]], now: datetime, width: int) -> list[list[Cell]]:
-    """The groups laid out in lines of ``width``, the clock at the end of the first."""
+def lines(parts: Iterable[Cell], now: datetime, width: int) -> list[list[Cell]]:
+    """The pieces laid out in lines of ``width``, the clock at the end of the first."""
     time = clock(now)
     rows: list[list[Cell]] = [[]]
-    used, limit = 0, width - len(time) - 1
-    for group in parts:
-        size = sum(cell_len(c.text) for c in group) + len(SEPARATOR) * len(group)
+    used, limit = 0, width - len(time) - len(SEPARATOR)
+    for part in parts:
+        size = cell_len(part.text)
         if rows[-1] and used + size > limit:
             rows.append([])
             used, limit = 0, width
-        for cell in group:
-            rows[-1] += [cell, Cell(SEPARATOR)]
-        used += size
+        rows[-1] += [part, Cell(SEPARATOR)]
+        used += size + len(SEPARATOR)
     first = sum(cell_len(c.text) for c in rows[0])
     rows[0] += [Cell(" " * max(width - first - len(time), 0)), Cell(time)]
     return rows

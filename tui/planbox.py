@@ -64,6 +64,12 @@ class PlanBox(Vertical):
             self.table.touch(keys)
         self.on_line_table_moved()
 
+    def replace(self, columns: Sequence[Column], keys: Sequence[Hashable]) -> None:
+        """Other lines in other columns."""
+        self.table.columns = tuple(columns)
+        self.table.show(keys)
+        self.on_line_table_moved()
+
     def without_controls(self) -> None:
         """Nothing more to confirm here."""
         self.confirm.display = self.count.display = False
@@ -73,7 +79,7 @@ class PlanBox(Vertical):
         """All of the row under the cursor, also what its columns cut or leave out."""
         key = self.table.cursor
         row = self.make(key) if key is not None else Row()
-        texts = [c.text for c in (*row.cells.values(), *row.spans) if c.text]
+        texts = [c.text.strip() for c in (*row.cells.values(), *row.spans) if c.text.strip()]
         self._detail.update(content([Cell("› " + "  ".join(texts), "dim")] if texts else []), layout=False)
 
 

@@ -18,7 +18,7 @@ COLUMNS = (
     Column("symbol", "symbol", 10, 0, grow=1),
     Column("account", "account", 14, 3, grow=1),
     Column("planned", "planned", 12, 2),
-    Column("tier", "tier", 18, 0),
+    Column("tier", "tier", 20, 0),
     Column("filled", "filled", 9, 1, right=True),
     Column("profit", "result", 7, 2),
     Column("answer", "answer", 14, 1, grow=3),

@@ -137,7 +137,7 @@ def position(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fiel
         "priced_at": NOW,
     }
     owner = fields.pop("owner", account.partition("/")[0])
-    return PositionRow(key=key(symbol, account), owner=owner, native_symbol=symbol, **(values | fields))
+    return PositionRow(key=key(symbol, account), owner=owner, **({"native_symbol": symbol} | values | fields))
 
 
 def closing(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fields: Any) -> ClosingRow:

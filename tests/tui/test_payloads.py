@@ -102,7 +102,8 @@ async def test_hostile_text_is_plain_in_the_confirmation_and_its_progress(name: 
         await it.sees("under way")
         running = it.link.confirmed()[-1].plan
         it.link.update(closings=(closing(bad, account, plan=running, tier=bad, answer=bad, state=bad, round=1),))
-        await it.sees("r1")
+        await it.until(lambda: it.app.replica.seq == 2)
+        await it.pilot.pause(0.2)
         look(it, name)
         it.link.send(Finished(report(msgspec.structs.replace(made, id=running), outcome=bad, error=bad, success=False)))
         await it.sees("something remains")

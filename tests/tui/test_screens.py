@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from decimal import Decimal
 from typing import Any
 
@@ -73,7 +72,6 @@ async def test_every_size_shows_value_flags_escalations_log_and_keys(size: tuple
         for words in (
             "POSITIONS",
             "ESCALATIONS",
-            "LOG",
             "value",
             "flags",
             "[STUCK] COIN03-USD",
@@ -109,7 +107,6 @@ async def test_without_colour_every_tag_is_still_a_word(monkeypatch: pytest.Monk
                 for color in (segment.style.color, segment.style.bgcolor) if segment.style else ():
                     if color is not None and color.triplet is not None:
                         assert len(set(color.triplet)) == 1, segment  # grey: the filters are in the path
-    assert "NO_COLOR" not in os.environ
 
 
 async def test_a_wide_symbol_keeps_the_columns_in_line() -> None:

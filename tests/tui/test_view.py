@@ -19,7 +19,7 @@ from tui.board import COLUMNS, Board, OwnerKey
 from tui.diff import Diff, LineKey
 from tui.figures import age, gauge, left, number, pct, usd
 from tui.gate import Gate
-from tui.headline import groups, lines
+from tui.headline import lines, pieces
 from tui.progress import Progress
 from tui.rows import Cell, Row, fit
 from tui.view import LEGEND, TAGS, Totals, accounts_cells, left_unguarded, pnl_usd, report_summary, tags
@@ -103,7 +103,7 @@ def test_the_header_breaks_into_lines_that_fit() -> None:
     replica.load(crowd())
     board = Board(replica)
     board.load()
-    parts = groups(replica, board.total, NOW, read_only=True)
+    parts = pieces(replica, board.total, NOW, read_only=True)
     for width in (60, 80, 120, 200):
         rows = ["".join(c.text for c in row) for row in lines(parts, NOW, width)]
         assert rows[0].endswith("02:14:07Z")
@@ -113,7 +113,7 @@ def test_the_header_breaks_into_lines_that_fit() -> None:
 
 
 def test_columns_give_way_by_priority() -> None:
-    assert [f.column.key for f in fit(COLUMNS, 55)] == ["symbol", "side", "value", "pnl", "flags"]
+    assert [f.column.key for f in fit(COLUMNS, 60)] == ["symbol", "side", "value", "pnl", "flags"]
     assert len(fit(COLUMNS, 200)) == len(COLUMNS)
     assert len(fit(COLUMNS, 40, wide=True)) == len(COLUMNS)
 
