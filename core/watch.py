@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 
 from core.errors import FlatdeckError, Refusal, Refused
 from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen, RatesSeen
@@ -37,6 +38,7 @@ class Watcher:
         self._emit = emit
         self._account = broker.account.id
         self._heard = 0.0
+        self._held: list[str] = []  # symbols, by the last complete read of ours
 
     async def first(self) -> bool:
         """Connect and read everything once, with a few tries; whether it could be read."""
@@ -45,8 +47,8 @@ class Watcher:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await self._broker.connect()
                     await self._read_all()
-            except (FlatdeckError, TimeoutError) as error:
-                self._state(AccountState.DOWN, str(error) or "no answer in time")
+            except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
+                self._state(AccountState.DOWN, _sentence(error))
                 if isinstance(error, Refused) and error.refusal in (Refusal.AUTH, Refusal.BANNED):
                     return False
                 if attempt + 1 < READ_TRIES:
@@ -67,7 +69,7 @@ class Watcher:
                 self._state(AccountState.LIVE if self._broker.capabilities.streams else AccountState.POLLING)
                 failures = 0
                 await self._follow()
-            except (FlatdeckError, TimeoutError, ExceptionGroup) as error:
+            except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
                 self._state(AccountState.STALE, _sentence(error))
             failures += 1
             await self._clock.sleep(min(FIRST_WAIT * 2**failures, LONGEST_WAIT))
@@ -101,20 +103,24 @@ class Watcher:
     async def _poll(self, every: float) -> None:
         while True:
             await self._clock.sleep(every)
-            await self._reader.read()
+            known = set(self._held)
+            await self._read()
+            await self._quote([s for s in self._held if s not in known])
 
     async def _poll_quotes(self) -> None:
-        symbols: list[str] = []
         while True:
-            holdings = await self._reader.read() if not symbols else None
-            symbols = _symbols(holdings) if holdings else symbols
-            await self._quote(symbols)
+            await self._quote(self._held)
             await self._clock.sleep(QUOTES_EVERY)
 
     async def _read_all(self) -> None:
+        await self._read()
+        await self._quote(self._held)
+
+    async def _read(self) -> None:
+        """Positions and orders, and the rates of their currencies."""
         holdings = await self._reader.read()
+        self._held = sorted({p.symbol for p in holdings.positions})
         await self._rates(holdings)
-        await self._quote(_symbols(holdings))
 
     async def _quote(self, symbols: list[str]) -> None:
         """Ask for prices; what is missing or bad is asked for again, three times in all, then left unknown."""
@@ -135,7 +141,7 @@ class Watcher:
         wanted = sorted({i.quote for i in holdings.instruments} - USD_LIKE)
         if wanted:
             rates = await self._broker.rates(wanted)
-            self._emit(RatesSeen(self._account, {c: decimal(r) for c, r in rates.items()}))
+            self._emit(RatesSeen(self._account, {c: rate for c, r in rates.items() if (rate := _rate(r)) is not None}))
 
     def _state(self, state: AccountState, error: str | None = None) -> None:
         self._emit(AccountChanged(self._account, state, error))
@@ -145,12 +151,19 @@ class _StreamEnded(FlatdeckError):
     """The stream is over; what it may have missed is read."""
 
 
-def _symbols(holdings: Holdings) -> list[str]:
-    return sorted({p.symbol for p in holdings.positions})
+def _rate(text: str) -> Decimal | None:
+    """None for what is no rate: the value stays unknown."""
+    try:
+        rate = decimal(text)
+    except ValueError:
+        return None
+    return rate if rate > 0 else None
 
 
 def _sentence(error: BaseException) -> str:
-    """The first real reason inside a group of them."""
+    """The first real reason inside a group of them; a fault that no adapter should raise is named by its type."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) if isinstance(error, FlatdeckError) else f"{type(error).__name__}: {error}"

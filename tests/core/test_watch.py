@@ -1,0 +1,285 @@
+"""The watcher keeps one account's picture true: tries, streams, silence, polling, and prices asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
+from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen, RatesSeen
+from core.reader import Reader
+from core.watch import POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, Watcher
+from tests.support.builders import D, holdings, instrument, position
+from tests.support.fake_broker import HANG, STREAM_END, FakeBroker, quote
+from tests.support.virtual_time import VirtualClock, virtual
+
+HELD = holdings(position())
+
+
+class Watched:
+    """A watcher over a fake broker, and everything it told."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.seen: list[BrokerEvent] = []
+        self.clock = VirtualClock()
+        self.watcher = Watcher(broker, Reader(broker, self.clock, self.seen.append), self.clock, self.seen.append)
+
+    @property
+    def states(self) -> list[tuple[str, str | None]]:
+        return [(e.state.value, e.error) for e in self.seen if isinstance(e, AccountChanged)]
+
+    def count(self, kind: type) -> int:
+        return sum(isinstance(e, kind) for e in self.seen)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Watched]:
+        task = asyncio.create_task(self.watcher.run())
+        try:
+            yield self
+        finally:
+            assert not task.done(), "nothing that an account meets ends its watcher"
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def watched(**answers: object) -> Watched:
+    return Watched(FakeBroker(**{"holdings": [HELD], **answers}))
+
+
+# ------------------------------------------------------------------------------------------------------- the first read
+
+
+@virtual
+async def test_the_first_read_makes_an_account_readable():
+    account = watched()
+    assert await account.watcher.first()
+    assert account.states == [("polling", None)]
+    assert (account.count(HoldingsRead), account.count(QuoteSeen)) == (1, 1)
+
+
+@virtual
+async def test_the_first_read_is_tried_three_times_half_a_second_and_a_second_apart():
+    account = watched(holdings=[Unreachable("no such host")])
+    began = account.clock.monotonic()
+    assert not await account.watcher.first()
+    assert account.broker.calls["holdings"] == 3
+    assert account.states == [("down", "no such host")] * 3
+    assert account.clock.monotonic() - began == pytest.approx(0.5 + 1.0, abs=0.1)
+
+
+@virtual
+async def test_a_second_try_that_succeeds_is_enough():
+    account = watched(holdings=[OutcomeUnknown("reset"), HELD])
+    assert await account.watcher.first()
+    assert account.states[-1] == ("polling", None)
+
+
+@pytest.mark.parametrize("refusal", [Refusal.AUTH, Refusal.BANNED])
+@virtual
+async def test_credentials_that_are_refused_are_not_tried_again(refusal: Refusal):
+    account = watched(connect=[Refused(refusal, "the key is revoked")])
+    assert not await account.watcher.first()
+    assert account.broker.calls["connect"] == 1
+    assert account.states == [("down", "the key is revoked")]
+
+
+@virtual
+async def test_a_venue_that_never_answers_is_down_after_its_time():
+    account = watched(connect=[HANG])
+    assert not await account.watcher.first()
+    assert account.states == [("down", "no answer in time")] * 3
+
+
+@virtual
+async def test_a_fault_of_the_adapter_is_that_accounts_state_and_nothing_more():
+    account = watched(holdings=[KeyError("positionAmt")])
+    assert not await account.watcher.first()
+    assert account.states[-1][0] == "down"
+    assert "positionAmt" in str(account.states[-1][1])
+
+
+@virtual
+async def test_rates_are_asked_for_what_is_not_like_the_dollar():
+    euro = holdings(position(), instruments=(instrument(quote="EUR"),))
+    account = watched(holdings=[euro], rates=[{"EUR": "1.1"}])
+    await account.watcher.first()
+    (seen,) = [e for e in account.seen if isinstance(e, RatesSeen)]
+    assert seen.rates == {"EUR": D("1.1")}
+    assert ("rates", ["EUR"]) in account.broker.asked
+
+
+@virtual
+async def test_a_rate_that_is_no_number_is_left_unknown():
+    euro = holdings(position(), instruments=(instrument(quote="EUR"),))
+    account = watched(holdings=[euro], rates=[{"EUR": "NaN"}])
+    assert await account.watcher.first()
+    assert [e.rates for e in account.seen if isinstance(e, RatesSeen)] in ([], [{}])
+
+
+# -------------------------------------------------------------------------------------------------------------- prices
+
+
+@virtual
+async def test_a_missing_price_is_asked_for_three_times_with_growing_pauses_and_then_left_unknown():
+    account = watched(quotes=[[]])
+    began = account.clock.monotonic()
+    assert await account.watcher.first()
+    assert account.broker.calls["quotes"] == 3
+    assert account.clock.monotonic() - began == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"bid": "0"}, {"bid": "-1"}, {"bid": "NaN"}, {"bid": "101"}, {"bid": None, "ask": None}]
+)
+@virtual
+async def test_a_bad_price_is_asked_for_again_and_a_good_one_ends_it(bad: dict[str, str]):
+    good, worse = quote("BTC", 1000.0), quote("BTC", 1000.0, **bad)
+    account = watched(quotes=[[worse], [good]])
+    await account.watcher.first()
+    assert account.broker.calls["quotes"] == 2
+    assert [e.quote for e in account.seen if isinstance(e, QuoteSeen)][-1] == good
+
+
+@virtual
+async def test_only_the_symbols_that_lack_a_price_are_asked_for_again():
+    both = holdings(position(), position(symbol="ETH"))
+    account = watched(holdings=[both], quotes=[[quote("ETH", 1000.0)], []])
+    await account.watcher.first()
+    asked = [what for name, what in account.broker.asked if name == "quotes"]
+    assert asked == [["BTC", "ETH"], ["BTC"], ["BTC"]]
+
+
+# -------------------------------------------------------------------------------------------------------------- streams
+
+
+@virtual
+async def test_a_stream_makes_it_live_and_its_events_are_passed_on():
+    async with watched().running() as account:
+        seen = QuoteSeen(quote("BTC", 1000.0))
+        await asyncio.sleep(1)
+        account.broker.events.put_nowait(seen)
+        await asyncio.sleep(0.1)
+        assert account.states == [("live", None)]
+        assert account.seen[-1] is seen
+
+
+@pytest.mark.parametrize("end", [STREAM_END, Unreachable("the stream broke"), OutcomeUnknown("reset"), KeyError("e")])
+@virtual
+async def test_after_a_stream_ends_everything_is_read_again_before_a_new_one(end: object):
+    async with watched().running() as account:
+        await asyncio.sleep(1)
+        reads = account.count(HoldingsRead)
+        account.broker.events.put_nowait(end)
+        await asyncio.sleep(0.1)
+        assert account.states[-1][0] == "stale"
+        assert account.broker.streams_open == 0
+        await asyncio.sleep(2)
+        assert account.count(HoldingsRead) == reads + 1
+        assert account.states[-1] == ("live", None)
+        assert account.broker.streams_open == 1
+
+
+@virtual
+async def test_a_stream_that_says_nothing_is_not_believed_to_be_alive():
+    async with watched().running() as account:
+        await asyncio.sleep(SILENCE - 1)
+        assert account.states == [("live", None)]
+        await asyncio.sleep(4.0)
+        assert ("stale", "stream silent for 10 s") in account.states
+        await asyncio.sleep(2.0)
+        assert account.states[-1] == ("live", None), "it is read again and a new stream begun"
+        assert account.count(HoldingsRead) >= 2
+
+
+@virtual
+async def test_beside_a_stream_everything_is_read_every_so_often():
+    async with watched().running() as account:
+        for _ in range(int(READ_EVERY) + 2):
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+        assert account.count(HoldingsRead) == 2
+        assert account.states == [("live", None)]
+
+
+@virtual
+async def test_a_read_beside_the_stream_that_fails_makes_it_stale_and_begins_anew():
+    async with watched(holdings=[HELD, Unreachable("no such host"), HELD]).running() as account:
+        for _ in range(int(READ_EVERY) + 4):
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+        assert account.states == [("live", None), ("stale", "no such host"), ("live", None)]
+
+
+@virtual
+async def test_a_venue_that_stays_away_is_tried_ever_more_slowly_but_never_given_up():
+    async with watched(holdings=[Unreachable("no such host")]).running() as account:
+        await asyncio.sleep(300)
+        first = account.broker.calls["holdings"]
+        assert 10 <= first <= 16
+        await asyncio.sleep(300)
+        assert account.broker.calls["holdings"] - first == pytest.approx(10, abs=1)
+        assert set(account.states) == {("stale", "no such host")}
+
+
+@virtual
+async def test_a_fault_of_the_adapter_does_not_end_the_watching():
+    async with watched(holdings=[KeyError("positionAmt"), HELD]).running() as account:
+        await asyncio.sleep(5)
+        assert account.states[0][0] == "stale"
+        assert account.states[-1] == ("live", None)
+
+
+# -------------------------------------------------------------------------------------------------------------- polling
+
+
+def polled(**answers: object) -> Watched:
+    return Watched(FakeBroker(streams=False, **{"holdings": [HELD], **answers}))
+
+
+@virtual
+async def test_without_a_stream_positions_and_prices_are_polled():
+    async with polled().running() as account:
+        await asyncio.sleep(20.5)
+        assert account.states == [("polling", None)]
+        assert account.count(HoldingsRead) == pytest.approx(2 + 20 / POLL_EVERY, abs=1)
+        assert account.count(QuoteSeen) == pytest.approx(2 + 20 / QUOTES_EVERY, abs=1)
+
+
+@virtual
+async def test_prices_are_polled_for_what_is_held_now():
+    """A position that was opened later gets its price as well."""
+    later = holdings(position(), position(symbol="ETH"))
+    async with polled(holdings=[HELD, HELD, later]).running() as account:
+        await asyncio.sleep(20)
+        asked = [what for name, what in account.broker.asked if name == "quotes"]
+        assert ["BTC", "ETH"] in asked
+
+
+@virtual
+async def test_beside_a_stream_a_new_position_gets_its_price_and_rates_are_read_again():
+    later = holdings(position(), position(symbol="ETH"), instruments=(instrument(quote="EUR"),))
+    async with watched(holdings=[HELD, later], rates=[{"EUR": "1.1"}, {"EUR": "1.2"}]).running() as account:
+        for _ in range(2 * int(READ_EVERY) + 2):
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+        asked = [what for name, what in account.broker.asked if name == "quotes"]
+        assert asked == [["BTC"], ["ETH"]]
+        assert [e.rates["EUR"] for e in account.seen if isinstance(e, RatesSeen)] == [D("1.1"), D("1.2")]
+
+
+@virtual
+async def test_a_poll_that_fails_makes_it_stale_and_it_comes_back():
+    async with polled(holdings=[HELD, HELD, Unreachable("no such host"), HELD]).running() as account:
+        await asyncio.sleep(30)
+        assert account.states == [("polling", None), ("stale", "no such host"), ("polling", None)]
+
+
+@virtual
+async def test_all_states_are_among_those_that_consoles_know():
+    account = watched()
+    await account.watcher.first()
+    assert {s for s, _ in account.states} <= {s.value for s in AccountState}
