@@ -203,7 +203,7 @@ class Executor:
         final = {o.id: o.final for o in owners if o.complete}
         tallies = report.tallies(plan, results, final)
         await self._journal.append(PlanEnded(plan.id, success, tallies))
-        failed = sum(not Outcome(r.outcome).settled for r in results)
+        failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
         for line in report.summary(tallies, failed=failed):
             self._say("info" if success else "warning", line)
         return PlanReport(plan, tuple(results), owners, (), complete, success)

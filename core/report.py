@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from msgspec import structs
@@ -142,34 +142,38 @@ def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
 
 def tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
     """What was really done per owner, with what the brokers reported at the end."""
-    done = {(r.key, r.order_id): r.outcome for r in results}
-    closed = {Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value}
+    rows = list(results)
+    closed = (Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value)
+    gone = {r.key for r in rows if r.order_id is None and r.outcome in closed}
+    orders = {(r.key.account, r.order_id) for r in rows if r.outcome == Outcome.CANCELLED.value}
     out = []
     for owner in plan.owners:
-        closes = [a for a in plan.closes if a.owner == owner.id and done.get((a.key, None)) in closed]
-        lone = {a.order.id for a in plan.lone_cancels if a.order and done.get((a.key, a.order.id)) == "cancelled"}
+        closes = [a for a in plan.closes if a.owner == owner.id and a.key in gone]
+        accounts = {a.key.account for a in plan.actions if a.owner == owner.id}
         out.append(
             structs.replace(
                 owner,
                 dust=sum(a.reason is Reason.DUST for a in closes),
                 cap_excess=sum(a.reason is Reason.CAP_EXCEEDED for a in closes),
-                orders_to_cancel=sum(len(a.cancels) for a in closes) + len(lone),
+                orders_to_cancel=sum(account in accounts for account, _ in orders),
                 final=final.get(owner.id, owner.initial - len(closes)),
             )
         )
     return tuple(out)
 
 
-def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: int = 0) -> list[str]:
-    """The seeds' summaries: per owner, then in all."""
-    lines, rows = [], list(owners)
+def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: Mapping[str, int] | None = None) -> list[str]:
+    """The summaries per owner, then in all; ``failed`` counts by owner what was not done."""
+    lines, rows, failures = [], list(owners), failed or {}
+    cancelled = "cancelled" if verb == "closed" else "to cancel"
     for owner in rows:
         who = "PLATFORM" if owner.id == "platform" else f"USER {owner.id}"
         partial = "" if owner.complete else " PARTIAL"
         lines.append(
             f"{who} SUMMARY:{partial} Initial: {owner.initial} positions, Dust {verb}: {owner.dust}, "
             f"Cap excess {verb}: {owner.cap_excess}, Skipped: {owner.skipped}, Unsellable: {owner.unsellable}, "
-            f"Final: {owner.final} positions"
+            f"Open orders {cancelled}: {owner.orders_to_cancel}, Failed: {failures.get(owner.id, 0)}, "
+            f"Final: {owner.final} positions, Reduced by: {owner.initial - owner.final}"
         )
 
     def total(name: str) -> int:
@@ -177,8 +181,8 @@ def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: int = 0)
 
     lines.append(
         f"FINAL SUMMARY Initial total positions: {total('initial')}, Dust positions {verb}: {total('dust')}, "
-        f"Cap excess {verb}: {total('cap_excess')}, Open orders cancelled: {total('orders_to_cancel')}, "
-        f"Failed: {failed}, Final total positions: {total('final')}, "
+        f"Cap excess {verb}: {total('cap_excess')}, Open orders {cancelled}: {total('orders_to_cancel')}, "
+        f"Failed: {sum(failures.values())}, Final total positions: {total('final')}, "
         f"Total reduced by: {total('initial') - total('final')}"
     )
     return lines

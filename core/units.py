@@ -68,7 +68,7 @@ def money(value: Decimal) -> str:
 
 def dollars(value: Decimal) -> str:
     """US dollars for a person: two decimals, cut off toward zero, so that an amount never reads as more than it is."""
-    return f"{value.quantize(CENT, ROUND_DOWN):f}"
+    return _unsigned_zero(f"{value.quantize(CENT, ROUND_DOWN, _WIDE):f}")
 
 
 def percent(fraction: Decimal) -> str:

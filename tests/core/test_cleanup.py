@@ -42,7 +42,7 @@ def test_dust_is_strictly_below_the_threshold(value: str, dust: str, *, is_dust:
 
 def test_dust_says_its_value_and_the_threshold() -> None:
     texts = [v.text for v in judge([holding(value="0.43"), holding("B", value="0.9999999")], D("1.00"), 8)]
-    assert texts == ["Dust position ($0.43 < $1.00)", "Dust position ($0.999999 < $1.00)"]
+    assert texts == ["Dust position ($0.43 < $1.00)", "Dust position ($0.99 < $1.00)"]
 
 
 def test_dust_does_not_count_against_the_cap() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.units import decimal, floor_to, iso, money, percent, plain, round_price, utc
+from core.units import decimal, dollars, floor_to, iso, money, percent, plain, round_price, utc
 
 D = Decimal
 
@@ -166,6 +166,21 @@ def test_an_amount_reads_within_a_cent_of_what_it_is(value: Decimal) -> None:
     assert abs(D(text) - value) < D("0.01")
     assert len(text.partition(".")[2]) >= 2
     assert text != "-0.00"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0.9999", "0.99"),
+        ("10.999", "10.99"),
+        ("5", "5.00"),
+        ("-0.001", "0.00"),
+        ("-1.999", "-1.99"),
+        ("1E+40", "1" + "0" * 40 + ".00"),
+    ],
+)
+def test_an_amount_in_a_sentence_is_cut_to_cents(value: str, text: str) -> None:
+    assert dollars(D(value)) == text
 
 
 @pytest.mark.parametrize(
