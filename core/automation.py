@@ -32,7 +32,6 @@ class Automation:
         self._hub = hub
         self._settings = settings
         self._clock = clock
-        self._waiting: Plan | None = None
 
     async def run(self) -> None:
         """For ever: a cleanup at once, then one every ``interval_cycles`` cycles."""
@@ -48,16 +47,13 @@ class Automation:
         try:
             plan = await self._engine.prepare(PlanRequest("cleanup"))
             self._engine.say("info", f"FORCED CLEANUP TRIGGERED: {why}, {_count(plan)}")
-            if self._waiting is not None:
-                self._hub.drop_plan(self._waiting.id)
-                self._waiting = None
+            self._hub.drop_waiting(plan.cause)
             if plan.empty:
                 return
             armed = self._settings.automation.cleanup == "auto"
             if armed:
                 await self._engine.carry_out(by_rule(plan, "cleanup", armed, self._clock.now()))
             else:
-                self._waiting = plan
                 self._hub.show_plan(plan, "waiting")
                 self._engine.say("warning", f"a cleanup waits for a person: {_count(plan)}")
         except (FlatdeckError, ValueError) as error:

@@ -12,6 +12,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from msgspec import structs
+
 from core import ladder
 from core.book import Book
 from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -51,8 +53,9 @@ from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.plan import ApprovedPlan
 from core.ports import Broker, Clock
 from core.reader import Reader
-from core.records import CancelAsked, IntentWritten, Record
+from core.records import CancelAsked, FillRecorded, IntentWritten, Record
 from core.tiers import Step
+from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
 PARK_STEP = 60.0
@@ -93,9 +96,25 @@ class Closer:
             self._remember(*move.records)
             self._changed(move)
             if move.ladder.ended:
-                return move.ladder
+                return await self._priced(move.ladder)
             event = await self._perform(move.ladder, move.do)
             move = ladder.step(move.ladder, event, self._clock.monotonic())
+
+    async def _priced(self, state: Ladder) -> Ladder:
+        """An average price that the orders did not tell is taken from their fills, where these are complete."""
+        if state.paid is not None or state.filled <= 0:
+            return state
+        begun = state.deadline - state.limits.total_timeout - 2.0
+        since = self._clock.now() - timedelta(seconds=self._clock.monotonic() - begun)
+        try:
+            fills = await _limited(self._broker.fills(state.action.key.symbol, since))
+        except (FlatdeckError, TimeoutError):
+            return state
+        ours = {f.trade_id: f for f in fills if f.order_id in state.done}
+        self._remember(*(FillRecorded(f) for f in ours.values()))
+        if sum((f.quantity for f in ours.values()), ZERO) != state.filled:
+            return state
+        return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
 
     def _remember(self, *records: Record) -> None:
         """Write without waiting: what is not durable yet is looked up again after a restart.

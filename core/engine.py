@@ -169,6 +169,7 @@ class Engine:
         plan = approved.plan
         if plan.cause == "cleanup":
             self._cleanups += 1
+        self.hub.drop_waiting(plan.cause)
         self.hub.show_plan(plan, "running")
         return await self._finished(plan, self._executor.carry_out(approved))
 

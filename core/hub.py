@@ -27,6 +27,7 @@ from core.ports import Clock
 
 LOG_KEPT = 2_000
 BACKLOG = 64  # updates that a console may be behind before it is given a new snapshot instead
+REPORTS_KEPT = BACKLOG // 2
 ENDED_KEPT = 200  # closings and plans that ended without an alarm
 
 
@@ -70,7 +71,15 @@ class Hub:
             self._drop("plans", self._plans, old)
 
     def drop_plan(self, plan: str) -> None:
-        self._drop("plans", self._plans, plan)
+        """A plan that waited is no longer wanted; one that was confirmed meanwhile stays."""
+        row = self._plans.get(plan)
+        if row is not None and row.state == "waiting":
+            self._drop("plans", self._plans, plan)
+
+    def drop_waiting(self, cause: str) -> None:
+        """What waited for a person to do this is out of date."""
+        for plan in [p.id for p in self._plans.values() if p.state == "waiting" and p.cause == cause]:
+            self.drop_plan(plan)
 
     def put_closing(self, row: ClosingRow) -> None:
         self._put("closings", self._closings, row.key, row)
@@ -89,11 +98,10 @@ class Hub:
 
     def acknowledge(self, key: PositionKey | None) -> None:
         """A person has seen the alarm of one close, or with no key the engine's."""
-        row = self._closings.get(key) if key else None
-        if row is not None:
-            self.put_closing(structs.replace(row, acknowledged=True))
-        else:
+        if key is None:
             self.put_engine(structs.replace(self._engine, alarm=None))
+        elif (row := self._closings.get(key)) is not None:
+            self.put_closing(structs.replace(row, acknowledged=True))
 
     def put_log(self, row: LogRow) -> None:
         self._log.append(row)
@@ -136,9 +144,10 @@ class Hub:
     def broadcast(self, message: Message) -> None:
         for queue in self._consoles:
             if queue.qsize() >= BACKLOG and isinstance(message, Update):
-                while not queue.empty():
-                    queue.get_nowait()
-                queue.put_nowait(self.snapshot())
+                waiting = [queue.get_nowait() for _ in range(queue.qsize())]
+                reports = [m for m in waiting if isinstance(m, Finished)]
+                for kept in (self.snapshot(), *reports[-REPORTS_KEPT:]):  # what no snapshot has is not lost
+                    queue.put_nowait(kept)
             else:
                 queue.put_nowait(message)
 

@@ -57,6 +57,7 @@ async def answer(engine: Engine, command: Command) -> Reply:
             return Started(plan)
         case Withdraw(plan):
             engine.desk.withdraw(plan)
+            engine.hub.drop_plan(plan)
             return Done()
         case Acknowledge(key):
             engine.hub.acknowledge(key)
