@@ -1,0 +1,78 @@
+"""The demo on a recorded crash, driven without a terminal: afterwards venue, book and journal say the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from brokers.paper.dice import seeded
+from core.engine import Engine
+from core.journal import Journal
+from core.local_link import LocalLink
+from core.model import PositionKey
+from core.records import ClosingEnded, IntentAnswered, PlanEnded
+from core.units import ZERO
+from tui.app import FlatdeckApp
+from tui.demo import build
+from tui.main import Outside
+
+MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"
+pytestmark = pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market is not beside this checkout")
+
+
+@asynccontextmanager
+async def demo(directory: Path, speed: float) -> AsyncIterator[Engine]:
+    """The engine of ``flatdeck demo --replay``, going on behind the console."""
+    world = Outside({})
+    given = world.replays([str(MARKET / f"{name}-1m.csv") for name in ("BTC-USD", "ETH-USD")])
+    made = build(str(directory), seeded("demo", 1), scenario="default", seed=1, replays=given, speed=speed)
+    for name, text in made.files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    async with world.engine(made.settings, acting=True, lasting=True) as engine:
+        assert isinstance(engine, Engine)
+        behind = asyncio.ensure_future(engine.run())
+        try:
+            yield engine
+        finally:
+            behind.cancel()
+            await asyncio.gather(behind, return_exceptions=True)
+
+
+async def test_after_a_cleanup_on_a_recorded_crash_the_books_agree(tmp_path: Path) -> None:
+    async with demo(tmp_path, speed=600) as engine:
+        app = FlatdeckApp(LocalLink(engine), clock=engine.clock)
+        before = {p.key: p for p in engine.snapshot().positions}
+        async with app.run_test(size=(160, 48)) as pilot:
+            await pilot.press("c")
+            await pilot.pause(1.0); print(app.screen, [w for w in app.screen.query("*")][:5])
+            await pilot.press("y")
+            for _ in range(100):
+                await pilot.pause(0.1)
+                if any(p.state == "done" for p in engine.snapshot().plans):
+                    break
+        marks = {p.key: p.mark for p in engine.snapshot().positions}
+        moved = [k for k in marks if k.symbol in ("BTC-USD", "ETH-USD") and marks[k] != before[k].mark]
+        assert moved, "the replayed market stood still"
+        await engine.read_all()
+        after = {p.key: p.quantity for p in engine.snapshot().positions}
+        at_venue = {p.key: p.quantity for b in engine._brokers.values() for p in (await b.holdings()).positions}
+    assert after == at_venue
+
+    journal = await Journal.open_readonly(tmp_path / "data" / "journal.db")
+    records = [e.record for e in await journal.entries(limit=100_000)]
+    await journal.aclose()
+    closed = {r.result.key: r.result for r in records if isinstance(r, ClosingEnded) and r.result.kind == "close"}
+    assert {r.outcome for r in closed.values()} == {"closed"}
+    assert len(closed) == 52
+    filled: dict[PositionKey, Decimal] = {}
+    for record in records:
+        if isinstance(record, IntentAnswered) and record.outcome == "terminal" and record.order:
+            filled[record.key] = filled.get(record.key, ZERO) + record.order.filled
+    assert filled == {k: r.filled for k, r in closed.items()} == {k: before[k].quantity for k in closed}
+    assert after == {k: p.quantity for k, p in before.items() if k not in closed}
+    assert [r.success for r in records if isinstance(r, PlanEnded)] == [True]

@@ -1,0 +1,114 @@
+"""The program in a real pseudo-terminal: demo, cleanup key, diff, confirm, verified, quit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pyte
+import pytest
+
+from core.clock import SystemClock
+
+MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"
+PATIENCE = 30.0
+
+
+class Terminal:
+    """A terminal of a given size with the program in it; ``screen`` is what a person sees."""
+
+    def __init__(self, columns: int, lines: int, *args: str) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        code = "from tui.main import main; main()"
+        self._program = pexpect.spawn(
+            sys.executable,
+            ["-c", code, *args],
+            dimensions=(lines, columns),
+            env={**os.environ, "TERM": "xterm-256color"},  # not what readline put behind os.environ,
+            timeout=1,
+        )
+
+    @property
+    def screen(self) -> str:
+        return "\n".join(self._screen.display)
+
+    def until(self, seen: Callable[[str], bool], what: str) -> str:
+        """Read on until the screen is as wanted."""
+        clock = SystemClock()
+        end = clock.monotonic() + PATIENCE
+        while clock.monotonic() < end:
+            try:
+                self._stream.feed(self._program.read_nonblocking(65536, timeout=0.2))
+            except pexpect.TIMEOUT:
+                pass
+            except pexpect.EOF:
+                break
+            if seen(self.screen):
+                return self.screen
+        raise AssertionError(f"never saw {what} on:\n{self.screen}")
+
+    def shows(self, text: str) -> str:
+        return self.until(lambda screen: text in screen, repr(text))
+
+    def press(self, key: str) -> None:
+        self._program.send(key)
+
+    def ended(self) -> int:
+        """The exit code, once it has left by itself."""
+        self._program.expect(pexpect.EOF, timeout=PATIENCE)
+        self._program.close()
+        return int(self._program.exitstatus)
+
+    def kill(self) -> None:
+        self._program.close(force=True)
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    """Terminals that are gone after the test, however it ends."""
+    made: list[Terminal] = []
+    yield made
+    for terminal in made:
+        terminal.kill()
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (160, 48)])
+def test_a_cleanup_from_the_key_to_verified_and_out(terminals: list[Terminal], columns: int, lines: int) -> None:
+    terminal = Terminal(columns, lines, "demo")
+    terminals.append(terminal)
+    terminal.shows("80 positions")
+    terminal.shows("14/8")
+    terminal.press("c")
+    terminal.shows("59 → 8")
+    terminal.press("c")  # a second press does nothing
+    terminal.press("\r")  # Enter never confirms: it presses what has the focus, and that is Cancel
+    terminal.until(lambda screen: "59 → 8" not in screen, "the plan put away")
+    assert "14/8" in terminal.screen
+    terminal.press("c")
+    terminal.shows("59 → 8")
+    terminal.press("y")
+    assert "80 → 28" in terminal.shows("verified")
+    terminal.press("n")
+    terminal.shows("28 positions")
+    terminal.press("q")
+    assert terminal.ended() == 0
+
+
+@pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market is not beside this checkout")
+def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> None:
+    files = [str(MARKET / f"{name}-1m.csv") for name in ("BTC-USD", "ETH-USD")]
+    terminal = Terminal(160, 48, "demo", "--replay", *files, "--speed", "600")
+    terminals.append(terminal)
+    terminal.shows("BTC-USD")
+
+    def price(screen: str) -> str:
+        return next((line.split("BTC-USD", 1)[1][:60] for line in screen.splitlines() if "BTC-USD" in line), "")
+
+    first = price(terminal.screen)
+    terminal.until(lambda screen: price(screen) not in ("", first), "another value of BTC-USD")
+    terminal.press("q")
+    assert terminal.ended() == 0
