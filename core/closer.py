@@ -20,6 +20,7 @@ from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnk
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import epoch_of, is_ours
 from core.journal import Journal
+from core.ladder_order import SEND_WITHIN
 from core.ladder_state import (
     Acknowledged,
     CancelsAsked,
@@ -50,15 +51,17 @@ from core.ladder_state import (
 )
 from core.lookup import find
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
+from core.outbox import Outbox
 from core.plan import ApprovedPlan
 from core.ports import Broker, Clock
 from core.reader import Reader
-from core.records import CancelAsked, FillRecorded, IntentWritten, Record
+from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.tiers import Step
 from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
 PARK_STEP = 60.0
+SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 T = TypeVar("T")
 
@@ -87,16 +90,18 @@ class Closer:
         self._emit = emit
         self._max_age = max_age
         self._bells: dict[str, asyncio.Event] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._outbox = Outbox(journal)
 
     async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
         """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
-            self._remember(*move.records)
+            self._outbox.remember(move.ladder.action.key, *move.records)
             self._changed(move)
             if move.ladder.ended:
-                return await self._priced(move.ladder)
+                state = await self._priced(move.ladder)
+                await self._outbox.written(state.action.key)
+                return state
             event = await self._perform(move.ladder, move.do)
             move = ladder.step(move.ladder, event, self._clock.monotonic())
 
@@ -111,26 +116,10 @@ class Closer:
         except (FlatdeckError, TimeoutError):
             return state
         ours = {f.trade_id: f for f in fills if f.order_id in state.done}
-        self._remember(*(FillRecorded(f) for f in ours.values()))
+        self._outbox.remember(state.action.key, *(FillRecorded(f) for f in ours.values()))
         if sum((f.quantity for f in ours.values()), ZERO) != state.filled:
             return state
         return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
-
-    def _remember(self, *records: Record) -> None:
-        """Write without waiting: what is not durable yet is looked up again after a restart.
-
-        The journal keeps the order, so that the next intent and the end of the close wait for it; an error that
-        keeps these from being written keeps those too, and they are waited for.
-        """
-        if records:
-            task = asyncio.ensure_future(self._journal.append(*records))
-            self._writes.add(task)
-            task.add_done_callback(self._written)
-
-    def _written(self, task: asyncio.Task[None]) -> None:
-        self._writes.discard(task)
-        if not task.cancelled():
-            task.exception()
 
     def ring(self, symbol: str) -> None:
         """The stream spoke of this symbol: whoever waits for its order looks at once."""
@@ -165,9 +154,11 @@ class Closer:
 
     async def _send(self, state: Ladder, do: DoSend, step: Step, request: OrderRequest) -> Event:
         try:
-            await self._journal.append(self._intent(state, step, request, do.position.quantity))
+            await self._intend(state, step, request, do.position.quantity)
         except JournalError as error:
             return NotJournaled(str(error))
+        if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # a slow disk, a blocked loop, a suspended machine
+            return SendUnreachable("what it was decided on is too old by now; it is read again")
         try:
             return Acknowledged(await _limited(self._submit(do)))
         except Refused as refused:
@@ -179,8 +170,9 @@ class Closer:
         except Exception as error:  # noqa: BLE001 - whatever it is, the order may have left
             return SendUnknown(f"{type(error).__name__}: {error}")
 
-    def _intent(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> IntentWritten:
-        return IntentWritten(
+    async def _intend(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> None:
+        """Make the intent durable. Raises JournalError."""
+        intent = IntentWritten(
             plan=state.plan,
             key=state.action.key,
             client_id=request.client_id,
@@ -191,6 +183,7 @@ class Closer:
             position_before=held,
             at=self._clock.now(),
         )
+        await self._outbox.write(state.action.key, intent)
 
     async def _submit(self, do: DoSend) -> Order:
         match do.step.tier:
@@ -202,7 +195,8 @@ class Closer:
                 return await self._broker.submit(do.request)
 
     async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
-        self._remember(*(CancelAsked(state.plan, state.action.key, o) for o in orders))  # the plan itself is durable
+        key = state.action.key
+        self._outbox.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # the plan itself is durable
         asked = [asyncio.ensure_future(self._ask_cancel(o)) for o in orders]
         read = await self._read(state, False)  # leaves right behind them
         texts = await asyncio.gather(*asked)
@@ -261,7 +255,7 @@ class Closer:
     async def _look_up(self, state: Ladder, do: DoLookUp) -> Event:
         await self._pause(do.request.symbol, do.seconds)
         asked = self._clock.monotonic()
-        since = self._clock.now() - timedelta(seconds=asked - state.sent_at + 2.0)
+        since = (state.since or self._clock.now() - timedelta(seconds=asked - state.sent_at)) - SINCE_MARGIN
         return await self._asking(find(self._broker, self._reader, do, since, asked))
 
     async def _await(self, order: Order, seconds: float) -> Event:
@@ -305,7 +299,7 @@ class Closer:
         """Put one protective order back; the failure's text, or empty."""
         held = state.position.quantity if state.position else request.quantity
         try:
-            await self._journal.append(self._intent(state, None, request, held))
+            await self._intend(state, None, request, held)
             await _limited(self._broker.submit(request))
         except (FlatdeckError, TimeoutError) as error:
             return str(error) or "no answer in time"

@@ -141,7 +141,7 @@ class Executor:
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
             return [await self._end(plan, action, report.not_done(action, Outcome.REFUSED, why))]
-        if left is not None and not left[1] and not resume.unresolved(action, left[0]):
+        if left is not None and not left[1] and not resume.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))]
         if action.kind is ActionKind.CLOSE:
@@ -151,6 +151,8 @@ class Executor:
         except InvariantBroken as breach:
             await self._freeze(account, str(breach), action)
             return [await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))]
+        if state.freeze:
+            await self._freeze(account, state.error or "an order's outcome is not known", action)
         cancels = report.cancel_results(action, state)
         for row in cancels:
             if row.outcome == Outcome.CANCELLED.value:

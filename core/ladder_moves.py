@@ -88,8 +88,11 @@ def give_up(ladder: Ladder, text: str) -> Move:
 
 def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Move:
     """End it. Protective orders that were cancelled are put back first when something is left to protect."""
-    changes = {"outcome": outcome, "error": error, "alarm": alarm}
     requests = () if outcome.settled else _to_restore(ladder)
+    bare = () if outcome.settled else _not_restored(ladder, len(requests))
+    if bare:
+        error = f"{error}; protective order {', '.join(bare)} was asked to go and is not put back, look at the venue"
+    changes = {"outcome": outcome, "error": error, "alarm": alarm or bool(bare)}
     if requests:
         ladder = go(ladder, Phase.RESTORING, **changes, sent=ladder.sent | {r.client_id for r in requests})
         return Move(ladder, DoRestore(requests))
@@ -103,12 +106,9 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     """
     position, action = ladder.position, ladder.action
     may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
-    if action.kind is not ActionKind.CLOSE or position is None or ladder.cancelled_at is None or not may_send:
+    if position is None or not may_send or position.side is not action.side:
         return ()
-    if position.side is not action.side:
-        return ()
-    stops = [o for o in action.cancels if o.type is OrderType.STOP and o.side is position.side.closing]
-    gone = [o for o in stops if o.id not in ladder.still_open]
+    gone = _stops_gone(ladder)
     sizes = [min(o.remaining, position.quantity if o.reduce_only else position.free) for o in gone]
     return tuple(
         OrderRequest(
@@ -126,6 +126,24 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
         for nth, order in enumerate(gone)
         if sizes[nth] > 0
     )
+
+
+def _stops_gone(ladder: Ladder) -> list[Order]:
+    """Stops on the closing side that we asked to go and that the last read does not show any more."""
+    action = ladder.action
+    if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancelled_at is None:
+        return []
+    stops = [o for o in action.cancels if o.type is OrderType.STOP and o.side is action.side.closing]
+    return [o for o in stops if o.id not in ladder.still_open]
+
+
+def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
+    """Ids of the stops that a position which may still be there is left without."""
+    position = ladder.position
+    if position is not None and position.side is not ladder.action.side:
+        return ()
+    gone = _stops_gone(ladder)
+    return tuple(o.id for o in gone) if len(gone) > restored else ()
 
 
 def changed_text(ladder: Ladder, what: str) -> str:

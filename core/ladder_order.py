@@ -31,6 +31,7 @@ HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKN
 REREADS = 3  # re-reads that one rung may cost before it counts as used
 RATE_LIMIT_WAIT = 1.0
 UNREACHABLE_WAIT = 0.5
+SEND_WITHIN = 1.0  # seconds from the decision until the order has left; later it is decided anew
 LOOK_MARGIN = 0.5  # seconds past a request's own expiry
 CONCLUSIVE_MISSES = 2
 
@@ -134,7 +135,7 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
         return _terminal(structs.replace(ladder, sent=ladder.sent | {order.id}), order, now)
     if order is not None and order.status is not OrderStatus.UNKNOWN:
         return settle(structs.replace(ladder, sent=ladder.sent | {order.id}, polls=0), order)
-    out_of_time = now >= ladder.deadline
+    out_of_time = now >= ladder.deadline and (ladder.limits.request_expiry is None or _past_expiry(ladder, now))
     if order is not None:  # there, in a state that cannot be read
         return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
     if not _past_expiry(ladder, event.asked):
@@ -152,19 +153,25 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
 
 def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
     """Asking failed, which says nothing about the order."""
-    if event.final or now >= ladder.deadline:
+    may_arrive = ladder.limits.request_expiry is not None and not _past_expiry(ladder, now)
+    if not may_arrive and (event.final or now >= ladder.deadline):
         return _unresolved(answer(ladder, event.text))
     return _look_up(ladder, max(poll(ladder), UNREACHABLE_WAIT))
 
 
 def _past_expiry(ladder: Ladder, at: float) -> bool:
     expiry = ladder.limits.request_expiry
-    return expiry is not None and at >= ladder.sent_at + expiry + max(LOOK_MARGIN, ladder.limits.position_lag)
+    margin = SEND_WITHIN + max(LOOK_MARGIN, ladder.limits.position_lag)
+    return expiry is not None and at >= ladder.sent_at + expiry + margin
 
 
 def _unresolved(ladder: Ladder) -> Move:
-    """Frozen with an alarm: whether it was executed is not known, so nothing more is sent."""
+    """An alarm: whether it was executed is not known, so nothing more is sent.
+
+    Past the request's expiry it can at least not be executed any more; where there is none, the account is frozen.
+    """
     request = ladder.request
+    ladder = structs.replace(ladder, freeze=ladder.limits.request_expiry is None)
     name = request.client_id if request else "?"
     text = f"whether order {name} was executed could not be found out; nothing more is sent, look at the venue"
     return give_up(ladder, text)
@@ -230,6 +237,7 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
     step = ladder.step
     ladder = structs.replace(
         ladder,
+        since=None,
         filled=ladder.filled + fresh,
         paid=paid,
         expected=ladder.expected - fresh,
@@ -250,7 +258,7 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
 
 def _unsent(ladder: Ladder) -> Ladder:
     """No order of ours is on its way or live."""
-    return structs.replace(ladder, request=None, order=None)
+    return structs.replace(ladder, request=None, order=None, since=None)
 
 
 def _record(ladder: Ladder, outcome: str, order: Order | None = None, text: str = "") -> IntentAnswered:

@@ -37,7 +37,8 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     if appeared and ladder.action.kind is ActionKind.CLOSE:
         return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
     pending = tuple(o for o in foreign if o.id in cancels)
-    if pending:
+    too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
+    if pending and not too_late:
         return _pending(ladder, pending, now)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)

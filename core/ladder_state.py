@@ -287,6 +287,7 @@ class Ladder(Struct, frozen=True):
     sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
     done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
     sent_at: float = 0.0
+    since: datetime | None = None  # after a restart: when the order that is looked up was sent
     filled_at: float | None = None  # when a fill of ours was last learnt
     ended_at: float | None = None  # when the end of an order of ours was last learnt
     flat_asked: float | None = None  # when an unexplained flat read was first received
@@ -306,6 +307,7 @@ class Ladder(Struct, frozen=True):
     outcome: Outcome | None = None
     error: str | None = None
     alarm: bool = False
+    freeze: bool = False  # an order of ours may execute at any time, so nothing more may be sent for the account
 
     @property
     def ended(self) -> bool:

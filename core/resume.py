@@ -62,7 +62,7 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     records = [e.record for e in plan.entries]
     intents = [r for r in records if isinstance(r, IntentWritten) and r.key == action.key and r.step >= 0]
     name = plan.approved.plan.id
-    if action.kind is not ActionKind.CLOSE or not intents:
+    if action.kind is not ActionKind.CLOSE or (steps and not intents):
         return ladder.start(action, name, epoch, steps, limits, now)
     answers: dict[str, IntentAnswered] = {}
     for record in records:
@@ -72,6 +72,8 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     cancelled = any(isinstance(r, CancelAsked) and r.key == action.key for r in records)
     state = _accounted(move.ladder, intents, answers, now)
     state = structs.replace(state, action=action, cancelled_at=now if cancelled else None)
+    if not intents:
+        return Move(state, move.do)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
         return Move(
@@ -82,21 +84,16 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     state = structs.replace(
         state, phase=Phase.SENDING, index=index, request=last.request, order=order, sent_at=now, known=_known(state)
     )
+    state = structs.replace(state, since=last.at)
     return ladder.step(state, SendUnknown("interrupted before its answer was known"), now)
 
 
-def unresolved(action: Action, plan: Interrupted) -> bool:
-    """Whether an order of this close may be on its way or live: its last intent has no definitive answer."""
-    outcome = None
-    for entry in plan.entries:
-        match entry.record:
-            case IntentWritten(key=action.key, step=step) if step >= 0:
-                outcome = ""
-            case IntentAnswered(key=action.key, outcome=said):
-                outcome = said
-            case _:
-                pass
-    return outcome is not None and outcome not in DEFINITIVE
+def begun(action: Action, plan: Interrupted) -> bool:
+    """Whether anything was done for this close that must be found out, accounted for or put back."""
+    if action.kind is not ActionKind.CLOSE:
+        return False
+    records = (e.record for e in plan.entries)
+    return any(isinstance(r, IntentWritten | CancelAsked) and r.key == action.key for r in records)
 
 
 def _already_terminal(answer: IntentAnswered | None) -> bool:
@@ -106,7 +103,7 @@ def _already_terminal(answer: IntentAnswered | None) -> bool:
 def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered], now: float) -> Ladder:
     """What our terminal orders filled, and everything that we ever sent for this close."""
     filled, paid, done, tier = ZERO, state.paid, dict[str, Decimal](), state.tier
-    sent, last = {i.client_id for i in intents}, intents[-1]
+    sent, last = {i.client_id for i in intents}, intents[-1] if intents else None
     for intent in intents:
         order = answers[intent.client_id].order if intent.client_id in answers else None
         if order is None:
@@ -128,7 +125,7 @@ def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, I
         sent=frozenset(sent),
         ended_at=now if done else None,
         expected=state.action.quantity - filled,
-        part=sum((i.round, i.tier, i.step) == (last.round, last.tier, last.step) for i in intents) - 1,
+        part=sum((i.round, i.tier, i.step) == (last.round, last.tier, last.step) for i in intents) - 1 if last else 0,
         failed=any(a.outcome in ("refused", "not_found") for a in answers.values()),
     )
 

@@ -86,10 +86,20 @@ def test_a_found_order_in_a_state_that_nobody_can_read_is_asked_for_again():
     assert climb.end == ("stuck", True)
 
 
-def test_a_look_up_that_can_never_be_answered_ends_it_at_once():
+def test_a_look_up_that_can_never_be_answered_ends_it_once_the_order_can_arrive_no_more():
     climb = lost()
     climb.tell(LookFailed("credentials expired", final=True))
+    assert not climb.ladder.ended
+    climb.tell(LookFailed("credentials expired", final=True), after=4.1)
     assert climb.end == ("stuck", True)
+    assert not climb.ladder.freeze
+
+
+def test_an_unknown_order_that_may_arrive_at_any_time_freezes_its_account():
+    climb = lost(request_expiry=None)
+    climb.tell(LookFailed("credentials expired", final=True))
+    assert climb.end == ("stuck", True)
+    assert climb.ladder.freeze
 
 
 def test_a_look_up_that_fails_until_time_is_up_ends_it():

@@ -14,7 +14,7 @@ from core.records import (
     PlanApproved,
     Record,
 )
-from core.resume import action_id, interrupted, take_up, unresolved
+from core.resume import action_id, begun, interrupted, take_up
 from core.tiers import schedule
 from tests.support.builders import (
     ALL_TIERS,
@@ -186,18 +186,14 @@ def test_without_steps_it_only_finds_out_what_was_under_way():
     assert not climb.requests
 
 
-@pytest.mark.parametrize(
-    ("said", "open_"),
-    [(None, True), ("unknown", True), ("acknowledged", True), ("terminal", False), ("refused", False)],
-)
-def test_an_intent_is_unresolved_until_its_answer_is_definitive(said: str | None, open_: bool):
+def test_a_close_is_begun_once_anything_was_asked_of_the_venue_for_it():
     _, records = climbed("crash")
-    intent = records[0]
-    assert isinstance(intent, IntentWritten)
-    if said is not None:
-        records.append(IntentAnswered("p1", intent.key, intent.client_id, said, order("v1")))
-    left = interrupted(entries(PlanApproved(plan(close_action()), "person", DAWN), *records))
-    assert unresolved(close_action(), left) is open_
+    opening = PlanApproved(plan(close_action()), "person", DAWN)
+    assert not begun(close_action(), interrupted(entries(opening)))
+    assert begun(close_action(), interrupted(entries(opening, records[0])))
+    asked = CancelAsked("p1", close_action().key, order("o1"))
+    assert begun(close_action(), interrupted(entries(opening, asked)))
+    assert not begun(cancel_action(order("o1")), interrupted(entries(opening, asked)))
 
 
 def test_actions_that_ended_are_not_left_and_the_age_counts_from_the_approval():
