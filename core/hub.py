@@ -146,8 +146,9 @@ class Hub:
             if queue.qsize() >= BACKLOG and isinstance(message, Update):
                 waiting = [queue.get_nowait() for _ in range(queue.qsize())]
                 reports = [m for m in waiting if isinstance(m, Finished)]
-                for kept in (self.snapshot(), *reports[-REPORTS_KEPT:]):  # what no snapshot has is not lost
-                    queue.put_nowait(kept)
+                queue.put_nowait(self.snapshot())
+                for report in reports[-REPORTS_KEPT:]:  # no snapshot has them
+                    queue.put_nowait(report)
             else:
                 queue.put_nowait(message)
 
