@@ -227,6 +227,7 @@ def close(
     holding: Holding, reason: Reason, text: str, tiers: tuple[Tier, ...], *, rank: int | None = None
 ) -> list[Action]:
     """The cancels that come first, each a line of its own, and the close that carries them."""
+    tiers = tiers_of(holding, tiers)
     orders = (*holding.orders, *holding.ours)
     actions = [cancel(holding, order, reason, text) for order in orders]
     value, spread = holding.value, holding.spread
@@ -238,6 +239,12 @@ def close(
         cost=value * spread if value is not None and spread is not None else None,
     )
     return [*actions, line]
+
+
+def tiers_of(holding: Holding, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    """The account's tiers as far as the instrument may be closed so, in the account's order; else the instrument's."""
+    own = holding.instrument.tiers
+    return tuple(t for t in tiers if not own or t in own) or own
 
 
 def cancel(holding: Holding, order: Order, reason: Reason, text: str) -> Action:

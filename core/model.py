@@ -86,6 +86,7 @@ class Instrument(Struct, frozen=True):
     minimum_exempt: bool = False  # reduce-only orders may be below the minimums
     tradable: bool = True
     way_out: str = ""  # how an unsellable rest can be got rid of at this venue, in its own words
+    tiers: tuple[Tier, ...] = ()  # the only ways in which it may be closed; empty: all of the account's
 
 
 class PositionKey(Struct, frozen=True, order=True):

@@ -16,6 +16,9 @@ from core.model import Order, PositionKey, Tier
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
 
+# Alpaca's own close call first: a plain sell there can be taken as opening a short.
+BROKER_TIERS = {"alpaca": (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.DIRECT_API)}
+
 
 class Situation(Struct, frozen=True):
     """What a plan depends on besides the book. ``tiers`` per account; ``blocked`` as in ``cleanup.plan_owner``."""
@@ -34,7 +37,8 @@ def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tupl
     ``broker`` is looked up whole (``ccxt:kraken``), then without its exchange.
     """
     configured = settings.ladder.tiers
-    base = configured.get(broker) or configured.get(broker.partition(":")[0]) or BASE_TIERS
+    name = broker.partition(":")[0]
+    base = configured.get(broker) or configured.get(name) or BROKER_TIERS.get(name, BASE_TIERS)
     wanted = (*base, *(t for t in LAST_TIERS if t not in base))
     return tuple(t for t in wanted if t in able), tuple(t for t in wanted if t not in able)
 
