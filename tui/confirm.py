@@ -108,9 +108,13 @@ class PlanScreen(ModalScreen[None]):
     # The plan on screen
 
     async def _watch(self) -> None:
-        while self.stage is Stage.LOOKING:
-            await self._look()
-            await asyncio.sleep(self._recheck)
+        try:
+            while self.stage is Stage.LOOKING:
+                await self._look()
+                await asyncio.sleep(self._recheck)
+        except Exception as error:  # a plan that is no longer watched must not be confirmed; the app records the fault
+            self._fail(f"No plan: the console failed at it ({type(error).__name__}). Close this window.")
+            raise
 
     async def _look(self) -> None:
         try:
@@ -133,6 +137,8 @@ class PlanScreen(ModalScreen[None]):
             return
         changed = self.diff.show(plan)
         self.gate.take(plan, changed=changed, at=self._clock.monotonic())
+        if self.box.table.columns != self.diff.columns:
+            self.box.replace(self.diff.columns, self.diff.keys)
         self.box.show(self.diff.keys)
         ladders, unread = diff.ladders(plan), len(plan.unreadable)
         partial = f"PARTIAL: {unread} account{'s' * (unread != 1)} could not be read"

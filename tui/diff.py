@@ -95,6 +95,11 @@ class Diff:
         """The lines in order."""
         return list(self._rows)
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The marks have a column only while there are some."""
+        return COLUMNS if self.marks or self._gone else COLUMNS[1:]
+
     def row(self, key: Hashable) -> Row:
         """One line."""
         return self._rows.get(key, Row())
@@ -169,8 +174,8 @@ def action_row(action: Action, mark: str) -> Row:
             "value": Cell("" if action.kind is ActionKind.CANCEL_ORDER else usd(action.usd_value)),
             "pnl": Cell("" if action.kind is ActionKind.CANCEL_ORDER else pct(action.pnl), tone_of(action.pnl)),
             "cost": Cell(usd(action.cost) if action.kind is ActionKind.CLOSE else ""),
-            "tiers": Cell(ARROW.join(t.value for t in action.tiers)),
             "why": Cell(why, "warn" if action.kind is ActionKind.SKIP else ""),
+            "tiers": Cell(ARROW.join(t.value for t in action.tiers)),
         },
         group=action.owner,
         tone="dim" if mark == "GONE" else "",

@@ -75,7 +75,7 @@ async def test_hostile_text_is_plain_on_the_main_screen(name: str, size: tuple[i
         look(it, name, shown=False)
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
+@pytest.mark.parametrize("name", [n for n in PAYLOADS if n != "surrogate"])  # no digest of what is no text
 async def test_hostile_text_is_plain_in_the_confirmation_and_its_progress(name: str) -> None:
     bad = PAYLOADS[name]
     account = f"{bad}/{bad}"

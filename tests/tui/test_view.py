@@ -224,7 +224,10 @@ def test_the_diff_shows_each_action_its_orders_and_what_is_skipped() -> None:
     texts = [words(shown.row(k)) for k in shown.keys]
     assert texts[0] == "[PARTIAL] u/x could not be read: 401\\x1b"
     assert "9 → 8 positions, cap 8 · 1 over cap · $100.00 → $50.00" in texts[1]
-    assert any("close long A platform/coinbase 0.5 $50.50 +1.00% $0.03 market_ioc → market_gtc" in t for t in texts)
+    assert any(
+        "close long A platform/coinbase 0.5 $50.50 +1.00% $0.03 Position cap exceeded (9/8) market_ioc →" in t
+        for t in texts
+    )
     assert any("its order o1: sell limit at 120" in t for t in texts)
     assert any("2 open orders are kept" in t for t in texts)
     assert any(t.split()[:2] == ["cancel", "C"] for t in texts)
