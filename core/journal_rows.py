@@ -13,17 +13,23 @@ import msgspec
 from core.errors import JournalError
 from core.records import (
     AccountFrozen,
+    Adopted,
     CancelAsked,
     ClosingEnded,
     Entry,
+    EntryApproved,
+    EntryEnded,
     FillRecorded,
     IntentAnswered,
     IntentWritten,
     Logged,
+    Opened,
     PlanApproved,
     PlanEnded,
+    PositionClosed,
     ProfitPending,
     Record,
+    Scaled,
 )
 from core.units import utc
 
@@ -102,7 +108,7 @@ def _found_by(record: Record) -> _Found:
             return None, None, record.plan.id, None
         case IntentWritten() | IntentAnswered():
             return record.key.account, record.key.symbol, record.plan, record.client_id
-        case CancelAsked() | ProfitPending():
+        case CancelAsked() | ProfitPending() | EntryApproved() | EntryEnded() | Opened() | Scaled():
             return record.key.account, record.key.symbol, record.plan, None
         case FillRecorded(fill):
             return fill.account, fill.symbol, None, fill.client_id
@@ -112,6 +118,8 @@ def _found_by(record: Record) -> _Found:
             return None, None, record.plan, None
         case AccountFrozen():
             return record.account, None, None, None
+        case Adopted() | PositionClosed():
+            return record.key.account, record.key.symbol, None, None
 
 
 def _whole(value: Any) -> Any:

@@ -12,8 +12,9 @@ from decimal import Decimal
 from msgspec import Struct
 
 from core.link import ResultRow
-from core.model import Fill, Order, OrderRequest, PositionKey, Tier
+from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, Tier
 from core.plan import OwnerTally, Plan
+from core.units import ZERO
 
 
 class PlanApproved(Struct, frozen=True, tag=True):
@@ -95,6 +96,85 @@ class AccountFrozen(Struct, frozen=True, tag=True):
     why: str | None
 
 
+class EntryApproved(Struct, frozen=True, tag=True):
+    """An order that adds to a position, or takes a part of it off, passed the gate and was confirmed.
+
+    An entry counts against the cap from here to its EntryEnded. ``kind``: open, scale_in, scale_out.
+    """
+
+    plan: str  # names the entry, as a plan's id names a plan
+    owner: str
+    key: PositionKey
+    kind: str
+    side: OrderSide
+    quantity: Decimal
+    by: str
+    at: datetime
+    price: Decimal | None = None  # of a limit order
+    leverage: Decimal | None = None  # as asked for
+    stop_pct: Decimal | None = None
+    before: Decimal = ZERO  # what was held
+    entry: Decimal | None = None  # of what was held
+    reduce_only: bool = False
+
+
+class EntryEnded(Struct, frozen=True, tag=True):
+    """``outcome``: filled, partial, not_filled, refused, unreachable, not_sent; ``realised`` is P&L of a part."""
+
+    plan: str
+    key: PositionKey
+    outcome: str
+    filled: Decimal = ZERO
+    average_price: Decimal | None = None
+    realised: Decimal | None = None
+    error: str | None = None
+
+
+class Opened(Struct, frozen=True, tag=True):
+    """A position of ours. ``settings`` is the fingerprint of what it was opened under; its stop begins from these."""
+
+    plan: str
+    key: PositionKey
+    side: Side
+    quantity: Decimal
+    entry: Decimal | None
+    leverage: Decimal | None  # as the venue has it
+    asked_leverage: Decimal | None
+    stop_pct: Decimal | None
+    settings: str
+
+
+class Scaled(Struct, frozen=True, tag=True):
+    """A position after it was added to or reduced: its entry is averaged or kept, its stop, target and peak stay."""
+
+    plan: str
+    key: PositionKey
+    quantity: Decimal
+    entry: Decimal | None
+
+
+class Adopted(Struct, frozen=True, tag=True):
+    """What the broker reports is taken over. ``why``: legacy, missed, quantity, side, entry.
+
+    ``settings`` is the fingerprint of those it is accepted under; empty when it was only noticed.
+    """
+
+    key: PositionKey
+    side: Side
+    quantity: Decimal
+    entry: Decimal | None
+    leverage: Decimal | None
+    why: str
+    settings: str = ""
+
+
+class PositionClosed(Struct, frozen=True, tag=True):
+    """A position that we knew is no longer at the broker, and not by a close of ours."""
+
+    key: PositionKey
+    why: str
+
+
 class Logged(Struct, frozen=True, tag=True):
     """A line of the log, as consoles show it."""
 
@@ -115,6 +195,12 @@ Record = (
     | ClosingEnded
     | PlanEnded
     | AccountFrozen
+    | EntryApproved
+    | EntryEnded
+    | Opened
+    | Scaled
+    | Adopted
+    | PositionClosed
     | Logged
 )
 

@@ -23,21 +23,27 @@ from core.ids import Ids
 from core.journal import Journal
 from core.journal_rows import BEFORE_SINCE, KINDS, entry_of, row_of
 from core.link import ResultRow
-from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey
+from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
 from core.plan import Plan
 from core.records import (
     AccountFrozen,
+    Adopted,
     CancelAsked,
     ClosingEnded,
     Entry,
+    EntryApproved,
+    EntryEnded,
     FillRecorded,
     IntentAnswered,
     IntentWritten,
     Logged,
+    Opened,
     PlanApproved,
     PlanEnded,
+    PositionClosed,
     ProfitPending,
     Record,
+    Scaled,
 )
 from core.units import iso
 from tests.support.memory_database import MemoryDatabase
@@ -90,6 +96,12 @@ EVERY_KIND: tuple[Record, ...] = (
     ClosingEnded("p1", ResultRow(KEY, "close", "closed")),
     PlanEnded("p1", True, ()),
     AccountFrozen("ada/main", "an order that is not in the journal"),
+    EntryApproved("e1", "ada", KEY, "open", OrderSide.BUY, Decimal(1), "person", T0),
+    EntryEnded("e1", KEY, "filled", Decimal(1), Decimal(100)),
+    Opened("e1", KEY, Side.LONG, Decimal(1), Decimal(100), None, Decimal(5), Decimal("0.05"), "s1"),
+    Scaled("e1", KEY, Decimal(2), Decimal(90)),
+    Adopted(KEY, Side.SHORT, Decimal(2), None, Decimal(3), "missed"),
+    PositionClosed(KEY, "closed by hand"),
     Logged("info", "started"),
 )
 
