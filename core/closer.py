@@ -19,6 +19,7 @@ from core.book import Book
 from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import epoch_of, is_ours
+from core.invariants import LiveOrders, check_send
 from core.journal import Journal
 from core.ladder_order import SEND_WITHIN
 from core.ladder_state import (
@@ -90,6 +91,7 @@ class Closer:
         self._emit = emit
         self._max_age = max_age
         self._bells: dict[str, asyncio.Event] = {}
+        self._live = LiveOrders()
         self._outbox = Outbox(journal)
 
     async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
@@ -97,6 +99,7 @@ class Closer:
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
             self._outbox.remember(move.ladder.action.key, *move.records)
+            self._live.follow(move.ladder)
             self._changed(move)
             if move.ladder.ended:
                 state = await self._priced(move.ladder)
@@ -131,7 +134,7 @@ class Closer:
         match do:
             case DoRead(touch):
                 return await self._read(state, touch)
-            case DoSend(step, request, _):
+            case DoSend(step, request):
                 return await self._send(state, do, step, request)
             case DoCancel(orders):
                 return await self._cancel(state, orders)
@@ -153,6 +156,8 @@ class Closer:
                 raise InvariantBroken("a close that ended was asked to go on")
 
     async def _send(self, state: Ladder, do: DoSend, step: Step, request: OrderRequest) -> Event:
+        check_send(state, request, do.position, do.instrument)
+        self._live.enter(request)
         try:
             await self._intend(state, step, request, do.position.quantity)
         except JournalError as error:

@@ -156,7 +156,7 @@ def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
                 misses=0,
                 withdrawn_at=None,
             )
-            return Move(ladder, DoSend(step, request, position))
+            return Move(ladder, DoSend(step, request, position, read.instrument))
         ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
     if not ladder.steps:  # taken up again after too long: what was under way is known now, no more is sent
         return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))

@@ -112,11 +112,12 @@ class DoPark(Struct, frozen=True):
 
 
 class DoSend(Struct, frozen=True):
-    """Make the intent durable, then send it. ``position`` is what was read right before."""
+    """Make the intent durable, then send it. ``position`` and ``instrument`` are what was read right before."""
 
     step: Step
     request: OrderRequest
     position: Position
+    instrument: Instrument
 
 
 class DoLookUp(Struct, frozen=True):
