@@ -196,12 +196,15 @@ def absolute(base: str, value: str) -> str:
     return os.path.abspath(os.path.join(base, os.path.expanduser(value)))  # these never raise
 
 
+FAULT_NUMBERS = frozenset({"lag_seconds", "retry_after", "closed_seconds", "stale_seconds"})
+
+
 def probabilities(value: Any) -> dict[str, float]:
-    """A table of names to probabilities."""
+    """A table of a paper venue's faults: names to probabilities, and the seconds that some of them take."""
     if not isinstance(value, dict):
         raise Wrong("a table like { reject_ioc = 1.0 }", value)
-    probability = seconds(1, zero=True)
-    return {key: _inside(probability, key, item) for key, item in value.items()}
+    probability, duration = seconds(1, zero=True), seconds(86_400, zero=True)
+    return {k: _inside(duration if k in FAULT_NUMBERS else probability, k, item) for k, item in value.items()}
 
 
 def plain_table(value: Any) -> dict[str, Any]:

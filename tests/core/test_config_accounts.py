@@ -201,3 +201,13 @@ def test_the_description_shows_references_and_no_secret(tmp_path: Path, monkeypa
     assert ("users.u.accounts.a.api_key", "env:KEY", f"file {path}:7") in describe(loaded)
     assert CANARY not in repr(loaded)
     assert CANARY not in str(describe(loaded))
+
+
+def test_the_seconds_that_a_fault_takes_may_be_more_than_one() -> None:
+    from brokers.paper.faults import NUMBERS  # noqa: PLC0415
+    from core.config_values import FAULT_NUMBERS, Wrong, probabilities  # noqa: PLC0415
+
+    assert set(NUMBERS) == FAULT_NUMBERS
+    assert probabilities({"position_lag": 1, "lag_seconds": 8}) == {"position_lag": 1.0, "lag_seconds": 8.0}
+    with pytest.raises(Wrong):
+        probabilities({"position_lag": 8})
