@@ -228,13 +228,16 @@ class Engine:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:
             if not isinstance(event, QuoteSeen):
-                self._doubted.update(self._brokers)
+                self._doubt(set(self._brokers))
 
     async def _consume(self) -> None:
         while True:
             event = await self._inbox.get()
             try:
                 self._take(event)
+            except Exception as error:  # noqa: BLE001 - one event that cannot be taken in never ends the taking
+                self.say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
+                self._doubt(set(self._brokers))
             finally:
                 self._inbox.task_done()
 
@@ -244,9 +247,7 @@ class Engine:
         self._dirty.update(self.book.accounts[a].account.owner for a in accounts)
         for account in change.accounts:
             self.hub.put_account(rows.account_row(self.book.accounts[account], self.frozen.get(account)))
-        for account in change.doubted - self._doubted:
-            self._doubted.add(account)
-            self._spawn(self._read_doubted(account))
+        self._doubt(change.doubted)
         match event:
             case OrderSeen(order):
                 self._ring(order.account, order.symbol)
@@ -261,6 +262,12 @@ class Engine:
         closer = self._closers.get(account)
         if closer is not None:
             closer.ring(symbol)
+
+    def _doubt(self, accounts: set[str]) -> None:
+        """What is known of them may be wrong: read them again, each once."""
+        for account in sorted(accounts - self._doubted):
+            self._doubted.add(account)
+            self._spawn(self._read_doubted(account))
 
     async def _read_doubted(self, account: str) -> None:
         """A list got shorter without a reason: a second read decides."""
