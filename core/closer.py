@@ -62,6 +62,8 @@ from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
 PARK_STEP = 60.0
+RESTORE_TRIES = 3
+RESTORE_WAIT = 1.0
 SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 T = TypeVar("T")
@@ -303,12 +305,19 @@ class Closer:
     async def _restore(self, state: Ladder, request: OrderRequest) -> str:
         """Put one protective order back; the failure's text, or empty."""
         held = state.position.quantity if state.position else request.quantity
-        try:
-            await self._intend(state, None, request, held)
-            await _limited(self._broker.submit(request))
-        except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
-        return ""
+        text = ""
+        for _ in range(RESTORE_TRIES):
+            try:
+                await self._intend(state, None, request, held)
+                await _limited(self._broker.submit(request))
+            except (Refused, Unreachable) as error:  # nothing was placed
+                text, wait = str(error), getattr(error, "retry_after", None)
+                await self._clock.sleep(min(wait or RESTORE_WAIT, CALL_TIMEOUT))
+            except (FlatdeckError, TimeoutError) as error:
+                return str(error) or "no answer in time"
+            else:
+                return ""
+        return text
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:

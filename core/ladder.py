@@ -16,6 +16,7 @@ from msgspec import structs
 from core.errors import InvariantBroken
 from core.ladder_moves import answer, cancel, end, give_up, read, wait
 from core.ladder_order import (
+    SEND_WITHIN,
     UNREACHABLE_WAIT,
     acknowledged,
     look_failed,
@@ -82,7 +83,8 @@ def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Move:
         if text:
             ladder = answer(ladder, f"cancel of {order_id}: {text}")
     move = read(ladder)
-    return move if event.read is None else decide(move.ladder, event.read, now)
+    fresh = event.read is not None and now - event.read.asked <= SEND_WITHIN  # a cancel may have been slow to answer
+    return decide(move.ladder, event.read, now) if event.read is not None and fresh else move
 
 
 def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Move:

@@ -23,7 +23,7 @@ from core.ladder_state import (
 )
 from core.model import Order, OrderRequest, OrderType, Tier
 from core.plan import ActionKind
-from core.units import plain
+from core.units import floor_to, plain
 
 FIRST_POLL = 0.1
 SLOWEST_POLL = 2.0
@@ -109,7 +109,8 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     if position is None or not may_send or position.side is not action.side:
         return ()
     gone = _stops_gone(ladder)
-    sizes = [min(o.remaining, position.quantity if o.reduce_only else position.free) for o in gone]
+    room = [position.quantity if o.reduce_only else position.free for o in gone]
+    sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
     return tuple(
         OrderRequest(
             account=order.account,

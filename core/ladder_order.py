@@ -22,7 +22,7 @@ from core.ladder_state import (
     SendUnknown,
     SendUnreachable,
 )
-from core.model import Order, OrderStatus, Tier
+from core.model import Order, OrderStatus
 from core.records import IntentAnswered
 from core.units import ZERO, plain
 
@@ -123,9 +123,8 @@ def _look_up(ladder: Ladder, seconds: float) -> Move:
     if request is None:
         raise InvariantBroken("an order is looked up that was never sent")
     order_id = ladder.order.id if ladder.order is not None else None
-    nameless = ladder.step is not None and ladder.step.tier is Tier.VENUE_CLOSE
     ladder = go(ladder, Phase.RESOLVING, polls=ladder.polls + 1)
-    return Move(ladder, DoLookUp(request, ladder.known, order_id, nameless, seconds))
+    return Move(ladder, DoLookUp(request, ladder.known, order_id, ladder.nameless, seconds))
 
 
 def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from core import ladder
 from core.ladder_state import Ladder, Limits, Move, Phase, SendUnknown
-from core.model import PositionKey
+from core.model import PositionKey, Tier
 from core.plan import Action, ActionKind, ApprovedPlan, reopened
 from core.records import CancelAsked, ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved
 from core.tiers import Step
@@ -66,6 +66,8 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
         return ladder.start(action, name, epoch, steps, limits, now)
     answers: dict[str, IntentAnswered] = {}
     for record in records:
+        if isinstance(record, IntentWritten) and not _already_terminal(answers.get(record.client_id)):
+            answers.pop(record.client_id, None)  # an earlier try under this name was answered, this one was not
         if isinstance(record, IntentAnswered) and not _already_terminal(answers.get(record.client_id)):
             answers[record.client_id] = record
     move = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
@@ -84,7 +86,7 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     state = structs.replace(
         state, phase=Phase.SENDING, index=index, request=last.request, order=order, sent_at=now, known=_known(state)
     )
-    state = structs.replace(state, since=last.at)
+    state = structs.replace(state, since=last.at, nameless=last.tier is Tier.VENUE_CLOSE)
     return ladder.step(state, SendUnknown("interrupted before its answer was known"), now)
 
 
