@@ -17,14 +17,15 @@ from core.book import Book
 from core.closer import Closer
 from core.desk import Desk
 from core.errors import FlatdeckError
-from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
+from core.events import BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.executor import Executor, Gear
 from core.hub import Hub
-from core.ids import Ids, is_ours
+from core.ids import Ids, epoch_of, is_ours
 from core.journal import Journal
 from core.ladder_state import Move
 from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PositionRow, Snapshot
 from core.logbook import Logbook
+from core.model import Holdings
 from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
@@ -249,6 +250,8 @@ class Engine:
             self.hub.put_account(rows.account_row(self.book.accounts[account], self.frozen.get(account)))
         self._doubt(change.doubted)
         match event:
+            case HoldingsRead(holdings):
+                self._look_for_others(holdings)
             case OrderSeen(order):
                 self._ring(order.account, order.symbol)
             case FillSeen(fill):
@@ -257,6 +260,20 @@ class Engine:
                 self._ring(key.account, key.symbol)
             case _:
                 pass
+
+    def _look_for_others(self, holdings: Holdings) -> None:
+        """An order that another flatdeck placed means that two act on one account, which freezes it for us."""
+        account = holdings.account
+        if self._executor is None or self._journal is None or account in self.frozen:
+            return
+        for order in holdings.orders:
+            if is_ours(order.client_id) and epoch_of(order.client_id) != self._journal.epoch:
+                self.frozen[account] = (
+                    f"order {order.id} on {order.symbol} is another flatdeck's; stop that one, or cancel the order "
+                    f"at the venue, then: flatdeck thaw {account}"
+                )
+                self._spawn(self._executor.freeze(account, self.frozen[account]))
+                return
 
     def _ring(self, account: str, symbol: str) -> None:
         closer = self._closers.get(account)

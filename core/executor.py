@@ -149,10 +149,10 @@ class Executor:
         try:
             state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
         except InvariantBroken as breach:
-            await self._freeze(account, str(breach), action)
+            await self.freeze(account, str(breach), action)
             return [await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))]
         if state.freeze:
-            await self._freeze(account, state.error or "an order's outcome is not known", action)
+            await self.freeze(account, state.error or "an order's outcome is not known", action)
         cancels = report.cancel_results(action, state)
         for row in cancels:
             if row.outcome == Outcome.CANCELLED.value:
@@ -178,10 +178,10 @@ class Executor:
         interrupted, fresh = left
         return resume.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
 
-    async def _freeze(self, account: str, why: str, action: Action) -> None:
-        """An invariant was seen broken: nothing more is sent for this account until a person looked."""
+    async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
+        """What must never be was seen: nothing more is sent for this account until a person looked."""
         self._frozen[account] = why
-        self._say("alarm", f"{account} is frozen: {why}", action)
+        self._say("alarm", f"{account} is frozen: {why}", action or account)
         await self._journal.append(AccountFrozen(account, why))
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:

@@ -22,7 +22,7 @@ from core.errors import ConfigError, FlatdeckError
 from core.link import LogRow
 from core.records import Entry
 from core.settings import AccountSettings, Settings
-from tui import commands, commands_engine, commands_files, commands_plans
+from tui import commands, commands_engine, commands_files, commands_plans, commands_thaw
 from tui.plain import plain
 from tui.session import (
     INTERRUPTED,
@@ -85,6 +85,7 @@ class Outside:
         from core.datadir import DataDir  # noqa: PLC0415
         from core.engine import Engine as RealEngine  # noqa: PLC0415
         from core.journal import Journal  # noqa: PLC0415
+        from core.recall import recall  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
         brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
@@ -109,6 +110,10 @@ class Outside:
                 engine.on_log(on_log)
             stack.push_async_callback(engine.stop)
             await engine.start()
+            if not acting:
+                view = await Journal.open_readonly(directory.journal)
+                stack.push_async_callback(view.aclose)
+                await recall(engine, view)
             yield engine
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker:
@@ -151,6 +156,31 @@ class Outside:
         with directory.lock():
             for account in accounts:
                 reset(directory.path, account)
+
+    async def frozen(self, settings: Settings) -> dict[str, str]:
+        from core.datadir import DataDir  # noqa: PLC0415
+        from core.journal import Journal  # noqa: PLC0415
+
+        journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
+        try:
+            return await journal.frozen()
+        finally:
+            await journal.aclose()
+
+    async def thaw(self, settings: Settings, account: str) -> None:
+        from core.datadir import DataDir  # noqa: PLC0415
+        from core.journal import Journal  # noqa: PLC0415
+        from core.records import AccountFrozen, Logged  # noqa: PLC0415
+
+        directory = DataDir(Path(settings.engine.data_dir))
+        with directory.lock():
+            journal = await Journal.open(directory.journal, self.clock, system_ids())
+            try:
+                await journal.append(
+                    AccountFrozen(account, None), Logged("warning", f"{account} was thawed by a person", account)
+                )
+            finally:
+                await journal.aclose()
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
         from brokers.paper.replay import read_rows  # noqa: PLC0415  (only the demo)
@@ -262,7 +292,7 @@ def cli(session: Session, *, read_only: bool) -> int:
 for _command in (
     *(commands.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
-    *(commands_files.init, commands_files.paper, commands.completion),
+    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion),
 ):
     cli.add_command(_command)
 

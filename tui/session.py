@@ -104,6 +104,12 @@ class World(Protocol):
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         """Forget what paper accounts did; refused while an engine is running on them."""
 
+    async def frozen(self, settings: Settings) -> dict[str, str]:
+        """Frozen accounts with the reason, as the journal has them."""
+
+    async def thaw(self, settings: Settings, account: str) -> None:
+        """Write down that a person looked; refused while an engine is running."""
+
     def new_config(self, path: str | None) -> Path:
         """Where ``init`` writes: the path that was given, else the environment's, else the user's directory."""
 

@@ -38,7 +38,7 @@ class Desk:
         self.path = path
         self.config = path / "config.toml"
         self.head = '[engine]\ndata_dir = "data"\n'
-        self._accounts: dict[str, list[str]] = {}
+        self._accounts: dict[str, dict[str, str]] = {}
         self._caps: dict[str, int] = {}
 
     def account(
@@ -54,7 +54,10 @@ class Desk:
         cap: int | None = None,
         options: str = "",
     ) -> Desk:
-        """A paper account of an owner. Everything costs 1 unless ``prices`` says otherwise; ``options`` is TOML."""
+        """A paper account of an owner, or the same one anew; ``options`` is TOML.
+
+        Everything costs 1 unless ``prices`` says otherwise.
+        """
         symbols = {p["symbol"] for p in (*positions, *orders)} - set(unpriced)
         price = dict.fromkeys(symbols, "1") | (prices or {})
         quotes = {s: {"bid": p, "ask": p, "last": p} for s, p in sorted(price.items())}
@@ -62,7 +65,7 @@ class Desk:
         file = f"{owner}-{name}.json"
         (self.path / file).write_text(json.dumps(book), encoding="utf-8")
         text = f'name = "{name}"\nbroker = "paper"\nbook = "{file}"\nfrozen = true\n{options}\n'
-        self._accounts.setdefault(owner, []).append(text)
+        self._accounts.setdefault(owner, {})[name] = text
         if cap is not None:
             self._caps[owner] = cap
         self.write()
@@ -71,11 +74,11 @@ class Desk:
     def write(self) -> None:
         """The configuration file as it stands."""
         parts = [self.head]
-        parts += [f"[[platform.accounts]]\n{a}" for a in self._accounts.get("platform", [])]
+        parts += [f"[[platform.accounts]]\n{a}" for a in self._accounts.get("platform", {}).values()]
         for owner in (o for o in self._accounts if o != "platform"):
             cap = f"max_positions = {self._caps[owner]}\n" if owner in self._caps else ""
             parts.append(f'[[users]]\nid = "{owner}"\n{cap}')
-            parts += [f"[[users.accounts]]\n{a}" for a in self._accounts[owner]]
+            parts += [f"[[users.accounts]]\n{a}" for a in self._accounts[owner].values()]
         self.config.write_text("\n".join(parts), encoding="utf-8")
 
     def call(self, *args: str, env: dict[str, str] | None = None) -> Result:

@@ -49,10 +49,9 @@ async def test_after_a_cleanup_on_a_recorded_crash_the_books_agree(tmp_path: Pat
         before = {p.key: p for p in engine.snapshot().positions}
         async with app.run_test(size=(160, 48)) as pilot:
             await pilot.press("c")
-            await pilot.pause(1.0); print(app.screen, [w for w in app.screen.query("*")][:5])
-            await pilot.press("y")
             for _ in range(100):
-                await pilot.pause(0.1)
+                await pilot.press("y")  # does nothing until the plan is on screen
+                await pilot.pause(0.2)
                 if any(p.state == "done" for p in engine.snapshot().plans):
                     break
         marks = {p.key: p.mark for p in engine.snapshot().positions}

@@ -59,6 +59,7 @@ def test_killed_in_the_middle_of_a_flatten_of_59_it_ends_flat_and_closes_nothing
     process.wait()
     process.communicate()
 
+    assert all(c["state"] == "interrupted" for c in desk.document("status")["closings"])
     again = start(desk, "flatten", "--all", "--yes")
     _, errors = again.communicate(timeout=60)
     assert again.returncode == 0, errors

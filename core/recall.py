@@ -1,0 +1,29 @@
+"""What an engine that only looks is told of the journal: frozen accounts, and closes that were interrupted."""
+
+from __future__ import annotations
+
+from core.engine import Engine
+from core.journal import JournalView
+from core.link import ClosingRow
+from core.plan import ActionKind
+from core.resume import interrupted
+
+
+async def recall(engine: Engine, journal: JournalView) -> None:
+    """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
+    engine.frozen.update(await journal.frozen())
+    for entries in await journal.open_plans():
+        left = interrupted(entries)
+        for action in left.left():
+            if action.kind is ActionKind.CLOSE:
+                engine.hub.put_closing(
+                    ClosingRow(
+                        key=action.key,
+                        plan=left.approved.plan.id,
+                        reason=action.reason.value,
+                        state="interrupted",
+                        next_tier=action.tiers[0].value if action.tiers else None,
+                        quantity=action.quantity,
+                        answer="the next start of an engine takes it up again",
+                    )
+                )
