@@ -50,7 +50,7 @@ from core.ladder_state import (
     SendUnreachable,
     Waited,
 )
-from core.lookup import find
+from core.lookup import CALL_TIMEOUT, find, limited
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.outbox import Outbox
 from core.plan import ApprovedPlan
@@ -60,7 +60,6 @@ from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.tiers import Step
 from core.units import ZERO
 
-CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
 PARK_STEP = 60.0
 RESTORE_TRIES = 3
 RESTORE_WAIT = 1.0
@@ -117,7 +116,7 @@ class Closer:
         begun = state.deadline - state.limits.total_timeout - 2.0
         since = self._clock.now() - timedelta(seconds=self._clock.monotonic() - begun)
         try:
-            fills = await _limited(self._broker.fills(state.action.key.symbol, since))
+            fills = await limited(self._broker.fills(state.action.key.symbol, since))
         except (FlatdeckError, TimeoutError):
             return state
         ours = {f.trade_id: f for f in fills if f.order_id in state.done}
@@ -167,7 +166,7 @@ class Closer:
         if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # a slow disk, a blocked loop, a suspended machine
             return SendUnreachable("what it was decided on is too old by now; it is read again")
         try:
-            return Acknowledged(await _limited(self._submit(do)))
+            return Acknowledged(await limited(self._submit(do)))
         except Refused as refused:
             return SendRefused(refused)
         except Unreachable as error:
@@ -213,7 +212,7 @@ class Closer:
     async def _ask_cancel(self, order: Order) -> str:
         """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""
         try:
-            await _limited(self._broker.cancel(order))
+            await limited(self._broker.cancel(order))
         except (FlatdeckError, TimeoutError) as error:
             return str(error) or "no answer in time"
         return ""
@@ -221,7 +220,7 @@ class Closer:
     async def _read(self, state: Ladder, touch: bool) -> Event:
         key = state.action.key
         try:
-            holdings = await _limited(self._reader.read())
+            holdings = await limited(self._reader.read())
             price = await self._price(key, touch)
             await self._check_ours(state, holdings)
         except Refused as refused:
@@ -241,7 +240,7 @@ class Closer:
 
     async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:
         if touch:
-            for quote in await _limited(self._broker.quotes([key.symbol])):
+            for quote in await limited(self._broker.quotes([key.symbol])):
                 self._emit(QuoteSeen(quote))
                 position = self._book.position(key)
                 return None if quote.flaw() or position is None else quote.closing_price(position.side)
@@ -275,7 +274,7 @@ class Closer:
 
     async def _asking(self, question: Awaitable[OrderRead]) -> OrderRead | LookFailed:
         try:
-            return await _limited(question)
+            return await limited(question)
         except Refused as refused:
             return LookFailed(str(refused), final=refused.refusal in HOPELESS)
         except (FlatdeckError, TimeoutError) as error:
@@ -309,7 +308,7 @@ class Closer:
         for _ in range(RESTORE_TRIES):
             try:
                 await self._intend(state, None, request, held)
-                await _limited(self._broker.submit(request))
+                await limited(self._broker.submit(request))
             except (Refused, Unreachable) as error:  # nothing was placed
                 text, wait = str(error), getattr(error, "retry_after", None)
                 await self._clock.sleep(min(wait or RESTORE_WAIT, CALL_TIMEOUT))
@@ -322,13 +321,3 @@ class Closer:
 
 def _concerns(order: Order, key: PositionKey) -> bool:
     return order.symbol == key.symbol and (order.leg is key.leg or Leg.NET in (order.leg, key.leg))
-
-
-async def _limited(call: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(CALL_TIMEOUT):
-            return await call
-    except (FlatdeckError, TimeoutError):
-        raise
-    except Exception as error:  # an adapter's own fault: nothing is known of what it was asked
-        raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error

@@ -1,14 +1,35 @@
-"""What became of an order whose answer never came: by its client id, then by orders, fills and position."""
+"""What became of an order whose answer never came: by its client id, then by orders, fills and position.
+
+Every call of an adapter goes through ``limited``, which knows no other end than an answer and the errors of a request.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from datetime import datetime
+from typing import TypeVar
 
+from core.errors import FlatdeckError, OutcomeUnknown
 from core.ladder_state import DoLookUp, OrderRead
 from core.model import Fill, Order
 from core.ports import Broker
 from core.reader import Reader
 from core.units import ZERO
+
+CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
+T = TypeVar("T")
+
+
+async def limited(call: Awaitable[T]) -> T:
+    """The call's answer in time, or TimeoutError, or one of the errors that an adapter may raise."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            return await call
+    except (FlatdeckError, TimeoutError):
+        raise
+    except Exception as error:  # an adapter's own fault: nothing is known of what it was asked
+        raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
 
 async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
