@@ -65,7 +65,7 @@ class PlanScreen(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "Confirm"),
         Binding("n,q,escape", "cancel", "Cancel", key_display="n"),
-        Binding("n,q,escape", "close", "Close; the plan goes on", key_display="n"),
+        Binding("n,q,escape", "close", "Close; what was confirmed goes on", key_display="n"),
         Binding("tab", "app.focus_next", "Next field", show=False),
     ]
 
@@ -183,7 +183,7 @@ class PlanScreen(ModalScreen[None]):
         if action == "confirm":
             return self.stage is Stage.LOOKING and not self.gate.dry_run and self._closed_because() is None
         if action in ("cancel", "close"):
-            return (action == "cancel") is (self.progress is None)
+            return (action == "cancel") is (self.stage is Stage.LOOKING)
         return True
 
     def action_confirm(self) -> None:
