@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import TypeVar
 
 from msgspec import structs
 
@@ -65,7 +64,6 @@ RESTORE_TRIES = 3
 RESTORE_WAIT = 1.0
 SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
-T = TypeVar("T")
 
 
 class Closer:
