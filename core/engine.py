@@ -29,6 +29,7 @@ from core.model import Holdings
 from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
+from core.pulse import Pulse
 from core.reader import Reader
 from core.resume import Interrupted, interrupted
 from core.settings import Settings
@@ -130,7 +131,19 @@ class Engine:
         for watcher in self._watchers.values():
             self._spawn(watcher.run())
         self._spawn(self._publish())
+        self._spawn(self._pulse().run())
         await Automation(self, self.hub, self.settings, self.clock).run()
+
+    def _pulse(self) -> Pulse:
+        journal, settings = self._journal, self.settings.engine
+        return Pulse(
+            self.clock,
+            self.say,
+            lambda: self._doubt(set(self._brokers)),
+            metrics=settings.metrics,
+            every=settings.cycle_seconds,
+            commit=lambda: journal.commit_latency if journal else None,
+        )
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""

@@ -20,7 +20,7 @@ class EngineSettings(Struct, frozen=True):
     cycle_seconds: float = 150.0
     data_dir: str = ""  # always set by the configuration
     log_level: str = "info"  # debug | info | warning | error
-    metrics: bool = False  # journal the loop's lag and the commit latency once a cycle
+    metrics: bool = False  # log the loop's lag and the commit latency once a cycle
 
 
 class CleanupSettings(Struct, frozen=True):
