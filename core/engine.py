@@ -20,7 +20,8 @@ from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.executor import Executor, Gear
 from core.hub import Hub
-from core.ids import Ids, epoch_of, is_ours
+from core.ids import Ids, is_ours
+from core.invariants import another_writer
 from core.journal import Journal
 from core.ladder_state import Move
 from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PositionRow, Snapshot
@@ -275,18 +276,14 @@ class Engine:
                 pass
 
     def _look_for_others(self, holdings: Holdings) -> None:
-        """An order that another flatdeck placed means that two act on one account, which freezes it for us."""
-        account = holdings.account
-        if self._executor is None or self._journal is None or account in self.frozen:
+        """Two that act on one account: it is frozen for us."""
+        account, journal, executor = holdings.account, self._journal, self._executor
+        if journal is None or executor is None or account in self.frozen:
             return
-        for order in holdings.orders:
-            if is_ours(order.client_id) and epoch_of(order.client_id) != self._journal.epoch:
-                self.frozen[account] = (
-                    f"order {order.id} on {order.symbol} is another flatdeck's; stop that one, or cancel the order "
-                    f"at the venue, then: flatdeck thaw {account}"
-                )
-                self._spawn(self._executor.freeze(account, self.frozen[account]))
-                return
+        why = another_writer(holdings, journal.epoch)
+        if why:
+            self.frozen[account] = why
+            self._spawn(executor.freeze(account, why))
 
     def _ring(self, account: str, symbol: str) -> None:
         closer = self._closers.get(account)

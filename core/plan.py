@@ -107,7 +107,7 @@ class Plan(Struct, frozen=True):
     def digest(self) -> str:
         """Identifies what a confirmation binds, whatever the plan's id, the order of its lines and the prices."""
         lines = sorted(a.binding() for a in self.actions if a.kind is not ActionKind.SKIP)
-        return hashlib.sha256("\n".join([self.cause, *lines]).encode()).hexdigest()
+        return hashlib.sha256("\n".join([self.cause, *lines]).encode(errors="surrogatepass")).hexdigest()
 
     @property
     def closes(self) -> tuple[Action, ...]:

@@ -41,7 +41,8 @@ async def test_an_order_of_another_writer_freezes_the_account_across_restarts():
     stranger["symbol"] = "ETH"
     async with World({ACCOUNT: {**content, "orders": [{k: v for k, v in stranger.items() if v is not None}]}}) as world:
         report = await world.flatten(PlanRequest("flatten", symbols=("BTC",)))
-        assert outcomes(report) == {"BTC": "stuck"}
+        assert outcomes(report) == {}  # it was frozen on sight, so nothing was even planned
+        assert [a.reason.value for a in report.plan.actions] == ["frozen"]
         assert world.sent() == []
         assert "another flatdeck" in world.engine.frozen[ACCOUNT]
         (frozen,) = await world.records(AccountFrozen)
