@@ -141,8 +141,8 @@ def test_equals_are_told_apart_by_account_then_symbol_then_leg() -> None:
     held = [
         holding("A", account=KRAKEN),
         holding("B", account=COINBASE),
-        holding("A", account=COINBASE, leg=Leg.SHORT),
         holding("A", account=COINBASE, leg=Leg.LONG),
+        holding("A", account=COINBASE, leg=Leg.SHORT),
     ]
     ranked = judge(held, D(0), 0)
     assert [(v.holding.key.account, v.holding.key.symbol, v.holding.key.leg) for v in ranked] == [

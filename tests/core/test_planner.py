@@ -137,6 +137,13 @@ def test_a_flatten_of_chosen_positions_touches_no_other_order() -> None:
     assert lone(plan) == []
 
 
+def test_a_chosen_position_that_cannot_be_sold_keeps_its_orders() -> None:
+    halted = instrument(tradable=False)
+    book = told(a_book(COINBASE), reading(COINBASE, position(), orders=[order()], instruments=[halted]))
+    plan = flatten(book, keys=(PositionKey(COINBASE, "BTC-USD"),), settings=settings_of(COINBASE))
+    assert [(a.kind, a.reason) for a in plan.actions] == [(ActionKind.SKIP, Reason.UNSELLABLE)]
+
+
 def protected() -> Iterable[Order]:
     return order("user"), order("stop", client_id=OURS)
 

@@ -18,9 +18,8 @@ from tests.core.rules import COINBASE, KRAKEN, NOW, TIERS, D, holding, instrumen
 ACCOUNTS = (COINBASE, KRAKEN)
 DUST = D("1.00")
 
-values = st.one_of(
-    st.none(), st.sampled_from(["0.5", "0.99", "1.00", "5", "7", "10"]), st.decimals(0, 50, places=2).map(str)
-)
+known = st.one_of(st.sampled_from(["0.5", "0.99", "1.00", "5", "7", "10"]), st.decimals(0, 50, places=2).map(str))
+values = st.one_of(st.none(), known)
 ages = st.one_of(st.none(), st.integers(0, 3).map(lambda days: NOW - timedelta(days=days)))
 pnls = st.one_of(st.none(), st.sampled_from(["-0.1", "0", "0.1"]))
 rules = st.sampled_from([{}, {}, {}, {"tradable": False}, {"step": "10"}])
@@ -32,7 +31,7 @@ def portfolios(draw: st.DrawFn, *, plain: bool = False) -> list[Holding]:
     held = []
     for n in range(draw(st.integers(0, 14))):
         at, symbol = draw(st.sampled_from(ACCOUNTS)), f"S{n:02}"
-        value = draw(values.filter(lambda v: v is not None)) if plain else draw(values)
+        value = draw(known if plain else values)
         orders: list[Order] = (
             [] if plain else [order(f"o{i}", symbol, account=at) for i in range(draw(st.integers(0, 2)))]
         )
