@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from core.events import BrokerEvent
 from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
 from core.ports import Capabilities, Check
@@ -49,8 +51,10 @@ class FakeBroker:
         self.closed = True
 
     async def holdings(self) -> Holdings:
+        """A read without times of its own was asked now."""
+        asked = asyncio.get_running_loop().time()
         found: Holdings = await self._answer("holdings", None, holdings)
-        return found
+        return found if found.asked else structs.replace(found, asked=asked, received=asked)
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         now = asyncio.get_running_loop().time()
