@@ -22,7 +22,7 @@ COLUMNS = (
     Column("symbol", "symbol", 12, 0, grow=1),
     Column("account", "account", 14, 4, grow=1),
     Column("side", "side", 5, 1),
-    Column("quantity", "quantity", 10, 2, right=True),
+    Column("quantity", "quantity", 10, 2, right=True, grow=2),
     Column("entry", "entry", 9, 6, right=True),
     Column("mark", "mark", 9, 5, right=True),
     Column("value", "value", 10, 0, right=True),

@@ -144,7 +144,9 @@ class Outside:
         from core.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
-        await FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock).run_async()
+        crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
+        app = FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock, crash_log=crash_log)
+        await app.run_async()
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         from brokers.paper.store import reset  # noqa: PLC0415

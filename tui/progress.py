@@ -17,9 +17,9 @@ COLUMNS = (
     Column("state", "state", 17, 0),
     Column("symbol", "symbol", 10, 0, grow=1),
     Column("account", "account", 14, 3, grow=1),
-    Column("planned", "planned", 12, 2),
+    Column("planned", "planned", 12, 2, grow=2),
     Column("tier", "tier", 20, 0),
-    Column("filled", "filled", 9, 1, right=True),
+    Column("filled", "filled", 9, 1, right=True, grow=1),
     Column("profit", "result", 7, 2),
     Column("answer", "answer", 14, 1, grow=3),
 )
