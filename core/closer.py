@@ -24,6 +24,7 @@ from core.ladder_order import SEND_WITHIN
 from core.ladder_state import (
     Acknowledged,
     CancelsAsked,
+    CloseBroken,
     Do,
     DoAwait,
     DoCancel,
@@ -104,8 +105,12 @@ class Closer:
                 state = await self._priced(move.ladder)
                 await self._outbox.written(state.action.key)
                 return state
-            event = await self._perform(move.ladder, move.do)
-            move = ladder.step(move.ladder, event, self._clock.monotonic())
+            try:
+                event = await self._perform(move.ladder, move.do)
+                move = ladder.step(move.ladder, event, self._clock.monotonic())
+            except InvariantBroken as breach:
+                await self._outbox.written(move.ladder.action.key)
+                raise CloseBroken(str(breach), move.ladder) from breach
 
     async def _priced(self, state: Ladder) -> Ladder:
         """An average price that the orders did not tell is taken from their fills, where these are complete."""

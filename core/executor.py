@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 from core import ladder, planner, report, resume
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
-from core.ladder_state import Ladder, Limits, Move, Outcome
+from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome
 from core.link import PlanReport, ResultRow, VerifiedOwner
 from core.model import Holdings, PositionKey
 from core.plan import Action, ActionKind, ApprovedPlan, Plan
@@ -150,7 +150,7 @@ class Executor:
             state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
         except InvariantBroken as breach:
             await self.freeze(account, str(breach), action)
-            return [await self._end(plan, action, report.not_done(action, Outcome.STUCK, str(breach)))]
+            return [await self._end(plan, action, _broken(action, breach))]
         if state.freeze:
             await self.freeze(account, state.error or "an order's outcome is not known", action)
         cancels = report.cancel_results(action, state)
@@ -253,6 +253,14 @@ class Executor:
         accounts = planner.owner_accounts(self._settings, owner)
         known = [h for h in (reads.get(a) for a in accounts) if h is not None]
         return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
+
+
+def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
+    """What came of a close that an invariant stopped: what it had closed until then counts."""
+    if not isinstance(breach, CloseBroken):
+        return report.not_done(action, Outcome.STUCK, str(breach))
+    outcome = Outcome.PARTIAL if breach.ladder.filled > 0 else Outcome.STUCK
+    return report.result(action, structs.replace(breach.ladder, outcome=outcome, error=str(breach)))
 
 
 def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:

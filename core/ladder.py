@@ -89,7 +89,7 @@ def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Move:
 
 def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Move:
     """What is held cannot be read, so nothing is sent."""
-    ladder = answer(ladder, event.text)
+    ladder = structs.replace(answer(ladder, event.text), blind=True)
     if event.final:
         return end(ladder, Outcome.STUCK, event.text, alarm=True)
     if now >= ladder.deadline:

@@ -108,7 +108,7 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
     if position is None or not may_send or position.side is not action.side:
         return ()
-    gone = _stops_gone(ladder)
+    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open]
     room = [position.quantity if o.reduce_only else position.free for o in gone]
     sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
     return tuple(
@@ -129,13 +129,12 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     )
 
 
-def _stops_gone(ladder: Ladder) -> list[Order]:
-    """Stops on the closing side that we asked to go and that the last read does not show any more."""
+def _stops_asked(ladder: Ladder) -> list[Order]:
+    """Stops on the closing side that we asked to go."""
     action = ladder.action
     if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancelled_at is None:
         return []
-    stops = [o for o in action.cancels if o.type is OrderType.STOP and o.side is action.side.closing]
-    return [o for o in stops if o.id not in ladder.still_open]
+    return [o for o in action.cancels if o.type is OrderType.STOP and o.side is action.side.closing]
 
 
 def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
@@ -143,8 +142,8 @@ def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
     position = ladder.position
     if position is not None and position.side is not ladder.action.side:
         return ()
-    gone = _stops_gone(ladder)
-    return tuple(o.id for o in gone) if len(gone) > restored else ()
+    gone = [o.id for o in _stops_asked(ladder) if ladder.blind or o.id not in ladder.still_open]
+    return tuple(gone) if len(gone) > restored else ()
 
 
 def changed_text(ladder: Ladder, what: str) -> str:

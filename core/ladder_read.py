@@ -19,7 +19,7 @@ SECOND_LOOK = 0.25  # seconds between two reads that are to agree
 def decide(ladder: Ladder, read: Read, now: float) -> Move:
     """First what must be waited for or stops the close, then what is held, then the next order."""
     ladder = structs.replace(ladder, position=read.position, still_open=frozenset(o.id for o in read.orders))
-    ladder = structs.replace(ladder, lot=read.instrument.step)
+    ladder = structs.replace(ladder, lot=read.instrument.step, blind=False)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
 
 

@@ -15,7 +15,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from core.errors import Refused
+from core.errors import InvariantBroken, Refused
 from core.model import Instrument, Order, OrderRequest, Position, Tier
 from core.plan import Action
 from core.records import IntentAnswered
@@ -306,6 +306,7 @@ class Ladder(Struct, frozen=True):
     position: Position | None = None  # as read last
     lot: Decimal = ZERO  # the instrument's step, as read last
     still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
+    blind: bool = False  # the last read failed, so that may be out of date
     opens_at: datetime | None = None
     outcome: Outcome | None = None
     error: str | None = None
@@ -323,6 +324,14 @@ class Ladder(Struct, frozen=True):
     @property
     def average_price(self) -> Decimal | None:
         return self.paid / self.filled if self.paid is not None and self.filled > 0 else None
+
+
+class CloseBroken(InvariantBroken):
+    """An invariant was seen broken in a close; ``ladder`` is how far it had come."""
+
+    def __init__(self, text: str, ladder: Ladder) -> None:
+        super().__init__(text)
+        self.ladder = ladder
 
 
 class Move(Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.ladder_state import DoLookUp, OrderRead
-from core.model import Fill, Order
+from core.model import Fill, Order, OrderType
 from core.ports import Broker
 from core.reader import Reader
 from core.units import ZERO
@@ -36,7 +36,7 @@ async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, as
     """The order, or that there is none by every way of asking. Failing to ask raises.
 
     An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
-    only when it is the one new order on the closing side. Several such, and nothing is attributed.
+    only when it is the one new market order on the closing side. Several such, and nothing is attributed.
     """
     request = do.request
     for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
@@ -49,7 +49,7 @@ async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, as
     open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side is request.side]
     strangers = await _new_orders(broker, do, open_orders, fills)
     ours = [o for o in strangers if o.client_id == request.client_id]
-    nameless = [o for o in strangers if o.client_id is None] if do.nameless else []
+    nameless = [o for o in strangers if o.client_id is None and o.type is OrderType.MARKET] if do.nameless else []
     found = ours[0] if ours else nameless[0] if len(nameless) == 1 else None
     if found is not None:
         return OrderRead(found, asked)
