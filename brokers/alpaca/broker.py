@@ -1,0 +1,200 @@
+"""An Alpaca account as a Broker.
+
+A position is closed by Alpaca's own close call first, and an option by nothing else: a plain sell of one is taken as
+opening a short ("insufficient options buying power for cash-secured put"). That is kept twice, by the instrument's
+tiers and by ``submit`` itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from brokers.alpaca import checks, wire
+from brokers.alpaca.client import Client, Hosts
+from brokers.alpaca.lookups import Lookups
+from brokers.alpaca.market import Market
+from brokers.alpaca.prices import FEEDS, Prices
+from brokers.alpaca.reads import Reads
+from brokers.alpaca.stream import Stream
+from brokers.alpaca.wire_errors import Call
+from brokers.alpaca.wire_orders import payload
+from core.errors import ConfigError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.events import BrokerEvent
+from core.model import Account, Fill, Holdings, Order, OrderRequest, OrderType, Position, Quote, Tier
+from core.ports import Capabilities, Check, Clock
+from core.secret import Secret, resolve
+from core.settings import AccountSettings
+from core.units import plain
+
+# The raw endpoint is what everything is sent through already, so a tier of its own would be the same call again.
+TIERS = frozenset(Tier) - {Tier.DIRECT_API}
+# Alpaca promises no time after which an unanswered request is dead. Its own close call cannot open a position and a
+# plain order is found by its client id, so that half a minute beyond the lists' lag is taken for the end of it.
+EXPIRY = 30.0
+LAG = 10.0  # orders and positions were reported to disagree for up to ten seconds
+
+
+class Options(Struct, frozen=True):
+    """What the configuration says of the account; ``api_key`` and ``secret`` are references."""
+
+    api_key: str
+    secret: str
+    hosts: Hosts
+    feed: str = "iex"
+    extended_hours: bool = False
+    paper: bool = False
+
+
+class AlpacaBroker:
+    """One account. Nothing is asked before ``connect``, and credentials are resolved there."""
+
+    def __init__(self, account: Account, options: Options, clock: Clock, env: Mapping[str, str]) -> None:
+        self._account = account
+        self._options = options
+        self._clock = clock
+        self._env = env
+        self._login: tuple[Secret, Secret] | None = None
+        self.client = Client(options.hosts, clock)
+        self.reads = Reads(account.id, self.client, clock)
+        self.market = Market(self.client, clock, extended_hours=options.extended_hours)
+        self.prices = Prices(account.id, self.client, self.reads, clock, options.feed)
+        self._lookups = Lookups(account.id, self.client, self.reads, clock)
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    @property
+    def options(self) -> Options:
+        return self._options
+
+    @property
+    def capabilities(self) -> Capabilities:
+        streams = bool(self._options.hosts.stream)
+        return Capabilities(TIERS, EXPIRY, LAG, streams=streams, protective_stops=True)
+
+    async def connect(self) -> None:
+        if self._login is None:
+            try:
+                self._login = resolve(self._options.api_key, self._env), resolve(self._options.secret, self._env)
+            except ConfigError as error:
+                raise Refused(Refusal.AUTH, str(error)) from None
+        self.client.open(*self._login)
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+    async def holdings(self) -> Holdings:
+        return await self.reads.holdings()
+
+    async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        return await self.prices.quotes(symbols)
+
+    async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
+        """By the bid of the currency's own pair in US dollars."""
+        pairs = {f"{currency}/USD": currency for currency in currencies}
+        found = await self.prices.quotes(list(pairs))
+        return {pairs[q.symbol]: plain(q.bid) for q in found if q.bid is not None}
+
+    async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
+        if self._login is None:
+            raise Unreachable("not connected to Alpaca")
+        feeds = self._options.feed, FEEDS[self._options.feed]
+        run = Stream(self._account.id, self.client, self.reads, self.prices, self._clock, self._login, feeds)
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                yield event
+
+    async def submit(self, request: OrderRequest) -> Order:
+        """A plain order. Refused for an option, and where it would be queued for the market's open."""
+        kind = self.reads.kind(request.symbol)
+        payload(request, kind, extended=False)  # what can never be sent needs no clock
+        extended = await self.market.admit(kind, request.type)
+        body = payload(request, kind, extended=extended)
+        return self._ours(await self.client.act(Call.ORDER, "POST", "/v2/orders", {}, body), request.symbol)
+
+    async def submit_direct(self, request: OrderRequest) -> Order:
+        return await self.submit(request)
+
+    async def close_position(self, position: Position, client_id: str) -> Order:
+        """Alpaca's own close call, for what is held now and free. It takes no client id."""
+        known = self.reads.instruments.get(position.symbol)
+        kind = self.reads.kind(position.symbol)
+        await self.market.admit(kind, OrderType.MARKET)
+        native = (known.native_symbol if known else position.symbol).replace("/", "")
+        quantity = min(position.quantity, position.free) if position.free > 0 else position.quantity
+        path, query = f"/v2/positions/{native}", {"qty": plain(quantity)}
+        return self._ours(await self.client.act(Call.CLOSE, "DELETE", path, query), position.symbol)
+
+    def _ours(self, row: object, symbol: str) -> Order:
+        order = wire.order(self._account.id, row, self.reads.pairs).order
+        if order.symbol != symbol:
+            raise OutcomeUnknown(f"Alpaca answered with an order of {order.symbol}, asked was for {symbol}")
+        return order
+
+    async def cancel(self, order: Order) -> None:
+        await self.client.act(Call.CANCEL, "DELETE", f"/v2/orders/{order.id}", {})
+
+    async def find_order(
+        self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
+    ) -> Order | None:
+        if order_id:
+            return await self._lookups.by_id(order_id)
+        return await self._lookups.by_client_id(client_id) if client_id else None
+
+    async def fills(self, symbol: str, since: datetime) -> list[Fill]:
+        return await self._lookups.fills(symbol, since)
+
+    async def check(self) -> list[Check]:
+        return await checks.run(self.client, self.prices, self.market, self.stream, self._options.paper)
+
+
+def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> AlpacaBroker:
+    """The account that ``settings`` describe; ``data_dir`` and ``speed`` concern embedded venues. Raises ConfigError."""
+    account = Account(settings.id, settings.owner, settings.name, settings.venue)
+    return AlpacaBroker(account, read_options(settings), clock, os.environ)
+
+
+def read_options(settings: AccountSettings) -> Options:
+    """Raises ConfigError for what is missing or is no feed."""
+    given = settings.options
+    for key in ("api_key", "secret"):
+        if not given.get(key):
+            raise ConfigError(f'account {settings.id}: {key} is missing; write {key} = "env:NAME" with where it is')
+    feed = given.get("feed") or "iex"
+    if feed not in FEEDS:
+        raise ConfigError(f'account {settings.id}: feed must be {" or ".join(FEEDS)}, not "{feed}"')
+    return Options(
+        api_key=given["api_key"],
+        secret=given["secret"],
+        hosts=_hosts(given),
+        feed=feed,
+        extended_hours=bool(given.get("extended_hours")),
+        paper=bool(given.get("paper")),
+    )
+
+
+def _hosts(given: Mapping[str, object]) -> Hosts:
+    """Alpaca's own hosts, or those given. With ``endpoint`` alone nothing is streamed: no other host is called."""
+    endpoint = str(given.get("endpoint") or "").rstrip("/")
+    stream = given.get("stream_endpoint")
+    if endpoint and stream is not None:
+        base = str(stream).rstrip("/")
+        return Hosts(endpoint, endpoint, base, base)
+    if endpoint:
+        return Hosts(endpoint, endpoint)
+    from alpaca.common.enums import BaseURL  # noqa: PLC0415  # 0.1 s; the package's other modules draw pandas in
+
+    paper = bool(given.get("paper"))
+    trading = (BaseURL.TRADING_PAPER if paper else BaseURL.TRADING_LIVE).value
+    account = (BaseURL.TRADING_STREAM_PAPER if paper else BaseURL.TRADING_STREAM_LIVE).value.removesuffix("/stream")
+    prices = BaseURL.MARKET_DATA_STREAM.value
+    if stream is not None:
+        account = prices = str(stream).rstrip("/")
+    return Hosts(trading, BaseURL.DATA.value, account, prices)

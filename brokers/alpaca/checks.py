@@ -1,0 +1,115 @@
+"""What ``flatdeck check`` tries at Alpaca, each thing by itself: one that is wrong does not hide the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from brokers.alpaca import wire
+from brokers.alpaca.client import Client
+from brokers.alpaca.market import Market
+from brokers.alpaca.prices import Prices
+from core.errors import FlatdeckError, Refusal, Refused
+from core.events import BrokerEvent
+from core.ports import Check
+from core.units import iso
+
+MOST_SKEW = 5.0  # seconds; Alpaca signs nothing with the time, but ages and sessions are reckoned by it
+SAMPLE = "SPY"
+STREAM_TIME = 8.0
+ACTIVE = ("ACTIVE", "PAPER_ONLY", "ACCOUNT_UPDATED", "APPROVED")
+
+Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
+
+
+async def run(client: Client, prices: Prices, market: Market, stream: Streaming, paper: bool) -> list[Check]:
+    """Credentials first: without them there is nothing else to try."""
+    try:
+        row = await client.get("/v2/account")
+    except Refused as refused:
+        if refused.refusal is not Refusal.AUTH:
+            raise
+        hint = "these may be keys of the real account" if paper else "keys of a paper account need paper = true"
+        return [Check("credentials", ok=False, text=f"{refused}; {hint}")]
+    account = row if isinstance(row, dict) else {}
+    number = wire.text(account, "account_number") or wire.text(account, "id")
+    return [
+        Check("credentials", ok=True, text=f"account {number}, {'paper' if paper else 'real'} money"),
+        _standing(account),
+        _day_trades(account),
+        Check("permissions", ok=None, text="Alpaca does not tell whether these keys may withdraw"),
+        _skew(client.skew),
+        _limit(client),
+        await _hours(market),
+        await _data(prices),
+        await _stream(client, stream),
+    ]
+
+
+def _standing(row: wire.Row) -> Check:
+    """Whether the account may trade at all."""
+    status = wire.text(row, "status")
+    flags = {
+        "account_blocked": "the account is blocked",
+        "trading_blocked": "trading is blocked",
+        "trade_suspended_by_user": "trading is suspended by the account's own setting",
+    }
+    wrong = [said for flag, said in flags.items() if row.get(flag) is True]
+    if status and status not in ACTIVE:
+        wrong.append(f"its status is {status}")
+    return Check("account", ok=not wrong, text="; ".join(wrong) or f"active, equity {row.get('equity', 'unknown')} USD")
+
+
+def _day_trades(row: wire.Row) -> Check:
+    """The protection that may refuse the close of a position that was opened today."""
+    count = row.get("daytrade_count")
+    trades = f"{count} day trades in five days" if isinstance(count, int) else "number of day trades unknown"
+    if row.get("pattern_day_trader") is True:
+        return Check("day trading", ok=None, text=f"marked as a pattern day trader, {trades}: closes may be refused")
+    return Check("day trading", ok=True, text=trades)
+
+
+def _skew(skew: float | None) -> Check:
+    if skew is None:
+        return Check("clock", ok=None, text="Alpaca sent no time")
+    text = f"this machine and Alpaca are {abs(skew):.0f} s apart"
+    return Check("clock", ok=abs(skew) <= MOST_SKEW, text=text)
+
+
+def _limit(client: Client) -> Check:
+    left = "unknown how many are" if client.remaining is None else f"{client.remaining}"
+    ok = None if client.remaining is None else client.remaining > 0
+    return Check("limits", ok=ok, text=f"{left} left of {client.limiter.limit} requests a minute")
+
+
+async def _hours(market: Market) -> Check:
+    try:
+        now = await market.hours()
+    except FlatdeckError as error:
+        return Check("market", ok=False, text=str(error))
+    if now.is_open:
+        return Check("market", ok=True, text="open")
+    return Check("market", ok=None, text=f"closed until {iso(now.opens_at)}" if now.opens_at else "closed")
+
+
+async def _data(prices: Prices) -> Check:
+    """Whether equities have prices here; without them Alpaca's own mark of a position is used."""
+    found = await prices.quotes([SAMPLE])
+    if prices.errors:
+        said = "; ".join(f"{kind.value}: {error}" for kind, error in prices.errors.items())
+        return Check("prices", ok=None, text=f"no quotes ({said}), Alpaca's mark of a position is used")
+    return Check("prices", ok=True, text=f"quotes arrive ({SAMPLE})" if found else f"no quote of {SAMPLE} now")
+
+
+async def _stream(client: Client, stream: Streaming) -> Check:
+    """Log in on the account's stream and wait for the first sign of life."""
+    if not client.hosts.stream:
+        return Check("stream", ok=None, text="off; the account is polled")
+    try:
+        async with asyncio.timeout(STREAM_TIME), aclosing(stream()) as events:
+            async for _ in events:
+                break
+    except (FlatdeckError, TimeoutError) as error:
+        return Check("stream", ok=False, text=str(error) or "no answer in time")
+    return Check("stream", ok=True, text="logged in")

@@ -1,0 +1,62 @@
+"""Whether the market is open, asked rarely: one answer serves every close of a moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+from brokers.alpaca.client import Client
+from brokers.alpaca.wire_hours import ALWAYS, Hours, hours
+from core.errors import Refusal, Refused
+from core.model import Kind, OrderType
+from core.ports import Clock
+from core.units import iso
+
+KEEP = 30.0  # seconds that an answer serves
+CLOCKED = frozenset({Kind.EQUITY, Kind.OPTION})
+LIMITS_ONLY = "outside regular hours Alpaca takes limits only, a market order would wait for the open"
+
+
+class Market:
+    """``extended_hours`` is the account's setting: whether equities may go as limits beside the regular hours."""
+
+    def __init__(self, client: Client, clock: Clock, *, extended_hours: bool) -> None:
+        self._client = client
+        self._clock = clock
+        self._allowed = extended_hours
+        self._lock = asyncio.Lock()
+        self._known: tuple[float, Hours] | None = None
+
+    async def hours(self) -> Hours:
+        """The hours as of now. A venue without a clock is open: it refuses what it does not want."""
+        async with self._lock:
+            if self._known is None or self._stale(*self._known):
+                asked = self._clock.monotonic()
+                try:
+                    found = hours(await self._client.get("/v2/clock"))
+                except Refused as refused:
+                    if refused.code not in ("404", "40410000"):
+                        raise
+                    found = ALWAYS
+                self._known = asked, found
+            return self._known[1]
+
+    def _stale(self, asked: float, known: Hours) -> bool:
+        over = known.changes_at is not None and self._clock.now() >= known.changes_at
+        return over or self._clock.monotonic() - asked > KEEP
+
+    async def admit(self, kind: Kind | None, type_: OrderType) -> bool:
+        """Whether the order is to be marked for extended hours; Refused where it would be queued for the open.
+
+        A stop may rest while the market is closed.
+        """
+        if kind not in CLOCKED or type_ is OrderType.STOP:
+            return False
+        now = await self.hours()
+        if now.is_open:
+            return False
+        if kind is Kind.EQUITY and self._allowed and now.extended:
+            if type_ is not OrderType.LIMIT:
+                raise Refused(Refusal.UNSUPPORTED, LIMITS_ONLY)
+            return True
+        when = f" until {iso(now.opens_at)}" if now.opens_at else ""
+        raise Refused(Refusal.MARKET_CLOSED, f"the market is closed{when}", code="closed", opens_at=now.opens_at)

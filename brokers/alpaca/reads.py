@@ -1,0 +1,144 @@
+"""Complete reads of an account: positions, every page of open orders, equity, and what instruments allow.
+
+Reads never overlap: whoever asks while one is under way shares the next, so that 59 closes at once do not read 59
+times. Orders and positions of Alpaca can disagree for up to ten seconds, which the core waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+from brokers.alpaca import wire
+from brokers.alpaca.client import Client
+from core.errors import OutcomeUnknown
+from core.model import Holdings, Instrument, Kind
+from core.ports import Clock
+
+PAGE = 500  # Alpaca gives 50 orders unless asked for more, and never more than this
+MOST_PAGES = 40
+ACCOUNT_EVERY = 60.0
+ASSETS_AT_ONCE = 20  # asked for by one read; the others are taken as tradable until the next
+ASSET_AGAIN = 60.0
+ASSETS_TIME = 5.0
+
+
+class Reads:
+    """``holdings`` reads; what it learned of symbols and prices is kept for the others."""
+
+    def __init__(self, account: str, client: Client, clock: Clock) -> None:
+        self._account = account
+        self._client = client
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[Holdings] | None = None
+        self._equity: tuple[float, Decimal | None] | None = None
+        self._assets: dict[str, wire.Asset] = {}
+        self._tried: dict[str, float] = {}  # symbol, or a class of assets → when it may be asked for again
+        self.pairs: dict[str, str] = {}  # BTCUSD → BTC/USD
+        self.instruments: dict[str, Instrument] = {}
+        self.held: frozenset[str] = frozenset()  # symbols of positions
+        self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own price of a position, and when it was read
+
+    async def holdings(self) -> Holdings:
+        """A read that began after this call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._in_turn())
+            self._next.add_done_callback(_retrieve)
+        return await asyncio.shield(self._next)
+
+    async def _in_turn(self) -> Holdings:
+        async with self._lock:
+            self._next = None
+            return await self._read()
+
+    async def _read(self) -> Holdings:
+        asked = self._clock.monotonic()
+        positions, orders, equity = await asyncio.gather(
+            self._client.get("/v2/positions"), self._open_orders(), self._read_equity(asked)
+        )
+        received = self._clock.monotonic()
+        await self._learn(wire.listed(positions, "positions"))
+        held = wire.positions(self._account, positions, self.pairs, self._assets)
+        resting = [r for r in wire.orders(self._account, orders, self.pairs) if not r.order.status.terminal]
+        instruments = {r.order.symbol: self.instruments.get(r.order.symbol, r.instrument) for r in resting}
+        instruments |= {h.instrument.symbol: h.instrument for h in held}
+        self.instruments |= instruments
+        self.held = frozenset(h.position.symbol for h in held)
+        self.marks = {h.position.symbol: (h.mark, received) for h in held if h.mark is not None}
+        return Holdings(
+            account=self._account,
+            asked=asked,
+            received=received,
+            positions=tuple(h.position for h in held),
+            orders=tuple(r.order for r in resting),
+            instruments=tuple(instruments.values()),
+            equity=equity,
+        )
+
+    async def _open_orders(self) -> list[Any]:
+        """Every open order. A page ends at a time: the next begins a millisecond before it, and ids tell them apart."""
+        found: dict[str, Any] = {}
+        params = {"status": "open", "limit": str(PAGE), "nested": "true", "direction": "asc"}
+        for _ in range(MOST_PAGES):
+            page = wire.listed(await self._client.get("/v2/orders", params), "orders")
+            fresh = {wire.text(row, "id"): row for row in page if wire.text(row, "id") not in found}
+            found |= fresh
+            if len(page) < PAGE:
+                return list(found.values())
+            last = wire.moment(page[-1].get("submitted_at") or page[-1].get("created_at"))
+            if last is None or not fresh:
+                break
+            params["after"] = wire.before(last)
+        raise OutcomeUnknown(f"Alpaca's list of open orders does not end after {len(found)}")
+
+    async def _read_equity(self, now: float) -> Decimal | None:
+        if self._equity is None or now - self._equity[0] > ACCOUNT_EVERY:
+            self._equity = now, wire.equity(await self._client.get("/v2/account"))
+        return self._equity[1]
+
+    async def _learn(self, rows: list[wire.Row]) -> None:
+        """Ask for the rules of what is held and not known yet. Failing costs nothing: the venue has the last word."""
+        now = self._clock.monotonic()
+        natives = {(wire.text(r, "symbol"), wire.text(r, "asset_class")) for r in rows}
+        kinds = {native: wire.kind_of(native, class_) for native, class_ in natives}
+        coins = any(k is Kind.SPOT and n not in self.pairs for n, k in kinds.items())
+        shares = [n for n, k in sorted(kinds.items()) if k is Kind.EQUITY and n not in self._assets]
+        calls = [self._learn_crypto()] if coins and self._may_ask("crypto", now) else []
+        calls += [self._learn_one(s) for s in [s for s in shares if self._may_ask(s, now)][:ASSETS_AT_ONCE]]
+        if not calls:
+            return
+        try:
+            async with asyncio.timeout(ASSETS_TIME):
+                await asyncio.gather(*calls, return_exceptions=True)
+        except TimeoutError:
+            return
+
+    def _may_ask(self, name: str, now: float) -> bool:
+        return now >= self._tried.get(name, now)
+
+    async def _learn_crypto(self) -> None:
+        self._tried["crypto"] = self._clock.monotonic() + ASSET_AGAIN
+        rows = await self._client.get("/v2/assets", {"asset_class": "crypto", "status": "active"})
+        for row in wire.listed(rows, "assets"):
+            found = wire.asset(row)
+            self.pairs[found.symbol.replace("/", "")] = found.symbol
+            self._assets[found.symbol] = found
+
+    async def _learn_one(self, symbol: str) -> None:
+        self._tried[symbol] = self._clock.monotonic() + ASSET_AGAIN
+        row = await self._client.get(f"/v2/assets/{symbol}")
+        if isinstance(row, dict):
+            self._assets[symbol] = wire.asset(row)
+
+    def kind(self, symbol: str) -> Kind | None:
+        """What it is, as far as was read, else by its look."""
+        known = self.instruments.get(symbol)
+        return known.kind if known is not None else wire.kind_of(symbol)
+
+
+def _retrieve(task: asyncio.Task[Holdings]) -> None:
+    """A failure that nobody waits for any more is not reported as lost."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,135 @@
+"""What is said on Alpaca's streams. Pure.
+
+``trade_updates`` is JSON, in binary frames on paper accounts; the price streams are msgpack both ways and the server
+speaks first. An unknown message is no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from brokers.alpaca import wire
+from core.errors import OutcomeUnknown, Refusal, Refused
+from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen
+from core.model import Fill, Kind, PositionKey, Quote
+from core.units import ZERO
+
+LISTEN = {"action": "listen", "data": {"streams": ["trade_updates"]}}
+NO_LOGIN = frozenset({401, 402, 404})  # not authenticated, authentication failed, authentication timed out
+NO_DATA = frozenset({405, 406, 409, 410})  # symbol limit, connection limit, subscription: prices by REST instead
+
+_JSON = msgspec.json.Decoder(float_hook=Decimal)
+_MSGPACK = msgspec.msgpack.Decoder()
+
+
+class NoData(Exception):  # named by what happened
+    """This account may not have this price stream; its prices are asked for instead."""
+
+
+def decode_json(raw: bytes | str) -> Any:
+    """The value of JSON text, numbers exact; OutcomeUnknown for what is none."""
+    try:
+        return _JSON.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise OutcomeUnknown(f"Alpaca's answer cannot be read: {error}") from None
+
+
+def decode_frame(raw: bytes | str) -> list[wire.Row]:
+    """The messages of one frame of a price stream: msgpack when binary, JSON when text."""
+    if isinstance(raw, str):
+        value = decode_json(raw)
+    else:
+        try:
+            value = _MSGPACK.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise OutcomeUnknown(f"a frame of Alpaca's price stream cannot be read: {error}") from None
+    rows = value if isinstance(value, list) else [value]
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def authenticate(key: str, secret: str) -> dict[str, object]:
+    return {"action": "authenticate", "data": {"key_id": key, "secret_key": secret}}
+
+
+def auth(key: str, secret: str) -> dict[str, object]:
+    return {"action": "auth", "key": key, "secret": secret}
+
+
+def subscribe(symbols: Iterable[str]) -> dict[str, object]:
+    return {"action": "subscribe", "quotes": sorted(symbols)}
+
+
+def authorized(message: object) -> bool:
+    """Whether an answer of the account's stream lets us in; Refused when it does not, False when it is another."""
+    row: wire.Row = message if isinstance(message, dict) else {}
+    data = row.get("data")
+    if row.get("stream") != "authorization" or not isinstance(data, dict):
+        return False
+    if data.get("status") != "authorized":
+        raise Refused(Refusal.AUTH, f"Alpaca's stream does not take the credentials: {data.get('status')}", code="401")
+    return True
+
+
+def greeted(row: wire.Row, word: str) -> bool:
+    """Whether a price stream says ``word`` (connected, authenticated). Raises what its errors mean."""
+    if row.get("T") == "error":
+        raise_error(row)
+    return row.get("T") == "success" and row.get("msg") == word
+
+
+def raise_error(row: wire.Row) -> None:
+    code, said = row.get("code"), str(row.get("msg") or "no reason given")
+    if code in NO_LOGIN:
+        raise Refused(Refusal.AUTH, f"Alpaca's price stream does not take the credentials: {said}", code=str(code))
+    if code in NO_DATA:
+        raise NoData(said)
+    raise OutcomeUnknown(f"Alpaca's price stream failed: {said}")
+
+
+def quote(account: str, row: wire.Row, symbol: str, received: float) -> Quote | None:
+    """A quote with at least one side, or None."""
+    bid, ask = wire.touch(row)
+    if bid is None and ask is None:
+        return None
+    return Quote(account, symbol, received, bid=bid, ask=ask)
+
+
+def updates(account: str, message: object, pairs: Mapping[str, str]) -> list[BrokerEvent]:
+    """What one ``trade_updates`` message tells: the order, its execution, and a position that is gone."""
+    data = message.get("data") if isinstance(message, dict) and message.get("stream") == "trade_updates" else None
+    if not isinstance(data, dict) or not isinstance(data.get("order"), dict):
+        return []
+    row = data["order"]
+    made: list[BrokerEvent] = [OrderSeen(r.order) for r in wire.orders(account, [row], pairs)]
+    if wire.text(data, "event") not in ("fill", "partial_fill") or not made or not wire.text(row, "symbol"):
+        return made
+    order = wire.order(account, row, pairs).order
+    quantity, price = wire.number(data.get("qty")), wire.number(data.get("price"))
+    if quantity is not None and price is not None:
+        fill = Fill(
+            account=account,
+            symbol=order.symbol,
+            trade_id=wire.text(data, "execution_id") or f"{order.id}:{order.filled}",
+            order_id=order.id,
+            side=order.side,
+            quantity=abs(quantity),
+            price=price,
+            client_id=order.client_id,
+            at=wire.moment(data.get("timestamp")),
+        )
+        made.append(FillSeen(fill))
+    if wire.number(data.get("position_qty")) == ZERO:
+        made.append(PositionSeen(PositionKey(account, order.symbol), None))
+    return made
+
+
+def path(kind: Kind, feed: str, option_feed: str) -> str:
+    """Where the prices of a kind of instrument are streamed."""
+    return {
+        Kind.EQUITY: f"/v2/{feed}",
+        Kind.OPTION: f"/v1beta1/{option_feed}",
+    }.get(kind, "/v1beta3/crypto/us")
