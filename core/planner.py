@@ -170,7 +170,7 @@ def _flatten(scope: _Scope) -> Made:
             tiers = scope.situation.tiers[holding.key.account]
             actions.extend(cleanup.close(holding, Reason.FLATTEN, "Flatten", tiers))
     if not scope.request.keys:
-        going = {o.id for a in actions for o in a.cancels}
+        going = {(o.account, o.id) for a in actions for o in a.cancels}
         actions.extend(_lone_cancels(scope, Reason.FLATTEN, going))
     return actions, scope.tally(actions)
 
@@ -180,14 +180,14 @@ def _cancel_orders(scope: _Scope) -> Made:
     return actions, scope.tally(actions)
 
 
-def _lone_cancels(scope: _Scope, reason: Reason, going: set[str]) -> list[Action]:
+def _lone_cancels(scope: _Scope, reason: Reason, going: set[tuple[str, str]]) -> list[Action]:
     """Cancels of open orders that no close takes along. A protective order of ours goes only with its position."""
     actions, book = [], scope.book
     for account in scope.readable:
         for order in book.orders(account):
             key = PositionKey(account, order.symbol, order.leg)
             native = book.instrument(account, order.symbol).native_symbol
-            wanted = selected(scope.request, key, native) and order.id not in going
+            wanted = selected(scope.request, key, native) and (account, order.id) not in going
             if wanted and not book.is_ours(order.client_id) and not _blocked(scope.situation, key):
                 actions.append(_cancel(scope.owner, key, order, reason))
     return actions

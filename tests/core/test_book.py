@@ -91,6 +91,12 @@ def test_the_stream_s_word_that_a_position_is_gone_is_used_up_by_the_next_read()
     assert held(book) == ["BTC-USD", "ETH-USD"]
 
 
+def test_a_position_gone_and_opened_again_is_not_explained_away() -> None:
+    book = told(a_book(COINBASE), reading(COINBASE, *BOTH), PositionSeen(ETH, None), PositionSeen(ETH, BOTH[1]))
+    assert book.apply(reading(COINBASE, BOTH[0], asked=10), NOW).doubted == {COINBASE}
+    assert held(book) == ["BTC-USD", "ETH-USD"]
+
+
 def test_a_position_opened_again_needs_two_reads_without_it() -> None:
     book = told(a_book(COINBASE), reading(COINBASE, *BOTH), reading(COINBASE, BOTH[0], asked=10))
     told(book, PositionSeen(ETH, position("ETH-USD", "3")), reading(COINBASE, BOTH[0], asked=20))
@@ -155,6 +161,8 @@ def test_a_read_decides_which_orders_are_open() -> None:
     over = order("over", status=OrderStatus.FILLED)
     told(book, reading(COINBASE, orders=[order("back"), order("new"), over]))
     assert [o.id for o in book.orders(COINBASE)] == ["back", "new"]
+    told(book, OrderSeen(order("back", filled="0.5")))
+    assert [o.filled for o in book.orders(COINBASE)] == [D("0.5"), 0]
 
 
 def test_an_order_of_unknown_state_counts_as_open() -> None:

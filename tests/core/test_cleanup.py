@@ -98,6 +98,7 @@ def test_unsellable_comes_before_dust_and_before_the_cap() -> None:
     halted = holding("HALT", "5000", rules=instrument("HALT", tradable=False))
     found = reasons(rest, halted, holding("A", "10"), cap=1)
     assert found == {"REST": Reason.UNSELLABLE, "HALT": Reason.UNSELLABLE, "A": None}
+    assert reasons(holding("WHO", None, rules=instrument("WHO", tradable=False))) == {"WHO": Reason.UNSELLABLE}
 
 
 def test_an_unsellable_position_has_no_rank() -> None:

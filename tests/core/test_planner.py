@@ -124,6 +124,16 @@ def test_a_close_takes_its_orders_along_and_a_flatten_cancels_those_of_nothing_t
     assert (orphan.cancels, orphan.orders_shown, orphan.side) == ((orphan.order,), ("orphan",), None)
 
 
+def test_an_order_is_cancelled_once_and_told_apart_from_one_of_that_id_elsewhere() -> None:
+    book = told(world(), OrderSeen(order("o1", "ETH-USD", account=KRAKEN)))
+    cancels = [a for a in flatten(book, owners=("user_123",)).actions if a.kind is ActionKind.CANCEL_ORDER]
+    assert [(a.key.account, a.key.symbol, a.order.id) for a in cancels if a.order] == [
+        (COINBASE, "BTC-USD", "o1"),
+        (KRAKEN, "BTC-USD", "o2"),
+        (KRAKEN, "ETH-USD", "o1"),
+    ]
+
+
 def test_a_flatten_of_a_symbol_leaves_the_orders_on_others() -> None:
     book = told(world(), OrderSeen(order("orphan", "ETH-USD", account=KRAKEN)))
     assert lone(flatten(book, symbols=("BTC-USD",))) == []

@@ -82,8 +82,9 @@ def test_a_request_overrides_cap_and_threshold_for_everyone() -> None:
 
 
 def test_a_cap_of_zero_and_a_threshold_of_zero_are_overrides_too() -> None:
-    plan = cleaned(nine_across_two(), PlanRequest("cleanup", dust_usd=D(0), max_positions=0))
-    assert len(plan.closes) == 9
+    book = stocked(nine_across_two(), PLATFORM, {"P0": "0.5"})
+    plan = cleaned(book, PlanRequest("cleanup", dust_usd=D(0), max_positions=0))
+    assert len(plan.closes) == 10
     assert not [a for a in plan.actions if a.reason is Reason.DUST]
 
 
