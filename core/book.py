@@ -288,6 +288,6 @@ def _flaw(quote: Quote | None, monotonic: float, max_age: float) -> str:
     if quote is None:
         return "no price"
     age = monotonic - quote.received
-    if age > max_age:
+    if age >= max_age:
         return f"price is {age:.0f} s old"
     return quote.flaw() or ""

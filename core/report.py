@@ -110,7 +110,8 @@ def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
     rows = []
     for order in action.cancels if action.kind is ActionKind.CLOSE else ():
         gone = asked and order.id not in ladder.still_open
-        outcome = Outcome.CANCELLED if gone else ladder.outcome or Outcome.STUCK
+        kept = ladder.outcome if ladder.outcome and not ladder.outcome.settled else Outcome.STUCK
+        outcome = Outcome.CANCELLED if gone else kept
         error = None if gone else ladder.error
         rows.append(
             ResultRow(
