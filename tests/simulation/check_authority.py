@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from core.model import OrderType, PositionKey
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded
 from tests.simulation.check_quantity import RECENT
-from tests.simulation.evidence import NEVER, Breach, Evidence
+from tests.simulation.evidence import NEVER, Breach, Evidence, Send
 from tests.simulation.history import Answered, Called, Durable, Left, Quiet, Reported, Said
 
 MOST_SENDS = 400  # of one close in one life, unreachable venues included
 MOST_CALLS = 150  # of one account in one second
+CONTRADICTED = "still there at the final reconciliation"  # written after the end that it corrects
 SLACK = 120.0  # seconds beyond the ladder's own limit: final reads, withdrawals, restoring, late calls
 
 
@@ -25,7 +26,7 @@ def only_what_was_confirmed(evidence: Evidence) -> Iterator[Breach]:
             yield Breach("I18", f"{send.key.symbol} was not in an approved plan", send.at)
         elif action.side is None or send.request.side is not action.side.closing:
             yield Breach("I18", f"{send.key.symbol}: {send.request.side} was not confirmed", send.at)
-        elif send.request.quantity > action.quantity:
+        elif send.closing and send.request.quantity > action.quantity:
             text = f"{send.key.symbol}: {send.request.quantity} sent, {action.quantity} confirmed"
             yield Breach("I18", text, send.at)
 
@@ -82,7 +83,7 @@ def looked_up_after_a_restart(evidence: Evidence) -> Iterator[Breach]:
     for kill in evidence.kills:
         waiting: dict[tuple[str, str], str] = {}
         for send in evidence.sends:
-            if send.index > kill or not send.closing:
+            if send.index > kill or not send.closing or _ended(evidence, send, kill):
                 continue
             where = (send.account, send.request.symbol)
             outcomes = [o for (c, i), o in said.items() if c == send.request.client_id and send.index < i < kill]
@@ -97,6 +98,12 @@ def looked_up_after_a_restart(evidence: Evidence) -> Iterator[Breach]:
                 if call.request is not None and call.request.symbol == symbol:
                     yield Breach("I20", f"{call.request.client_id} left before {name} was looked up", call.at)
                     break
+
+
+def _ended(evidence: Evidence, send: Send, before: int) -> bool:
+    """Whether the close that a send belongs to had its end before an event."""
+    plan = send.intent.plan if send.intent else ""
+    return any(i < before and e.plan == plan and e.result.key == send.key for i, e in evidence.ends)
 
 
 def bounded(evidence: Evidence) -> Iterator[Breach]:
@@ -135,6 +142,9 @@ def everything_ends(evidence: Evidence) -> Iterator[Breach]:
     """I23: every approved plan and each of its actions ends exactly once; a bad end raises an alarm."""
     ended = Counter(e.record.plan for e in evidence.events if isinstance(e, Durable) and isinstance(e.record, PlanEnded))
     rows = Counter((e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends)
+    rows.subtract(
+        (e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends if e.result.error == CONTRADICTED
+    )
     alarms = [e for e in evidence.events if isinstance(e, Said) and e.level == "alarm"]
     for index, plan in evidence.approved():
         if ended[plan.id] != 1:
@@ -198,11 +208,12 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
         held = evidence.held.get(row.key)
         if action is None or held is None or row.outcome not in ("stuck", "partial", "refused", "waiting_open", "changed"):
             continue
-        stops = [o for o in action.cancels if o.type is OrderType.STOP]
+        asked = {o.id for o in evidence.cancelled.get((end.plan, row.key), ())}
+        stops = [o for o in action.cancels if o.type is OrderType.STOP and o.id in asked]
         gone = [o for o in stops if evidence.over.get((o.account, o.id), NEVER) < index]
         back = [s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and not s.closing]
         since = evidence.at(index) - RECENT
-        unsure = any(w in (row.error or "") for w in ("could not be found out", "may still be", "frozen", "another", "nothing"))
+        unsure = any(w in (row.error or "") for w in ("put back", "frozen", "another flatdeck"))
         if gone and held.at(index) and len(back) < len(gone) and not unsure:
             if not evidence.meddled(row.key.account, row.key.symbol, 0, since + RECENT):
                 yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.model import OrderRequest, OrderType, PositionKey
+from core.model import Order, OrderRequest, OrderType, PositionKey
 from core.plan import Action, ActionKind, Plan
-from core.records import ClosingEnded, IntentAnswered, IntentWritten, PlanApproved
+from core.records import CancelAsked, ClosingEnded, IntentAnswered, IntentWritten, PlanApproved
 from tests.simulation.history import (
     Accepted,
     Answered,
@@ -104,6 +104,7 @@ class Evidence:
         self.lists: dict[str, tuple[list[int], list[Listed]]] = {}
         self.foreign: dict[tuple[str, str], list[tuple[int, Foreign]]] = {}
         self.calls: dict[str, list[tuple[int, Called]]] = {}
+        self.cancelled: dict[tuple[str, PositionKey], list[Order]] = {}  # what each close asked to go
         self.kills: list[int] = []
         self._by_call: dict[tuple[str, int], Send] = {}
         readers = {
@@ -196,6 +197,8 @@ class Evidence:
                 self.intents.setdefault(name, []).append((index, event.record))
             case IntentAnswered():
                 self.answers.append((index, event.record))
+            case CancelAsked(plan, key, order):
+                self.cancelled.setdefault((plan, key), []).append(order)
             case ClosingEnded():
                 self.ends.append((index, event.record))
             case _:

@@ -135,9 +135,9 @@ class Others:
 
     def _limits(self, key: PositionKey) -> bool:
         rules = self._venue.rules[key.symbol]
-        instrument = structs.replace(rules.instrument, step=rules.instrument.step * 10)
+        instrument = structs.replace(rules.instrument, step=rules.instrument.step * 10, max_market=None)
         if self._faults.between(0, 1) < 0.5:
-            instrument = structs.replace(rules.instrument, min_quantity=rules.instrument.step * 20)
+            instrument = structs.replace(rules.instrument, min_quantity=rules.instrument.step * 20, max_market=None)
         self._venue.rules[key.symbol] = structs.replace(rules, instrument=instrument)
         return True
 

@@ -15,7 +15,7 @@ from core.errors import JournalError
 from core.journal import Journal
 from core.link import LogRow, PlanRequest
 from core.model import OrderType, PositionKey
-from core.plan import NotApproved
+from core.plan import NotApproved, Reason
 from core.ports import Capabilities
 from tests.simulation.dice import dice
 from tests.simulation.disk import Disk, platter
@@ -34,6 +34,9 @@ from tests.simulation.wire import Wire
 
 SUSPENDS = 0.002
 LIVES = 3
+CAUTION = Decimal("0.99")  # what a close would get is a little less than the price
+PLANS = 40
+PATIENCE = 300  # seconds that a person leaves a restarted service to what it took up
 EPOCH = "sim1"
 
 
@@ -119,7 +122,7 @@ class World:
         journal = await Journal.over(Disk(self.data, life, self.faults), life, life.ids)
         life.record(Began(life.at, life.nth, journal.epoch, mode == "one-shot"))
         wires = [self._wire(life, place) for place in self.scenario.places]
-        engine = Engine(self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, mode=mode)
+        engine = Engine(self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, lasting=mode == "service")
 
         def said(row: LogRow) -> None:
             life.record(Said(life.at, row.level, row.text, row.account))
@@ -145,6 +148,10 @@ class World:
             gate.matching.settle()
         self.history.events.append(Quiet(self.loop.time()))
 
+    def held(self) -> dict[PositionKey, Decimal]:
+        """What all venues truly hold."""
+        return {k: q for gate in self.gates.values() for k, q in gate.venue.held.items()}
+
     def left(self, key: PositionKey) -> Left:
         gate = self.gates[key.account]
         held = gate.venue.held.get(key, Decimal(0))
@@ -152,7 +159,7 @@ class World:
         exempt = instrument.reduce_only and instrument.minimum_exempt
         whole = abs(held) // instrument.step * instrument.step
         price = gate.venue.rules[key.symbol].price
-        enough = exempt or (whole >= instrument.min_quantity and whole * price >= instrument.min_cost)
+        enough = exempt or (whole >= instrument.min_quantity and whole * price * CAUTION >= instrument.min_cost)
         return Left(self.loop.time(), key, held, whole > 0 and enough and not gate.gone(key.symbol))
 
 
@@ -171,7 +178,8 @@ async def _ask(engine: Engine, life: Life, ask: Ask) -> None:
     plan = await engine.prepare(ask.request)
     await life.sleep(ask.think)
     try:
-        life.record(Reported(life.at, life.nth, await engine.execute(plan.id, plan.digest)))
+        report = await engine.execute(plan.id, plan.digest)
+        life.record(Reported(life.at, life.nth, report))
     except (NotApproved, JournalError) as error:
         life.record(Said(life.at, "alarm", f"{type(error).__name__}: {error}", None))
 
@@ -188,6 +196,11 @@ async def _again(world: World, life: Life) -> None:
     """A life after a kill: what was interrupted is taken up at the start."""
     engine, journal = await world.engine(life, world.scenario.mode)
     await engine.start()
+    await life.sleep(0.5)
+    for _ in range(PATIENCE):  # a service goes on in the background
+        if not any(reason is Reason.CLOSING for reason, _ in engine.situation().blocked.values()):
+            break
+        await life.sleep(1.0)
     await _close(engine, journal, None)
 
 
@@ -196,9 +209,14 @@ async def _quiet(world: World, life: Life) -> None:
     await life.sleep(max(30.0, *(p.manners.lag for p in world.scenario.places)))
     engine, journal = await world.engine(life, "one-shot")
     await engine.start()
-    await life.sleep(1.0)
-    plan = await engine.prepare(PlanRequest("flatten", everything=True))
-    life.record(Reported(life.at, life.nth, await engine.execute(plan.id, plan.digest)))
+    for _ in range(PLANS):  # what must be split may take longer than one ladder's limit
+        await life.sleep(1.0)
+        before = world.held()
+        plan = await engine.prepare(PlanRequest("flatten", everything=True))
+        report = await engine.execute(plan.id, plan.digest)
+        life.record(Reported(life.at, life.nth, report))
+        if world.held() in (before, {}):
+            break
     await _close(engine, journal, None)
 
 
@@ -219,13 +237,14 @@ def play(seed: int, *, fifo: bool | None = None, kill_at: int | None = None, wit
             except KilledNow:
                 _bury(world, life)
                 faults.count(Fault.KILL)
+            except JournalError:  # a disk that fails at the start, or at the very end, ends the process
+                _bury(world, life)
             else:
                 break
             finally:
                 first = first or loop.callbacks
         else:
-            life = world.begin()
-            loop.live(_again(world, life))
+            faults.quiet = True
         history.errors += loop.errors
         loop.errors.clear()
         loop.kill_at = loop.pause = None

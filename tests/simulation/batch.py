@@ -1,0 +1,146 @@
+"""Many runs: seeds one after another or crash points of each, judged and added up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct, field
+
+from core.errors import Refusal
+from core.ladder_state import Outcome
+from core.model import Tier
+from core.records import ClosingEnded, IntentWritten
+from tests.simulation.checkers import judge
+from tests.simulation.evidence import Breach
+from tests.simulation.faults import Fault
+from tests.simulation.history import Answered, Durable
+from tests.simulation.mutants import planted
+from tests.simulation.play import Run, play
+
+ENDS = frozenset(o.value for o in Outcome) - {"skipped"}
+STEP = 7  # callbacks between the crash points of one seed that are tried in one go
+
+
+class Failure(Struct):
+    """A run in which something was broken."""
+
+    seed: int
+    kill_at: int | None
+    breaches: list[Breach]
+
+
+class Summary(Struct):
+    """What was exercised."""
+
+    runs: int = 0
+    crash_points: int = 0
+    callbacks: int = 0
+    virtual: float = 0.0
+    fired: Counter[str] = field(default_factory=Counter)
+    tiers: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+    def take(self, run: Run, kill_at: int | None, breaches: list[Breach]) -> None:
+        """Add one run."""
+        self.runs += 1
+        self.crash_points += kill_at is not None
+        self.callbacks += run.callbacks
+        self.virtual += run.seconds
+        self.fired.update({f.value: n for f, n in run.fired.items()})
+        for event in run.history.events:
+            match event:
+                case Durable(record=IntentWritten(tier=tier)) if tier is not None:
+                    self.tiers[tier.value] += 1
+                case Durable(record=ClosingEnded(result=row)):
+                    self.ends[row.outcome] += 1
+                case Answered(word=word) if word.startswith("refused:"):
+                    self.refusals[word.partition(":")[2]] += 1
+                case _:
+                    pass
+        if breaches:
+            self.failures.append(Failure(run.seed, kill_at, breaches))
+
+    def add(self, other: Summary) -> None:
+        """Add what another process did."""
+        for name in ("runs", "crash_points", "callbacks", "virtual"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("fired", "tiers", "ends", "refusals"):
+            getattr(self, name).update(getattr(other, name))
+        self.failures += other.failures
+
+    def missing(self) -> list[str]:
+        """What should have happened at least once and did not."""
+        wanted = {
+            "fault": ({f.value for f in Fault}, self.fired),
+            "tier": ({t.value for t in Tier}, self.tiers),
+            "end": (ENDS, self.ends),
+            "refusal": ({r.value for r in Refusal}, self.refusals),
+        }
+        return [f"{kind} {name}" for kind, (all_, seen) in wanted.items() for name in sorted(all_) if not seen[name]]
+
+    def text(self) -> str:
+        """For a person."""
+        lines = [
+            f"{self.runs} runs, {self.crash_points} of them crash points, {self.callbacks} callbacks, "
+            f"{self.virtual / 3600:.1f} virtual hours, {len(self.failures)} failed"
+        ]
+        for name in ("ends", "tiers", "refusals", "fired"):
+            counts = getattr(self, name)
+            lines.append(f"{name}: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())))
+        if self.missing():
+            lines.append("never happened: " + ", ".join(self.missing()))
+        return "\n".join(lines)
+
+
+def seeds(numbers: Iterable[int], *, mutant: str | None = None, told: Callable[[], None] = lambda: None) -> Summary:
+    """Play each seed once."""
+    summary = Summary()
+    with planted(mutant):
+        for seed in numbers:
+            run = play(seed)
+            summary.take(run, None, judge(run.history))
+            told()
+    return summary
+
+
+def crashes(
+    numbers: Iterable[int],
+    *,
+    step: int = 1,
+    most: int | None = None,
+    mutant: str | None = None,
+    told: Callable[[], None] = lambda: None,
+) -> Summary:
+    """Kill the first life of each seed after every ``step``-th callback, restart, finish; ``most`` points in all."""
+    summary = Summary()
+    with planted(mutant):
+        for seed in numbers:
+            last = play(seed, without={Fault.KILL}).callbacks
+            for kill_at in range(1 + seed % step, last + 1, step):
+                if most is not None and summary.crash_points >= most:
+                    return summary
+                run = play(seed, kill_at=kill_at)
+                summary.take(run, kill_at, judge(run.history))
+                told()
+    return summary
+
+
+def caught(mutant: str, first: int, count: int, *, crash: bool) -> tuple[int, Failure] | None:
+    """After how many runs a mutant was caught, and how; None when it survived all of them."""
+    for tried in range(count):
+        with planted(mutant):
+            if not crash:
+                run = play(first + tried)
+                breaches = judge(run.history)
+                if breaches:
+                    return tried + 1, Failure(run.seed, None, breaches)
+                continue
+        if crash:
+            seed = first + tried
+            summary = crashes([seed], step=STEP, mutant=mutant)
+            if summary.failures:
+                return tried + 1, summary.failures[0]
+    return None

@@ -1,0 +1,240 @@
+"""Bugs that are planted at run time, to see that the checkers would catch them.
+
+Each is a small patch of the product's own functions while a run is played; no file is edited. ``crash`` says that a
+mutant is looked for by killing the process after each callback of a run, because random kills would hardly hit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from msgspec import Struct, structs
+
+from core import closer, ladder, ladder_order, ladder_read, resume, tiers
+from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.ladder_moves import advance, end, read, wait
+from core.ladder_state import (
+    Acknowledged,
+    DoSend,
+    Event,
+    Ladder,
+    LookFailed,
+    Move,
+    NotJournaled,
+    OrderRead,
+    Outcome,
+    Phase,
+    Read,
+    SendRefused,
+    SendUnknown,
+    SendUnreachable,
+)
+from core.lookup import limited
+from core.model import OrderRequest
+from core.tiers import Step
+
+
+class Mutant(Struct, frozen=True):
+    """``seeds`` is the number of seeds, or with ``crash`` of crash points, within which it must be caught."""
+
+    name: str
+    text: str
+    plant: Callable[[], Any]
+    seeds: int = 1000
+    crash: bool = False
+
+
+def _handler(phase: Phase, event: type, instead: Callable[..., Move]) -> Any:
+    return patch.dict(ladder._HANDLERS, {(phase, event): instead})
+
+
+def _timeout_is_a_rejection() -> Any:
+    def rejected(state: Ladder, event: SendUnknown, now: float) -> Move:
+        return ladder_order.send_refused(state, SendRefused(Refused(Refusal.OTHER, event.text)), now)
+
+    return _handler(Phase.SENDING, SendUnknown, rejected)
+
+
+def _one_not_found_is_a_rejection() -> Any:
+    def looked_up(state: Ladder, event: OrderRead, now: float) -> Move:
+        if event.order is not None:
+            return ladder_order.looked_up(state, event, now)
+        record = (ladder_order._record(state, "not_found"),)
+        move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
+        return Move(move.ladder, move.do, record)
+
+    return _handler(Phase.RESOLVING, OrderRead, looked_up)
+
+
+def _failed_query_is_not_found() -> Any:
+    def failed(state: Ladder, event: LookFailed, now: float) -> Move:
+        record = (ladder_order._record(state, "not_found"),)
+        move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
+        return Move(move.ladder, move.do, record)
+
+    return _handler(Phase.RESOLVING, LookFailed, failed)
+
+
+def _list_is_trusted_at_once() -> Any:
+    def flat(state: Ladder, seen: Read, now: float) -> Move:
+        return end(state, Outcome.CLOSED)
+
+    return patch.object(ladder_read, "_flat", flat)
+
+
+def _intents_are_forgotten() -> Any:
+    def take_up(
+        action: Any, plan: Any, epoch: str, steps: tuple[Step, ...], limits: Any, now: float, *_more: Any
+    ) -> Move:
+        return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
+
+    return patch.object(resume, "take_up", take_up)
+
+
+def _cancel_is_an_end() -> Any:
+    def withdrawn(state: Ladder, event: OrderRead | LookFailed, now: float) -> Move:
+        assert state.order is not None
+        record = (ladder_order._record(state, "refused", None, "withdrawn"),)
+        move = read(advance(structs.replace(state, request=None, order=None)))
+        return Move(move.ladder, move.do, record)
+
+    stack = ExitStack()
+    stack.enter_context(_handler(Phase.WITHDRAWING, OrderRead, withdrawn))
+    stack.enter_context(_handler(Phase.WITHDRAWING, LookFailed, withdrawn))
+    stack.enter_context(patch.object(ladder_read, "_orders", _without_ours(ladder_read._orders)))
+    return stack
+
+
+def _without_ours(orders: Callable[..., Move | None]) -> Callable[..., Move | None]:
+    """Lists are not searched for what is ours: that would find the order again."""
+
+    def blind(state: Ladder, seen: Read, now: float) -> Move | None:
+        left = tuple(o for o in seen.orders if o.id not in state.sent and o.client_id not in state.sent)
+        return orders(state, structs.replace(seen, orders=left), now)
+
+    return blind
+
+
+def _sent_before_the_journal() -> Any:
+    async def send(self: Any, state: Ladder, do: DoSend, step: Step, request: OrderRequest) -> Event:
+        try:
+            event: Event = Acknowledged(await limited(self._submit(do)))
+        except Refused as refused:
+            event = SendRefused(refused)
+        except Unreachable as error:
+            event = SendUnreachable(str(error))
+        except (OutcomeUnknown, TimeoutError) as error:
+            event = SendUnknown(str(error))
+        try:
+            await self._intend(state, step, request, do.position.quantity)
+        except JournalError as error:
+            return NotJournaled(str(error))
+        return event
+
+    return patch.object(closer.Closer, "_send", send)
+
+
+def _journal_is_not_waited_for() -> Any:
+    async def intend(self: Any, state: Ladder, step: Step | None, request: OrderRequest, held: Any) -> None:
+        intent = closer.IntentWritten(
+            plan=state.plan,
+            key=state.action.key,
+            client_id=request.client_id,
+            step=state.index if step else -1,
+            round=step.round if step else 0,
+            tier=step.tier if step else None,
+            request=request,
+            position_before=held,
+            at=self._clock.now(),
+        )
+        self._outbox.remember(state.action.key, intent)
+        await asyncio.sleep(0)
+
+    return patch.object(closer.Closer, "_intend", intend)
+
+
+def _reduce_only_is_dropped() -> Any:
+    real = tiers.request
+
+    def request(*arguments: Any) -> OrderRequest | None:
+        made = real(*arguments)
+        return None if made is None else structs.replace(made, reduce_only=False)
+
+    return patch.object(tiers, "request", request)
+
+
+def _growth_is_ignored() -> Any:
+    """What is held is closed, whatever was confirmed."""
+    return patch.object(ladder_read, "_more", lambda *_: None)
+
+
+def _strangers_are_ignored() -> Any:
+    async def unchecked(self: Any, state: Ladder, holdings: Any) -> None:
+        return
+
+    return patch.object(closer.Closer, "_check_ours", unchecked)
+
+
+def _lists_lag_never() -> Any:
+    """A list that still shows what was filled is believed."""
+
+    def more(state: Ladder, quantity: Any, now: float) -> Move | None:
+        return None if quantity <= state.action.quantity else end(state, Outcome.CHANGED, "grew")
+
+    return patch.object(ladder_read, "_more", more)
+
+
+def _stops_stay_away() -> Any:
+    stack = ExitStack()
+    stack.enter_context(patch("core.ladder_moves._to_restore", lambda _: ()))
+    stack.enter_context(patch("core.ladder_moves._not_restored", lambda *_: ()))
+    return stack
+
+
+def _retry_after_is_ignored() -> Any:
+    real = ladder_order._refused
+
+    def refused(state: Ladder, why: Refused, now: float) -> Move:
+        return wait(state, 0.01) if why.refusal is Refusal.RATE_LIMITED else real(state, why, now)
+
+    return patch.object(ladder_order, "_refused", refused)
+
+
+def _old_decisions_leave() -> Any:
+    return patch.object(closer, "SEND_WITHIN", 1e9)
+
+
+MUTANTS = {
+    m.name: m
+    for m in (
+        Mutant("timeout-is-rejection", "a time-out is treated as rejected", _timeout_is_a_rejection),
+        Mutant("one-not-found", 'one "not found" is treated as rejected', _one_not_found_is_a_rejection),
+        Mutant("failed-query", "a query that failed is treated as not found", _failed_query_is_not_found),
+        Mutant("list-trusted", "the position list is trusted at once", _list_is_trusted_at_once),
+        Mutant("lag-trusted", "a list that lags behind our fills is trusted", _lists_lag_never),
+        Mutant("intents-forgotten", "intents are forgotten on restart", _intents_are_forgotten, 3000, crash=True),
+        Mutant("cancel-is-end", "a cancel ends a tier without a terminal answer", _cancel_is_an_end),
+        Mutant("send-before-journal", "an order leaves before its intent is durable", _sent_before_the_journal),
+        Mutant("journal-not-awaited", "an intent is written and not waited for", _journal_is_not_waited_for),
+        Mutant("reduce-only-dropped", "reduce-only is dropped", _reduce_only_is_dropped),
+        Mutant("growth-ignored", "the position is not bound to what was confirmed", _growth_is_ignored),
+        Mutant("strangers-ignored", "orders of another flatdeck do not freeze", _strangers_are_ignored, 3000),
+        Mutant("stops-stay-away", "protective stops are not put back", _stops_stay_away),
+        Mutant("retry-after-ignored", "a venue's Retry-After is ignored", _retry_after_is_ignored, 3000),
+        Mutant("late-decision", "an order leaves long after it was decided on", _old_decisions_leave),
+    )
+}
+
+
+@contextmanager
+def planted(name: str | None) -> Iterator[None]:
+    """The product with this bug in it; without a name, as it is."""
+    if name is None:
+        yield
+        return
+    with MUTANTS[name].plant():
+        yield
