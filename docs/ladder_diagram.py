@@ -1,0 +1,44 @@
+"""Prints the lifecycle of a close as a diagram, from the table that the ladder itself obeys.
+
+python docs/ladder_diagram.py            prints the block
+python docs/ladder_diagram.py --write    puts it between the markers in docs/architecture.md
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent))
+
+from core.ladder_state import TRANSITIONS, Phase  # noqa: E402 - found beside this folder
+
+BEGIN, END = "<!-- ladder:begin -->", "<!-- ladder:end -->"
+STARTS = (Phase.CANCELLING, Phase.READING)  # with orders that go first, and without
+
+
+def diagram() -> str:
+    """The mermaid block with its fence."""
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    [*] --> {phase.value}" for phase in STARTS]
+    for phase in Phase:
+        followers = (p for p in Phase if p in TRANSITIONS[phase])
+        lines += [f"    {phase.value} --> {follower.value}" for follower in followers]
+    lines += [f"    {phase.value} --> [*]" for phase in Phase if not TRANSITIONS[phase]]
+    return "\n".join([*lines, "```"])
+
+
+def replaced(text: str) -> str:
+    """A document with the block between its markers made anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{diagram()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv[1:]:
+        page = DOCS / "architecture.md"
+        page.write_text(replaced(page.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        sys.stdout.write(diagram() + "\n")
