@@ -5,9 +5,10 @@ A price that is not usable triggers, moves and resets nothing. One gate stands b
     no price, not positive, crossed → BAD       older than ``max_age`` at ``now`` → STALE
     further than ``max_jump`` from the last usable price → HELD, until a later price or the venue's own mark agrees
 
-Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once.
-One that comes later only begins the wait anew, but the third of a kind in a row is believed whatever the clock says:
-on a quiet symbol a real gap must not leave a position without any price. A price near the last usable one ends the wait.
+Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once;
+one that comes later begins the wait anew, but the third of a kind in a row is believed whatever the clock says, since
+on a quiet symbol a real gap must not leave a position without any price. A price near the last usable one ends the
+wait.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``): a split looks like a
 crash until its new quantity and entry are seen. Times are seconds of the local monotonic clock.
@@ -97,6 +98,8 @@ class PriceGate:
         if quote.mark is not None and quote.last is not None and self._near(quote.last, quote.mark):
             return True
         held = self._held
+        if held is not None and quote.received <= held.since:
+            return False  # the same tick once more is no second one
         if held is None or not self._near(price, held.price):
             self._held = Held(price, quote.received)
             return False
@@ -137,7 +140,7 @@ class Rereads:
         self._since: dict[object, float] = {}
 
     def jumped(self, key: object, kind: Kind, now: float) -> bool:
-        """A jump was confirmed; whether its position must be read again first. Only shares and options on them split."""
+        """A jump was confirmed; whether its position must be read again first. Only shares and their options split."""
         if kind not in (Kind.EQUITY, Kind.OPTION):
             return False
         self._since.setdefault(key, now)

@@ -21,6 +21,7 @@ from core.exits import (
     distance_at,
     news_of,
     open_guard,
+    peak_price,
     step,
     stop_price,
     target_price,
@@ -88,32 +89,28 @@ class Walker:
         self.bars = Bars() if bars is None else bars
         self._holding = holding
         self._last: Decimal | None = None
-        self._roi: Decimal | None = None
-        self._peak: Decimal | None = None
 
     def take(self, at: int, price: Decimal, following: Decimal | None) -> Tick:
         """The tick at ``at`` (ms); ``following`` is the price after it, None at the end."""
         most = self.guard.rules.settings.max_jump
-        if self._last is not None and jumps(price, self._last, most) and following is not None:
-            if jumps(following, price, most):
-                return self._tick(at, price, None, usable=False)
+        jumped = self._last is not None and jumps(price, self._last, most)
+        if jumped and following is not None and jumps(following, price, most):
+            return self._tick(at, price, None, usable=False)
         if self.bars.tick(at, price) and self._last is not None:
             news = news_of(signals_of(self.bars.closed()), self._holding.side)
             close_bar(self.guard, news, as_float(self._last), at / 1000)
         self._last = price
-        self._roi = _roi(price, self._holding, self.guard.rules)
-        self._peak = self._roi if self._peak is None else max(self._peak, self._roi)
         return self._tick(at, price, step(self.guard, as_float(price)), usable=True)
 
     def _tick(self, at: int, price: Decimal, found: Exit | None, *, usable: bool) -> Tick:
-        guard = self.guard
+        guard, best = self.guard, peak_price(self.guard)
         distance = distance_at(guard, as_float(price if usable or self._last is None else self._last))
         factors = ("volatility", "profit", "momentum", "bounds")
         return Tick(
             at=EPOCH + timedelta(milliseconds=at),
             price=price,
-            roi=self._roi if usable else None,
-            peak_roi=self._peak,
+            roi=_roi(price, self._holding, guard.rules) if usable else None,
+            peak_roi=None if best is None else _roi(best, self._holding, guard.rules),
             stop=stop_price(guard),
             target=target_price(guard),
             distance=None if distance is None else as_decimal(distance.distance),
