@@ -156,7 +156,7 @@ class AlpacaBroker:
 
 
 def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> AlpacaBroker:
-    """The account that ``settings`` describe; ``data_dir`` and ``speed`` concern embedded venues. Raises ConfigError."""
+    """The account that ``settings`` describe; the rest is for embedded venues. May raise ConfigError."""
     account = Account(settings.id, settings.owner, settings.name, settings.venue)
     return AlpacaBroker(account, read_options(settings), clock, os.environ)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from msgspec import Struct
-from yarl import URL
 
 from brokers.alpaca.limits import Limiter
 from brokers.alpaca.wire_errors import Call, refusal
@@ -92,14 +92,13 @@ class Client:
         await limiter.enter(acts=call is not Call.READ)
         headers = {} if body is None else {"Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
-        url = URL(host + path)
         try:
             async with session.request(
-                method, url, params=params, data=data, headers=headers, allow_redirects=False
+                method, host + path, params=params, data=data, headers=headers, allow_redirects=False
             ) as answer:
                 raw = await answer.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise Unreachable(f"Alpaca cannot be reached at {url.host}: {reason(error)}") from error
+            raise Unreachable(f"Alpaca cannot be reached at {urlsplit(host).hostname}: {reason(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise OutcomeUnknown(f"no answer from Alpaca: {reason(error)}") from error
         reset_in = self._heard(limiter, answer.headers)
