@@ -39,6 +39,9 @@ from core.model import (
     usd_rate,
     usd_value,
 )
+from core.prices import split_ratio
+from core.quotes import Quotes
+from core.settings import ExitSettings
 
 READABLE = (AccountState.LIVE, AccountState.POLLING)
 
@@ -92,14 +95,16 @@ class Change(Struct):
 class Book:
     """Positions, orders, instruments and prices of every account."""
 
-    def __init__(self, accounts: Iterable[Account], is_ours: Callable[[str | None], bool]) -> None:
+    def __init__(
+        self, accounts: Iterable[Account], is_ours: Callable[[str | None], bool], exits: ExitSettings | None = None
+    ) -> None:
         self.accounts = {a.id: AccountView(a) for a in accounts}
         self.is_ours = is_ours
         self._positions: dict[str, dict[PositionKey, Position]] = {a: {} for a in self.accounts}
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
-        self._quotes: dict[tuple[str, str], Quote] = {}
+        self._quotes = Quotes(exits or ExitSettings())
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
         self._gone: set[PositionKey] = set()  # the stream said that it is closed
@@ -130,11 +135,7 @@ class Book:
         return Change(accounts={event.account})
 
     def _quoted(self, quote: Quote) -> Change:
-        known = self._quotes.get((quote.account, quote.symbol))
-        if known is not None and quote.received < known.received:
-            return Change()
-        self._quotes[quote.account, quote.symbol] = quote
-        return Change(positions=self._on(quote.account, quote.symbol))
+        return Change(positions=self._on(quote.account, quote.symbol)) if self._quotes.take(quote) else Change()
 
     def _ordered(self, order: Order) -> Change:
         orders = self._orders[order.account].setdefault(order.symbol, {})
@@ -157,8 +158,18 @@ class Book:
         else:
             self._gone.discard(key)
             self._missing.pop(key, None)
-            self._positions[key.account][key] = position
+            return self._hold(position, Change(positions={key}))
         return Change(positions={key})
+
+    def _hold(self, position: Position, change: Change) -> Change:
+        """A share split is no loss: position and price are read again before anything is made of them."""
+        held = self._positions[position.account]
+        before = held.get(position.key)
+        if before is not None and split_ratio(before, position) is not None:
+            self._quotes.forget(position.account, position.symbol)
+            change.doubted.add(position.account)
+        held[position.key] = position
+        return change
 
     def _read(self, holdings: Holdings, now: datetime) -> Change:
         view = self.accounts[holdings.account]
@@ -192,7 +203,7 @@ class Book:
                 change.doubted.add(holdings.account)
         for key, position in read.items():
             self._missing.pop(key, None)
-            held[key] = position
+            self._hold(position, change)
         self._gone -= {k for k in self._gone if k.account == holdings.account}
         return change
 
@@ -213,7 +224,7 @@ class Book:
         return known or Instrument(symbol=symbol, native_symbol=symbol)
 
     def quote(self, account: str, symbol: str) -> Quote | None:
-        return self._quotes.get((account, symbol))
+        return self._quotes.get(account, symbol)
 
     def readable(self, account: str) -> bool:
         return self.accounts[account].readable
@@ -226,7 +237,7 @@ class Book:
         instrument = self.instrument(key.account, key.symbol)
         quote = self.quote(key.account, key.symbol)
         orders, ours = self.concerning(key, ours=False), self.concerning(key, ours=True)
-        flaw = _flaw(quote, monotonic, max_age)
+        flaw = self._quotes.flaw(key.account, key.symbol, monotonic, max_age)
         owner = self.accounts[key.account].account.owner
         if quote is None or flaw:
             return Holding(owner, position, instrument, orders, ours, flaw=flaw)
@@ -282,12 +293,3 @@ def _half_spread(quote: Quote) -> Decimal | None:
     if quote.bid is None or quote.ask is None:
         return None
     return (quote.ask - quote.bid) / (quote.ask + quote.bid)
-
-
-def _flaw(quote: Quote | None, monotonic: float, max_age: float) -> str:
-    if quote is None:
-        return "no price"
-    age = monotonic - quote.received
-    if age >= max_age:
-        return f"price is {age:.0f} s old"
-    return quote.flaw() or ""

@@ -27,11 +27,13 @@ from core.ladder_state import Move
 from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PositionRow, Snapshot
 from core.logbook import Logbook
 from core.model import Holdings
+from core.opener import Opener
 from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
 from core.pulse import Pulse
 from core.reader import Reader
+from core.reconciler import Reconciler
 from core.resume import Interrupted, interrupted
 from core.settings import Settings
 from core.watch import Watcher
@@ -66,7 +68,7 @@ class Engine:
         self._lasting = lasting
         self._journal = journal
         self._brokers = {b.account.id: b for b in brokers}
-        self.book = Book([b.account for b in brokers], is_ours)
+        self.book = Book([b.account for b in brokers], is_ours, settings.exits)
         self.hub = Hub(clock, EngineRow(mode=mode, read_only=self.read_only))
         self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
         self._readers = {a: Reader(b, clock, self._emit) for a, b in self._brokers.items()}
@@ -80,6 +82,8 @@ class Engine:
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
         self._executor = self._make_executor(journal) if journal is not None else None
+        self.reconciler = Reconciler(self, self._readers, journal)
+        self.opener = Opener(self, self._brokers, self._readers, ids, journal)
 
     def _make_executor(self, journal: Journal) -> Executor:
         gear = {}
@@ -96,13 +100,7 @@ class Engine:
             )
             gear[account] = Gear(broker, self._readers[account], self._closers[account].carry_out)
         return Executor(
-            self.settings,
-            gear,
-            journal,
-            self.clock,
-            say=self.say,
-            frozen=self.frozen,
-            wait_for_open=self._lasting,
+            self.settings, gear, journal, self.clock, say=self.say, frozen=self.frozen, wait_for_open=self._lasting
         )
 
     async def start(self) -> None:
@@ -116,6 +114,7 @@ class Engine:
             assert self._journal is not None
             for entries in await self._journal.open_plans():
                 await self._take_up(self._executor, interrupted(entries))
+            await self.opener.take_up()
 
     async def _take_up(self, executor: Executor, left: Interrupted) -> None:
         """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
@@ -132,6 +131,7 @@ class Engine:
         for watcher in self._watchers.values():
             self._spawn(watcher.run())
         self._spawn(self._publish())
+        self._spawn(self.reconciler.run())
         self._spawn(self._pulse().run())
         await Automation(self, self.hub, self.settings, self.clock).run()
 
@@ -207,12 +207,10 @@ class Engine:
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
             max_age={a: self._max_age(a) for a in self._brokers},
-            tiers={
-                a: planner.ladder_tiers(self.settings, b.account.broker, b.capabilities.tiers)[0]
-                for a, b in self._brokers.items()
-            },
+            tiers=planner.account_tiers(self.settings, self._brokers.values()),
             blocked=blocked,
             first_run=self._cleanups == 0,
+            legacy=self.reconciler.legacy,
         )
 
     def on_log(self, listener: Callable[[LogRow], None]) -> None:

@@ -137,7 +137,7 @@ def test_a_value_is_known_only_from_a_price_that_is_fresh_and_sound(
     for key in book.keys(ACCOUNTS):
         now, seen = book.holding(key, monotonic, max_age), book.quote(key.account, key.symbol)
         assert now is not None
-        usable = seen is not None and seen.flaw() is None and monotonic - seen.received <= max_age
+        usable = seen is not None and seen.flaw() is None and monotonic - seen.received < max_age
         assert (now.value is not None) is usable
         assert bool(now.flaw) is not usable
 

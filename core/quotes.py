@@ -1,0 +1,55 @@
+"""The prices of every symbol at every account, each behind its gate: what is bad or jumped without confirmation does
+not replace what was good, and what was good grows old."""
+
+from __future__ import annotations
+
+from core.model import Quote
+from core.prices import PriceGate
+from core.settings import ExitSettings
+
+
+class Quotes:
+    """Quotes by account and symbol. Ages are seconds of the local monotonic clock."""
+
+    def __init__(self, settings: ExitSettings) -> None:
+        self._settings = settings
+        self._quotes: dict[tuple[str, str], Quote] = {}
+        self._gates: dict[tuple[str, str], PriceGate] = {}
+        self._flaws: dict[tuple[str, str], str] = {}  # why the latest was not taken
+
+    def take(self, quote: Quote) -> bool:
+        """Whether it changed what is known. A late, bad or unconfirmed price changes nothing but the reason."""
+        name = (quote.account, quote.symbol)
+        gate = self._gates.get(name)
+        if gate is None:
+            gate = self._gates[name] = PriceGate(self._settings)
+        known = self._quotes.get(name)
+        if known is not None and quote.received < known.received:
+            return False
+        usable = gate.take(quote, quote.received).usable
+        flaw = "" if usable else quote.flaw() or f"a jump to {quote.reference} waits to be confirmed"
+        if usable or known is None or known.flaw():
+            self._quotes[name] = quote
+        changed = usable or flaw != self._flaws.get(name, "")
+        self._flaws[name] = flaw
+        return changed
+
+    def get(self, account: str, symbol: str) -> Quote | None:
+        """The last good one, else the last one."""
+        return self._quotes.get((account, symbol))
+
+    def flaw(self, account: str, symbol: str, monotonic: float, max_age: float) -> str:
+        """Why there is no usable price now, or empty."""
+        quote = self._quotes.get((account, symbol))
+        if quote is None:
+            return "no price"
+        age = monotonic - quote.received
+        if age >= max_age:
+            why = self._flaws.get((account, symbol), "")
+            return f"price is {age:.0f} s old" + (f" ({why})" if why else "")
+        return quote.flaw() or ""
+
+    def forget(self, account: str, symbol: str) -> None:
+        """After a share split: the old share's price says nothing of the new one."""
+        self._quotes.pop((account, symbol), None)
+        self._gates.pop((account, symbol), None)
