@@ -79,6 +79,11 @@ class JournalView:
         rows = await self._query(OPEN_PLANS)
         return [self._entries(row[1:] for row in group) for _, group in groupby(rows, key=itemgetter(0))]
 
+    async def of_plan(self, plan: str) -> list[Entry]:
+        """All entries of one plan or entry, oldest first, without its orders' fills."""
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE plan = ? ORDER BY seq"  # noqa: S608
+        return self._entries(await self._query(sql, plan))
+
     async def frozen(self) -> dict[str, str]:
         """The accounts that are frozen, and why."""
         sql = "SELECT max(seq), at, body FROM journal WHERE kind = 'account_frozen' GROUP BY account ORDER BY account"

@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core import cleanup
+from core import cleanup, legacy
 from core.book import Book, Holding
 from core.cleanup import CancelIf, OrderPolicy
 from core.link import PlanRequest
 from core.model import Order, PositionKey, Tier
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.ports import Broker
 from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
 
 # Alpaca's own close call first: a plain sell there can be taken as opening a short.
@@ -29,6 +30,7 @@ class Situation(Struct, frozen=True):
     tiers: dict[str, tuple[Tier, ...]]
     blocked: dict[str, tuple[Reason, str]]
     first_run: bool
+    legacy: frozenset[PositionKey] = frozenset()  # held before this program knew them, and to be force-closed
 
 
 def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
@@ -43,16 +45,22 @@ def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tupl
     return tuple(t for t in wanted if t in able), tuple(t for t in wanted if t not in able)
 
 
+def account_tiers(settings: Settings, brokers: Iterable[Broker]) -> dict[str, tuple[Tier, ...]]:
+    """The tiers of every account, by its id."""
+    return {b.account.id: ladder_tiers(settings, b.account.broker, b.capabilities.tiers)[0] for b in brokers}
+
+
 def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
     """The plan for what is in the book now; its digest tells whether another is the same to a person.
 
     Raises ValueError for a request that is not one, or that names nothing where something must be named.
     """
-    build = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders}.get(request.cause)
+    builders = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders, "legacy": _legacy}
+    build = builders.get(request.cause)
     if build is None:
-        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten and cancel-orders')
+        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten, cancel-orders and legacy')
     selectors = (request.owners, request.accounts, request.symbols, request.keys)
-    if request.cause != "cleanup" and not request.everything and not any(selectors):
+    if request.cause not in ("cleanup", "legacy") and not request.everything and not any(selectors):
         raise ValueError(f"{request.cause} needs to know what: owners, accounts, symbols, positions or everything")
     actions: list[Action] = []
     tallies: list[OwnerTally] = []
@@ -172,6 +180,19 @@ def _flatten(scope: _Scope) -> Made:
     if not scope.request.keys:
         going = {(o.account, o.id) for a in actions for o in a.cancels}
         actions.extend(_lone_cancels(scope, Reason.FLATTEN, going))
+    return actions, scope.tally(actions)
+
+
+def _legacy(scope: _Scope) -> Made:
+    """What was held before this program knew it goes, its orders first."""
+    situation, book = scope.situation, scope.book
+    actions = legacy.actions(
+        [h for h in scope.holdings if h.key in situation.legacy],
+        scope.settings,
+        equity={account: book.accounts[account].equity for account in scope.readable},
+        tiers=situation.tiers,
+        blocked=situation.blocked,
+    )
     return actions, scope.tally(actions)
 
 

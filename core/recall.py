@@ -1,4 +1,4 @@
-"""What an engine that only looks is told of the journal: frozen accounts, and closes that were interrupted."""
+"""What an engine that only looks is told of the journal: frozen accounts, interrupted closes, what is known as held."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from core.resume import interrupted
 async def recall(engine: Engine, journal: JournalView) -> None:
     """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
+    engine.opener.drafts.recall(journal)
+    await engine.reconciler.recall(journal)
     for entries in await journal.open_plans():
         left = interrupted(entries)
         for action in left.left():

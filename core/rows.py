@@ -48,7 +48,7 @@ def position_row(
 ) -> PositionRow:
     """One position with its flags; ``verdict`` is None where its account cannot be read now."""
     position = holding.position
-    flags = _flags(holding, verdict, closing)
+    flags = _flags(holding, verdict, closing, position.key in situation.legacy)
     quote = book.quote(position.account, position.symbol)
     priced_at = situation.now - timedelta(seconds=situation.monotonic - quote.received) if quote else None
     return PositionRow(
@@ -72,7 +72,7 @@ def position_row(
     )
 
 
-def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool) -> tuple[str, ...]:
+def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool, legacy: bool) -> tuple[str, ...]:
     flags = []
     if verdict is not None and verdict.why in FLAGS:
         flags.append(FLAGS[verdict.why])
@@ -80,6 +80,8 @@ def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool) -> 
         flags.append("open_orders")
     if verdict is None or holding.price is None:
         flags.append("stale")
+    if legacy:
+        flags.append("legacy")
     if closing:
         flags.append("closing")
     return tuple(flags)
