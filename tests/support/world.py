@@ -15,6 +15,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from brokers.paper.broker import PaperBroker
 from brokers.paper.dice import seeded
 from brokers.paper.faults import Faults
@@ -25,7 +27,7 @@ from core.ids import Ids, is_ours
 from core.journal import Journal
 from core.link import PlanReport, PlanRequest
 from core.model import OrderSide, PositionKey
-from core.ports import Broker
+from core.ports import Capabilities
 from core.records import Entry, IntentWritten, PlanApproved, Record
 from core.settings import AccountSettings, LadderSettings, OwnerSettings, Settings
 from tests.support.builders import ACCOUNT, SYMBOL, D, account
@@ -55,6 +57,14 @@ def resting(id_: str = "s1", quantity: str = "2", **more: Any) -> dict[str, Any]
     return {"id": id_, "symbol": SYMBOL, "side": "sell", "quantity": quantity, **kind, **more}
 
 
+class _Timeless(PaperBroker):
+    """A venue that promises nothing about when a request is over."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return structs.replace(super().capabilities, request_expiry=None)
+
+
 class World:
     """``content`` maps account ids to book files; ``settings`` are fields of Settings."""
 
@@ -64,6 +74,7 @@ class World:
         *,
         latency: float = LATENCY,
         lasting: bool = False,
+        expires: bool = True,
         read_only: bool = False,
         **settings: Any,
     ) -> None:
@@ -72,7 +83,7 @@ class World:
         self.settings = _settings(list(content), **settings)
         self.venues = {id_: self._venue(id_, text) for id_, text in content.items()}
         self.latency, self.lasting, self.read_only = latency, lasting, read_only
-        self.others: list[Broker] = []  # beside the paper ones
+        self.expires = expires  # the venue promises that an unanswered request is over after a while
         self.database = MemoryDatabase()
         self.journal: Journal
         self.engine: Engine
@@ -98,10 +109,11 @@ class World:
         self._lives += 1
         ids = Ids(self.clock, random.Random(self._lives))
         self.journal = await Journal.over(self.database, self.clock, ids)
-        brokers: list[Broker] = [PaperBroker(v, self.clock, self.latency) for v in self.venues.values()]
+        kind = PaperBroker if self.expires else _Timeless
+        brokers = [kind(v, self.clock, self.latency) for v in self.venues.values()]
         self.engine = Engine(
             self.settings,
-            [*brokers, *self.others],
+            brokers,
             clock=self.clock,
             ids=ids,
             journal=self.journal,
