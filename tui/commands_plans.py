@@ -108,7 +108,7 @@ def cleanup(
         cancel_open_orders=mode,
         cancel_if=cancel_if,
     )
-    return _carry_through(session, request, dry_run=dry_run, yes=yes)
+    return carry_through(session, request, dry_run=dry_run, yes=yes)
 
 
 @click.command()
@@ -118,7 +118,7 @@ def cleanup(
 @with_session
 def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
     """Force-close what is selected."""
-    return _carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
+    return carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
 
 
 @click.command("cancel-orders")
@@ -128,7 +128,7 @@ def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **s
 @with_session
 def cancel_orders(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
     """Cancel open orders and nothing else."""
-    return _carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
+    return carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
 
 
 def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRequest:
@@ -137,7 +137,7 @@ def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRe
     return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
 
 
-def _carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
+def carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
     """From the plan to the exit code."""
     settings = session.load().settings
     known("user", request.owners, [owner.id for owner in settings.owners])

@@ -15,9 +15,10 @@ from brokers.paper.options import make_feeds, read_options
 from brokers.paper.prices import tick_seconds
 from brokers.paper.store import Store, store_path
 from brokers.paper.venue import Venue
+from brokers.paper.wire import default_listing
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import USD_LIKE, Account, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
+from core.model import USD_LIKE, Account, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 from core.units import plain
@@ -78,6 +79,13 @@ class PaperBroker:
         seen = [quote for symbol in symbols if (quote := reports.quote(self.venue, symbol)) is not None]
         await self._clock.sleep(self._half)
         return seen
+
+    async def instrument(self, symbol: str) -> Instrument:
+        """The rules for a symbol, held or not; permissive ones for a symbol that the book does not describe."""
+        await self._read()
+        listing = self.venue.floor.market.listings.get(symbol) or default_listing(symbol)
+        await self._clock.sleep(self._half)
+        return listing.instrument
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         await self._read()
