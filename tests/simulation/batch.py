@@ -19,7 +19,7 @@ from tests.simulation.mutants import planted
 from tests.simulation.play import Run, play
 
 ENDS = frozenset(o.value for o in Outcome) - {"skipped"}
-STEP = 7  # callbacks between the crash points of one seed that are tried in one go
+MUTANT_POINTS = 60  # crash points of one seed that are tried before the next one, for a mutant
 
 
 class Failure(Struct):
@@ -109,16 +109,20 @@ def seeds(numbers: Iterable[int], *, mutant: str | None = None, told: Callable[[
 def crashes(
     numbers: Iterable[int],
     *,
-    step: int = 1,
+    points: int | None = None,
     most: int | None = None,
     mutant: str | None = None,
     told: Callable[[], None] = lambda: None,
 ) -> Summary:
-    """Kill the first life of each seed after every ``step``-th callback, restart, finish; ``most`` points in all."""
+    """Kill the first life of each seed after every callback, restart, finish, and judge both lives.
+
+    ``points`` are the most of one seed, spread evenly over its callbacks; ``most`` are the most of all.
+    """
     summary = Summary()
     with planted(mutant):
         for seed in numbers:
             last = play(seed, without={Fault.KILL}).callbacks
+            step = 1 if points is None else max(1, -(-last // points))
             for kill_at in range(1 + seed % step, last + 1, step):
                 if most is not None and summary.crash_points >= most:
                     return summary
@@ -140,7 +144,7 @@ def caught(mutant: str, first: int, count: int, *, crash: bool) -> tuple[int, Fa
                 continue
         if crash:
             seed = first + tried
-            summary = crashes([seed], step=STEP, mutant=mutant)
+            summary = crashes([seed], points=MUTANT_POINTS, mutant=mutant)
             if summary.failures:
                 return tried + 1, summary.failures[0]
     return None

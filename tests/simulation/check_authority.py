@@ -44,9 +44,7 @@ def growth_is_shown_again(evidence: Evidence) -> Iterator[Breach]:
         ):
             yield Breach("I18", f"{send.key.symbol} had grown when {send.request.client_id} left", send.at)
         shown = {o.id for o in action.cancels} | set(action.orders_shown)
-        new = [
-            {o.id for o in x.orders if o.symbol == send.key.symbol and o.leg is send.key.leg} - shown for x in last
-        ]
+        new = [{o.id for o in x.orders if o.symbol == send.key.symbol and o.leg is send.key.leg} - shown for x in last]
         strangers = {o for o in new[0] & new[1] if (send.account, o) not in ours}
         if strangers:
             yield Breach("I18", f"{sorted(strangers)} had appeared when {send.request.client_id} left", send.at)
@@ -140,11 +138,11 @@ def _retry_after(evidence: Evidence) -> Iterator[Breach]:
 
 def everything_ends(evidence: Evidence) -> Iterator[Breach]:
     """I23: every approved plan and each of its actions ends exactly once; a bad end raises an alarm."""
-    ended = Counter(e.record.plan for e in evidence.events if isinstance(e, Durable) and isinstance(e.record, PlanEnded))
-    rows = Counter((e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends)
-    rows.subtract(
-        (e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends if e.result.error == CONTRADICTED
+    ended = Counter(
+        e.record.plan for e in evidence.events if isinstance(e, Durable) and isinstance(e.record, PlanEnded)
     )
+    rows = Counter((e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends)
+    rows.subtract((e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends if e.result.error == CONTRADICTED)
     alarms = [e for e in evidence.events if isinstance(e, Said) and e.level == "alarm"]
     for index, plan in evidence.approved():
         if ended[plan.id] != 1:
@@ -154,9 +152,10 @@ def everything_ends(evidence: Evidence) -> Iterator[Breach]:
             if count != 1 and not _disk_failed(alarms):
                 yield Breach("I23", f"{action.key.symbol} of {plan.id} ended {count} times", evidence.at(index))
     for index, end in evidence.ends:
-        if end.result.outcome in ("stuck", "partial") and not any(a.at >= evidence.at(index) - 1 for a in alarms):
-            if not any(k > index for k in evidence.kills):
-                yield Breach("I23", f"{end.result.key.symbol} got stuck without an alarm", evidence.at(index))
+        bad = end.result.outcome in ("stuck", "partial")
+        heard = any(a.at >= evidence.at(index) - 1 for a in alarms) or any(k > index for k in evidence.kills)
+        if bad and not heard:
+            yield Breach("I23", f"{end.result.key.symbol} got stuck without an alarm", evidence.at(index))
 
 
 def _disk_failed(alarms: list[Said]) -> bool:
@@ -182,7 +181,9 @@ def ends_in_time(evidence: Evidence) -> Iterator[Breach]:
 
 def flat_in_the_end(evidence: Evidence) -> Iterator[Breach]:
     """I23: once nothing goes wrong any more, one plan closes all that can be sold, or its account is frozen."""
-    frozen = {e.record.account for e in evidence.events if isinstance(e, Durable) and isinstance(e.record, AccountFrozen)}
+    frozen = {
+        e.record.account for e in evidence.events if isinstance(e, Durable) and isinstance(e.record, AccountFrozen)
+    }
     for event in evidence.events:
         if isinstance(event, Left) and event.quantity and event.sellable and event.key.account not in frozen:
             yield Breach("I23", f"{event.key.symbol}: {event.quantity} left on {event.key.account}", event.at)
@@ -190,7 +191,9 @@ def flat_in_the_end(evidence: Evidence) -> Iterator[Breach]:
 
 def frozen_for_a_reason(evidence: Evidence) -> Iterator[Breach]:
     """I12, I19: an account is frozen when something foreign was there, or an outcome stayed unknown; never else."""
-    alien = {e.account for e in evidence.events if type(e).__name__ == "Accepted" and e.order.id in evidence.history.alien}  # type: ignore[union-attr]
+    alien = {
+        e.account for e in evidence.events if type(e).__name__ == "Accepted" and e.order.id in evidence.history.alien
+    }  # type: ignore[union-attr]
     for event in evidence.events:
         if not isinstance(event, Durable) or not isinstance(event.record, AccountFrozen) or event.record.why is None:
             continue
@@ -206,17 +209,22 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
         row = end.result
         action = evidence.action(end.plan, row.key)
         held = evidence.held.get(row.key)
-        if action is None or held is None or row.outcome not in ("stuck", "partial", "refused", "waiting_open", "changed"):
+        if (
+            action is None
+            or held is None
+            or row.outcome not in ("stuck", "partial", "refused", "waiting_open", "changed")
+        ):
             continue
         asked = {o.id for o in evidence.cancelled.get((end.plan, row.key), ())}
         stops = [o for o in action.cancels if o.type is OrderType.STOP and o.id in asked]
         gone = [o for o in stops if evidence.over.get((o.account, o.id), NEVER) < index]
-        back = [s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and not s.closing]
-        since = evidence.at(index) - RECENT
+        back = [
+            s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and not s.closing
+        ]
         unsure = any(w in (row.error or "") for w in ("put back", "frozen", "another flatdeck"))
-        if gone and held.at(index) and len(back) < len(gone) and not unsure:
-            if not evidence.meddled(row.key.account, row.key.symbol, 0, since + RECENT):
-                yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))
+        meddled = evidence.meddled(row.key.account, row.key.symbol, 0, evidence.at(index))
+        if gone and held.at(index) and len(back) < len(gone) and not unsure and not meddled:
+            yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))
 
 
 def own_key_own_orders(evidence: Evidence) -> Iterator[Breach]:

@@ -70,7 +70,9 @@ def refusals_are_true(evidence: Evidence) -> Iterator[Breach]:
             continue
         sends = [s for s in evidence.sends if s.request.client_id == answer.client_id and s.index < index]
         if any(s.accepted != NEVER for s in sends[-1:]):
-            yield Breach("I9", f"{answer.client_id} was executed and journalled as {answer.outcome}", evidence.at(index))
+            yield Breach(
+                "I9", f"{answer.client_id} was executed and journalled as {answer.outcome}", evidence.at(index)
+            )
 
 
 def cancelled_means_gone(evidence: Evidence) -> Iterator[Breach]:

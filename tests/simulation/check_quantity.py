@@ -10,12 +10,22 @@ from tests.simulation.evidence import DEFINITIVE, ZERO, Breach, Evidence, Send
 from tests.simulation.history import Filled, Foreign, Left
 
 RECENT = 25.0  # seconds in which what others did may not have been seen: the longest call, and some
-HAND = frozenset({"limits or ticks changed", "market closed", "order by hand", "order of another flatdeck"})
+HAND = frozenset(
+    {
+        "limits or ticks changed",
+        "by hand while an order is on its way: _limits",
+        "market closed",
+        "order by hand",
+        "order of another flatdeck",
+    }
+)
 
 
 def moved_by_hand(evidence: Evidence, send: Send, until: float) -> bool:
     """Whether somebody else may have moved the position since the read that a send was made from."""
-    return _moved(evidence, send.account, send.request.symbol, send.at - RECENT - evidence.facts(send.account).lag, until)
+    return _moved(
+        evidence, send.account, send.request.symbol, send.at - RECENT - evidence.facts(send.account).lag, until
+    )
 
 
 def _moved(evidence: Evidence, account: str, symbol: str, since: float, until: float) -> bool:
@@ -54,7 +64,11 @@ def never_crosses_zero(evidence: Evidence) -> Iterator[Breach]:
         if not isinstance(event, Filled) or event.order is None:
             continue
         send = evidence.orders.get((event.account, event.order))
-        if send is None or not send.closing or abs(event.after) <= abs(event.before) and event.before * event.after >= 0:
+        if (
+            send is None
+            or not send.closing
+            or (abs(event.after) <= abs(event.before) and event.before * event.after >= 0)
+        ):
             continue
         if send.reduces or not moved_by_hand(evidence, send, event.at):
             yield Breach("I2", f"{event.key.symbol}: {event.before} to {event.after} by {event.order}", event.at)

@@ -70,6 +70,7 @@ class Fault(Enum):
     HAND_FLIPS = "flipped by hand"
     HAND_ORDER = "order by hand"
     LIQUIDATED = "liquidated by the venue"
+    MEANWHILE = "by hand while an order is on its way"
     SPLIT = "share split"
     OTHER_FLATDECK = "order of another flatdeck"
     # here

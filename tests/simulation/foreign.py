@@ -42,6 +42,7 @@ class Others:
             Fault.CLOSED_MARKET: self._close_market,
             Fault.SYMBOL_GONE: self._remove,
         }
+        self._gate.meanwhile = self._meanwhile
         for fault, act in acts.items():
             for key in keys:
                 if self._faults.drawn(fault):
@@ -54,6 +55,17 @@ class Others:
                 self._history.events.append(Foreign(self._moment(), key.account, key.symbol, fault.value))
 
         return happens
+
+    def _meanwhile(self, key: PositionKey) -> None:
+        """Somebody acts between the moment an order left and the moment it arrives."""
+        acts = {
+            Fault.HAND_REDUCES: self._reduce,
+            Fault.HAND_CLOSES: self._close,
+            Fault.HAND_FLIPS: self._flip,
+            Fault.LIMITS_CHANGED: self._limits,
+        }
+        fault = list(acts)[int(self._faults.between(0, len(acts)))]
+        self._event(fault, acts[fault], key)()
 
     def _step(self, key: PositionKey) -> Decimal:
         return self._venue.rules[key.symbol].instrument.step

@@ -27,6 +27,7 @@ class Gate:
         self._halted: set[str] = set()
         self._refused_tifs: set[TimeInForce | OrderType] = set()
         self.says_when = True
+        self.meanwhile: Callable[[PositionKey], None] | None = None  # somebody acts before an order arrives
 
     def quiet(self) -> None:
         """Everything is open again; a symbol that is gone stays so."""
@@ -63,15 +64,21 @@ class Gate:
     def place(self, request: OrderRequest, n: int) -> Order:
         self._admit(request.symbol)
         self._expressible(request)
+        self._race(PositionKey(request.account, request.symbol, request.leg))
         resting = self.venue.place(request, n)
         return self._taken(resting.now.id)
 
     def close(self, key: PositionKey, client_id: str | None, n: int) -> Order:
         self._admit(key.symbol)
+        self._race(key)
         return self._taken(self.venue.close(key, client_id, n).now.id)
 
     def cancel(self, order_id: str) -> None:
         self.matching.cancel(order_id)
+
+    def _race(self, key: PositionKey) -> None:
+        if self.meanwhile is not None and self.faults.fires(Fault.MEANWHILE):
+            self.meanwhile(key)
 
     def _taken(self, order_id: str) -> Order:
         resting = self.venue.orders[order_id]

@@ -89,7 +89,8 @@ class Loop(asyncio.BaseEventLoop):
                 break
             for task in left:
                 task.cancel()
-            self.run_until_complete(self._exhausted())
+            self._drain()
+        self._stopping = False
         self._tasks.clear()
         self._ready.clear()
         self._scheduled.clear()
@@ -103,9 +104,16 @@ class Loop(asyncio.BaseEventLoop):
             heapq.heappop(self._agenda)[2]()
         self._time = until
 
-    async def _exhausted(self) -> None:
-        while self._ready:  # noqa: ASYNC110 - this is the loop's own
-            await asyncio.sleep(0)
+    def _drain(self) -> None:
+        """Run what is ready, and what becomes ready by that, without moving time."""
+        asyncio.events._set_running_loop(self)
+        try:
+            while self._ready:
+                handle = self._ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+        finally:
+            asyncio.events._set_running_loop(None)
 
     def _make_task(self, loop: asyncio.AbstractEventLoop, life: Any, **options: Any) -> Task:
         task = Task(life, loop=loop, **options)

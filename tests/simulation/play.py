@@ -122,7 +122,9 @@ class World:
         journal = await Journal.over(Disk(self.data, life, self.faults), life, life.ids)
         life.record(Began(life.at, life.nth, journal.epoch, mode == "one-shot"))
         wires = [self._wire(life, place) for place in self.scenario.places]
-        engine = Engine(self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, lasting=mode == "service")
+        engine = Engine(
+            self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, lasting=mode == "service"
+        )
 
         def said(row: LogRow) -> None:
             life.record(Said(life.at, row.level, row.text, row.account))
