@@ -68,6 +68,17 @@ class Drafts:
         unknown = {a: "" for a in meant if a not in scene.unreadable and not await self._listed(a, signal.symbol)}
         return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
 
+    async def priced(self, signal: Signal) -> bool:
+        """Whether any account that is meant has a usable price of the symbol."""
+        meant = [signal.account] if signal.account else planner.owner_accounts(self._engine.settings, signal.owner)
+        for account in meant:
+            try:
+                await self._quote(account, signal.symbol)
+            except NotAllowed:
+                continue
+            return True
+        return False
+
     async def open(self, signal: Signal, *, limit: bool = False, flatten_first: bool = False) -> Draft:
         """What would be sent for a signal, which names its account. Raises NotAllowed, JournalError."""
         assert signal.account is not None

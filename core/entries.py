@@ -22,6 +22,7 @@ from core.units import ONE, ZERO, floor_to, percent, plain, round_price
 MAX_LEVERAGE = Decimal(125)
 DUPLICATE_WINDOW = timedelta(seconds=60)
 LIMIT_OFFSET = Decimal("0.001")
+LIMIT_WAIT = 30.0  # seconds in which a limit order may be filled before the rest of it is withdrawn
 
 
 class Code(Enum):

@@ -28,7 +28,6 @@ from core.reader import Reader
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
 from core.units import ZERO, plain
 
-LIMIT_WAIT = 30.0  # seconds in which a limit order may be filled
 RESUME_TOTAL = 30.0
 VERIFY_PAUSE = 0.25
 VERIFY_MARGIN = 2.0
@@ -78,7 +77,7 @@ class Opener:
             {} if journal is None else {a: Placer(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
         )
 
-    async def carry_out(self, draft: Draft, by: str = "person", *, wait: float = LIMIT_WAIT) -> Report:
+    async def carry_out(self, draft: Draft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
         """Send what was confirmed and stay until its end is known.
 
         Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.

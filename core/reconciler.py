@@ -183,7 +183,7 @@ class Reconciler:
         return [d for d in found if d.key.symbol not in busy and not self._told_as_legacy(d)]
 
     def _told_as_legacy(self, one: Discrepancy) -> bool:
-        return one.kind is Kind.MISSED and one.key in self.legacy
+        return one.kind is Kind.MISSED and one.key in self.legacy and one.key.account in self._judged
 
     def _busy(self, account: str, beliefs: Beliefs) -> frozenset[str]:
         blocked = self._engine.situation().blocked

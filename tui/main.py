@@ -22,7 +22,16 @@ from core.errors import ConfigError, FlatdeckError
 from core.link import LogRow
 from core.records import Entry
 from core.settings import AccountSettings, Settings
-from tui import commands, commands_engine, commands_files, commands_plans, commands_replay, commands_thaw
+from tui import (
+    commands,
+    commands_engine,
+    commands_entries,
+    commands_files,
+    commands_plans,
+    commands_reconcile,
+    commands_replay,
+    commands_thaw,
+)
 from tui.plain import plain
 from tui.session import (
     INTERRUPTED,
@@ -295,6 +304,8 @@ for _command in (
     *(commands.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, commands_replay.replay),
+    *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
+    commands_reconcile.reconcile,
 ):
     cli.add_command(_command)
 
