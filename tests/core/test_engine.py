@@ -98,6 +98,9 @@ async def test_an_event_that_nobody_can_place_does_not_end_the_engine():
                 await world.engine.read_all()
                 assert (await world.engine.prepare(EVERYTHING)).closes
         assert "could not be taken in" in str(world.engine.hub.engine.alarm)
+        before = world.engine.book.accounts[ACCOUNT].received
+        await asyncio.sleep(2)
+        assert world.engine.book.accounts[ACCOUNT].received != before, "what it may have said is read"
 
 
 @virtual

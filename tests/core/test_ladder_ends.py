@@ -43,6 +43,18 @@ def test_a_cumulative_fill_is_counted_once_whatever_is_told_again():
     assert climb.ladder.filled == D(1)
 
 
+def test_an_order_that_is_found_once_more_is_not_counted_once_more():
+    climb = Climb()
+    climb.to_send()
+    climb.filled("1", "v1")
+    climb.see(position("1"))
+    climb.refused(Refusal.DUPLICATE)
+    climb.found(done("v1", "2", "1"))
+    assert climb.ladder.filled == D(1)
+    climb.see(position("1"))
+    assert climb.request.quantity == D(1)
+
+
 def test_the_average_price_weighs_every_fill_and_is_unknown_once_one_is():
     climb = Climb()
     climb.to_send()

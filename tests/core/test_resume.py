@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.ladder_state import DoLookUp, DoRead, Phase
+from core.errors import Refusal
+from core.ladder_state import DoCancel, DoLookUp, DoRead, DoRestore, Phase
 from core.model import Kind, Tier
 from core.records import (
     CancelAsked,
@@ -85,6 +86,27 @@ def test_a_close_of_which_nothing_was_sent_begins_at_the_beginning():
     assert climb.step == STEPS[0]
 
 
+def test_a_close_that_was_interrupted_while_it_cancelled_asks_for_that_again():
+    guard = stop()
+    action = close_action(cancels=(guard,))
+    climb = resumed([CancelAsked("p1", action.key, guard)], action=action)
+    climb.expect(DoCancel)
+    climb.cancelled(s1="there is no such order")
+    climb.see(position())
+    assert climb.step == STEPS[0]
+    climb.refused(Refusal.HALTED)
+    assert climb.expect(DoRestore).requests[0].trigger == guard.trigger
+
+
+def test_a_plan_too_old_puts_back_the_stops_that_it_had_cancelled():
+    guard = stop()
+    action = close_action(cancels=(guard,))
+    climb = resumed([CancelAsked("p1", action.key, guard)], action=action, steps=())
+    climb.see(position())
+    assert climb.expect(DoRestore).requests[0].trigger == guard.trigger
+    assert not climb.requests
+
+
 def test_an_intent_without_an_answer_is_looked_up_before_anything_else():
     before, records = climbed("crash")
     climb = resumed(records)
@@ -152,7 +174,7 @@ def test_a_stop_that_was_cancelled_before_the_crash_is_put_back_when_it_gets_stu
     _, records = climbed("0.5")
     climb = resumed([CancelAsked("p1", action.key, guard), *records], action=action)
     climb.see(position("1.5"), after=500.0)
-    assert climb.do.requests[0].quantity == D("1.5")  # type: ignore[union-attr]
+    assert climb.expect(DoRestore).requests[0].quantity == D("1.5")
 
 
 def test_a_list_may_still_lag_behind_what_was_filled_before_the_crash():
