@@ -26,9 +26,10 @@ from core.model import Kind
 from core.ports import Clock
 from core.secret import Secret
 
-HEARTBEAT = 6.0  # seconds between pings; half of it without an answer ends the socket
-PULSE = 3.0  # seconds between signs of life, and until a price that did not come is asked for
+PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
+SILENCE = 8.0  # a socket that says nothing for so long, not even to a ping, is not believed to be alive
 LOGIN = 5.0
+CLOSING = 1.0  # for the other side's good-bye
 BACKLOG = 10_000
 STREAMED = (Kind.EQUITY, Kind.OPTION, Kind.SPOT)
 Said = BrokerEvent | BaseException
@@ -59,26 +60,24 @@ class Stream:
         self._sockets: dict[Kind, aiohttp.ClientWebSocketResponse] = {}
         self._subscribed: dict[Kind, set[str]] = {}
         self._polled: set[Kind] = set()  # kinds whose stream this account may not have
+        self._alive: dict[aiohttp.ClientWebSocketResponse, float] = {}  # when each socket last said anything
         self._tasks: list[asyncio.Task[None]] = []
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
+        """Everything that the sockets say, until one of them ends."""
         try:
-            socket = await self._open(self._client.hosts.stream + "/stream")
-            async with asyncio.timeout(LOGIN):
-                await self._log_in(socket)
-            self._run(self._follow(socket))
+            self._run(self._follow(await self._log_in()))
             self._run(self._pulse())
             while True:
                 said = await self._said.get()
                 if isinstance(said, BaseException):
                     raise said
                 yield said
-        except TimeoutError:
-            raise OutcomeUnknown("Alpaca's stream did not answer the login in time") from None
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*(socket.close() for socket in list(self._alive)), return_exceptions=True)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(self._guarded(work)))
@@ -105,30 +104,41 @@ class Stream:
         try:
             async with asyncio.timeout(CONNECT):
                 return await self._client.session.ws_connect(
-                    url, heartbeat=HEARTBEAT, max_msg_size=0, headers={"Content-Type": "application/msgpack"}
+                    url,
+                    autoping=False,
+                    max_msg_size=0,
+                    headers={"Content-Type": "application/msgpack"},
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING),
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise OutcomeUnknown(f"Alpaca's stream answered {error.status}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(f"Alpaca's stream cannot be reached: {reason(error)}") from error
 
-    async def _log_in(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _log_in(self) -> aiohttp.ClientWebSocketResponse:
         """The account's stream: in, and listening. A refused login raises Refused."""
-        await socket.send_json(says.authenticate(self._key.reveal(), self._secret.reveal()))
-        while not says.authorized(says.decode_json(await _frame(socket))):
-            continue
-        await socket.send_json(says.LISTEN)
+        socket = await self._open(self._client.hosts.stream + "/stream")
+        self._alive[socket] = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(LOGIN):
+                await socket.send_json(says.authenticate(self._key.reveal(), self._secret.reveal()))
+                while not says.authorized(says.decode_json(await self._frame(socket))):
+                    continue
+                await socket.send_json(says.LISTEN)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise OutcomeUnknown(f"Alpaca's stream did not answer the login: {reason(error)}") from error
+        return socket
 
     async def _follow(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async with socket:
-            while True:
-                message = says.decode_json(await _frame(socket))
-                for event in says.updates(self._account, message, self._reads.pairs):
-                    self._say(event)
+        while True:
+            message = says.decode_json(await self._frame(socket))
+            for event in says.updates(self._account, message, self._reads.pairs):
+                self._say(event)
 
     async def _pulse(self) -> None:
         """A sign of life while every socket answers, a socket for each kind that is held, and prices that are due."""
         while True:
+            await self._ping()
             self._say(AccountChanged(self._account, AccountState.LIVE))
             for kind, symbols in self._held().items():
                 if kind in self._polled:
@@ -140,6 +150,13 @@ class Stream:
                     await self._subscribe(kind, symbols)
             await self._ask()
             await self._clock.sleep(PULSE)
+
+    async def _ping(self) -> None:
+        now = self._clock.monotonic()
+        for socket, heard in list(self._alive.items()):
+            if now - heard > SILENCE:
+                raise OutcomeUnknown(f"Alpaca's stream is silent for {now - heard:.0f} s")
+            await socket.ping()
 
     def _held(self) -> dict[Kind, set[str]]:
         kinds: dict[Kind, set[str]] = {}
@@ -167,16 +184,41 @@ class Stream:
                 self._sockets[kind] = socket
                 await self._subscribe(kind, self._held().get(kind, set()))
                 while True:
-                    for row in says.decode_frame(await _frame(socket)):
+                    for row in says.decode_frame(await self._frame(socket)):
                         self._price(row)
             except says.NoData:
                 self._polled.add(kind)
                 self._sockets.pop(kind, None)
+            finally:
+                self._alive.pop(socket, None)
 
     async def _enter(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        await _greeting(socket, "connected")
+        await self._greeting(socket, "connected")
         await socket.send_bytes(msgspec.msgpack.encode(says.auth(self._key.reveal(), self._secret.reveal())))
-        await _greeting(socket, "authenticated")
+        await self._greeting(socket, "authenticated")
+
+    async def _greeting(self, socket: aiohttp.ClientWebSocketResponse, word: str) -> None:
+        while not _heard(says.decode_frame(await self._frame(socket)), word):
+            continue
+
+    async def _frame(self, socket: aiohttp.ClientWebSocketResponse) -> bytes | str:
+        """The next text or binary frame, pings answered on the way; a socket that ended is an error."""
+        while True:
+            message = await socket.receive()
+            self._alive[socket] = self._clock.monotonic()
+            match message.type:
+                case aiohttp.WSMsgType.TEXT | aiohttp.WSMsgType.BINARY:
+                    data: bytes | str = message.data
+                    return data
+                case aiohttp.WSMsgType.PING:
+                    await socket.pong(message.data)
+                case aiohttp.WSMsgType.PONG:
+                    continue
+                case aiohttp.WSMsgType.ERROR:
+                    raise OutcomeUnknown(f"Alpaca's stream broke: {reason(message.data)}")
+                case _:
+                    code = f" ({socket.close_code})" if socket.close_code else ""
+                    raise OutcomeUnknown(f"Alpaca's stream ended{code}")
 
     async def _subscribe(self, kind: Kind, symbols: set[str]) -> None:
         fresh = symbols - self._subscribed[kind]
@@ -197,17 +239,5 @@ class Stream:
             self._say(QuoteSeen(quote))
 
 
-async def _greeting(socket: aiohttp.ClientWebSocketResponse, word: str) -> None:
-    while not any(says.greeted(row, word) for row in says.decode_frame(await _frame(socket))):
-        continue
-
-
-async def _frame(socket: aiohttp.ClientWebSocketResponse) -> bytes | str:
-    """The next text or binary frame; a socket that ended is an error."""
-    message = await socket.receive()
-    if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-        data: bytes | str = message.data
-        return data
-    if message.type is aiohttp.WSMsgType.ERROR:
-        raise OutcomeUnknown(f"Alpaca's stream broke: {reason(message.data)}")
-    raise OutcomeUnknown(f"Alpaca's stream ended{f' ({socket.close_code})' if socket.close_code else ''}")
+def _heard(rows: list[Row], word: str) -> bool:
+    return any(says.greeted(row, word) for row in rows)
