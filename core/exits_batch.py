@@ -32,17 +32,17 @@ Row = dict[str, NDArray[Any]]  # one slice, or all, of every column
 class Leaving(Generic[K]):
     """Who has to leave, and why: two lists side by side, as ten thousand pairs would cost more than the rules."""
 
-    __slots__ = ("exits", "keys")
+    __slots__ = ("exits", "who")
 
-    def __init__(self, keys: list[K] | None = None, exits: list[Exit] | None = None) -> None:
-        self.keys: list[K] = [] if keys is None else keys
+    def __init__(self, who: list[K] | None = None, exits: list[Exit] | None = None) -> None:
+        self.who: list[K] = [] if who is None else who
         self.exits: list[Exit] = [] if exits is None else exits
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.who)
 
     def __iter__(self) -> Iterator[tuple[K, Exit]]:
-        return zip(self.keys, self.exits, strict=True)
+        return zip(self.who, self.exits, strict=True)
 
 
 class Columns(Generic[K]):

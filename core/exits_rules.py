@@ -117,10 +117,12 @@ class Rules:
         self.keeps = tuple((1 - self.sign * d.distance) * (1 + self.sign * TOLERANCE) for d in self.distances)
 
 
-@lru_cache(maxsize=256)
 def rules_of(settings: ExitSettings, side: Side, fee_rate: Decimal = ZERO) -> Rules:
     """The compiled rules, the same object for the same arguments. ``fee_rate`` is one way's, as a fraction."""
-    return Rules(settings, side, fee_rate)
+    return _compiled(settings, side, fee_rate)
+
+
+_compiled = lru_cache(maxsize=256)(Rules)
 
 
 def emergency_names(levels: int) -> list[str]:

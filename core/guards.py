@@ -70,11 +70,11 @@ class Guards(Generic[K]):
         for few in self._few.values():
             for key, guard in few.items():
                 if (why := step(guard, price)) is not None:
-                    found.keys.append(key)
+                    found.who.append(key)
                     found.exits.append(why)
         for columns in self._many.values():
             leaving = columns.step(price)
-            found.keys += leaving.keys
+            found.who += leaving.who
             found.exits += leaving.exits
         return found
 
