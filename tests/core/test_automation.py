@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from core.errors import JournalError
 from core.link import PlanRow
 from core.model import OrderRequest, OrderSide, OrderType
 from core.records import ClosingEnded, PlanApproved, PlanEnded
@@ -164,6 +165,20 @@ async def test_a_run_that_fails_is_said_and_the_next_one_is_made(sentence: str):
         assert "AAA" not in desk.held()
         (end,) = await desk.records(PlanEnded)
         assert end.success
+
+
+@virtual
+async def test_a_first_look_at_what_was_there_before_that_fails_keeps_nothing_from_being_cleaned():
+    async with world() as desk:
+
+        async def broken() -> bool:
+            raise JournalError("the disk is full")
+
+        desk.engine.reconciler.judge = broken  # type: ignore[method-assign]
+        desk.run()
+        await asyncio.sleep(5)
+        assert "legacy positions were not dealt with: the disk is full" in await alarms(desk)
+        assert "AAA" not in desk.held()
 
 
 @virtual

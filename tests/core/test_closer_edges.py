@@ -53,6 +53,31 @@ async def test_a_disk_that_is_only_a_little_slow_holds_nothing_up():
     assert len(await hands.records(IntentWritten)) == 1
 
 
+class Hiccup(MemoryDatabase):
+    """Fails for the commit with that number after the journal was opened, and then recovers."""
+
+    def __init__(self, fails: int) -> None:
+        super().__init__()
+        self.fails = fails
+
+    async def commit(self, statements: Any) -> None:
+        if any("INSERT INTO journal" in sql for sql, _ in statements):
+            self.fails -= 1
+            self.failure = "disk full" if self.fails == 0 else None
+        await super().commit(statements)
+
+
+@virtual
+async def test_an_answer_that_could_not_be_written_is_written_before_the_next_intent():
+    no = Refused(Refusal.OTHER, "no")
+    hands = Hands(holdings=[HELD, HELD, FLAT], submit=[no, filling])
+    hands.database = Hiccup(2)
+    state = await hands.climb()
+    assert state.filled == D(2)
+    kinds = [type(e.record) for e in await hands.journal.entries()]
+    assert kinds[:3] == [IntentWritten, IntentAnswered, IntentWritten]
+
+
 # ------------------------------------------------------------------------------------------ prices learnt from fills
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import JournalError
+from core.errors import InvariantBroken, JournalError
 from core.link import PlanRequest
 from core.model import OrderSide, OrderType
 from core.records import ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
@@ -66,6 +66,21 @@ async def test_all_positions_of_all_accounts_close_at_the_same_time():
         assert len(report.results) == 40
         assert world.clock.monotonic() - began < 0.4
         await world.audit()
+
+
+@virtual
+async def test_an_invariant_that_breaks_before_the_first_step_freezes_the_account_and_is_told():
+    async with two() as world:
+
+        async def broken(*_: Any) -> Any:
+            raise InvariantBroken("I0: this cannot be")
+
+        world.engine._executor._gear[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
+        report = await world.flatten()
+        rows = {r.key.account: r for r in report.results}
+        assert (rows[ACCOUNT].outcome, rows[ACCOUNT].error) == ("stuck", "I0: this cannot be")
+        assert rows[BOB].outcome == "closed"
+        assert world.engine.frozen == {ACCOUNT: "I0: this cannot be"}
 
 
 # ------------------------------------------------------------------------------------------- one close per instrument

@@ -49,6 +49,10 @@ def test_an_order_that_is_found_once_more_is_not_counted_once_more():
     climb.filled("1", "v1")
     climb.see(position("1"))
     climb.refused(Refusal.DUPLICATE)
+    climb.found(done("v1", "2", "0.5"))
+    assert climb.ladder.filled == D(1), "what was filled never falls"
+    climb.see(position("1"))
+    climb.refused(Refusal.DUPLICATE)
     climb.found(done("v1", "2", "1"))
     assert climb.ladder.filled == D(1)
     climb.see(position("1"))

@@ -249,6 +249,14 @@ def test_a_venue_that_stays_out_of_reach_is_stuck_when_the_time_is_up():
     assert "connection refused" in " ".join(climb.ladder.answers)
 
 
+def test_a_venue_that_is_out_of_reach_when_the_time_is_up_is_named():
+    climb = Climb()
+    climb.to_send()
+    climb.tell(SendUnreachable("connection refused"), after=120.0)
+    assert climb.end == ("stuck", True)
+    assert climb.ladder.error == "venue not reachable: connection refused"
+
+
 # ------------------------------------------------------------------------------------------------- held quantities
 
 
