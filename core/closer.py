@@ -174,10 +174,8 @@ class Closer:
             return SendRefused(refused)
         except Unreachable as error:
             return SendUnreachable(str(error))
-        except (OutcomeUnknown, TimeoutError) as error:
+        except (OutcomeUnknown, TimeoutError) as error:  # an adapter's own fault among them: the order may have left
             return SendUnknown(str(error) or "no answer in time")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the order may have left
-            return SendUnknown(f"{type(error).__name__}: {error}")
 
     async def _intend(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> None:
         """Make the intent durable. Raises JournalError."""
@@ -308,8 +306,10 @@ class Closer:
         """Put one protective order back; the failure's text, or empty."""
         held = state.position.quantity if state.position else request.quantity
         text = ""
-        for _ in range(RESTORE_TRIES):
+        for tried in range(RESTORE_TRIES):
             try:
+                if tried:
+                    await self._read(state, False)  # nobody else may have come meanwhile
                 await self._intend(state, None, request, held)
                 await limited(self._broker.submit(request))
             except (Refused, Unreachable) as error:  # nothing was placed

@@ -259,6 +259,20 @@ async def test_alarms_are_acknowledged_one_by_one():
 
 
 @virtual
+async def test_a_confirmed_plan_that_cannot_be_written_down_is_an_alarm_and_sends_nothing():
+    world = lasting(book())
+    async with attached(world) as console:
+        plan = await console.prepared()
+        world.database.failure = "disk full"
+        assert isinstance(await console.ask(Confirm(plan.id, plan.digest)), Started)
+        await asyncio.sleep(3)
+        assert f"PLAN {plan.id} failed: disk full" in [row.text for row in world.engine.hub.snapshot().log]
+        assert world.sent() == []
+        assert [p.state for p in world.engine.hub.snapshot().plans] == ["done"]
+        world.database.failure = None
+
+
+@virtual
 async def test_hanging_up_leaves_the_engine_running():
     world = lasting(book())
     async with attached(world) as console:
