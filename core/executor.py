@@ -20,7 +20,7 @@ from core.model import Holdings, PositionKey
 from core.plan import Action, ActionKind, ApprovedPlan, Plan
 from core.ports import Broker, Clock
 from core.reader import Reader
-from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending
+from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.resume import Interrupted
 from core.settings import Settings
 from core.tiers import schedule
@@ -60,8 +60,7 @@ class Executor:
         self._frozen = frozen
         self._wait_for_open = wait_for_open
         self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
-        self._waiting: Counter[tuple[str, str]] = Counter()  # actions of that plan on the instrument
-        self._turns: dict[tuple[str, str], asyncio.Lock] = {}
+        self._unwritten: list[ClosingEnded] = []  # ends that the journal could not take yet
 
     def in_flight(self) -> set[tuple[str, str]]:
         """Account and symbol of every action under way."""
@@ -76,7 +75,7 @@ class Executor:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
-        await self._journal.append(PlanApproved(plan, approved.by, approved.approved_at), *pending)
+        await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
         self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
         actions = (*plan.closes, *plan.lone_cancels)
         return await self._finish(approved, await self._all(approved, actions, None), None)
@@ -88,23 +87,23 @@ class Executor:
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
         results = [e.result for e in left.ended]
-        results += await self._all(left.approved, left.left(), (left, fresh))
+        actions = sorted(left.left(), key=lambda a: not resume.begun(a, left))  # what was begun is found out first
+        results += await self._all(left.approved, actions, (left, fresh))
         return await self._finish(left.approved, results, left)
 
     async def _all(
         self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[Interrupted, bool] | None
     ) -> list[ResultRow]:
-        """Every action at once; those on one instrument take turns."""
-        tasks = []
+        """Every instrument at once; actions on one instrument take turns, in their order."""
+        plan, tasks = approved.plan.id, []
+        turns: dict[tuple[str, str], list[Action]] = {}
+        for action in actions:
+            turns.setdefault((action.key.account, action.key.symbol), []).append(action)
         async with asyncio.TaskGroup() as group:
-            for action in actions:
-                where = (action.key.account, action.key.symbol)
-                owner = self._busy.setdefault(where, approved.plan.id)
-                if owner != approved.plan.id:
-                    tasks.append(group.create_task(self._isolated(action, self._refuse(approved, action))))
-                    continue
-                self._waiting[where] += 1
-                tasks.append(group.create_task(self._in_turn(approved, action, left)))
+            for where, own in turns.items():
+                free = self._busy.setdefault(where, plan) == plan
+                work = self._in_turn(approved, where, own, left) if free else self._refuse(approved, own)
+                tasks.append(group.create_task(work))
         return [row for t in tasks for row in t.result()]
 
     async def _isolated(self, action: Action, work: Coroutine[object, object, list[ResultRow]]) -> list[ResultRow]:
@@ -118,21 +117,24 @@ class Executor:
         self._say("alarm", f"{action.key.symbol}: {why}", action)
         return [report.not_done(action, Outcome.STUCK, why)]
 
-    async def _refuse(self, approved: ApprovedPlan, action: Action) -> list[ResultRow]:
-        row = report.not_done(action, Outcome.CHANGED, "a close of it is already in flight")
-        return [await self._end(approved.plan, action, row)]
+    async def _refuse(self, approved: ApprovedPlan, actions: list[Action]) -> list[ResultRow]:
+        why = "a close of it is already in flight"
+        return [await self._end(approved.plan, a, report.not_done(a, Outcome.CHANGED, why)) for a in actions]
 
     async def _in_turn(
-        self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
+        self,
+        approved: ApprovedPlan,
+        where: tuple[str, str],
+        actions: list[Action],
+        left: tuple[Interrupted, bool] | None,
     ) -> list[ResultRow]:
-        where = (action.key.account, action.key.symbol)
-        async with self._turns.setdefault(where, asyncio.Lock()):
-            try:
-                return await self._isolated(action, self._one(approved, action, left))
-            finally:
-                self._waiting[where] -= 1
-                if not self._waiting[where]:
-                    del self._waiting[where], self._busy[where]
+        rows: list[ResultRow] = []
+        try:
+            for action in actions:
+                rows += await self._isolated(action, self._one(approved, action, left))
+        finally:
+            del self._busy[where]
+        return rows
 
     async def _one(
         self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
@@ -185,13 +187,30 @@ class Executor:
         await self._journal.append(AccountFrozen(account, why))
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
-        await self._journal.append(ClosingEnded(plan.id, row))
+        await self._write_end(ClosingEnded(plan.id, row), action)
         level = (
             "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
         )
         for line in report.ended(action, row):
             self._say(level, line, action)
         return row
+
+    async def _write_end(self, ending: ClosingEnded, action: Action) -> None:
+        """An end that cannot be written is kept: nothing that comes after it is written without it."""
+        try:
+            await self._write(ending)
+        except JournalError as error:
+            self._unwritten.append(ending)
+            self._say("alarm", f"{action.key.symbol}: its end is not in the journal yet: {error}", action)
+
+    async def _write(self, *records: Record) -> None:
+        """Make records durable, behind the ends that are still to be written. Raises JournalError."""
+        owed, self._unwritten = self._unwritten, []
+        try:
+            await self._journal.append(*owed, *records)
+        except BaseException:
+            self._unwritten = owed + self._unwritten
+            raise
 
     async def _finish(self, approved: ApprovedPlan, results: list[ResultRow], left: Interrupted | None) -> PlanReport:
         """Final reconciliation: everything is read again, and what is still there counts, whatever was said before."""
@@ -204,7 +223,7 @@ class Executor:
         success = complete and all(Outcome(r.outcome).settled for r in results)
         final = {o.id: o.final for o in owners if o.complete}
         tallies = report.tallies(plan, results, final)
-        await self._journal.append(PlanEnded(plan.id, success, tallies))
+        await self._write(PlanEnded(plan.id, success, tallies))
         failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
         for line in report.summary(tallies, failed=failed):
             self._say("info" if success else "warning", line)
@@ -246,7 +265,7 @@ class Executor:
             profit=row.profit if row.filled > 0 else None,
             error="still there at the final reconciliation",
         )
-        await self._journal.append(ClosingEnded(plan.id, row))
+        await self._write(ClosingEnded(plan.id, row))
         return row
 
     def _verified(self, owner: str, reads: dict[str, Holdings | None]) -> VerifiedOwner:
