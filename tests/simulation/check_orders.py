@@ -57,7 +57,7 @@ def not_found_is_true(evidence: Evidence) -> Iterator[Breach]:
         sends = [s for s in evidence.sends if s.request.client_id == answer.client_id and s.index < index]
         for send in sends[-1:]:
             expiry = evidence.facts(send.account).expiry
-            if send.accepted != NEVER:
+            if send.filled or (send.accepted != NEVER and send.over > index):
                 yield Breach("I10", f"{answer.client_id} was executed and journalled as not found", evidence.at(index))
             if expiry is None or evidence.at(index) < send.at + expiry:
                 yield Breach("I10", f"{answer.client_id} was given up before its expiry", evidence.at(index))
