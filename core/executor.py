@@ -16,6 +16,7 @@ from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
 from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome
 from core.link import PlanReport, ResultRow, VerifiedOwner
+from core.lookup import limited
 from core.model import Holdings, PositionKey
 from core.plan import Action, ActionKind, ApprovedPlan, Plan
 from core.ports import Broker, Clock
@@ -246,8 +247,7 @@ class Executor:
 
     async def _try_read(self, account: str) -> Holdings | None:
         try:
-            async with asyncio.timeout(15):
-                return await self._gear[account].reader.read()
+            return await limited(self._gear[account].reader.read())
         except (FlatdeckError, TimeoutError):
             return None
 
