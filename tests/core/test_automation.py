@@ -10,7 +10,7 @@ from core.errors import JournalError
 from core.link import PlanRow
 from core.model import OrderRequest, OrderSide, OrderType
 from core.records import ClosingEnded, PlanApproved, PlanEnded
-from core.settings import AutomationSettings, CleanupSettings, EngineSettings
+from core.settings import AutomationSettings, CleanupSettings, EngineSettings, LegacySettings
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
 from tests.support.world import World, book, resting
@@ -179,6 +179,20 @@ async def test_a_first_look_at_what_was_there_before_that_fails_keeps_nothing_fr
         await asyncio.sleep(5)
         assert "legacy positions were not dealt with: the disk is full" in await alarms(desk)
         assert "AAA" not in desk.held()
+
+
+@pytest.mark.parametrize(("mode", "held"), [("auto", False), ("ask", True)])
+@virtual
+async def test_what_was_there_before_is_closed_or_shown_where_the_settings_ask_for_it(mode: str, held: bool):
+    careful = LegacySettings(emergency_close_legacy=True, risk_per_trade=D("0.003"))
+    rules = {"automation": AutomationSettings(cleanup="ask", legacy=mode), "legacy": careful}
+    async with world(book("AAA long 1", equity="100"), **rules) as desk:
+        desk.run()
+        await asyncio.sleep(5)
+        assert bool(desk.held()) is held
+        assert [(p.cause, p.state) for p in plans(desk)] == [("legacy", "waiting" if held else "done")]
+        assert any("LEGACY POSITIONS: 1 to close" in line for line in await desk.log())
+        await desk.audit()
 
 
 @virtual
