@@ -208,9 +208,10 @@ def _move_targets(rows: Row, rules: Rules, push: target.Push, u: float, now: flo
     start: Column = np.where(np.isnan(entry), origin, entry)
     if push.levels:
         levels, befores = np.array((*push.levels, np.inf)), np.array(push.befores)
-        places = np.searchsorted(befores, np.maximum(u, start), side="right")
-        nearest = np.append(befores, np.inf)[places]
-        np.copyto(wanted, nearest, where=levels[places] < wanted)
+        nearest = origin + sign * origin * (rules.reach * LEAST)
+        places = np.searchsorted(befores, np.maximum(u, nearest), side="right")
+        before = np.append(befores, np.inf)[places]
+        np.copyto(wanted, before, where=levels[places] < wanted)
     wanted *= 1 - sign * TOLERANCE
     away = (wanted > aim) & (u - start >= NEAR_THE_TARGET * (aim - start))
     np.copyto(aim, wanted, where=(aim != np.inf) & ~(wanted <= u) & ~away)

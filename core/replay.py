@@ -84,11 +84,11 @@ def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding:
 class Walker:
     """A guard and the bars that its prices make. A guard that was restored goes on where it was."""
 
-    def __init__(self, guard: Guard, holding: Holding, bars: Bars | None = None) -> None:
+    def __init__(self, guard: Guard, holding: Holding, bars: Bars | None = None, last: Decimal | None = None) -> None:
         self.guard = guard
         self.bars = Bars() if bars is None else bars
         self._holding = holding
-        self._last: Decimal | None = None
+        self._last = last  # the last usable price
 
     def take(self, at: int, price: Decimal, following: Decimal | None) -> Tick:
         """The tick at ``at`` (ms); ``following`` is the price after it, None at the end."""

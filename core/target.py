@@ -2,8 +2,9 @@
 
     target = origin * (1 + s * take_profit_pct * clamp(momentum * trend * volatility * rsi * age * profit, 0.5, 2))
 
-A swing level between the price and that target takes its place, 0.1 % before it, as long as the position would close
-with a profit there. From 70 % of the way on the target never moves away; it may come closer, never through the price.
+A swing level between the price and that target takes its place, 0.1 % before it. Half the initial distance is the
+least for that too: on bars of a minute there is always a swing just ahead, and the next one beyond is looked for. From
+70 % of the way on the target never moves away; it may come closer, never through the price.
 
 Prices are signed as in :mod:`core.exits_rules`: larger is better for either side.
 """
@@ -67,7 +68,8 @@ def moved(
     factor = LEAST if factor < LEAST else MOST if factor > MOST else factor
     wanted = origin + sign * origin * (reach * factor)
     start = entry if entry == entry else origin  # noqa: PLR0124  (an unknown entry is NaN)
-    place = bisect_right(push.befores, u if u > start else start)
+    nearest = origin + sign * origin * (reach * LEAST)
+    place = bisect_right(push.befores, u if u > nearest else nearest)
     if place < len(push.levels) and push.levels[place] < wanted:
         wanted = push.befores[place]
     wanted *= 1 - sign * TOLERANCE

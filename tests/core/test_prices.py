@@ -1,0 +1,198 @@
+"""Which prices may be used: age, flaws, jumps and their confirmation, splits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import structs
+
+from core.exits import as_float, saved, step
+from core.model import Kind, Position, Quote, Side
+from core.prices import LONGEST_REREAD, PriceGate, Rereads, Verdict, split_ratio
+from core.settings import ExitSettings
+from tests.core.exit_prices import D, guard, settings
+
+KEY = ("ann/paper", "BTC")
+NAN, INF = Decimal("NaN"), Decimal("Infinity")
+
+
+def quote(price: str | Decimal | None, at: float, **more: Decimal) -> Quote:
+    return Quote(*KEY, received=at, last=None if price is None else D(price), **more)
+
+
+def taken(gate: PriceGate, *told: tuple[str, float]) -> list[str]:
+    """Verdicts on prices that are judged the moment they are received."""
+    return [gate.take(quote(price, at), at).value for price, at in told]
+
+
+def test_a_price_is_usable_while_it_is_younger_than_its_greatest_age() -> None:
+    gate = PriceGate(ExitSettings())
+    assert gate.take(quote("100", 10), 14.999) is Verdict.USABLE
+    assert gate.price(14.999) == 100
+    assert gate.price(15) is None
+    assert gate.take(quote("100", 20), 25) is Verdict.STALE
+
+
+def test_polling_has_an_age_of_its_own() -> None:
+    assert PriceGate(ExitSettings(), streaming=False).take(quote("100", 10), 24) is Verdict.USABLE
+
+
+def test_a_quote_that_was_overtaken_or_is_from_the_future_is_stale() -> None:
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 10)) == ["usable"]
+    assert gate.take(quote("101", 9), 10) is Verdict.STALE
+    assert gate.take(quote("101", 11), 10.5) is Verdict.STALE
+    assert gate.take(quote("101", float("nan")), 10.5) is Verdict.STALE
+    assert gate.price(10.5) == 100
+
+
+BAD = [
+    None,
+    quote(None, 10),
+    quote("0", 10),
+    quote("-1", 10),
+    quote(NAN, 10),
+    quote(INF, 10),
+    quote("100", 10, bid=D(101), ask=D(99)),
+    quote("100", 10, bid=D(0)),
+]
+
+
+@pytest.mark.parametrize("told", BAD)
+def test_a_missing_a_bad_or_a_crossed_price_is_none(told: Quote | None) -> None:
+    gate = PriceGate(ExitSettings())
+    assert gate.take(told, 10) is Verdict.BAD
+    assert gate.price(10) is None
+
+
+def test_a_jump_is_held_until_a_second_later_tick_confirms_it() -> None:
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0), ("79.99", 1)) == ["usable", "held"]
+    assert gate.waiting(1)
+    assert gate.price(1) == 100
+    assert taken(gate, ("79.99", 1)) == ["held"]  # the same tick once more
+    assert taken(gate, ("79.5", 2)) == ["jumped"]
+    assert not gate.waiting(2)
+
+
+@pytest.mark.parametrize(
+    ("price", "verdict"), [("80", "usable"), ("79.99", "held"), ("120", "usable"), ("120.01", "held")]
+)
+def test_a_jump_is_more_than_the_greatest_one(price: str, verdict: str) -> None:
+    assert taken(PriceGate(ExitSettings()), ("100", 0), (price, 1)) == ["usable", verdict]
+
+
+def test_a_second_tick_within_the_window_confirms_and_a_spike_is_forgotten() -> None:
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0), ("70", 1), ("71", 4)) == ["usable", "held", "jumped"]
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0), ("70", 1), ("100", 2), ("70", 3)) == ["usable", "held", "usable", "held"]
+    assert taken(PriceGate(ExitSettings()), ("100", 0), ("70", 1), ("140", 2), ("141", 3)) == [
+        *("usable", "held", "held", "jumped"),
+    ]
+
+
+def test_after_the_window_the_wait_begins_anew_but_three_in_a_row_are_believed() -> None:
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0), ("70", 60), ("70", 120), ("70", 180)) == ["usable", "held", "held", "jumped"]
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0), ("70", 1), ("70", 4.001), ("70", 5)) == ["usable", "held", "held", "jumped"]
+
+
+def test_the_venues_mark_confirms_at_once() -> None:
+    gate = PriceGate(ExitSettings())
+    taken(gate, ("100", 0))
+    assert gate.take(quote("70", 1, mark=D(71)), 1) is Verdict.JUMPED
+    assert gate.price(1) == 71
+
+
+def test_a_spike_of_the_last_price_alone_is_nothing_where_the_mark_stays() -> None:
+    gate = PriceGate(ExitSettings())
+    taken(gate, ("100", 0))
+    assert gate.take(quote("70", 1, mark=D(100)), 1) is Verdict.USABLE
+    assert gate.price(1) == 100
+
+
+def test_what_is_forgotten_is_no_measure_for_the_next() -> None:
+    gate = PriceGate(ExitSettings())
+    taken(gate, ("100", 0))
+    gate.forget()
+    assert gate.price(0) is None
+    assert taken(gate, ("25", 1)) == ["usable"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(range(len(BAD))), st.floats(0, 20)), max_size=20), st.sampled_from(Side))
+def test_no_unusable_price_triggers_moves_or_resets_anything(bad: list[tuple[int, float]], side: Side) -> None:
+    held, gate = guard(ExitSettings(), side), PriceGate(ExitSettings())
+    for told, now in ((quote("100", 0), 0.0), (quote("100.5", 1), 1.0)):
+        assert gate.take(told, now).usable
+        assert step(held, as_float(gate.price(now) or D(0))) is None
+    before = saved(held)
+    for place, now in bad:
+        told = BAD[place]
+        late = None if told is None else structs.replace(told, received=now)
+        price = gate.price(now) if gate.take(late, now).usable else None
+        assert price is None
+    assert gate.take(quote("1", 2), 30.0) is Verdict.STALE
+    assert saved(held) == before
+
+
+def position(quantity: str, entry: str | None, side: Side = Side.LONG) -> Position:
+    return Position("ann/paper", "X", side, D(quantity), D(quantity), None if entry is None else D(entry))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ratio"),
+    [
+        (("10", "400"), ("40", "100"), "4"),
+        (("40", "100"), ("10", "400"), "0.25"),
+        (("10", "100"), ("15", "66.67"), "1.5"),
+        (("10", "100"), ("11", "90.91"), "1.1"),
+        (("10", "100"), ("20", "100"), None),  # bought more
+        (("10", "100"), ("20", "90"), None),  # bought more, lower
+        (("10", "100"), ("5", "100"), None),  # sold half
+        (("10", "100"), ("10", "100"), None),
+        (("10", None), ("40", "100"), None),
+        (("10", "100"), ("40", None), None),
+        (("10", "100"), ("0", "100"), None),
+    ],
+)
+def test_a_split_changes_quantity_and_entry_by_the_inverse_ratio(
+    before: tuple[str, str | None], after: tuple[str, str | None], ratio: str | None
+) -> None:
+    assert split_ratio(position(*before), position(*after)) == (None if ratio is None else D(ratio))
+
+
+def test_a_side_that_changed_is_no_split() -> None:
+    assert split_ratio(position("10", "400"), position("40", "100", Side.SHORT)) is None
+
+
+def test_a_share_that_jumped_is_read_again_before_any_rule_runs() -> None:
+    reads = Rereads()
+    assert not reads.jumped("btc", Kind.PERP, 10)
+    assert not reads.waits("btc", 10)
+    assert reads.jumped("aapl", Kind.EQUITY, 10)
+    assert reads.waits("aapl", 11)
+    reads.read("aapl", asked=9, priced=12)
+    assert reads.waits("aapl", 12)
+    reads.read("aapl", asked=10.5, priced=9)
+    assert reads.waits("aapl", 12)
+    reads.read("aapl", asked=10.5, priced=11)
+    assert not reads.waits("aapl", 12)
+    reads.read("unheard", asked=1, priced=1)
+
+
+def test_a_split_that_was_seen_waits_for_a_new_price_and_never_for_ever() -> None:
+    reads = Rereads()
+    reads.split("aapl", 10)
+    assert reads.waits("aapl", 10 + LONGEST_REREAD)
+    assert not reads.waits("aapl", 10.1 + LONGEST_REREAD)
+    assert not reads.waits("aapl", 10)
+
+
+def test_the_verdicts_that_let_rules_run() -> None:
+    assert {v for v in Verdict if v.usable} == {Verdict.USABLE, Verdict.JUMPED}
+    assert PriceGate(settings(max_jump=D("0.5"))).max_age == 5.0
