@@ -233,7 +233,7 @@ async def test_a_limit_gets_a_fresh_touch_and_the_quote_is_passed_on():
     state = await hands.climb(close_action(tiers=(Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)))
     assert (await hands.records(IntentWritten))[-1].request.price == D("49.8")
     assert state.tier is Tier.LIMIT_AGGRESSIVE
-    assert [e.quote for e in hands.seen if isinstance(e, QuoteSeen)][0] == touch
+    assert next(e.quote for e in hands.seen if isinstance(e, QuoteSeen)) == touch
 
 
 @pytest.mark.parametrize("opens", [timedelta(hours=6), None])
