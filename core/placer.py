@@ -26,6 +26,7 @@ from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Re
 
 POLL = 0.1
 LONGEST_POLL = 1.0
+GLANCE = 0.05
 AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)  # the next one where the venue cannot express one
 AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
 
@@ -195,7 +196,7 @@ class Placer:
                     return Placed("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
                 text = await self._cancel(order) or text
             else:
-                await self._clock.sleep(min(pause, max(patience.fill - (now - begun), 0)))
+                await self._rest(min(pause, max(patience.fill - (now - begun), 0)), patience)
             try:
                 seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
             except (FlatdeckError, TimeoutError) as error:
@@ -205,8 +206,30 @@ class Placer:
             if withdrawn is not None and not order.status.terminal:
                 await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_POLL)
+        order = await self._counted(order)
         self._answered(entry, request, "terminal", order)
         return _ended(order)
+
+    async def _rest(self, seconds: float, patience: Patience) -> None:
+        """Sleep, less where a close wants to go first."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0 and not patience.give_way():
+            await self._clock.sleep(min(left, GLANCE))
+
+    async def _counted(self, order: Order) -> Order:
+        """An order that ended with less than all of it may have fills that the venue tells of later: they count."""
+        until = self._clock.monotonic() + self._broker.capabilities.position_lag + LOOK_MARGIN
+        while order.filled < order.quantity and order.status is not OrderStatus.REJECTED:
+            if self._clock.monotonic() >= until:
+                break
+            await self._clock.sleep(LOOK_MARGIN)
+            try:
+                seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
+            except (FlatdeckError, TimeoutError):
+                continue
+            if seen is not None and seen.filled > order.filled:
+                order = structs.replace(order, filled=seen.filled, average_price=seen.average_price)
+        return order
 
     async def _cancel(self, order: Order) -> str:
         try:
