@@ -413,6 +413,7 @@ async def test_a_close_of_the_same_symbol_goes_first_and_the_resting_entry_is_wi
         adding = asyncio.create_task(desk.engine.opener.carry_out(resting, wait=60))
         await asyncio.sleep(1)
         began = desk.clock.monotonic()
+        await desk.engine.read_all()  # what a stream would have told by now
         await desk.flatten()
         report = await adding
         assert report.outcome == "not_filled"
