@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 ZERO = Decimal(0)
-OCC = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}")
+OCC = re.compile(r"[A-Z0-9]{1,6}\d{6}[CP]\d{8}")
 
 
 def is_option(symbol: str) -> bool:
