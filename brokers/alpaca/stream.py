@@ -90,6 +90,8 @@ class Stream:
             self._say(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._say(OutcomeUnknown(f"Alpaca's stream broke: {reason(error)}"))
+        except Exception as error:  # noqa: BLE001  # a socket that nobody reads any more is never silent
+            self._say(OutcomeUnknown(f"what Alpaca's stream said cannot be read: {error!r}"))
 
     def _say(self, said: Said) -> None:
         try:

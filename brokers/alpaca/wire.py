@@ -29,6 +29,7 @@ QUOTES = ("USDT", "USDC", "USD", "BTC")  # what crypto is quoted in at Alpaca
 CONTRACT = Decimal(100)
 PENNY, SUBPENNY = Decimal("0.01"), Decimal("0.0001")
 FRACTION = Decimal("0.000000001")  # nine decimals are what a fractional quantity may have
+MAGNITUDE = 40  # digits before or after the point beyond which nothing is a price or a quantity
 NOT_TRADABLE = "Alpaca lists it as not tradable; ask its support to sell or remove it"
 NOT_KNOWN = "it is of an asset class that is not known here; close it on Alpaca's own pages"
 
@@ -80,11 +81,12 @@ class Resting(Struct, frozen=True):
 
 
 def number(value: object) -> Decimal | None:
-    """A finite Decimal, or None for what is missing or no number. A binary fraction is taken as it is written."""
+    """A finite Decimal of a size that exists, or None. A binary fraction is taken as it is written."""
     try:
-        return decimal(str(value) if isinstance(value, float) else value)
+        found = decimal(str(value) if isinstance(value, float) else value)
     except ValueError:
         return None
+    return found if abs(found.adjusted()) <= MAGNITUDE else None
 
 
 def moment(value: object) -> datetime | None:
@@ -203,7 +205,8 @@ def orders(account: str, rows: object, pairs: Mapping[str, str]) -> list[Resting
 
 
 def _with_legs(account: str, row: Row, pairs: Mapping[str, str]) -> Iterable[Resting]:
-    legs = [leg for leg in row.get("legs") or () if isinstance(leg, dict)]
+    given = row.get("legs")
+    legs = [leg for leg in given if isinstance(leg, dict)] if isinstance(given, list) else []
     if text(row, "symbol"):
         yield order(account, row, pairs)
         yield from (order(account, leg, pairs) for leg in legs if text(leg, "symbol"))

@@ -83,7 +83,8 @@ def _lacking(row: Row) -> Refusal:
 
 def _holders(row: Row) -> str:
     """The orders that hold the quantity, where Alpaca names them."""
-    names = [n for n in row.get("related_orders") or () if isinstance(n, str)]
+    given = row.get("related_orders")
+    names = [n for n in given if isinstance(n, str)] if isinstance(given, list) else []
     return f" (held by order {', '.join(names[:3])})" if names else ""
 
 

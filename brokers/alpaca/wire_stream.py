@@ -82,7 +82,8 @@ def greeted(row: wire.Row, word: str) -> bool:
 
 
 def raise_error(row: wire.Row) -> None:
-    code, said = row.get("code"), str(row.get("msg") or "no reason given")
+    said, code = str(row.get("msg") or "no reason given"), row.get("code")
+    code = code if isinstance(code, int) else 0
     if code in NO_LOGIN:
         raise Refused(Refusal.AUTH, f"Alpaca's price stream does not take the credentials: {said}", code=str(code))
     if code in NO_DATA:
