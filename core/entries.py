@@ -151,7 +151,7 @@ def _room(signal: Signal, scene: Scene) -> list[No]:
 
 def arriving(owner: str, scene: Scene) -> int:
     """New positions of an owner on their way that are not among those held yet."""
-    entries = {e.plan: (e.key.account, e.key.symbol) for e in scene.pending if e.owner == owner and e.kind == "open"}
+    entries = {e.plan: (e.key.account, e.key.symbol) for e in scene.pending if e.owner == owner and e.what == "open"}
     return sum(place not in scene.held for place in entries.values())
 
 
@@ -256,4 +256,4 @@ def begun(entry: EntryApproved) -> str:
     at = "at the market" if entry.price is None else f"at {plain(entry.price)}"
     stop = f", stop-loss {percent(entry.stop_pct)} %" if entry.stop_pct is not None else ""
     what = f"{entry.side.value} {plain(entry.quantity)} {entry.key.symbol} {at}"
-    return f"[ENTRY] {entry.kind} {entry.plan}: {what}, Account: {entry.key.account}{stop}"
+    return f"[ENTRY] {entry.what} {entry.plan}: {what}, Account: {entry.key.account}{stop}"

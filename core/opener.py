@@ -133,7 +133,7 @@ class Opener:
             plan=self._ids.plan_id(),
             owner=draft.owner,
             key=draft.key,
-            kind=draft.kind,
+            what=draft.kind,
             side=draft.side,
             quantity=draft.quantity,
             by=by,
@@ -179,7 +179,7 @@ class Opener:
     async def _verified(self, report: Report) -> Report:
         """Read until the position is as the fills make it; a filled order and a position are two conditions."""
         entry = report.entry
-        change = -report.filled if entry.kind == "scale_out" else report.filled
+        change = -report.filled if entry.what == "scale_out" else report.filled
         expected, clock = entry.before + change, self._engine.clock
         deadline = clock.monotonic() + self._brokers[entry.key.account].capabilities.position_lag + VERIFY_MARGIN
         instrument = self._engine.book.instrument(entry.key.account, entry.key.symbol)
@@ -200,7 +200,7 @@ class Opener:
             await clock.sleep(VERIFY_PAUSE)
         warnings = () if position is None else _leverage(entry, position)
         gain = None
-        if entry.kind == "scale_out":
+        if entry.what == "scale_out":
             held = Side.LONG if entry.side is OrderSide.SELL else Side.SHORT
             gain = entries.realised(held, entry.entry, report.average_price, report.filled, instrument.multiplier)
         return structs.replace(
@@ -216,7 +216,7 @@ class Opener:
         """What is believed from now on: as the broker reports it, else as the fills make it."""
         entry, position = report.entry, report.position if report.verified else None
         known = position.entry if position is not None else None
-        if entry.kind == "open":
+        if entry.what == "open":
             return Opened(
                 plan=entry.plan,
                 key=entry.key,
@@ -228,7 +228,7 @@ class Opener:
                 stop_pct=entry.stop_pct,
                 settings=legacy.fingerprint(self._engine.settings),
             )
-        if entry.kind == "scale_out":
+        if entry.what == "scale_out":
             quantity, average = entry.before - report.filled, entry.entry
         else:
             quantity = entry.before + report.filled

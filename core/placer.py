@@ -104,7 +104,7 @@ class Placer:
             symbol=entry.key.symbol,
             side=entry.side,
             quantity=entry.quantity,
-            client_id=client_order_id(self._journal.epoch, entry.plan, entry.key, 1, entry.kind, n),
+            client_id=client_order_id(self._journal.epoch, entry.plan, entry.key, 1, entry.what, n),
             type=OrderType.MARKET if entry.price is None else OrderType.LIMIT,
             tif=tif,
             price=entry.price,

@@ -68,7 +68,7 @@ class Beliefs(Struct):
                 self._closed(r)
             case EntryApproved() as r:
                 self.pending[r.plan] = r
-                if r.kind == "open":
+                if r.what == "open":
                     self.signals[r.owner, r.key.symbol, r.side] = r.at
             case EntryEnded() as r:
                 self.pending.pop(r.plan, None)

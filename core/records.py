@@ -99,13 +99,13 @@ class AccountFrozen(Struct, frozen=True, tag=True):
 class EntryApproved(Struct, frozen=True, tag=True):
     """An order that adds to a position, or takes a part of it off, passed the gate and was confirmed.
 
-    An entry counts against the cap from here to its EntryEnded. ``kind``: open, scale_in, scale_out.
+    An entry counts against the cap from here to its EntryEnded. ``what``: open, scale_in, scale_out.
     """
 
     plan: str  # names the entry, as a plan's id names a plan
     owner: str
     key: PositionKey
-    kind: str
+    what: str
     side: OrderSide
     quantity: Decimal
     by: str

@@ -216,7 +216,7 @@ def test_nothing_is_believed_of_what_was_never_opened_or_adopted() -> None:
 
 def test_an_entry_is_on_its_way_until_its_end_and_its_signal_is_remembered() -> None:
     entry = EntryApproved("e1", "ann", key(), "open", OrderSide.BUY, D(2), "person", DAWN)
-    scaling = structs.replace(entry, plan="e2", kind="scale_in", side=OrderSide.SELL)
+    scaling = structs.replace(entry, plan="e2", what="scale_in", side=OrderSide.SELL)
     beliefs = told(entry, scaling)
     assert set(beliefs.pending) == {"e1", "e2"}
     assert beliefs.signals == {("ann", "BTC", OrderSide.BUY): DAWN}
