@@ -3,7 +3,8 @@
 At every usable price ``step`` takes up a new peak, ratchets the stop, and names the exit if there is one. Between two
 prices it remembers a *quiet band*: above ``floor`` and up to ``ceiling`` no price changes anything, so that most
 ticks cost two comparisons. ``ceiling`` is the best price since the last change of signals at which nothing was due (a
-lower one has a lower candidate for the stop); below ``floor`` begins what a loss could trigger.
+lower one has a lower candidate for the stop); below ``floor`` begins what a loss could trigger. From the ceiling up to
+``roof`` a price moves peak and stop only, by the distance at ``place``; there begins what a gain could change.
 
     move = s * (price - entry) / entry        roi = leverage * (move - fees of both ways)
 
@@ -29,7 +30,7 @@ MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; 
 
 
 class Guard(Struct, gc=False):
-    """The state of one position's rules: twelve fields, most of them shared between positions.
+    """The state of one position's rules: fourteen fields, most of them shared between positions.
 
     ``trail`` is the group of distances that the signals call for, ``behind`` the distance behind the stop: the place
     in ``rules.distances``, -1 while the stop is the initial one.
@@ -47,6 +48,8 @@ class Guard(Struct, gc=False):
     behind: int = -1
     floor: float = inf
     ceiling: float = -inf
+    roof: float = -inf
+    place: int = 0
 
 
 class Saved(Struct, frozen=True):
@@ -93,9 +96,26 @@ def open_guard(
 def step(guard: Guard, price: float) -> Exit | None:
     """Take one usable price; the exit that it calls for, again at every price while it does. Not-a-price is ignored."""
     u = price if guard.rules.sign > 0 else -price
-    if guard.floor < u <= guard.ceiling:
-        return None
+    if guard.floor < u:
+        if u <= guard.ceiling:
+            return None
+        if u < guard.roof:
+            _climb(guard, u)
+            return None
     return _evaluate(guard, guard.rules, u, price)
+
+
+def _climb(guard: Guard, u: float) -> None:
+    """What :func:`_evaluate` does between ceiling and roof."""
+    guard.ceiling = u
+    if u > guard.peak:  # noqa: PLR1730  (max is a call)
+        guard.peak = u
+    place = guard.place
+    candidate = u * guard.rules.keeps[place]
+    if candidate > guard.stop:
+        guard.stop, guard.behind = candidate, place
+        if candidate > guard.floor:  # noqa: PLR1730
+            guard.floor = candidate
 
 
 def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None:
@@ -110,9 +130,13 @@ def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None
     if rules.trails and (rules.always or best >= rules.activation):
         high, middle, low = rules.profits
         band = 0 if not move > low else 3 if move > high else 2 if move > middle else 1
-        candidate = u * rules.keeps[guard.trail + band]
+        guard.place = guard.trail + band
+        candidate = u * rules.keeps[guard.place]
         if candidate > guard.stop:
-            guard.stop, guard.behind = candidate, guard.trail + band
+            guard.stop, guard.behind = candidate, guard.place
+        roof = rules.roofs[band]
+    else:
+        roof = -inf
     place = _matching(guard, rules, u, move, best)
     if place is not None:
         guard.floor = inf
@@ -121,6 +145,7 @@ def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None
         guard.floor = inf
         return None
     guard.floor = _floor(guard, rules, best)
+    guard.roof = _roof(guard, rules, roof)
     guard.ceiling = max(guard.ceiling, u)
     return None
 
@@ -160,6 +185,16 @@ def _floor(guard: Guard, rules: Rules, best: float) -> float:
     entry = guard.entry
     loss = entry + entry * rules.sign * (worst / leverage + rules.cost + MARGIN)
     return loss if loss > guard.stop else guard.stop
+
+
+def _roof(guard: Guard, rules: Rules, move: float) -> float:
+    """The signed price from which on a gain may change something else than peak and stop; ``move`` ends its band."""
+    if rules.drawdown:
+        armed = rules.min_peak / guard.leverage + rules.cost
+        move = armed if not move < armed else move
+    entry = guard.entry
+    gain = entry + entry * rules.sign * (move - MARGIN)
+    return gain if gain < guard.target else guard.target if gain == gain else -inf  # noqa: PLR0124  (NaN)
 
 
 class News(Struct, frozen=True):

@@ -54,7 +54,19 @@ class Rules:
 
     __slots__ = (
         *("activation", "adaptive", "always", "cost", "distances", "drawdown", "emergency", "exits", "keeps"),
-        *("mildest", "min_peak", "profits", "reach", "settings", "side", "sign", "smart", "smart_least", "stop_loss"),
+        *(
+            "mildest",
+            "min_peak",
+            "profits",
+            "reach",
+            "roofs",
+            "settings",
+            "side",
+            "sign",
+            "smart",
+            "smart_least",
+            "stop_loss",
+        ),
         *("take_profit", "trails", "trailing_stop"),
     )
 
@@ -111,6 +123,7 @@ class Rules:
         self.always = settings.activation_pct == 0
         self.activation = float(settings.activation_pct) - TOLERANCE
         self.profits = tuple(above + TOLERANCE for above in trailing.PROFITS)
+        self.roofs = tuple(min(end, self.smart_least) for end in (*reversed(self.profits), inf))  # by band
         base = float(settings.trailing_base or ZERO)
         least, most = float(settings.trailing_min), float(settings.trailing_max)
         self.distances: tuple[Distance, ...] = trailing.distances(base, least, most, adaptive=settings.adaptive)

@@ -36,8 +36,8 @@ positions = st.lists(st.tuples(entries, st.one_of(st.none(), leverages)), min_si
 
 
 def state(held: Guard) -> dict[str, Any]:
-    """Everything but the rules; NaN made equal to itself."""
-    values = {name: value for name, value in structs.asdict(held).items() if name != "rules"}
+    """Everything but the rules and what only single guards remember; NaN made equal to itself."""
+    values = {name: value for name, value in structs.asdict(held).items() if name not in ("rules", "roof", "place")}
     return {name: "NaN" if isnan(value) else value for name, value in values.items()}
 
 
