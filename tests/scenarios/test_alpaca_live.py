@@ -1,0 +1,109 @@
+"""A running engine on Alpaca's streams: live, silent, hung up on, locked out, and closing while it watches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+from core.link import PlanRequest
+from tests.venues.alpaca.desk import AlpacaDesk
+from tests.venues.alpaca.fixtures import OpenDesk, open_desk, venue
+from tests.venues.alpaca.server import AlpacaVenue
+from tui.main import Outside
+
+__all__ = ["open_desk", "venue"]
+
+
+@asynccontextmanager
+async def running(desk: AlpacaDesk) -> AsyncIterator[Any]:
+    world = Outside({**os.environ})
+    world.clock = desk.venue.clock  # type: ignore[assignment]  # a Clock too
+    loaded = world.load(str(desk.config))
+    assert loaded is not None
+    async with world.engine(loaded.settings, acting=True, mode="service", lasting=True) as engine:
+        task = asyncio.ensure_future(engine.run())  # type: ignore[attr-defined]  # the real one
+        yield engine
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def soon(holds: Callable[[], object]) -> None:
+    """Until it holds, within ten seconds."""
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110  # the venue is a thread with a loop of its own
+            await asyncio.sleep(0.01)
+
+
+def state(engine: Any) -> str:
+    return str(engine.snapshot().accounts[0].state)
+
+
+def error(engine: Any) -> str:
+    return str(engine.snapshot().accounts[0].error)
+
+
+def marks(engine: Any) -> dict[str, Decimal | None]:
+    return {p.key.symbol: p.mark for p in engine.snapshot().positions}
+
+
+async def test_prices_and_foreign_trades_arrive_live_and_a_close_ends_flat(
+    venue: AlpacaVenue, open_desk: OpenDesk
+) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.truth.hold("BTC/USD", "0.5", price="50000")
+    async with running(open_desk(streams=True)) as engine:
+        await soon(lambda: state(engine) == "live" and len(venue.streams.subscribed) == 2)
+        venue.truth.prices["AAPL"] = (Decimal(112), Decimal(112))
+        venue.do(lambda: venue.streams.price("AAPL"))
+        await soon(lambda: marks(engine)["AAPL"] == 112)
+        venue.do(lambda: venue.truth.close("BTCUSD", None))  # somebody else's
+        await engine.read_all()
+        await soon(lambda: set(marks(engine)) == {"AAPL"})
+        venue.manners.fill_delay = 2.0
+        plan = await engine.prepare(PlanRequest("flatten", everything=True))
+        report = await engine.execute(plan.id, plan.digest)
+        assert [r.outcome for r in report.results] == ["closed"]
+    assert venue.truth.holdings == {}
+    assert len(venue.rest.sent("DELETE")) == 1
+
+
+async def test_a_silent_stream_is_not_taken_for_a_quiet_market(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    async with running(open_desk(streams=True)) as engine:
+        await soon(lambda: state(engine) == "live")
+        logins = venue.streams.logins
+        venue.streams.mute = True
+        await soon(lambda: state(engine) == "stale")
+        assert "silent" in error(engine) or "did not answer the login" in error(engine)
+        venue.truth.hold("MSFT", "1", price="50")  # what happens in between is read
+        venue.streams.mute = False
+        await soon(lambda: state(engine) == "live" and venue.streams.logins > logins)
+        await soon(lambda: set(marks(engine)) == {"AAPL", "MSFT"})
+
+
+async def test_a_quiet_market_stays_live(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    async with running(open_desk(streams=True)) as engine:
+        await soon(lambda: state(engine) == "live")
+        until = venue.clock.monotonic() + 40
+        while venue.clock.monotonic() < until:
+            assert state(engine) == "live", error(engine)
+            assert marks(engine)["AAPL"] is not None
+            await asyncio.sleep(0.05)
+        assert venue.streams.logins == 1
+
+
+async def test_keys_that_are_revoked_while_watching_are_said_at_the_account(
+    venue: AlpacaVenue, open_desk: OpenDesk
+) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    async with running(open_desk(streams=True)) as engine:
+        await soon(lambda: state(engine) == "live")
+        venue.rest.revoked = venue.streams.revoked = True
+        venue.hang_up()
+        await soon(lambda: "does not take the credentials" in error(engine))
+        assert state(engine) == "stale"
