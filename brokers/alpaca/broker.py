@@ -130,6 +130,7 @@ class AlpacaBroker:
         native = (known.native_symbol if known else position.symbol).replace("/", "")
         quantity = min(position.quantity, position.free) if position.free > 0 else position.quantity
         path, query = f"/v2/positions/{native}", {"qty": plain(quantity)}
+        self._lookups.nameless.add(client_id)
         return self._ours(await self.client.act(Call.CLOSE, "DELETE", path, query), position.symbol)
 
     def _ours(self, row: object, symbol: str) -> Order:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from core.ports import Clock
 from core.units import ZERO
 
 GATHER = 0.01  # seconds in which those who ask are served together
+SECOND = 1.0  # what the venue's time is known to
 FEW = 3  # up to here each is asked for by itself
 MOST_PAGES = 10
 FILLS_PAGE = 100  # the most that Alpaca gives of activities
@@ -33,8 +34,13 @@ class Lookups:
         self._clock = clock
         self._wanted: set[str] = set()
         self._next: asyncio.Task[Found] | None = None
+        self._since: datetime | None = None
+        self._telling: asyncio.Task[list[Fill]] | None = None
+        self.nameless: set[str] = set()  # client ids that never reached the venue: its close call takes none
 
     async def by_client_id(self, client_id: str) -> Order | None:
+        if client_id in self.nameless:
+            return None
         return await self._one(self._client.get("/v2/orders:by_client_order_id", {"client_order_id": client_id}))
 
     async def by_id(self, order_id: str) -> Order | None:
@@ -53,7 +59,7 @@ class Lookups:
         wanted, self._wanted, self._next = self._wanted, set(), None
         found: Found = {}
         if len(wanted) > FEW:
-            found |= {o.id: o for o in await self._latest({}) if o.id in wanted}
+            found |= {r.order.id: r.order for r in await self._latest({}) if r.order.id in wanted}
         rest = sorted(wanted - set(found))
         calls = (self._one(self._client.get(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest)
         found |= dict(zip(rest, await asyncio.gather(*calls, return_exceptions=True), strict=True))
@@ -68,24 +74,38 @@ class Lookups:
             raise
         return wire.order(self._account, row, self._reads.pairs).order
 
-    async def _latest(self, more: dict[str, str]) -> list[Order]:
+    async def _latest(self, more: dict[str, str]) -> list[wire.Resting]:
         """The latest orders, live and terminal."""
         query = {"status": "all", "limit": str(PAGE), "nested": "true", "direction": "desc", **more}
-        rows = await self._client.get("/v2/orders", query)
-        return [r.order for r in wire.orders(self._account, rows, self._reads.pairs)]
+        return wire.orders(self._account, await self._client.get("/v2/orders", query), self._reads.pairs)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions by the account's activities, and by its orders as far as the activities lag behind them."""
+        """Executions by the account's activities, and by its orders as far as the activities lag behind them.
+
+        ``since`` is by this machine's clock: where Alpaca's is behind, that much more is asked for.
+        """
+        since -= timedelta(seconds=SECOND - min(self._client.skew or 0.0, 0.0))
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell())
+            self._telling.add_done_callback(_retrieve)
+        self._since = since if self._since is None else min(self._since, since)
+        told = await asyncio.shield(self._telling)
+        return [f for f in told if f.symbol == symbol and (f.at is None or f.at >= since)]
+
+    async def _tell(self) -> list[Fill]:
+        """All that was executed since the earliest time that somebody asks for."""
+        await self._clock.sleep(GATHER)
+        since, self._since, self._telling = self._since, None, None
+        assert since is not None
         after = wire.before(since)
-        told, orders = await asyncio.gather(self._activities(after), self._latest({"after": after}))
-        fills = [f for f in told if f.symbol == symbol and (f.at is None or f.at >= since)]
+        fills, orders = await asyncio.gather(self._activities(after), self._latest({"after": after}))
         counted: dict[str, Decimal] = {}
         for fill in fills:
             counted[fill.order_id] = counted.get(fill.order_id, ZERO) + fill.quantity
-        for order in orders:
-            lacking = order.filled - counted.get(order.id, ZERO)
-            if order.symbol == symbol and lacking > 0 and order.average_price is not None:
-                fills.append(_rest(order, lacking, order.average_price))
+        for sent in orders:
+            lacking = sent.order.filled - counted.get(sent.order.id, ZERO)
+            if lacking > 0 and sent.order.average_price is not None:
+                fills.append(_rest(sent, lacking, sent.order.average_price))
         return fills
 
     async def _activities(self, after: str) -> list[Fill]:
@@ -105,8 +125,9 @@ class Lookups:
         raise OutcomeUnknown(f"Alpaca's list of executions does not end after {len(made)}")
 
 
-def _rest(order: Order, quantity: Decimal, price: Decimal) -> Fill:
+def _rest(sent: wire.Resting, quantity: Decimal, price: Decimal) -> Fill:
     """What an order says that it filled and no execution tells of yet."""
+    order = sent.order
     return Fill(
         account=order.account,
         symbol=order.symbol,
@@ -116,10 +137,11 @@ def _rest(order: Order, quantity: Decimal, price: Decimal) -> Fill:
         quantity=quantity,
         price=price,
         client_id=order.client_id,
+        at=sent.at,
     )
 
 
-def _retrieve(task: asyncio.Task[Found]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """A failure that nobody waits for any more is not reported as lost."""
     if not task.cancelled():
         task.exception()

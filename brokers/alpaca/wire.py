@@ -74,10 +74,11 @@ class Held(Struct, frozen=True):
 
 
 class Resting(Struct, frozen=True):
-    """An order with what is known of its instrument."""
+    """An order with what is known of its instrument, and when it was sent."""
 
     order: Order
     instrument: Instrument
+    at: datetime | None
 
 
 def number(value: object) -> Decimal | None:
@@ -243,7 +244,8 @@ def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
         tif=TIFS.get(text(row, "time_in_force"), Tif.GTC),
         text=text(row, "reject_reason") or (text(row, "status") if status is OrderStatus.REJECTED else ""),
     )
-    return Resting(made, instrument(symbol, native, kind, None, limit))
+    sent = moment(row.get("submitted_at")) or moment(row.get("created_at"))
+    return Resting(made, instrument(symbol, native, kind, None, limit), sent)
 
 
 def _quantity(row: Row, filled: Decimal, limit: Decimal | None) -> Decimal:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from core.link import PlanRequest
 from tests.venues.alpaca.desk import AlpacaDesk
 from tests.venues.alpaca.fixtures import OpenDesk, open_desk, venue
@@ -85,11 +87,12 @@ async def test_a_silent_stream_is_not_taken_for_a_quiet_market(venue: AlpacaVenu
         await soon(lambda: set(marks(engine)) == {"AAPL", "MSFT"})
 
 
+@pytest.mark.parametrize("venue", [5.0], indirect=True)
 async def test_a_quiet_market_stays_live(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
     venue.truth.hold("AAPL", "10", price="110")
     async with running(open_desk(streams=True)) as engine:
         await soon(lambda: state(engine) == "live")
-        until = venue.clock.monotonic() + 40
+        until = venue.clock.monotonic() + 25
         while venue.clock.monotonic() < until:
             assert state(engine) == "live", error(engine)
             assert marks(engine)["AAPL"] is not None

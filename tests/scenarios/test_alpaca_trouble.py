@@ -213,6 +213,20 @@ def test_59_positions_are_closed_within_the_limit_of_requests(venue: AlpacaVenue
     assert 429 not in {a.status for a in venue.rest.audit}
 
 
+def test_59_closes_whose_answers_are_all_lost_happen_once_each_within_the_limit(
+    venue: AlpacaVenue, open_desk: OpenDesk
+) -> None:
+    for n in range(59):
+        venue.truth.hold(f"S{n}", f"{n + 1}", price="10")
+    venue.manners.fill_delay = 1.0
+    venue.fault("DELETE", "/v2/positions", "504", acts=True, times=59)
+    desk = open_desk()
+    made = desk.document("flatten", "--all", "--yes")
+    assert set(desk.outcomes(made).values()) == {"closed"}
+    assert (close_calls(venue), venue.rest.sent("POST")) == (59, [])
+    assert 429 not in {a.status for a in venue.rest.audit}
+
+
 def test_no_secret_is_in_what_a_venue_makes_us_say(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
     venue.truth.hold("AAPL", "8", price="6")
     venue.fault("GET", "/v2/positions", "500", body=f"<html>{KEY}</html>", times=50)

@@ -17,9 +17,12 @@ OpenDesk = Callable[..., AlpacaDesk]
 
 
 @pytest.fixture
-def venue() -> Iterator[AlpacaVenue]:
-    """What was asked of it is verified at the end: no plain order for an option, nothing opened or flipped."""
-    with AlpacaVenue(FastClock(SPEED)) as running:
+def venue(request: pytest.FixtureRequest) -> Iterator[AlpacaVenue]:
+    """What was asked of it is verified at the end: no plain order for an option, nothing opened or flipped.
+
+    Another speed is its parameter.
+    """
+    with AlpacaVenue(FastClock(getattr(request, "param", SPEED))) as running:
         yield running
 
 
