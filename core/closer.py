@@ -50,7 +50,7 @@ from core.ladder_state import (
     SendUnreachable,
     Waited,
 )
-from core.lookup import CALL_TIMEOUT, find, limited
+from core.lookup import CALL_TIMEOUT, find, limited, read_beside
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.outbox import Outbox
 from core.plan import ApprovedPlan
@@ -221,7 +221,8 @@ class Closer:
     async def _read(self, state: Ladder, touch: bool) -> Event:
         key = state.action.key
         try:
-            holdings = await limited(self._reader.read())
+            asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
+            holdings, ended = await read_beside(self._broker, self._reader, asked)
             price = await self._price(key, touch)
             await self._check_ours(state, holdings)
         except Refused as refused:
@@ -237,6 +238,8 @@ class Closer:
             instrument=instrument or self._book.instrument(key.account, key.symbol),
             asked=holdings.asked,
             price=price,
+            ended=ended,
+            unsure=frozenset(o.id for o in asked) - {o.id for o in ended},
         )
 
     async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:

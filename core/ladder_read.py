@@ -20,7 +20,23 @@ def decide(ladder: Ladder, read: Read, now: float) -> Move:
     """First what must be waited for or stops the close, then what is held, then the next order."""
     ladder = structs.replace(ladder, position=read.position, still_open=frozenset(o.id for o in read.orders))
     ladder = structs.replace(ladder, lot=read.instrument.step, blind=False)
+    ladder = _account(ladder, read)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
+
+
+def _account(ladder: Ladder, read: Read) -> Ladder:
+    """Orders that are known to have ended; what one of them still filled on the closing side is no longer there."""
+    shown = {o.id: o for o in ladder.action.cancels}
+    expected = ladder.expected
+    for order in read.ended:
+        before = shown.get(order.id)
+        if before is not None and order.id not in ladder.gone and _closing(ladder, order):
+            expected -= max(order.filled - before.filled, ZERO)
+    return structs.replace(ladder, expected=expected, gone=ladder.gone | {o.id for o in read.ended})
+
+
+def _closing(ladder: Ladder, order: Order) -> bool:
+    return ladder.action.side is not None and order.side is ladder.action.side.closing
 
 
 def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
@@ -40,7 +56,10 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     pending = tuple(o for o in foreign if o.id in cancels)
     too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
     if pending and not too_late:
-        return _pending(ladder, pending, now)
+        return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
+    absent, before = read.unsure - ladder.gone, ladder.absent
+    if not absent <= before and not too_late:  # a list can be cut: gone is what the venue says, or two lists
+        return wait(structs.replace(ladder, absent=absent), SECOND_LOOK)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None

@@ -170,6 +170,8 @@ class Read(Struct, frozen=True):
     instrument: Instrument
     asked: float
     price: Decimal | None = None  # what a close would get, where a usable price is known
+    ended: tuple[Order, ...] = ()  # of the orders that were asked to go: those that the venue says are terminal
+    unsure: frozenset[str] = frozenset()  # ids of those of which it did not say so when it was asked
 
 
 class CancelsAsked(Struct, frozen=True):
@@ -306,6 +308,8 @@ class Ladder(Struct, frozen=True):
     position: Position | None = None  # as read last
     lot: Decimal = ZERO  # the instrument's step, as read last
     still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
+    gone: frozenset[str] = frozenset()  # ids of the orders that were asked to go and are known to be terminal
+    absent: frozenset[str] = frozenset()  # ids of those that the read before lacked, without more proof
     blind: bool = False  # the last read failed, so that may be out of date
     opens_at: datetime | None = None
     outcome: Outcome | None = None

@@ -6,18 +6,19 @@ Every call of an adapter goes through ``limited``, which knows no other end than
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.ladder_state import DoLookUp, OrderRead
-from core.model import Fill, Order, OrderType
+from core.model import Fill, Holdings, Order, OrderSide, OrderType
 from core.ports import Broker
 from core.reader import Reader
 from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
+BESIDE = 0.5  # seconds that a finished read waits for the questions beside it
 T = TypeVar("T")
 
 
@@ -32,11 +33,36 @@ async def limited(call: Awaitable[T]) -> T:
         raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
 
+async def read_beside(
+    broker: Broker, reader: Reader, orders: Sequence[Order]
+) -> tuple[Holdings, tuple[Order, ...]]:
+    """A complete read, and which of these orders have ended. They are asked beside it and do not hold it up."""
+    asking = asyncio.ensure_future(_ended(broker, orders))
+    try:
+        holdings = await limited(reader.read())
+        async with asyncio.timeout(BESIDE):
+            return holdings, await asking
+    except TimeoutError:
+        if not asking.cancelled():
+            raise  # the read itself
+        return holdings, ()
+    finally:
+        asking.cancel()
+
+
+async def _ended(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """Those that the venue says are terminal, as they ended. Never raises: what could not be asked is not."""
+    answers = await asyncio.gather(
+        *(limited(broker.find_order(o.symbol, order_id=o.id)) for o in orders), return_exceptions=True
+    )
+    return tuple(a for a in answers if isinstance(a, Order) and a.status.terminal)
+
+
 async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
     """The order, or that there is none by every way of asking. Failing to ask raises.
 
     An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
-    only when it is the one new market order on the closing side. Several such, and nothing is attributed.
+    only when it is the one new market order. Several such, and nothing is attributed.
     """
     request = do.request
     for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
@@ -45,8 +71,9 @@ async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, as
             if order is not None:
                 return OrderRead(order, asked)
     holdings = await reader.read()
-    fills = [f for f in await broker.fills(request.symbol, since) if f.side is request.side]
-    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side is request.side]
+    sides = OrderSide if do.nameless else (request.side,)  # a position that flipped meanwhile is closed the other way
+    fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides]
+    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides]
     strangers = await _new_orders(broker, do, open_orders, fills)
     ours = [o for o in strangers if o.client_id == request.client_id]
     nameless = [o for o in strangers if o.client_id is None and o.type is OrderType.MARKET] if do.nameless else []

@@ -192,7 +192,8 @@ async def test_a_look_up_with_refused_credentials_ends_it():
 @virtual
 async def test_what_a_cancel_is_answered_does_not_matter_the_read_decides(fault: Any):
     guard = stop()
-    hands = Hands(holdings=[holdings(position(), orders=(guard,)), HELD, FLAT], cancel=[fault], submit=[filling])
+    reads = [holdings(position(), orders=(guard,)), HELD, HELD, FLAT]  # twice: nothing says how it ended
+    hands = Hands(holdings=reads, cancel=[fault], submit=[filling])
     state = await hands.climb(close_action(cancels=(guard,)))
     assert state.filled == D(2)
 
