@@ -159,7 +159,9 @@ def access(scene: Scene, account: str | None) -> list[No]:
     """Every account of the owner must be readable; the one that is meant, or at least one, must not be frozen."""
     found = [No(Code.ACCOUNT_UNREADABLE, f"{a} cannot be read: {why}") for a, why in sorted(scene.unreadable.items())]
     meant = [account] if account else list(scene.accounts)
-    if meant and all(a in scene.frozen for a in meant):
+    if not meant:
+        found.append(No(Code.ACCOUNT_UNREADABLE, "the owner has no account"))
+    elif all(a in scene.frozen for a in meant):
         found.append(No(Code.ACCOUNT_FROZEN, f"{meant[0]} is frozen: {scene.frozen[meant[0]]}"))
     return found
 

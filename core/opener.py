@@ -193,7 +193,7 @@ class Opener:
             except FlatdeckError as failed:
                 error = f"filled, but the position could not be read: {failed}"
             else:
-                if _explained(expected - seen, report.filled, instrument):
+                if explained(expected - seen, report.filled, instrument):
                     error = ""
             if not error or clock.monotonic() >= deadline:
                 break
@@ -248,7 +248,7 @@ def _signal(draft: Draft) -> Signal:
     )
 
 
-def _explained(missing: Decimal, filled: Decimal, instrument: Instrument) -> bool:
+def explained(missing: Decimal, filled: Decimal, instrument: Instrument) -> bool:
     """Whether the position is as the fills make it; a spot venue may have kept its fee out of what was bought."""
     return missing == 0 or (instrument.kind is Kind.SPOT and ZERO < missing <= filled * MOST_FEE)
 

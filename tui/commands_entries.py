@@ -88,11 +88,10 @@ def check_entry(session: Session, **given: Any) -> int:
     signal = _signal(settings, **given)
     found, priced, reached = session.run(_check(session, settings, signal))
     warnings = [] if priced else [f"no usable price of {signal.symbol} is known; without one open refuses"]
-    session_text = entry_texts.verdict(found)
     if session.json:
         session.document(entry_texts.check(signal, found, warnings))
     else:
-        session.say(session_text)
+        session.say(entry_texts.verdict(found))
     for warning in warnings if not found else ():
         session.note(f"Note: {warning}.")
     if found and not reached and all(no.code is Code.ACCOUNT_UNREADABLE for no in found):
@@ -127,7 +126,8 @@ def open_position(
     if signal.account is None:
         accounts = [a.id for a in settings.accounts if a.owner == signal.owner]
         if len(accounts) != 1:
-            raise click.UsageError(f"{signal.owner} has several accounts, name one with --account: {accounts}")
+            several = f"several accounts, name one with --account: {', '.join(accounts)}"
+            raise click.UsageError(f"{signal.owner} has {several if accounts else 'no account'}")
         signal = structs.replace(signal, account=accounts[0])
 
     async def asking(engine: Any) -> Offer:

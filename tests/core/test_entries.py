@@ -73,6 +73,7 @@ def signalled(ago: float, **more: Any) -> dict[tuple[str, str, OrderSide], Any]:
         ({}, {"frozen": {HERE: "look"}}, None),
         ({"account": HERE}, {"frozen": {HERE: "look"}}, Code.ACCOUNT_FROZEN),
         ({"account": THERE}, {"frozen": {HERE: "look"}}, None),
+        ({}, {"accounts": ()}, Code.ACCOUNT_UNREADABLE),
         ({}, {"unknown_at": {HERE: ""}}, None),
         ({}, {"unknown_at": {HERE: "", THERE: ""}}, Code.UNKNOWN_SYMBOL),
         ({"account": HERE}, {"unknown_at": {HERE: ""}}, Code.UNKNOWN_SYMBOL),

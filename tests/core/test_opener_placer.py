@@ -12,7 +12,8 @@ from core.entries import Code, NotAllowed, Signal
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal import Journal
-from core.model import Order, OrderRequest, OrderSide, OrderStatus, OrderType, PositionKey
+from core.model import Instrument, Kind, Order, OrderRequest, OrderSide, OrderStatus, OrderType, PositionKey
+from core.opener import explained
 from core.placer import Patience, Placed, Placer
 from core.reader import Reader
 from core.records import Entry, EntryApproved, EntryEnded, IntentAnswered, IntentWritten
@@ -173,6 +174,21 @@ async def test_nothing_on_record_means_that_nothing_was_sent():
     placer, broker, _ = await hand()
     assert (await placer.resume(ENTRY, [], PATIENT)).outcome == "not_sent"
     assert not broker.calls
+
+
+@pytest.mark.parametrize(
+    ("missing", "kind", "expected"),
+    [
+        ("0", Kind.PERP, True),
+        ("0.01", Kind.SPOT, True),
+        ("0.02", Kind.SPOT, True),
+        ("0.021", Kind.SPOT, False),
+        ("0.01", Kind.PERP, False),
+        ("-0.01", Kind.SPOT, False),
+    ],
+)
+def test_a_spot_venue_may_keep_its_fee_out_of_what_was_bought(missing: str, kind: Kind, expected: bool) -> None:
+    assert explained(D(missing), D(2), Instrument(SYMBOL, SYMBOL, kind)) is expected
 
 
 # ------------------------------------------------------------------------------------------------------- drafts
