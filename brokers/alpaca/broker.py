@@ -88,9 +88,11 @@ class AlpacaBroker:
         self.client.open(*self._login)
 
     async def aclose(self) -> None:
+        await self.market.aclose()
         await self.client.aclose()
 
     async def holdings(self) -> Holdings:
+        self.market.warm()
         return await self.reads.holdings()
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:

@@ -1,4 +1,4 @@
-"""Alpaca's REST calls over aiohttp: one request each, a limit in time on each, three kinds of outcome.
+"""Alpaca's REST calls over aiohttp: a limit in time on each, three kinds of outcome, nothing that acts sent twice.
 
 alpaca-py's own client is not used for them: it is synchronous, has no time-outs and sends a POST up to four times on
 a 429 or 504. Here nothing that acts is ever repeated, not by aiohttp either.
@@ -25,7 +25,8 @@ from core.secret import Secret
 TOTAL = 10.0  # seconds for one request, below what a close waits for any call
 CONNECT = 4.0
 RETRY_AFTER = 5.0  # when a 429 does not say
-KEEP_ALIVE = 75.0
+KEEP_ALIVE = 50.0  # below what servers keep an idle connection
+BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 MOST_WAIT = 120.0
 
 
@@ -87,22 +88,29 @@ class Client:
         return await self._send(method, self.hosts.rest, path, params, body, call)
 
     async def _send(self, method: str, host: str, path: str, params: dict[str, str], body: object, call: Call) -> Any:
-        session = self.session
         limiter = self._data_limiter if host == self.hosts.data != self.hosts.rest else self.limiter
         await limiter.enter(acts=call is not Call.READ)
+        try:
+            status, heard, raw = await self._once(method, host + path, params, body)
+        except OutcomeUnknown as unknown:
+            if call is not Call.READ or not isinstance(unknown.__cause__, BROKEN):
+                raise
+            status, heard, raw = await self._once(method, host + path, params, body)  # an idle connection had died
+        return self._read(limiter, call, status, raw, self._heard(limiter, heard))
+
+    async def _once(self, method: str, url: str, params: dict[str, str], body: object) -> tuple[int, Any, bytes]:
+        """One request: status, headers and body of its answer."""
         headers = {} if body is None else {"Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         try:
-            async with session.request(
-                method, host + path, params=params, data=data, headers=headers, allow_redirects=False
+            async with self.session.request(
+                method, url, params=params, data=data, headers=headers, allow_redirects=False
             ) as answer:
-                raw = await answer.read()
+                return answer.status, answer.headers, await answer.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise Unreachable(f"Alpaca cannot be reached at {urlsplit(host).hostname}: {reason(error)}") from error
+            raise Unreachable(f"Alpaca cannot be reached at {urlsplit(url).hostname}: {reason(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise OutcomeUnknown(f"no answer from Alpaca: {reason(error)}") from error
-        reset_in = self._heard(limiter, answer.headers)
-        return self._read(limiter, call, answer.status, raw, reset_in)
 
     def _read(self, limiter: Limiter, call: Call, status: int, raw: bytes, reset_in: float | None) -> Any:
         if 200 <= status < 300:
@@ -155,9 +163,10 @@ def _snippet(raw: bytes) -> str:
 
 def _date(text: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(text) if text else None
+        found = parsedate_to_datetime(text) if text else None
     except ValueError:
         return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def _whole(text: str | None) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 
 from brokers.alpaca.client import Client
 from brokers.alpaca.wire_hours import ALWAYS, Hours, hours
-from core.errors import Refusal, Refused
+from core.errors import FlatdeckError, Refusal, Refused
 from core.model import Kind, OrderType
 from core.ports import Clock
 from core.units import iso
@@ -25,6 +25,23 @@ class Market:
         self._allowed = extended_hours
         self._lock = asyncio.Lock()
         self._known: tuple[float, Hours] | None = None
+        self._warming: asyncio.Task[None] | None = None
+
+    def warm(self) -> None:
+        """Ask beside whatever is being read, so that a close that follows need not wait for the answer."""
+        if self._warming is None or self._warming.done():
+            self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        try:
+            await self.hours()
+        except FlatdeckError:
+            return  # whoever needs it asks again and is told why
+
+    async def aclose(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
 
     async def hours(self) -> Hours:
         """The hours as of now. A venue without a clock is open: it refuses what it does not want."""

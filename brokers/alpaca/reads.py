@@ -61,6 +61,8 @@ class Reads:
         received = self._clock.monotonic()
         await self._learn(wire.listed(positions, "positions"))
         held = wire.positions(self._account, positions, self.pairs, self._assets)
+        crypto = [h.instrument for h in held if h.instrument.kind is Kind.SPOT]
+        self.pairs |= {i.native_symbol.replace("/", ""): i.symbol for i in crypto}
         resting = [r for r in wire.orders(self._account, orders, self.pairs) if not r.order.status.terminal]
         instruments = {r.order.symbol: self.instruments.get(r.order.symbol, r.instrument) for r in resting}
         instruments |= {h.instrument.symbol: h.instrument for h in held}

@@ -222,7 +222,7 @@ def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
     if not isinstance(row, dict) or not text(row, "id") or not text(row, "symbol"):
         raise OutcomeUnknown("Alpaca's answer is no order")
     native = text(row, "symbol")
-    kind = kind_of(native, text(row, "asset_class"))
+    kind = Kind.SPOT if native in pairs else kind_of(native, text(row, "asset_class"))
     symbol = symbol_of(native, kind, pairs)
     limit = number(row.get("limit_price"))
     filled = number(row.get("filled_qty")) or ZERO

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -110,3 +111,18 @@ async def test_keys_that_are_revoked_while_watching_are_said_at_the_account(
         venue.hang_up()
         await soon(lambda: "does not take the credentials" in error(engine))
         assert state(engine) == "stale"
+
+
+async def test_a_close_that_waits_for_the_open_goes_when_the_market_opens(
+    venue: AlpacaVenue, open_desk: OpenDesk
+) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.manners.open = False
+    venue.manners.next_open = venue.clock.now() + timedelta(seconds=20)
+    venue.truth.later(20.0, lambda: setattr(venue.manners, "open", True))
+    async with running(open_desk()) as engine:
+        await soon(lambda: state(engine) == "polling")
+        plan = await engine.prepare(PlanRequest("flatten", everything=True))
+        report = await engine.execute(plan.id, plan.digest)
+        assert [r.outcome for r in report.results] == ["closed"]
+    assert [a.status for a in venue.rest.sent("DELETE")] == [200]

@@ -112,6 +112,53 @@ def test_what_a_close_left_is_closed_by_the_next(venue: AlpacaVenue, open_desk: 
     assert venue.truth.holdings == {}
 
 
+def test_configured_tiers_are_used_but_an_option_closes_by_the_position_call_whatever_is_configured(
+    venue: AlpacaVenue, open_desk: OpenDesk
+) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.truth.hold("MSFT", "1.5", price="110")
+    venue.truth.hold("TSLA", "-2", price="210")
+    venue.truth.hold("ETH/USD", "2", price="3000")
+    venue.truth.hold(PUT, "3", entry="5", price="6")
+    desk = open_desk(rules='[ladder]\ntiers = { alpaca = ["market_ioc", "market_gtc"] }')
+    made = desk.document("flatten", "--all", "--yes")
+    tiers = {r["symbol"]: (r["outcome"], r["tier"]) for r in made["results"]}
+    assert tiers == {
+        "AAPL": ("closed", "market_ioc"),
+        "MSFT": ("closed", "market_gtc"),  # a fraction of a share goes for the day
+        "TSLA": ("closed", "market_ioc"),
+        "ETH/USD": ("closed", "market_ioc"),
+        PUT: ("closed", "venue_close"),
+    }
+    sent = {a.body["symbol"]: (a.body["side"], a.body["time_in_force"]) for a in venue.rest.sent("POST")}
+    assert sent == {
+        "AAPL": ("sell", "ioc"),
+        "MSFT": ("sell", "day"),
+        "TSLA": ("buy", "ioc"),
+        "ETH/USD": ("sell", "ioc"),
+    }
+    assert venue.truth.holdings == {}
+
+
+def test_a_plain_order_whose_answer_is_lost_is_found_by_its_client_id(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.fault("POST", "/v2/orders", "504", acts=True)
+    desk = open_desk(rules='[ladder]\ntiers = { alpaca = ["market_gtc"] }')
+    made = desk.document("flatten", "--all", "--yes")
+    assert desk.outcomes(made) == {"AAPL": "closed"}
+    [sent] = venue.rest.sent("POST")
+    asked = venue.rest.sent("GET", "/v2/orders:by_client_order_id")
+    assert asked[0].query["client_order_id"] == sent.body["client_order_id"]
+
+
+def test_crypto_below_the_venues_minimum_is_shown_and_not_sent(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
+    venue.truth.hold("BTC/USD", "0.00009", price="50000")
+    made = open_desk().document("flatten", "--all", "--yes")
+    assert [(a["kind"], a["reason"]) for a in made["actions"]] == [("skip", "unsellable")]
+    assert "below" in made["actions"][0]["text"]
+    assert venue.rest.sent("DELETE") == []
+
+
 def test_check_says_what_is_right_and_what_cannot_be_told(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
     venue.truth.hold("AAPL", "10", price="110")
     desk = open_desk(streams=True)

@@ -46,7 +46,7 @@ def test_an_order_that_shows_late_after_a_504_is_still_found(venue: AlpacaVenue,
 def test_a_close_that_never_arrived_is_sent_again_once_that_is_certain(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
     venue.truth.hold("AAPL", "8", price="6")
     venue.fault("DELETE", "/v2/positions", "drop", acts=False)
-    desk = open_desk(rules=CLOSE_ONLY)
+    desk = open_desk(rules=f"{CLOSE_ONLY}\ntotal_timeout = 300")
     made = desk.document("flatten", "--all", "--yes")
     assert desk.outcomes(made) == {"AAPL": "closed"}
     assert close_calls(venue) == 2

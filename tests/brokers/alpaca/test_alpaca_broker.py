@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
 
@@ -285,6 +287,26 @@ async def test_a_read_that_fails_is_never_an_empty_account(venue: AlpacaVenue, b
             await broker.holdings()
 
 
+async def test_a_question_is_asked_once_more_on_a_connection_that_had_died(
+    venue: AlpacaVenue, broker: AlpacaBroker
+) -> None:
+    venue.fault("GET", "/v2/clock", "drop")
+    assert (await broker.client.get("/v2/clock"))["is_open"]
+    venue.fault("GET", "/v2/clock", "drop", times=2)
+    with pytest.raises(OutcomeUnknown, match="no answer from Alpaca"):
+        await broker.client.get("/v2/clock")
+
+
+async def test_an_order_of_crypto_that_is_called_as_its_position_is_the_same(
+    venue: AlpacaVenue, broker: AlpacaBroker
+) -> None:
+    venue.manners.no_assets = True
+    venue.truth.hold("BTC/USD", "0.5")
+    held = await position(broker, "BTC/USD")
+    venue.fault("DELETE", "/v2/positions", "200", body='{"id": "1", "symbol": "BTCUSD", "status": "new", "qty": "0.5"}')
+    assert (await broker.close_position(held, "x")).symbol == "BTC/USD"
+
+
 async def test_an_answer_about_another_symbol_is_none(venue: AlpacaVenue, broker: AlpacaBroker) -> None:
     venue.truth.hold("AAPL", "10")
     held = await position(broker, "AAPL")
@@ -329,3 +351,17 @@ async def test_a_short_is_bought_back(venue: AlpacaVenue, broker: AlpacaBroker) 
     assert (held.side, held.quantity, held.free) == (Side.SHORT, 2, 2)
     order = await broker.close_position(held, "x")
     assert order.side.value == "buy"
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import brokers, core.config, tui.main", {"aiohttp", "alpaca", "pandas"}),
+        ("import brokers.alpaca.broker as b; b._hosts({'endpoint': 'http://x'})", {"alpaca", "pandas"}),
+        ("import brokers.alpaca.broker as b; b._hosts({})", {"pandas", "requests", "websockets"}),
+    ],
+)
+def test_libraries_are_imported_on_first_use_and_the_slow_ones_never(code: str, absent: set[str]) -> None:
+    asked = f"import sys; {code}; print([m for m in {sorted(absent)} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
