@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from msgspec import Struct, structs
 
 from core import ladder, planner, report, resume
+from core.aftermath import Aftermath
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
 from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome
@@ -61,6 +62,8 @@ class Executor:
         self._frozen = frozen
         self._wait_for_open = wait_for_open
         self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
+        lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
+        self._aftermath = Aftermath(journal, clock, lag)
         self._unwritten: list[ClosingEnded] = []  # ends that the journal could not take yet
 
     def in_flight(self) -> set[tuple[str, str]]:
@@ -76,6 +79,7 @@ class Executor:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
+        await self._aftermath.load()
         await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
         self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
         actions = (*plan.closes, *plan.lone_cancels)
@@ -84,6 +88,7 @@ class Executor:
     async def take_up(self, left: Interrupted) -> PlanReport:
         """Go on with a plan that a restart found unfinished: first what is not known of it."""
         plan = left.approved.plan
+        await self._aftermath.load()
         fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
@@ -147,13 +152,20 @@ class Executor:
         if left is not None and not left[1] and not resume.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))]
+        where = (account, action.key.symbol)
+        if self._aftermath.live(where, plan.id):
+            why = "another order on the instrument may still be live; look at the venue"
+            return [await self._end(plan, action, report.not_done(action, Outcome.STUCK, why))]
         if action.kind is ActionKind.CLOSE:
             self._say("info", report.begun(action), action)
         try:
             state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
         except InvariantBroken as breach:
+            if isinstance(breach, CloseBroken):
+                self._aftermath.note(where, plan.id, breach.ladder)
             await self.freeze(account, str(breach), action)
             return [await self._end(plan, action, _broken(action, breach))]
+        self._aftermath.note(where, plan.id, state)
         if state.freeze:
             await self.freeze(account, state.error or "an order's outcome is not known", action)
         cancels = report.cancel_results(action, state)
@@ -177,9 +189,14 @@ class Executor:
         steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
         now, epoch = self._clock.monotonic(), self._journal.epoch
         if left is None:
-            return ladder.start(action, plan.id, epoch, steps, limits, now)
-        interrupted, fresh = left
-        return resume.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
+            move = ladder.start(action, plan.id, epoch, steps, limits, now)
+        else:
+            interrupted, fresh = left
+            move = resume.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
+        ended = self._aftermath.ended((action.key.account, action.key.symbol))
+        if move.ladder.ended_at is None and ended is not None:
+            move = structs.replace(move, ladder=structs.replace(move.ladder, ended_at=ended))
+        return move
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """What must never be was seen: nothing more is sent for this account until a person looked."""

@@ -18,9 +18,9 @@ SECOND_LOOK = 0.25  # seconds between two reads that are to agree
 
 def decide(ladder: Ladder, read: Read, now: float) -> Move:
     """First what must be waited for or stops the close, then what is held, then the next order."""
-    ladder = structs.replace(ladder, position=read.position, still_open=frozenset(o.id for o in read.orders))
-    ladder = structs.replace(ladder, lot=read.instrument.step, blind=False)
     ladder = _account(ladder, read)
+    listed = frozenset(o.id for o in read.orders) - ladder.gone
+    ladder = structs.replace(ladder, position=read.position, still_open=listed, lot=read.instrument.step, blind=False)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
 
 
@@ -48,7 +48,7 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
             return settle(ladder, order)
         if not _lagged(ladder, ladder.filled_at, now):
             return wait(ladder)  # a list that still shows a terminal order is behind
-    foreign = [o for o in read.orders if o not in ours]
+    foreign = [o for o in read.orders if o not in ours and o.id not in ladder.gone]
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
     if appeared and ladder.action.kind is ActionKind.CLOSE:

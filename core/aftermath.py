@@ -1,0 +1,59 @@
+"""What our own orders may still change on an instrument after a close has ended.
+
+A venue's list may lag behind a fill, whoever made it: the close before, or a process before this one. Where nothing at
+the venue keeps an order from opening a position, the next close waits until the lists have had their time. An order
+of ours that may still be live keeps the other actions of its plan on that instrument from being begun.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.journal import Journal
+from core.ladder_state import Ladder
+from core.ports import Clock
+from core.records import IntentAnswered, IntentWritten
+
+Where = tuple[str, str]  # account and symbol
+
+
+class Aftermath:
+    """``within`` is the longest that any venue's list may lag, in seconds."""
+
+    def __init__(self, journal: Journal, clock: Clock, within: float) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._within = within
+        self._ended: dict[Where, float] = {}
+        self._live: dict[Where, str] = {}
+        self._loaded = False
+
+    async def load(self) -> None:
+        """What a process before this one did a moment ago. Raises JournalError."""
+        if self._loaded:
+            return
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        for kind in ("intent_written", "intent_answered"):
+            for entry in await self._journal.entries(since=now - timedelta(seconds=self._within), kind=kind, tail=True):
+                if isinstance(entry.record, IntentWritten | IntentAnswered):
+                    key = entry.record.key
+                    self._end((key.account, key.symbol), monotonic - (now - entry.at).total_seconds())
+        self._loaded = True
+
+    def note(self, where: Where, plan: str, ladder: Ladder) -> None:
+        """A close came to its end."""
+        if ladder.sent:
+            self._end(where, self._clock.monotonic())
+        if ladder.request is not None or ladder.order is not None:
+            self._live[where] = plan
+
+    def ended(self, where: Where) -> float | None:
+        """When an order of ours on the instrument last ended, as far as is known; monotonic."""
+        return self._ended.get(where)
+
+    def live(self, where: Where, plan: str) -> bool:
+        """Whether an order that the plan sent there may still be live."""
+        return self._live.get(where) == plan
+
+    def _end(self, where: Where, at: float) -> None:
+        self._ended[where] = max(at, self._ended.get(where, at))
