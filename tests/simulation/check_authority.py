@@ -153,7 +153,8 @@ def everything_ends(evidence: Evidence) -> Iterator[Breach]:
                 yield Breach("I23", f"{action.key.symbol} of {plan.id} ended {count} times", evidence.at(index))
     for index, end in evidence.ends:
         bad = end.result.outcome in ("stuck", "partial")
-        heard = any(a.at >= evidence.at(index) - 1 for a in alarms) or any(k > index for k in evidence.kills)
+        since = evidence.at(evidence.plans[end.plan][0]) if end.plan in evidence.plans else 0.0
+        heard = any(a.at >= since and end.result.key.symbol in a.text for a in alarms) or evidence.kills
         if bad and not heard:
             yield Breach("I23", f"{end.result.key.symbol} got stuck without an alarm", evidence.at(index))
 

@@ -9,6 +9,7 @@ from core.records import IntentAnswered
 from tests.simulation.evidence import DEFINITIVE, ZERO, Breach, Evidence, Send
 from tests.simulation.history import Filled, Foreign, Left
 
+DECIDED = 1.1  # seconds from the read that an order was decided on until it leaves
 RECENT = 25.0  # seconds in which what others did may not have been seen: the longest call, and some
 HAND = frozenset(
     {
@@ -79,7 +80,9 @@ def sized_by_the_last_read(evidence: Evidence) -> Iterator[Breach]:
     for send in evidence.sends:
         if not send.closing:
             continue
-        shown = [_shown(listed.positions, send) for listed in evidence.last_lists(send.account, send.index, 2)]
+        lists = evidence.last_lists(send.account, send.index, 8)
+        lists = [x for nth, x in enumerate(lists) if nth < 2 or x.at > send.at - DECIDED]
+        shown = [_shown(listed.positions, send) for listed in lists]
         if not shown or send.request.quantity > max(shown):
             yield Breach("I3", f"{send.key.symbol}: {send.request.quantity} sent, lists showed {shown}", send.at)
 

@@ -10,11 +10,10 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from msgspec import Struct, structs
 
-from core import closer, ladder, ladder_order, ladder_read, resume, tiers
+from core import closer, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ladder_moves import advance, end, read, wait
 from core.ladder_state import (
@@ -48,8 +47,30 @@ class Mutant(Struct, frozen=True):
     crash: bool = False
 
 
+@contextmanager
+def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute of a module or class is another one for a while."""
+    real = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, real)
+
+
+@contextmanager
+def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
+    """The same for an entry of a table."""
+    real = table[key]
+    table[key] = value
+    try:
+        yield
+    finally:
+        table[key] = real
+
+
 def _handler(phase: Phase, event: type, instead: Callable[..., Move]) -> Any:
-    return patch.dict(ladder._HANDLERS, {(phase, event): instead})
+    return _entry(ladder._HANDLERS, (phase, event), instead)
 
 
 def _timeout_is_a_rejection() -> Any:
@@ -83,7 +104,7 @@ def _list_is_trusted_at_once() -> Any:
     def flat(state: Ladder, seen: Read, now: float) -> Move:
         return end(state, Outcome.CLOSED)
 
-    return patch.object(ladder_read, "_flat", flat)
+    return _instead(ladder_read, "_flat", flat)
 
 
 def _intents_are_forgotten() -> Any:
@@ -92,7 +113,7 @@ def _intents_are_forgotten() -> Any:
     ) -> Move:
         return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
 
-    return patch.object(resume, "take_up", take_up)
+    return _instead(resume, "take_up", take_up)
 
 
 def _cancel_is_an_end() -> Any:
@@ -105,7 +126,7 @@ def _cancel_is_an_end() -> Any:
     stack = ExitStack()
     stack.enter_context(_handler(Phase.WITHDRAWING, OrderRead, withdrawn))
     stack.enter_context(_handler(Phase.WITHDRAWING, LookFailed, withdrawn))
-    stack.enter_context(patch.object(ladder_read, "_orders", _without_ours(ladder_read._orders)))
+    stack.enter_context(_instead(ladder_read, "_orders", _without_ours(ladder_read._orders)))
     return stack
 
 
@@ -135,7 +156,7 @@ def _sent_before_the_journal() -> Any:
             return NotJournaled(str(error))
         return event
 
-    return patch.object(closer.Closer, "_send", send)
+    return _instead(closer.Closer, "_send", send)
 
 
 def _journal_is_not_waited_for() -> Any:
@@ -154,7 +175,7 @@ def _journal_is_not_waited_for() -> Any:
         self._outbox.remember(state.action.key, intent)
         await asyncio.sleep(0)
 
-    return patch.object(closer.Closer, "_intend", intend)
+    return _instead(closer.Closer, "_intend", intend)
 
 
 def _reduce_only_is_dropped() -> Any:
@@ -164,19 +185,19 @@ def _reduce_only_is_dropped() -> Any:
         made = real(*arguments)
         return None if made is None else structs.replace(made, reduce_only=False)
 
-    return patch.object(tiers, "request", request)
+    return _instead(tiers, "request", request)
 
 
 def _growth_is_ignored() -> Any:
     """What is held is closed, whatever was confirmed."""
-    return patch.object(ladder_read, "_more", lambda *_: None)
+    return _instead(ladder_read, "_more", lambda *_: None)
 
 
 def _strangers_are_ignored() -> Any:
     async def unchecked(self: Any, state: Ladder, holdings: Any) -> None:
         return
 
-    return patch.object(closer.Closer, "_check_ours", unchecked)
+    return _instead(closer.Closer, "_check_ours", unchecked)
 
 
 def _lists_lag_never() -> Any:
@@ -185,13 +206,13 @@ def _lists_lag_never() -> Any:
     def more(state: Ladder, quantity: Any, now: float) -> Move | None:
         return None if quantity <= state.action.quantity else end(state, Outcome.CHANGED, "grew")
 
-    return patch.object(ladder_read, "_more", more)
+    return _instead(ladder_read, "_more", more)
 
 
 def _stops_stay_away() -> Any:
     stack = ExitStack()
-    stack.enter_context(patch("core.ladder_moves._to_restore", lambda _: ()))
-    stack.enter_context(patch("core.ladder_moves._not_restored", lambda *_: ()))
+    stack.enter_context(_instead(ladder_moves, "_to_restore", lambda _: ()))
+    stack.enter_context(_instead(ladder_moves, "_not_restored", lambda *_: ()))
     return stack
 
 
@@ -201,11 +222,11 @@ def _retry_after_is_ignored() -> Any:
     def refused(state: Ladder, why: Refused, now: float) -> Move:
         return wait(state, 0.01) if why.refusal is Refusal.RATE_LIMITED else real(state, why, now)
 
-    return patch.object(ladder_order, "_refused", refused)
+    return _instead(ladder_order, "_refused", refused)
 
 
 def _old_decisions_leave() -> Any:
-    return patch.object(closer, "SEND_WITHIN", 1e9)
+    return _instead(closer, "SEND_WITHIN", 1e9)
 
 
 MUTANTS = {
