@@ -28,6 +28,7 @@ RETRY_AFTER = 5.0  # when a 429 does not say
 KEEP_ALIVE = 50.0  # below what servers keep an idle connection
 BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 MOST_WAIT = 120.0
+SHORT = 2.0  # seconds that all else waits after a 429 that says itself that requests are left
 
 
 class Hosts(Struct, frozen=True):
@@ -79,6 +80,10 @@ class Client:
         """What a question to the account is answered with."""
         return await self._send("GET", self.hosts.rest, path, params or {}, None, Call.READ)
 
+    async def look_up(self, path: str, params: dict[str, str]) -> Any:
+        """The same for what an order of ours waits for, which goes as early as what acts."""
+        return await self._send("GET", self.hosts.rest, path, params, None, Call.LOOK_UP)
+
     async def get_data(self, path: str, params: dict[str, str]) -> Any:
         """What a question for prices is answered with."""
         return await self._send("GET", self.hosts.data, path, params, None, Call.READ)
@@ -93,7 +98,7 @@ class Client:
         try:
             status, heard, raw = await self._once(method, host + path, params, body)
         except OutcomeUnknown as unknown:
-            if call is not Call.READ or not isinstance(unknown.__cause__, BROKEN):
+            if method != "GET" or not isinstance(unknown.__cause__, BROKEN):
                 raise
             status, heard, raw = await self._once(method, host + path, params, body)  # an idle connection had died
         return self._read(limiter, call, status, raw, self._heard(limiter, heard))
@@ -122,7 +127,7 @@ class Client:
         refused = refusal(call, status, _body(raw))
         if refused.refusal is Refusal.RATE_LIMITED:
             wait = RETRY_AFTER if reset_in is None else min(max(reset_in, 0.5), MOST_WAIT)
-            limiter.refused(wait)
+            limiter.refused(wait if not self.remaining else min(wait, SHORT))
             refused.retry_after = wait
         raise refused
 

@@ -1,4 +1,4 @@
-"""How many requests may leave in a minute, and which go first: closing and cancelling before reading.
+"""How many requests may leave in a minute, and which go first: closing, cancelling and looking up before reading.
 
 Alpaca allows 200 requests a minute and account and says in ``X-RateLimit-*`` what is left. What reads is slowed down
 once it used its share, so that a storm of polls can never keep a close from leaving.

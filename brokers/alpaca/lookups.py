@@ -41,7 +41,7 @@ class Lookups:
     async def by_client_id(self, client_id: str) -> Order | None:
         if client_id in self.nameless:
             return None
-        return await self._one(self._client.get("/v2/orders:by_client_order_id", {"client_order_id": client_id}))
+        return await self._one(self._client.look_up("/v2/orders:by_client_order_id", {"client_order_id": client_id}))
 
     async def by_id(self, order_id: str) -> Order | None:
         """The order; those who ask within the same moment share the answer."""
@@ -61,7 +61,7 @@ class Lookups:
         if len(wanted) > FEW:
             found |= {r.order.id: r.order for r in await self._latest({}) if r.order.id in wanted}
         rest = sorted(wanted - set(found))
-        calls = (self._one(self._client.get(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest)
+        calls = (self._one(self._client.look_up(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest)
         found |= dict(zip(rest, await asyncio.gather(*calls, return_exceptions=True), strict=True))
         return found
 
@@ -77,7 +77,7 @@ class Lookups:
     async def _latest(self, more: dict[str, str]) -> list[wire.Resting]:
         """The latest orders, live and terminal."""
         query = {"status": "all", "limit": str(PAGE), "nested": "true", "direction": "desc", **more}
-        return wire.orders(self._account, await self._client.get("/v2/orders", query), self._reads.pairs)
+        return wire.orders(self._account, await self._client.look_up("/v2/orders", query), self._reads.pairs)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions by the account's activities, and by its orders as far as the activities lag behind them.
@@ -113,7 +113,7 @@ class Lookups:
         made: list[Fill] = []
         for _ in range(MOST_PAGES):
             try:
-                rows = wire.listed(await self._client.get("/v2/account/activities/FILL", query), "executions")
+                rows = wire.listed(await self._client.look_up("/v2/account/activities/FILL", query), "executions")
             except Refused as refused:
                 if refused.code.startswith("404"):
                     return made  # then the orders tell it

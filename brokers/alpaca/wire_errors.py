@@ -20,6 +20,7 @@ class Call(Enum):
     """What was asked for: a 404 means something else for each."""
 
     READ = "read"
+    LOOK_UP = "look-up"  # a question that an order of ours waits for
     CLOSE = "close"
     ORDER = "order"
     CANCEL = "cancel"
@@ -27,6 +28,7 @@ class Call(Enum):
 
 _MISSING = {
     Call.READ: Refusal.OTHER,
+    Call.LOOK_UP: Refusal.UNKNOWN_ORDER,
     Call.CLOSE: Refusal.NO_POSITION,
     Call.ORDER: Refusal.UNKNOWN_SYMBOL,
     Call.CANCEL: Refusal.UNKNOWN_ORDER,
