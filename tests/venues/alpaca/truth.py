@@ -110,6 +110,11 @@ class Truth:
         rows = [bodies.position(h, self.price(h.symbol), self.held(h.native)) for h in self.holdings.values()]
         self._past.append((self.clock.monotonic(), rows))
 
+    def settle(self) -> None:
+        """What is held now was so for ever: a list that lags tells it too."""
+        self.snapshot()
+        self._past = [(0.0, self._past[-1][1])]
+
     def positions(self) -> list[dict[str, Any]]:
         """The list as the venue tells it, which may lag."""
         if self.manners.list_lag <= 0:
