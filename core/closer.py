@@ -110,6 +110,8 @@ class Closer:
                 move = ladder.step(move.ladder, event, self._clock.monotonic())
             except InvariantBroken as breach:
                 await self._outbox.written(move.ladder.action.key)
+                if isinstance(breach, CloseBroken):
+                    raise
                 raise CloseBroken(str(breach), move.ladder) from breach
 
     async def _priced(self, state: Ladder) -> Ladder:

@@ -8,6 +8,7 @@ from core.errors import InvariantBroken, Refusal, Refused
 from core.ladder_moves import advance, answer, end, give_up, go, poll, read, settle, wait
 from core.ladder_state import (
     Acknowledged,
+    CloseBroken,
     DoLookUp,
     DoPark,
     DoWithdraw,
@@ -219,22 +220,30 @@ def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move
 
 def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
     """Account for its fill once, whatever it is told again later, and read the position."""
-    request = ladder.request
-    fresh = order.filled - ladder.done.get(order.id, ZERO)
-    if fresh < 0:
-        fresh = ZERO  # a cumulative fill never falls
-    if ladder.filled + fresh > ladder.action.quantity:
-        raise InvariantBroken(
-            f"order {order.id} filled {plain(order.filled)}, more than what was confirmed "
-            f"({plain(ladder.action.quantity)}, {plain(ladder.filled)} filled before)"
-        )
+    request, before = ladder.request, ladder.filled
     record = (_record(ladder, "terminal", order),)
-    paid = ladder.paid
+    ladder = _filled(ladder, order, now)
+    if ladder.filled > ladder.action.quantity:
+        raise CloseBroken(
+            f"order {order.id} filled {plain(order.filled)}, more than what was confirmed "
+            f"({plain(ladder.action.quantity)}, {plain(before)} filled before)",
+            ladder,
+        )
+    if order.filled == 0:
+        ladder = answer(ladder, order.text or order.status.value)
+    split = request is not None and order.filled >= request.quantity
+    ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
+    move = read(ladder)
+    return Move(move.ladder, move.do, record)
+
+
+def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:
+    """Our order is over: what it filled, beyond what was known. A cumulative fill never falls."""
+    fresh = max(order.filled - ladder.done.get(order.id, ZERO), ZERO)
+    paid, step = ladder.paid, ladder.step
     if fresh > 0:
         paid = None if paid is None or order.average_price is None else paid + fresh * order.average_price
-    split = request is not None and order.filled >= request.quantity
-    step = ladder.step
-    ladder = structs.replace(
+    return structs.replace(
         ladder,
         since=None,
         filled=ladder.filled + fresh,
@@ -248,11 +257,6 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
         order=None,
         request=None,
     )
-    if order.filled == 0:
-        ladder = answer(ladder, order.text or order.status.value)
-    ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
-    move = read(ladder)
-    return Move(move.ladder, move.do, record)
 
 
 def _unsent(ladder: Ladder) -> Ladder:

@@ -51,9 +51,12 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     foreign = [o for o in read.orders if o not in ours and o.id not in ladder.gone]
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
-    if appeared and ladder.action.kind is ActionKind.CLOSE:
-        return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
     pending = tuple(o for o in foreign if o.id in cancels)
+    if appeared and ladder.action.kind is ActionKind.CLOSE:
+        asked = ladder.cancelled_at
+        if pending and asked is not None and now - asked < ladder.limits.tier_timeout:
+            return wait(ladder)  # they go yet, and are put back only once they are gone
+        return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
     too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
     if pending and not too_late:
         return _pending(structs.replace(ladder, absent=frozenset()), pending, now)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from core.errors import OutcomeUnknown
 from core.events import BrokerEvent, HoldingsRead
 from core.model import Holdings
 from core.ports import Broker, Clock
 
+READ_TIMEOUT = 15.0  # seconds, over whatever the adapter itself allows: nobody may wait for ever
 GATHER = 0.002  # seconds in which those who ask are served by one read
 
 
@@ -35,7 +37,11 @@ class Reader:
     async def _begin(self) -> Holdings:
         await self._clock.sleep(GATHER)
         self._next = None
-        holdings = await self._broker.holdings()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                holdings = await self._broker.holdings()
+        except TimeoutError as error:
+            raise OutcomeUnknown("no answer in time") from error
         self._emit(HoldingsRead(holdings))
         return holdings
 

@@ -126,7 +126,7 @@ async def test_more_filled_than_confirmed_stops_the_close_and_keeps_what_it_had_
     hands = Hands(holdings=[HELD, holdings(position("1"))], submit=answers)
     with pytest.raises(InvariantBroken, match="more than what was confirmed") as broken:
         await hands.climb()
-    assert broken.value.ladder.filled == D(1)  # type: ignore[attr-defined]
+    assert broken.value.ladder.filled == D(10)  # type: ignore[attr-defined]
     assert hands.broker.calls["submit"] == 2
 
 
