@@ -167,6 +167,8 @@ def ends_in_time(evidence: Evidence) -> Iterator[Breach]:
     """I23: a plan ends within the ladder's limit once nobody kills it, no market is closed and no clock jumps."""
     if evidence.history.stretched:
         return
+    if _disk_failed([e for e in evidence.events if isinstance(e, Said) and e.level == "alarm"]):
+        return
     limit = evidence.history.limits["total_timeout"] + SLACK
     approved: dict[str, float] = {}
     for event in evidence.events:

@@ -85,6 +85,13 @@ PROBABILITIES = (0.01, 0.03, 0.08, 0.2, 0.5)
 MOST = (1, 1, 2, 3, 6, 1000)
 RARE = frozenset({Fault.BAN, Fault.CREDENTIALS, Fault.HALT, Fault.SYMBOL_GONE, Fault.OTHER_FLATDECK, Fault.HANGS})
 """Faults that end a close by themselves are drawn for few seeds, so that they do not hide the others."""
+OFTEN = frozenset(
+    {
+        *(Fault.MEANWHILE, Fault.SLOW_FILL, Fault.RESTS, Fault.FILLS_LAG),
+        *(Fault.EVENT_TWICE, Fault.EVENT_LATE, Fault.EVENT_LOST, Fault.SILENCE),
+    }
+)
+"""Faults that have few occasions to happen take them often."""
 
 
 class Faults:
@@ -101,6 +108,7 @@ class Faults:
         for fault in Fault:
             drawn = dice.random() < (share / 6 if fault in RARE else share)
             chance, most = dice.choice(PROBABILITIES), dice.choice(MOST)
+            chance = max(chance, 0.3) if fault in OFTEN else chance
             if drawn and fault not in off:
                 self.chance[fault] = chance
                 self._most[fault] = most

@@ -63,6 +63,7 @@ class Others:
             Fault.HAND_CLOSES: self._close,
             Fault.HAND_FLIPS: self._flip,
             Fault.LIMITS_CHANGED: self._limits,
+            Fault.HAND_ORDER: self._order,
         }
         fault = list(acts)[int(self._faults.between(0, len(acts)))]
         self._event(fault, acts[fault], key)()
