@@ -89,6 +89,7 @@ class AlpacaBroker:
 
     async def aclose(self) -> None:
         await self.market.aclose()
+        await self.reads.aclose()
         await self.client.aclose()
 
     async def holdings(self) -> Holdings:

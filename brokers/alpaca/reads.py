@@ -7,6 +7,7 @@ times. Orders and positions of Alpaca can disagree for up to ten seconds, which 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from decimal import Decimal
 from typing import Any
 
@@ -19,7 +20,7 @@ from core.ports import Clock
 PAGE = 500  # Alpaca gives 50 orders unless asked for more, and never more than this
 MOST_PAGES = 40
 ACCOUNT_EVERY = 60.0
-ASSETS_AT_ONCE = 20  # asked for by one read; the others are taken as tradable until the next
+FEW_ASSETS = 10  # up to here each is asked for by itself
 ASSET_AGAIN = 60.0
 ASSETS_TIME = 5.0
 
@@ -35,6 +36,8 @@ class Reads:
         self._next: asyncio.Task[Holdings] | None = None
         self._equity: tuple[float, Decimal | None] | None = None
         self._assets: dict[str, wire.Asset] = {}
+        self._listed: set[str] = set()  # crypto by its native name, as the venue's list of it has it
+        self._learning: asyncio.Future[None] | None = None
         self._tried: dict[str, float] = {}  # symbol, or a class of assets → when it may be asked for again
         self.pairs: dict[str, str] = {}  # BTCUSD → BTC/USD
         self.instruments: dict[str, Instrument] = {}
@@ -101,32 +104,43 @@ class Reads:
         return self._equity[1]
 
     async def _learn(self, rows: list[wire.Row]) -> None:
-        """Ask for the rules of what is held and not known yet. Failing costs nothing: the venue has the last word."""
-        now = self._clock.monotonic()
-        natives = {(wire.text(r, "symbol"), wire.text(r, "asset_class")) for r in rows}
-        kinds = {native: wire.kind_of(native, class_) for native, class_ in natives}
-        coins = any(k is Kind.SPOT and n not in self.pairs for n, k in kinds.items())
-        shares = [n for n, k in sorted(kinds.items()) if k is Kind.EQUITY and n not in self._assets]
-        calls = [self._learn_crypto()] if coins and self._may_ask("crypto", now) else []
-        calls += [self._learn_one(s) for s in [s for s in shares if self._may_ask(s, now)][:ASSETS_AT_ONCE]]
+        """Ask for the rules of what is held and not known yet; only the first read waits for that.
+
+        Failing costs nothing: what is not known is taken as tradable, and the venue has the last word.
+        """
+        if self._learning is not None and not self._learning.done():
+            return
+        natives = {wire.text(r, "symbol"): wire.text(r, "asset_class") for r in rows}
+        kinds = {native: wire.kind_of(native, class_) for native, class_ in natives.items()}
+        shares = sorted(n for n, k in kinds.items() if k is Kind.EQUITY and n not in self._assets and self._may_ask(n))
+        calls: list[Awaitable[None]] = []
+        if any(k is Kind.SPOT and n not in self._listed for n, k in kinds.items()) and self._may_ask("crypto"):
+            calls.append(self._learn_all("crypto", natives))
+        if len(shares) > FEW_ASSETS and self._may_ask("us_equity"):
+            calls.append(self._learn_all("us_equity", natives))
+        else:
+            calls += [self._learn_one(s) for s in shares[:FEW_ASSETS]]
         if not calls:
             return
-        try:
-            async with asyncio.timeout(ASSETS_TIME):
-                await asyncio.gather(*calls, return_exceptions=True)
-        except TimeoutError:
-            return
+        first, self._learning = self._learning is None, asyncio.ensure_future(_together(calls))
+        if first:
+            await asyncio.wait({self._learning}, timeout=ASSETS_TIME)
 
-    def _may_ask(self, name: str, now: float) -> bool:
-        return now >= self._tried.get(name, now)
+    def _may_ask(self, name: str) -> bool:
+        return self._clock.monotonic() >= self._tried.get(name, 0.0)
 
-    async def _learn_crypto(self) -> None:
-        self._tried["crypto"] = self._clock.monotonic() + ASSET_AGAIN
-        rows = await self._client.get("/v2/assets", {"asset_class": "crypto", "status": "active"})
+    async def _learn_all(self, class_: str, natives: dict[str, str]) -> None:
+        """Every asset of a class in one request; of some ten thousand equities those that are held are kept."""
+        self._tried[class_] = self._clock.monotonic() + ASSET_AGAIN
+        rows = await self._client.get("/v2/assets", {"asset_class": class_, "status": "active"})
         for row in wire.listed(rows, "assets"):
             found = wire.asset(row)
-            self.pairs[found.symbol.replace("/", "")] = found.symbol
-            self._assets[found.symbol] = found
+            native = found.symbol.replace("/", "")
+            if class_ == "crypto":
+                self.pairs[native] = found.symbol
+                self._listed.add(native)
+            if class_ == "crypto" or found.symbol in natives:
+                self._assets[found.symbol] = found
 
     async def _learn_one(self, symbol: str) -> None:
         self._tried[symbol] = self._clock.monotonic() + ASSET_AGAIN
@@ -134,10 +148,19 @@ class Reads:
         if isinstance(row, dict):
             self._assets[symbol] = wire.asset(row)
 
+    async def aclose(self) -> None:
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
+
     def kind(self, symbol: str) -> Kind | None:
         """What it is, as far as was read, else by its look."""
         known = self.instruments.get(symbol)
         return known.kind if known is not None else wire.kind_of(symbol)
+
+
+async def _together(calls: list[Awaitable[None]]) -> None:
+    await asyncio.gather(*calls, return_exceptions=True)
 
 
 def _retrieve(task: asyncio.Task[Holdings]) -> None:

@@ -110,6 +110,22 @@ async def test_instruments_have_the_venues_rules(venue: AlpacaVenue, broker: Alp
     assert (await broker.rates(["BTC"])) == {"BTC": "50000"}
 
 
+async def test_the_rules_of_many_shares_are_one_request_and_only_the_first_read_waits_for_them(
+    venue: AlpacaVenue, broker: AlpacaBroker
+) -> None:
+    for n in range(59):
+        venue.truth.hold(f"S{n}", "1")
+    venue.truth.untradable.add("S7")
+    found = {i.symbol: i.tradable for i in (await broker.holdings()).instruments}
+    assert [s for s, tradable in found.items() if not tradable] == ["S7"]
+    assert [a.query.get("asset_class") for a in venue.rest.sent("GET", "/v2/assets")] == ["us_equity"]
+    venue.truth.hold("NEW", "1")
+    venue.fault("GET", "/v2/assets/NEW", "hang")
+    async with asyncio.timeout(1):
+        assert len((await broker.holdings()).positions) == 60
+    await soon(lambda: venue.rest.sent("GET", "/v2/assets/NEW"))
+
+
 async def test_a_stub_quote_of_one_exchange_is_no_price(venue: AlpacaVenue, broker: AlpacaBroker) -> None:
     """A bid of a cent beside an ask of 199 would make dust of a position that is worth 1,100 dollars."""
     venue.truth.hold("AAPL", "10", price="110")

@@ -225,8 +225,10 @@ class Rest:
     async def _assets(self, request: web.Request) -> web.Response:
         if self.truth.manners.no_assets:
             raise web.HTTPNotFound
-        symbols = {h.symbol for h in self.truth.holdings.values() if h.asset_class == "crypto"} | {"BTC/USD", "ETH/BTC"}
-        return web.json_response([bodies.asset(s, s not in self.truth.untradable) for s in sorted(symbols)])
+        symbols = {"BTC/USD", "ETH/BTC"} | {h.symbol for h in self.truth.holdings.values()}
+        crypto = request.query.get("asset_class") == "crypto"
+        found = sorted(s for s in symbols if ("/" in s) == crypto and not bodies.is_option(s))
+        return web.json_response([bodies.asset(s, s not in self.truth.untradable) for s in found])
 
     async def _asset(self, request: web.Request) -> web.Response:
         symbol = request.match_info["symbol"]
