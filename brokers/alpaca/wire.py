@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from core.errors import OutcomeUnknown
 from core.model import Fill, Instrument, Kind, Order, OrderSide, OrderStatus, OrderType, Position, Side, Tier
@@ -173,7 +174,7 @@ def _held(account: str, row: Row, pairs: Mapping[str, str], assets: Mapping[str,
             entry=entry if entry is not None and entry > 0 else None,
             leverage=ONE,
         ),
-        instrument=rules if size == rules.multiplier else _sized(rules, size),
+        instrument=rules if size == rules.multiplier else replace(rules, multiplier=size),
         mark=mark if mark is not None and mark > 0 else None,
     )
 
@@ -185,12 +186,6 @@ def multiplier(row: Row, quantity: Decimal, mark: Decimal | None, rules: Instrum
         return rules.multiplier
     found = abs(value / (quantity * mark)).to_integral_value()
     return found if found >= 1 else rules.multiplier
-
-
-def _sized(rules: Instrument, size: Decimal) -> Instrument:
-    from msgspec.structs import replace  # noqa: PLC0415  # adjusted contracts are rare
-
-    return replace(rules, multiplier=size)
 
 
 def listed(rows: object, what: str) -> list[Row]:
