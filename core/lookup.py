@@ -33,9 +33,7 @@ async def limited(call: Awaitable[T]) -> T:
         raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
 
-async def read_beside(
-    broker: Broker, reader: Reader, orders: Sequence[Order]
-) -> tuple[Holdings, tuple[Order, ...]]:
+async def read_beside(broker: Broker, reader: Reader, orders: Sequence[Order]) -> tuple[Holdings, tuple[Order, ...]]:
     """A complete read, and which of these orders have ended. They are asked beside it and do not hold it up."""
     asking = asyncio.ensure_future(_ended(broker, orders))
     try:
@@ -52,9 +50,11 @@ async def read_beside(
 
 async def _ended(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
     """Those that the venue says are terminal, as they ended. Never raises: what could not be asked is not."""
-    answers = await asyncio.gather(
-        *(limited(broker.find_order(o.symbol, order_id=o.id)) for o in orders), return_exceptions=True
-    )
+
+    async def ask(order: Order) -> Order | None:
+        return await limited(broker.find_order(order.symbol, order_id=order.id))
+
+    answers = await asyncio.gather(*map(ask, orders), return_exceptions=True)
     return tuple(a for a in answers if isinstance(a, Order) and a.status.terminal)
 
 
