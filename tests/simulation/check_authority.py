@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from tests.simulation.check_quantity import RECENT
 from tests.simulation.evidence import NEVER, Breach, Evidence, Send
 from tests.simulation.history import Answered, Called, Durable, Left, Quiet, Reported, Said
 
+SECOND_LOCK = re.compile(r"I\d+: ")  # what core.invariants says: the ladder should never have come so far
 MOST_SENDS = 400  # of one close in one life, unreachable venues included
 MOST_CALLS = 150  # of one account in one second
 CONTRADICTED = "still there at the final reconciliation"  # written after the end that it corrects
@@ -202,6 +204,9 @@ def frozen_for_a_reason(evidence: Evidence) -> Iterator[Breach]:
             continue
         account, why = event.record.account, event.record.why
         meddled = any(a == account for a, _ in evidence.foreign)
+        if SECOND_LOCK.match(why):
+            yield Breach("I12", f"{account} was frozen by the second lock: {why}", event.at)
+            continue
         if account not in alien and not meddled and "could not be found out" not in why and "may still be" not in why:
             yield Breach("I12", f"{account} was frozen: {why}", event.at)
 

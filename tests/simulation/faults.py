@@ -87,7 +87,7 @@ RARE = frozenset({Fault.BAN, Fault.CREDENTIALS, Fault.HALT, Fault.SYMBOL_GONE, F
 """Faults that end a close by themselves are drawn for few seeds, so that they do not hide the others."""
 OFTEN = frozenset(
     {
-        *(Fault.MEANWHILE, Fault.SLOW_FILL, Fault.RESTS, Fault.FILLS_LAG),
+        *(Fault.MEANWHILE, Fault.SLOW_FILL, Fault.RESTS, Fault.FILLS_LAG, Fault.POSITIONS_LAG),
         *(Fault.EVENT_TWICE, Fault.EVENT_LATE, Fault.EVENT_LOST, Fault.SILENCE),
     }
 )

@@ -83,6 +83,7 @@ class Loop(asyncio.BaseEventLoop):
         """End whatever the dead left: cancelled, with nothing it calls reaching anything any more."""
         self.kill_at = self.pause = None
         self._scheduled.clear()
+        self._drain()  # what has not begun yet begins, and finds that nothing answers
         for _ in range(20):
             left = [t for t in self._tasks if not t.done()]
             if not left:

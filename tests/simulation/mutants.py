@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from core import closer, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.invariants import LiveOrders
 from core.ladder_moves import advance, end, read, wait
 from core.ladder_state import (
     Acknowledged,
@@ -38,12 +39,12 @@ from core.tiers import Step
 
 
 class Mutant(Struct, frozen=True):
-    """``seeds`` is the number of seeds, or with ``crash`` of crash points, within which it must be caught."""
+    """``seeds`` is the number of seeds within which it must be caught, with ``crash`` at crash points of each."""
 
     name: str
     text: str
     plant: Callable[[], Any]
-    seeds: int = 1000
+    seeds: int = 1500
     crash: bool = False
 
 
@@ -237,7 +238,7 @@ MUTANTS = {
         Mutant("failed-query", "a query that failed is treated as not found", _failed_query_is_not_found),
         Mutant("list-trusted", "the position list is trusted at once", _list_is_trusted_at_once),
         Mutant("lag-trusted", "a list that lags behind our fills is trusted", _lists_lag_never),
-        Mutant("intents-forgotten", "intents are forgotten on restart", _intents_are_forgotten, 3000, crash=True),
+        Mutant("intents-forgotten", "intents are forgotten on restart", _intents_are_forgotten, 20, crash=True),
         Mutant("cancel-is-end", "a cancel ends a tier without a terminal answer", _cancel_is_an_end),
         Mutant("send-before-journal", "an order leaves before its intent is durable", _sent_before_the_journal),
         Mutant("journal-not-awaited", "an intent is written and not waited for", _journal_is_not_waited_for),
@@ -253,9 +254,16 @@ MUTANTS = {
 
 @contextmanager
 def planted(name: str | None) -> Iterator[None]:
-    """The product with this bug in it; without a name, as it is."""
+    """The product with this bug in it and without its second lock, so that the checkers have to find it.
+
+    Without a name the product is as it is.
+    """
     if name is None:
         yield
         return
-    with MUTANTS[name].plant():
+    with (
+        MUTANTS[name].plant(),
+        _instead(closer, "check_send", lambda *_: None),
+        _instead(LiveOrders, "enter", lambda *_: None),
+    ):
         yield
