@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 from tests.simulation import batch
-from tests.simulation.batch import Summary
+from tests.simulation.batch import Failure, Summary
 from tests.simulation.checkers import judge
 from tests.simulation.mutants import MUTANTS, planted
 from tests.simulation.play import play
@@ -33,15 +33,19 @@ def main() -> int:
     summary = Summary()
     for done, part in _parts(options):
         summary.add(part)
+        for failure in part.failures:
+            _tell(failure)
         _show(done, options.seeds, summary, time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
     print(f"\n{summary.text()}\n{summary.runs / seconds:.0f} runs/s, {seconds:.0f} s")  # noqa: T201
-    for failure in summary.failures[:20]:
-        kill = "" if failure.kill_at is None else f" --kill-at {failure.kill_at}"
-        print(f"python -m tests.simulation --seed {failure.seed}{kill}")  # noqa: T201
-        for breach in failure.breaches[:3]:
-            print(f"    {breach.name}: {breach.text}")  # noqa: T201
     return 1 if summary.failures else 0
+
+
+def _tell(failure: Failure) -> None:
+    """At once, because many more runs may follow."""
+    kill = "" if failure.kill_at is None else f" --kill-at {failure.kill_at}"
+    lines = [f"    {b.name}: {b.text}" for b in failure.breaches[:3]]
+    print("\n".join(["", f"python -m tests.simulation --seed {failure.seed}{kill}", *lines]), flush=True)  # noqa: T201
 
 
 def _options() -> argparse.Namespace:

@@ -139,7 +139,8 @@ def _tiers(roll: Dice) -> frozenset[Tier]:
     if roll.random() < 0.1:
         return frozenset({Tier.VENUE_CLOSE})
     some = {t for t in Tier if roll.random() < 0.85}
-    return frozenset(some or {Tier.MARKET_GTC})
+    unified = some - {Tier.DIRECT_API}  # the raw endpoint is only for when another call has failed
+    return frozenset(some if unified else some | {Tier.MARKET_GTC})
 
 
 def _settings(roll: Dice, owners: tuple[str, ...], places: tuple[Place, ...]) -> Settings:
