@@ -148,7 +148,10 @@ class Executor:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
-            return [await self._end(plan, action, report.not_done(action, Outcome.REFUSED, why))]
+            row = report.not_done(action, Outcome.REFUSED, why)
+            if left is not None and resume.begun(action, left[0]):
+                row = _stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
+            return [await self._end(plan, action, row)]
         if left is not None and not left[1] and not resume.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, report.not_done(action, Outcome.CHANGED, why))]
@@ -295,8 +298,13 @@ def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
     """What came of a close that an invariant stopped: what it had closed until then counts."""
     if not isinstance(breach, CloseBroken):
         return report.not_done(action, Outcome.STUCK, str(breach))
-    outcome = Outcome.PARTIAL if breach.ladder.filled > 0 else Outcome.STUCK
-    return report.result(action, structs.replace(breach.ladder, outcome=outcome, error=str(breach)))
+    return _stopped(action, breach.ladder, Outcome.STUCK, str(breach))
+
+
+def _stopped(action: Action, state: Ladder, outcome: Outcome, why: str) -> ResultRow:
+    """A close that goes no further: what it had closed until then counts."""
+    outcome = Outcome.PARTIAL if state.filled > 0 else outcome
+    return report.result(action, structs.replace(state, outcome=outcome, error=why))
 
 
 def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:
