@@ -229,7 +229,9 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
         back = [
             s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and not s.closing
         ]
-        unsure = any(w in (row.error or "") for w in ("put back", "frozen", "another flatdeck"))
+        unsure = any(
+            w in (row.error or "") for w in ("put back", "frozen", "another flatdeck", "could not be cancelled")
+        )
         meddled = evidence.meddled(row.key.account, row.key.symbol, 0, evidence.at(index))
         if gone and held.at(index) and len(back) < len(gone) and not unsure and not meddled:
             yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))

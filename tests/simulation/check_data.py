@@ -67,8 +67,11 @@ def prices_are_sane(evidence: Evidence) -> Iterator[Breach]:
             continue
         true = prices.get((send.account, send.request.symbol))
         off = not price.is_finite() or price <= 0
-        if not off and true is not None and abs(price / true - 1) > CONCESSION:
-            off = not moved_by_hand(evidence, send, send.at)
+        if not off and true is not None:
+            known = evidence.foreign.get((send.account, send.request.symbol), ())
+            splits = sum(i < send.index and f.what == "share split" for i, f in known)
+            true /= 2**splits
+            off = abs(price / true - 1) > CONCESSION and not moved_by_hand(evidence, send, send.at)
         if off:
             yield Breach("I15", f"{send.request.client_id} has limit {price}, the venue's price is {true}", send.at)
 

@@ -92,6 +92,9 @@ class Loop(asyncio.BaseEventLoop):
                 task.cancel()
             self._drain()
         self._stopping = False
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.exception()  # nobody of the living misses it
         self._tasks.clear()
         self._ready.clear()
         self._scheduled.clear()
@@ -125,6 +128,8 @@ class Loop(asyncio.BaseEventLoop):
 
     def _error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
+        if "CancelledError" in repr(error):
+            return  # left by a process that was killed, and found by the garbage collector
         self.errors.append(f"{context.get('message')}: {error!r}")
 
     def _run_once(self) -> None:
