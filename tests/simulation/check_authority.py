@@ -6,13 +6,14 @@ import re
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 
-from core.model import OrderType, PositionKey
+from core.model import OrderType, PositionKey, Side
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded
 from tests.simulation.check_quantity import RECENT
 from tests.simulation.evidence import NEVER, Breach, Evidence, Send
 from tests.simulation.history import Answered, Called, Durable, Left, Quiet, Reported, Said
 
 SECOND_LOCK = re.compile(r"I\d+: ")  # what core.invariants says: the ladder should never have come so far
+OPERATOR_LOOKS = ("put back", "frozen", "another flatdeck", "could not be cancelled")  # alarms that say what is missing
 MOST_SENDS = 400  # of one close in one life, unreachable venues included
 MOST_CALLS = 150  # of one account in one second
 CONTRADICTED = "still there at the final reconciliation"  # written after the end that it corrects
@@ -229,11 +230,10 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
         back = [
             s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and not s.closing
         ]
-        unsure = any(
-            w in (row.error or "") for w in ("put back", "frozen", "another flatdeck", "could not be cancelled")
-        )
+        unsure = any(words in (row.error or "") for words in OPERATOR_LOOKS)
+        flipped = action.side is None or (held.at(index) > 0) is not (action.side is Side.LONG)
         meddled = evidence.meddled(row.key.account, row.key.symbol, 0, evidence.at(index))
-        if gone and held.at(index) and len(back) < len(gone) and not unsure and not meddled:
+        if gone and held.at(index) and len(back) < len(gone) and not (unsure or flipped or meddled):
             yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))
 
 

@@ -97,6 +97,8 @@ class Others:
 
     def _split(self, key: PositionKey) -> bool:
         rules = self._venue.rules[key.symbol]
+        if key not in self._venue.held:
+            return False
         self._venue.rules[key.symbol] = structs.replace(rules, price=rules.price / 2)
         return self._move(key, self._venue.held.get(key, Decimal(0)))
 
