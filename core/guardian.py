@@ -93,6 +93,7 @@ class Guardian:
         """
         before = self._held.get(key)
         if position is None:
+            self._kept.pop(key, None)
             self._drop(key)
             return False
         if before is None or before.side is not position.side:
@@ -127,7 +128,6 @@ class Guardian:
         self._changed.add(key)
 
     def _drop(self, key: PositionKey) -> None:
-        self._kept.pop(key, None)
         if self._held.pop(key, None) is None:
             return
         self._due.pop(key, None)
