@@ -105,7 +105,7 @@ class Engine:
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
-        await self.sentry.begin()
+            await self.sentry.recall(self._journal, self.opener.drafts.ledger)
         await asyncio.gather(*(w.first() for w in self._watchers.values()))
         await self._settled()
         if self._executor is not None and not self.read_only:

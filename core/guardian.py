@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct, field, structs
 
@@ -30,6 +31,7 @@ RATCHETS_KEPT = 20
 RATCHET_EVERY = 60.0  # seconds; a stop that is raised more often counts as raised once
 PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
 NO_ENTRY = "entry unknown: no stop, target or return from it"
+NO_LEVERAGE = "leverage unknown: no emergency stop"
 
 
 class Due(Struct, frozen=True):
@@ -255,6 +257,7 @@ class Guardian:
         stop, target, last = exits.stop_price(guard, tick), exits.target_price(guard, tick), market.last
         now = exits.distance_at(guard, exits.as_float(last)) if last is not None else None
         behind = exits.distance_behind(guard) or now
+        trail, factors = (None, None) if behind is None else _explained(behind)
         sign, entry, due = position.side.sign, position.entry, self._due.get(key)
         progress = None
         if last is not None and entry is not None and target is not None and sign * (target - entry) > 0:
@@ -266,21 +269,30 @@ class Guardian:
             peak=exits.peak_price(guard),
             initial=guard.behind < 0,
             away=None if last is None or stop is None else sign * (last - stop) / last,
-            trail=None if behind is None else exits.as_decimal(behind.distance),
+            trail=trail,
             base=self._settings.trailing_base,
-            factors=None if behind is None else _factors(behind),
+            factors=factors,
             progress=progress,
             move=None if last is None else move(position.side, entry, last),
             due=None if due is None else due.exit.reason,
             ratchets=tuple(self._ratchets.get(key, ())),
-            note=NO_ENTRY if entry is None else "",
+            note=_unknown(guard, position),
         )
 
 
-def _factors(distance: Distance) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+@lru_cache(maxsize=1024)
+def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Decimal, Decimal]]:
+    """A distance and its factors; there are few of them, and they are shown for every position."""
     parts = (distance.volatility, distance.profit, distance.momentum, distance.bounds)
     volatility, profit, momentum, bounds = (exits.as_decimal(part) for part in parts)
-    return volatility, profit, momentum, bounds
+    return exits.as_decimal(distance.distance), (volatility, profit, momentum, bounds)
+
+
+def _unknown(guard: Guard, position: Position) -> str:
+    """Which rules are silent for what is not known."""
+    if position.entry is None:
+        return NO_ENTRY
+    return NO_LEVERAGE if position.leverage is None and guard.rules.emergency else ""
 
 
 def _mark(guard: Guard) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from core.book import Book, Change
 from core.desk import Desk
-from core.errors import FlatdeckError, JournalError
+from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
 from core.exits_rules import Rule
 from core.guardian import Due, Guardian, Kept
@@ -79,21 +79,19 @@ class Sentry:
 
     # -------------------------------------------------------------------------------------------------- its life
 
-    async def begin(self) -> None:
-        """Know what was kept, before the first price. Raises JournalError."""
-        if self._journal is not None:
-            await self.recall(self._journal)
+    async def recall(self, view: JournalView, ledger: Ledger) -> None:
+        """Take up what a journal keeps of the guards, and the stops that positions were opened with.
 
-    async def recall(self, view: JournalView) -> None:
-        """Take up what a journal keeps of the guards, and the stops that positions were opened with."""
-        beliefs = await Ledger(view).read()
+        One that acts does so before the first price. Raises JournalError.
+        """
+        beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
         found = []
         for text in await view.kept():
             try:
                 found.append(_KEPT.decode(text))
             except msgspec.MsgspecError as error:
-                raise JournalError(f"the journal keeps the stop of a position that cannot be read: {error}") from error
+                self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
         self._guardian.remember(found)
 
     def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
