@@ -24,7 +24,7 @@ from core.model import Instrument, Position, PositionKey, Side, move, roi
 from core.prices import Rereads, jumps, split_ratio
 from core.settings import ExitSettings
 from core.trailing import Distance
-from core.units import percent, plain
+from core.units import ZERO, percent, plain
 from core.watched import GuardView, Ratchet
 
 RATCHETS_KEPT = 20
@@ -60,7 +60,7 @@ class _Market(Struct):
     guards: Guards[PositionKey]
     bars: Bars = field(default_factory=Bars)
     last: Decimal | None = None
-    priced: float = 0.0  # monotonic
+    tick: Decimal = ZERO  # of its prices
 
 
 class Guardian:
@@ -177,7 +177,7 @@ class Guardian:
         number, seconds = exits.as_float(price), at.timestamp()
         if market.bars.tick(int(seconds * 1000), price) and market.last is not None:
             market.guards.close_bar(signals_of(market.bars.closed()), exits.as_float(market.last), seconds)
-        market.last, market.priced = price, received
+        market.last, market.tick = price, instrument.tick
         return self._step(market, number, price, at)
 
     def waits(self, account: str, symbol: str, now: float) -> bool:
@@ -193,10 +193,10 @@ class Guardian:
             if after != mark:
                 self._changed.add(key)
             if after[0] != mark[0]:
-                self._note_ratchet(key, market.guards.get(key), at)
+                self._note_ratchet(key, exits.stop_price(market.guards.get(key), market.tick), at)
             if key not in leaving:
                 self._due.pop(key, None)
-        found = [self._named(key, market.guards.get(key), why, price) for key, why in leaving.items()]
+        found = [self._named(key, market, why, price) for key, why in leaving.items()]
         self._due.update({due.key: due for due in found})
         return found
 
@@ -206,8 +206,7 @@ class Guardian:
         if market.last is not None:
             market.guards.step(exits.as_float(market.last))
 
-    def _note_ratchet(self, key: PositionKey, guard: Guard, at: datetime) -> None:
-        stop = exits.stop_price(guard)
+    def _note_ratchet(self, key: PositionKey, stop: Decimal | None, at: datetime) -> None:
         past = self._ratchets.setdefault(key, deque(maxlen=RATCHETS_KEPT))
         if stop is None:
             return
@@ -216,13 +215,13 @@ class Guardian:
         else:
             past.append(Ratchet(at, stop))
 
-    def _named(self, key: PositionKey, guard: Guard, why: Exit, price: Decimal) -> Due:
-        position = self._held[key]
+    def _named(self, key: PositionKey, market: _Market, why: Exit, price: Decimal) -> Due:
+        position, guard = self._held[key], market.guards.get(key)
         gain = roi(position.side, position.entry, price, position.leverage)
         words = [f"price {plain(price)}"]
-        if why.rule is Rule.STOP and (stop := exits.stop_price(guard)) is not None:
+        if why.rule is Rule.STOP and (stop := exits.stop_price(guard, market.tick)) is not None:
             words.append(f"stop {plain(stop)}")
-        if why.rule is Rule.TARGET and (target := exits.target_price(guard)) is not None:
+        if why.rule is Rule.TARGET and (target := exits.target_price(guard, market.tick)) is not None:
             words.append(f"target {plain(target)}")
         if gain is not None:
             words.append(f"roi {percent(gain)} %")

@@ -122,7 +122,7 @@ async def test_auto_closes_at_the_stop_and_verifies_it():
         assert approval.by == "rule:exits"
         (action,) = approval.plan.closes
         assert action.reason.value == "exit"
-        assert action.text.startswith("trailing_stop (price 102.9, stop 102.9")
+        assert action.text.startswith("trailing_stop (price 102.9, stop 102.9, roi 2.90 %)")
         await world.audit()
 
 
