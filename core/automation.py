@@ -79,7 +79,7 @@ class Automation:
         if mode == "auto":
             await self._engine.carry_out(by_rule(plan, plan.cause, armed=True, now=self._clock.now()))
         else:
-            self._hub.show_plan(plan, "waiting")
+            self._hub.show_plan(plan, "waiting", PlanRequest(plan.cause))
             self._engine.say("warning", f"{what} waits for a person: {_count(plan)}")
 
 

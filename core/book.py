@@ -226,6 +226,11 @@ class Book:
     def quote(self, account: str, symbol: str) -> Quote | None:
         return self._quotes.get(account, symbol)
 
+    def usable_quote(self, account: str, symbol: str, monotonic: float, max_age: float) -> Quote | None:
+        """The last quote where nothing speaks against it as of ``monotonic``."""
+        flaw = self._quotes.flaw(account, symbol, monotonic, max_age)
+        return None if flaw else self._quotes.get(account, symbol)
+
     def readable(self, account: str) -> bool:
         return self.accounts[account].readable
 

@@ -24,6 +24,12 @@ from core.settings import Settings
 from core.units import floor_to, plain
 
 
+class Expects(Protocol):
+    """Is told of a position before it is there."""
+
+    def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None: ...
+
+
 class Runs(Protocol):
     """What entries need of the engine."""
 
@@ -37,6 +43,9 @@ class Runs(Protocol):
 
     @property
     def say(self) -> Callable[..., None]: ...
+
+    @property
+    def sentry(self) -> Expects: ...
 
 
 @runtime_checkable

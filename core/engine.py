@@ -35,6 +35,7 @@ from core.pulse import Pulse
 from core.reader import Reader
 from core.reconciler import Reconciler
 from core.resume import Interrupted, interrupted
+from core.sentry import Hands, Sentry
 from core.settings import Settings
 from core.watch import Watcher
 
@@ -81,33 +82,30 @@ class Engine:
         self._cleanups = 0
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
-        self._executor = self._make_executor(journal) if journal is not None else None
+        self._executor = None if journal is None else self._fit_out(journal)
+        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn)
+        self.sentry = Sentry(self, journal, hands, lasting=lasting)
         self.reconciler = Reconciler(self, self._readers, journal)
         self.opener = Opener(self, self._brokers, self._readers, ids, journal)
 
-    def _make_executor(self, journal: Journal) -> Executor:
-        gear = {}
+    def _fit_out(self, journal: Journal) -> Executor:
         for account, broker in self._brokers.items():
-            self._closers[account] = Closer(
-                broker,
-                self._readers[account],
-                journal,
-                self.clock,
-                self.book,
-                changed=self._moved,
-                emit=self._emit,
-                max_age=self._max_age(account),
-            )
-            gear[account] = Gear(broker, self._readers[account], self._closers[account].carry_out)
-        return Executor(
-            self.settings, gear, journal, self.clock, say=self.say, frozen=self.frozen, wait_for_open=self._lasting
-        )
+            args = (broker, self._readers[account], journal, self.clock, self.book)
+            self._closers[account] = Closer(*args, changed=self._moved, emit=self._emit, max_age=self._max_age(account))
+        gear = {a: Gear(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
+        waits = self._lasting
+        return Executor(self.settings, gear, journal, self.clock, say=self.say, frozen=self.frozen, wait_for_open=waits)
+
+    def _busy(self) -> set[tuple[str, str]]:
+        """Account and symbol of every close in flight."""
+        return self._executor.in_flight() if self._executor else set()
 
     async def start(self) -> None:
         """Read every account once; then, where it may act, take up what was interrupted before anything else."""
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
+            await self.sentry.recall(self._journal, self.opener.drafts.ledger)
         await asyncio.gather(*(w.first() for w in self._watchers.values()))
         await self._settled()
         if self._executor is not None and not self.read_only:
@@ -132,6 +130,7 @@ class Engine:
             self._spawn(watcher.run())
         self._spawn(self._publish())
         self._spawn(self.reconciler.run())
+        self.sentry.watch()
         self._spawn(self._pulse().run())
         await Automation(self, self.hub, self.settings, self.clock).run()
 
@@ -184,7 +183,9 @@ class Engine:
         plan = approved.plan
         if plan.cause == "cleanup":
             self._cleanups += 1
-        self.hub.drop_waiting(plan.cause)
+        if plan.cause != "exit":  # of these each waits by itself
+            self.hub.drop_waiting(plan.cause)
+        self.sentry.taken(plan)
         self.hub.show_plan(plan, "running")
         return await self._finished(plan, self._executor.carry_out(approved))
 
@@ -192,6 +193,7 @@ class Engine:
         try:
             return await self._report(await work)
         finally:
+            self.sentry.ended(plan)
             self.hub.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:
@@ -200,8 +202,7 @@ class Engine:
 
     def situation(self) -> Situation:
         """What plans and rows depend on besides the book."""
-        busy = self._executor.in_flight() if self._executor else set()
-        blocked = {f"{a}|{s}": (Reason.CLOSING, "a close of it is already in flight") for a, s in busy}
+        blocked = {f"{a}|{s}": (Reason.CLOSING, "a close of it is already in flight") for a, s in self._busy()}
         blocked.update({a: (Reason.FROZEN, f"account is frozen: {why}") for a, why in self.frozen.items()})
         return Situation(
             now=self.clock.now(),
@@ -261,6 +262,7 @@ class Engine:
         for account in change.accounts:
             self.hub.put_account(rows.account_row(self.book.accounts[account], self.frozen.get(account)))
         self._doubt(change.doubted)
+        self.sentry.take(event, change)
         match event:
             case HoldingsRead(holdings):
                 self._look_for_others(holdings)
@@ -325,11 +327,11 @@ class Engine:
     def _review(self, owners: set[str]) -> list[PositionRow]:
         """Make the rows of those owners anew."""
         situation, made = self.situation(), list[PositionRow]()
-        busy = self._executor.in_flight() if self._executor else set()
+        busy = self._busy()
         for owner in (o.id for o in self.settings.owners if o.id in owners):
             accounts = planner.owner_accounts(self.settings, owner)
             closing = {k for k in self.book.keys(accounts) if (k.account, k.symbol) in busy}
-            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing)
+            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing, self.sentry.view)
             self.hub.put_owner(row, positions)
             made.extend(positions)
         for account in self.book.accounts.values():

@@ -16,6 +16,7 @@ from core.link import (
     LogRow,
     Message,
     OwnerRow,
+    PlanRequest,
     PlanRow,
     PositionRow,
     Snapshot,
@@ -61,14 +62,18 @@ class Hub:
     def put_account(self, row: AccountRow) -> None:
         self._put("accounts", self._accounts, row.id, row)
 
-    def show_plan(self, plan: Plan, state: str) -> None:
-        """A plan that waits for a person, is being carried out or is done."""
+    def show_plan(self, plan: Plan, state: str, request: PlanRequest | None = None, text: str = "") -> None:
+        """A plan that waits for a person, is being carried out or is done; ``request`` makes it again."""
         cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
-        row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at)
+        row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at, request, text)
         self._put("plans", self._plans, row.id, row)
         done = [p.id for p in self._plans.values() if p.state == "done"]
         for old in done[:-ENDED_KEPT]:
             self._drop("plans", self._plans, old)
+
+    def plan_row(self, plan: str) -> PlanRow | None:
+        """A plan that waits, runs or is done."""
+        return self._plans.get(plan)
 
     def drop_plan(self, plan: str) -> None:
         """A plan that waited is no longer wanted; one that was confirmed meanwhile stays."""

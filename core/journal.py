@@ -20,7 +20,7 @@ from pathlib import Path
 from core.database import AioDatabase, Database, ReadonlyDatabase, Row
 from core.errors import JournalError
 from core.ids import Ids
-from core.journal_rows import BEFORE_SINCE, CREATE, INSERT, OPEN_PLANS, SCHEMA, entry_of, row_of
+from core.journal_rows import BEFORE_SINCE, CREATE, FORGET, GUARDS, INSERT, KEEP, OPEN_PLANS, SCHEMA, entry_of, row_of
 from core.ports import Clock
 from core.records import AccountFrozen, Entry, Logged, Record
 from core.units import iso
@@ -95,6 +95,12 @@ class JournalView:
         sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"
         return bool(await self._query(sql, client_id))
 
+    async def kept(self) -> list[str]:
+        """What was kept of the guards of positions, one text each; nothing where an older flatdeck wrote."""
+        if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'guards'"):
+            return []
+        return [row[0] for row in await self._query("SELECT body FROM guards ORDER BY name")]
+
     async def _query(self, sql: str, *params: object) -> list[Row]:
         return await self._database.query(sql, params)
 
@@ -113,6 +119,7 @@ class Journal(JournalView):
         self._clock = clock
         self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
         self._notes: deque[_Numbered] = deque()
+        self._kept: dict[str, str | None] = {}  # states by name that wait to replace what is written; None: gone
         self._numbers = count(1)
         self._unsaid = 0  # dropped lines that no line speaks of yet
         self._writer: asyncio.Task[None] | None = None
@@ -144,6 +151,7 @@ class Journal(JournalView):
                         ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
                     ]
                 )
+            await database.commit([(GUARDS, [()])])
             journal = cls(database, clock, epoch)
             journal.commit_latency = await _latency(database, clock)
         except BaseException:
@@ -168,6 +176,12 @@ class Journal(JournalView):
         self._bound_notes()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(NOTE_DELAY, self._wake)
+
+    def keep(self, states: dict[str, str | None]) -> None:
+        """Let these states replace what is written under their names, as soon as the writer is free; never waits."""
+        self._kept.update(states)
+        if not self._closed:
+            self._wake()
 
     async def flush(self) -> None:
         """Returns when all that was handed in is durable."""
@@ -210,10 +224,12 @@ class Journal(JournalView):
             self._due = False
             waiting, self._waiting = self._waiting, []
             notes, self._notes = self._notes, deque()
+            kept, self._kept = self._kept, {}
             told = self._unsaid
             try:
-                await self._commit(chain(notes, *(rows for rows, _ in waiting)), told)
+                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, told)
             except BaseException as error:
+                self._kept = kept | self._kept
                 self._failed(error, notes, [done for _, done in waiting])
                 if not isinstance(error, JournalError):
                     raise
@@ -223,13 +239,18 @@ class Journal(JournalView):
                     if not done.done():
                         done.set_result(None)
 
-    async def _commit(self, numbered: Iterable[_Numbered], dropped: int) -> None:
+    async def _commit(self, numbered: Iterable[_Numbered], kept: dict[str, str | None], dropped: int) -> None:
         rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
         if dropped:
             text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
             rows.insert(0, row_of(Logged("warning", text), iso(self._clock.now())))
-        if rows:
-            await self._database.commit([(INSERT, rows)])
+        statements: list[tuple[str, list[Row]]] = [(INSERT, rows)] if rows else []
+        if changed := [(name, body) for name, body in kept.items() if body is not None]:
+            statements.append((KEEP, changed))
+        if gone := [(name,) for name, body in kept.items() if body is None]:
+            statements.append((FORGET, gone))
+        if statements:
+            await self._database.commit(statements)
             self.error = None
 
     def _failed(self, error: BaseException, notes: deque[_Numbered], waiters: list[asyncio.Future[None]]) -> None:

@@ -44,6 +44,10 @@ CREATE = (
     "CREATE INDEX journal_plan ON journal (plan, kind) WHERE plan IS NOT NULL",
     "CREATE INDEX journal_client ON journal (client, kind) WHERE client IS NOT NULL",
 )
+# Not the trail but the latest state: where each position's stop, target and peak are.
+GUARDS = "CREATE TABLE IF NOT EXISTS guards (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
+KEEP = "INSERT INTO guards VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+FORGET = "DELETE FROM guards WHERE name = ?"
 INSERT = "INSERT INTO journal (at, kind, account, symbol, plan, client, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 # A seq such that no entry up to it is as late, by the sparse index; only entries that a clock running ahead had dated

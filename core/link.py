@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from core.model import PositionKey
 from core.plan import Plan
+from core.watched import GuardView
 
 
 class EngineRow(Struct, frozen=True):
@@ -73,6 +74,7 @@ class PositionRow(Struct, frozen=True):
     flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing
     note: str = ""  # the reason behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
+    guard: GuardView | None = None
 
 
 class ClosingRow(Struct, frozen=True):
@@ -104,6 +106,8 @@ class PlanRow(Struct, frozen=True):
     closes: int
     cancels: int
     created_at: datetime
+    request: PlanRequest | None = None  # makes the plan of now; None of one that cannot be made again
+    text: str = ""  # why, for a person
 
 
 class LogRow(Struct, frozen=True):
@@ -150,7 +154,7 @@ class Update(Struct, frozen=True, tag=True):
 
 
 class PlanRequest(Struct, frozen=True):
-    """What a plan is asked for. ``cause``: cleanup, flatten, cancel-orders. Overrides are None where not given.
+    """What a plan is asked for. ``cause``: cleanup, flatten, cancel-orders, exit. Overrides are None where not given.
 
     Empty selectors select everything, except that a flatten or cancel-orders without any needs ``everything``.
     """
@@ -165,6 +169,7 @@ class PlanRequest(Struct, frozen=True):
     max_positions: int | None = None
     cancel_open_orders: str | None = None  # never, startup, matching, always
     cancel_if: str | None = None
+    text: str = ""  # of an exit: which rule, and its numbers
 
 
 class Prepare(Struct, frozen=True, tag=True):
@@ -192,13 +197,30 @@ class Acknowledge(Struct, frozen=True, tag=True):
     key: PositionKey | None = None
 
 
+class Show(Struct, frozen=True, tag=True):
+    """Make the plan that waits under this id, as it would be now; answered with Planned."""
+
+    plan: str
+
+
+class Preview(Struct, frozen=True, tag=True):
+    """Ask which exits would fire at once; answered with ExitsDue."""
+
+
+class Arm(Struct, frozen=True, tag=True):
+    """Let exits be carried out by themselves, or stop that at once. ``digest`` is of the exits that were shown."""
+
+    on: bool
+    digest: str | None = None
+
+
 class Refresh(Struct, frozen=True, tag=True):
     """Ask for a new Snapshot (after a gap) and, with ``read``, for a complete read of every account first."""
 
     read: bool = False
 
 
-Command = Prepare | Confirm | Withdraw | Acknowledge | Refresh
+Command = Prepare | Show | Confirm | Withdraw | Preview | Arm | Acknowledge | Refresh
 
 
 class ResultRow(Struct, frozen=True):
@@ -238,9 +260,26 @@ class PlanReport(Struct, frozen=True):
 
 
 class Planned(Struct, frozen=True, tag=True):
-    """Answer to Prepare."""
+    """Answer to Prepare, and to Show with the request that makes it again."""
 
     plan: Plan
+    request: PlanRequest | None = None
+
+
+class DueRow(Struct, frozen=True):
+    """An exit that would fire at once."""
+
+    key: PositionKey
+    reason: str
+    text: str
+
+
+class ExitsDue(Struct, frozen=True, tag=True):
+    """Answer to Preview. ``refused`` says why this engine cannot be armed, empty where it can."""
+
+    exits: tuple[DueRow, ...]
+    digest: str
+    refused: str = ""
 
 
 class Started(Struct, frozen=True, tag=True):
@@ -266,7 +305,7 @@ class Rejected(Struct, frozen=True, tag=True):
     text: str
 
 
-Reply = Planned | Started | Done | Rejected | Snapshot
+Reply = Planned | ExitsDue | Started | Done | Rejected | Snapshot
 Message = Snapshot | Update | Finished
 
 
@@ -290,7 +329,7 @@ def encode(message: Any) -> bytes:
 
 _COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _MESSAGES: msgspec.json.Decoder[Reply | Message] = msgspec.json.Decoder(
-    Planned | Started | Done | Rejected | Snapshot | Update | Finished
+    Planned | ExitsDue | Started | Done | Rejected | Snapshot | Update | Finished
 )
 
 

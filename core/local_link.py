@@ -8,15 +8,18 @@ from core.engine import Engine
 from core.errors import FlatdeckError
 from core.link import (
     Acknowledge,
+    Arm,
     Command,
     Confirm,
     Done,
     Message,
     Planned,
     Prepare,
+    Preview,
     Refresh,
     Rejected,
     Reply,
+    Show,
     Started,
     Withdraw,
 )
@@ -52,6 +55,16 @@ async def answer(engine: Engine, command: Command) -> Reply:
     match command:
         case Prepare(request):
             return Planned(await engine.prepare(request))
+        case Show(plan):
+            row = engine.hub.plan_row(plan)
+            if row is None or row.state != "waiting" or row.request is None:
+                raise NotApproved("unknown_plan", "that plan does not wait any more")
+            return Planned(await engine.prepare(row.request), row.request)
+        case Preview():
+            return engine.sentry.preview()
+        case Arm(on, digest):
+            engine.sentry.arm(on, digest)
+            return Done()
         case Confirm(plan, digest):
             engine.carry_out_later(engine.desk.approve(plan, digest))
             return Started(plan)

@@ -89,6 +89,8 @@ class Opener:
             before = await self._unchanged(draft)
             entry = self._approved(draft, by)
             await self._journal.append(entry)
+        if draft.kind == "open":
+            self._engine.sentry.expect(draft.key, draft.stop_pct)
         self._say("info", entries.begun(entry), entry)
         settings = self._engine.settings.ladder
         fill = settings.tier_timeout if draft.price is None else wait

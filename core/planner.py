@@ -56,9 +56,10 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
     Raises ValueError for a request that is not one, or that names nothing where something must be named.
     """
     builders = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders, "legacy": _legacy}
+    builders["exit"] = _exit
     build = builders.get(request.cause)
     if build is None:
-        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten, cancel-orders and legacy')
+        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten, cancel-orders, legacy and exit')
     selectors = (request.owners, request.accounts, request.symbols, request.keys)
     if request.cause not in ("cleanup", "legacy") and not request.everything and not any(selectors):
         raise ValueError(f"{request.cause} needs to know what: owners, accounts, symbols, positions or everything")
@@ -164,6 +165,20 @@ def _cleanup(scope: _Scope) -> Made:
 
 def _flatten(scope: _Scope) -> Made:
     """Every selected position goes, its orders first; so do orders that would open one again."""
+    actions = _closes(scope, Reason.FLATTEN, "Flatten")
+    if not scope.request.keys:
+        going = {(o.account, o.id) for a in actions for o in a.cancels}
+        actions.extend(_lone_cancels(scope, Reason.FLATTEN, going))
+    return actions, scope.tally(actions)
+
+
+def _exit(scope: _Scope) -> Made:
+    """The positions that an exit rule wants to leave."""
+    actions = _closes(scope, Reason.EXIT, scope.request.text or "Exit")
+    return actions, scope.tally(actions)
+
+
+def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
     actions: list[Action] = []
     for holding in scope.holdings:
         if not selected(scope.request, holding.key, holding.instrument.native_symbol):
@@ -176,11 +191,8 @@ def _flatten(scope: _Scope) -> Made:
             actions.append(cleanup.skip(holding, Reason.UNSELLABLE, reason))
         else:
             tiers = scope.situation.tiers[holding.key.account]
-            actions.extend(cleanup.close(holding, Reason.FLATTEN, "Flatten", tiers))
-    if not scope.request.keys:
-        going = {(o.account, o.id) for a in actions for o in a.cancels}
-        actions.extend(_lone_cancels(scope, Reason.FLATTEN, going))
-    return actions, scope.tally(actions)
+            actions.extend(cleanup.close(holding, why, text, tiers))
+    return actions
 
 
 def _legacy(scope: _Scope) -> Made:

@@ -14,6 +14,7 @@ async def recall(engine: Engine, journal: JournalView) -> None:
     engine.frozen.update(await journal.frozen())
     engine.opener.drafts.recall(journal)
     await engine.reconciler.recall(journal)
+    await engine.sentry.recall(journal, engine.opener.drafts.ledger)
     for entries in await journal.open_plans():
         left = interrupted(entries)
         for action in left.left():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from core import cleanup, planner
@@ -14,6 +14,7 @@ from core.plan import Reason
 from core.planner import Situation
 from core.settings import Settings
 from core.units import floor_to
+from core.watched import GuardView
 
 FLAGS = {Reason.DUST: "dust", Reason.CAP_EXCEEDED: "cap", Reason.UNSELLABLE: "unsellable"}
 
@@ -27,7 +28,12 @@ def account_row(view: AccountView, frozen: str | None) -> AccountRow:
 
 
 def owner_rows(
-    owner: str, settings: Settings, book: Book, situation: Situation, closing: Iterable[PositionKey]
+    owner: str,
+    settings: Settings,
+    book: Book,
+    situation: Situation,
+    closing: Iterable[PositionKey],
+    watched: Callable[[PositionKey], GuardView | None] = lambda _: None,
 ) -> tuple[OwnerRow, list[PositionRow]]:
     """An owner's count against the cap and all of the owner's positions, those of unreadable accounts included."""
     accounts = planner.owner_accounts(settings, owner)
@@ -38,18 +44,24 @@ def owner_rows(
     )
     judged = {v.holding.key: v for v in verdicts}
     busy = set(closing)
-    rows = [position_row(h, judged.get(h.key), h.key in busy, book, situation) for h in holdings]
+    rows = [position_row(h, judged.get(h.key), h.key in busy, book, situation, watched(h.key)) for h in holdings]
     complete = len(readable) == len(accounts)
     return OwnerRow(owner, settings.cap(owner), planner.counted(verdicts), complete), rows
 
 
 def position_row(
-    holding: Holding, verdict: cleanup.Verdict | None, closing: bool, book: Book, situation: Situation
+    holding: Holding,
+    verdict: cleanup.Verdict | None,
+    closing: bool,
+    book: Book,
+    situation: Situation,
+    guard: GuardView | None = None,
 ) -> PositionRow:
     """One position with its flags; ``verdict`` is None where its account cannot be read now."""
     position = holding.position
     flags = _flags(holding, verdict, closing, position.key in situation.legacy)
     quote = book.quote(position.account, position.symbol)
+    notes = (holding.flaw or (verdict.text if verdict else "account cannot be read"), guard.note if guard else "")
     priced_at = situation.now - timedelta(seconds=situation.monotonic - quote.received) if quote else None
     return PositionRow(
         key=position.key,
@@ -66,9 +78,12 @@ def position_row(
         roi=holding.roi,
         opened_at=position.opened_at,
         open_orders=len(holding.orders),
+        stop=guard.stop if guard else None,
+        target=guard.target if guard else None,
         flags=flags,
-        note=holding.flaw or (verdict.text if verdict else "account cannot be read"),
+        note="; ".join(note for note in notes if note),
         priced_at=priced_at,
+        guard=guard,
     )
 
 

@@ -16,6 +16,7 @@ from textual.worker import Worker, WorkerState
 
 from core.link import (
     Acknowledge,
+    Arm,
     Command,
     Confirm,
     Link,
@@ -28,10 +29,12 @@ from core.link import (
 )
 from core.ports import Clock
 from core.replica import Replica
+from tui.arm import ArmScreen
 from tui.confirm import RECHECK, PlanScreen
 from tui.deck import Deck
 from tui.feed import LINK_ERRORS, Changes, Feed
 from tui.helpscreen import HelpScreen
+from tui.keys import DESTRUCTIVE, KEYS
 from tui.leave import LeaveScreen
 from tui.plain import plain
 from tui.signals import leave_on_signals
@@ -41,21 +44,6 @@ from tui.view import left_unguarded, report_summary
 PAINT = 0.1  # seconds between two paints at most
 REPORTS_KEPT = 20
 BACKED_UP = 2  # writes waiting for a terminal that does not read; no paint before they are gone
-KEYS = (
-    Binding("d", "dry_run", "dry-run"),
-    Binding("x", "close", "close"),
-    Binding("X", "flatten_owner", "flatten owner"),
-    Binding("F", "flatten_all", "flatten all"),
-    Binding("c", "cleanup", "cleanup"),
-    Binding("o", "cancel_orders", "orders"),
-    Binding("A", "acknowledge", "acknowledge"),
-    Binding("r", "reconcile", "reconcile"),
-    Binding("slash", "filter", "filter", key_display="/"),
-    Binding("enter", "open", "Fold an owner, or show a waiting plan", show=False),
-    Binding("question_mark", "help", "help", key_display="?"),
-    Binding("q", "quit", "quit"),
-)
-DESTRUCTIVE = frozenset({"close", "flatten_owner", "flatten_all", "cleanup", "cancel_orders", "acknowledge"})
 _log = logging.getLogger("flatdeck.console")
 
 
@@ -120,7 +108,7 @@ class FlatdeckApp(App[int]):
 
     async def ask(self, command: Command) -> Reply:
         """The one way out. A read-only console lets nothing through that could change anything."""
-        if self.read_only and isinstance(command, Confirm | Acknowledge):
+        if self.read_only and isinstance(command, Confirm | Acknowledge | Arm):
             return Rejected("read_only", "this console is read-only")
         return await self.link.ask(command)
 
@@ -238,15 +226,24 @@ class FlatdeckApp(App[int]):
         self._plan(PlanRequest("flatten", everything=True))
 
     def action_open(self) -> None:
-        """Fold an owner; show a cleanup that waits."""
+        """Fold an owner; show a plan that waits."""
         focused = self.deck.focused
         if focused is self.deck.positions.table:
             self.deck.positions.fold()
         elif focused is self.deck.escalations.table and (plan := self.deck.escalations.plan()) is not None:
-            if plan.cause == "cleanup":
-                self._plan(PlanRequest("cleanup"))
+            request = plan.request or (PlanRequest("cleanup") if plan.cause == "cleanup" else None)
+            if request is not None:
+                self._plan(request)
             else:
                 self._hint("Select its positions and press x to see and confirm what would be sent.")
+
+    def action_arm(self) -> None:
+        """Ask before exits may close by themselves; disarm at once."""
+        if self.replica.engine.armed:
+            self._hint("Disarming: exits wait to be confirmed.")
+            self.spawn(self._tell(Arm(False)))
+        elif self.screen is self.deck:
+            self.push_screen(ArmScreen(ask=self.ask, spawn=self.spawn, recheck=self._recheck))
 
     def action_acknowledge(self) -> None:
         """A person has seen the alarm: the one under the cursor, else the topmost, else the engine's."""

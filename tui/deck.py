@@ -14,7 +14,7 @@ from core.replica import Replica
 from tui import headline
 from tui.feed import Changes
 from tui.keybar import KeyBar
-from tui.panels import EscalationsPanel, LogPanel, PositionsPanel
+from tui.panels import EscalationsPanel, LogPanel, PositionsPanel, StopsPanel
 from tui.rows import Cell
 from tui.sizes import SMALLEST
 from tui.words import content, paragraph
@@ -23,7 +23,7 @@ LOG_EVERY = 0.25  # seconds between two paints of the log
 
 
 class Deck(Screen[None]):
-    """Later panels go into ``#side`` (stops) or become screens of their own (detail, history)."""
+    """Later panels become screens of their own (detail, history)."""
 
     AUTO_FOCUS = "#positions-table"
 
@@ -31,6 +31,7 @@ class Deck(Screen[None]):
         super().__init__()
         self.replica, self.clock, self.read_only = replica, clock, read_only
         self.positions = PositionsPanel(replica, clock)
+        self.stops = StopsPanel(replica, clock)
         self.escalations = EscalationsPanel(replica, clock)
         self.log_panel = LogPanel(replica)
         self.trouble: str | None = None  # what is wrong with the line to the engine
@@ -48,6 +49,7 @@ class Deck(Screen[None]):
         with Container(id="body"):
             yield self.positions
             with Container(id="side"):
+                yield self.stops
                 yield self.escalations
         yield self.log_panel
         yield KeyBar(id="keys")
@@ -67,11 +69,13 @@ class Deck(Screen[None]):
         if changes:
             self.positions.paint(changes, now)
             self.escalations.paint(changes, now)
+            self.stops.paint(changes)
         self._paint_log(changes)
         second = f"{now:%H:%M:%S}"
         if second != self._second and not changes.everything:
             self.positions.tick(now)
             self.escalations.tick(now)
+            self.stops.tick()
         if changes or second != self._second:
             self._second = second
             self._head(now)

@@ -250,7 +250,7 @@ def ladders(plan: Plan) -> str:
 
 def describe(request: PlanRequest) -> str:
     """What was asked for, in words."""
-    what = {"cleanup": "CLEANUP", "flatten": "FLATTEN", "cancel-orders": "CANCEL ORDERS"}.get(
+    what = {"cleanup": "CLEANUP", "flatten": "FLATTEN", "cancel-orders": "CANCEL ORDERS", "exit": "EXIT"}.get(
         request.cause, request.cause
     )
     if request.everything:
@@ -258,7 +258,8 @@ def describe(request: PlanRequest) -> str:
     if request.owners:
         return f"{what}: all of {plain(', '.join(request.owners), 60)}"
     if len(request.keys) == 1:
-        return f"{what}: {plain(request.keys[0].symbol, 30)} at {plain(request.keys[0].account, 40)}"
+        why = f", {plain(request.text, 120)}" if request.text else ""
+        return f"{what}: {plain(request.keys[0].symbol, 30)} at {plain(request.keys[0].account, 40)}{why}"
     return f"{what}: {len(request.keys)} selected positions" if request.keys else f"{what}: all owners"
 
 

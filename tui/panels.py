@@ -13,7 +13,7 @@ from core.link import ClosingRow, PlanRow
 from core.model import PositionKey
 from core.ports import Clock
 from core.replica import Replica
-from tui import waits
+from tui import stops, waits
 from tui.board import COLUMNS, Board, OwnerKey
 from tui.feed import Changes
 from tui.figures import number
@@ -227,6 +227,56 @@ class EscalationsPanel(Panel):
 
     def _make(self, key: Hashable) -> Row:
         return waits.row(self.replica, key, self._clock.now())
+
+
+class StopsPanel(Panel):
+    """Where the stops are and why, the tightest first. Hidden where there is no room; then it costs nothing."""
+
+    def __init__(self, replica: Replica, clock: Clock) -> None:
+        super().__init__("STOPS", id="stops")
+        self.replica = replica
+        self._clock = clock
+        self._stale = True  # the order no longer fits the values
+        self.table = LineTable((), self._make, empty="no stops", header=False, id="stops-table")
+
+    def compose(self) -> ComposeResult:
+        """Title and list."""
+        yield self._title
+        yield self.table
+
+    def paint(self, changes: Changes) -> None:
+        """Draw the lines that changed; their order follows once a second."""
+        self._stale |= bool(changes.everything or changes.positions)
+        if changes.everything:
+            self.tick()
+        elif self.display and changes.positions:
+            shown = [k for k in self.table.keys if (k.key if isinstance(k, stops.WhyKey) else k) in changes.positions]
+            self.table.touch(shown)
+        self._say()
+
+    def tick(self) -> None:
+        """The order, and how long ago a stop was moved."""
+        if not self.display:
+            return
+        order = stops.order(self.replica) if self._stale else self.table.keys
+        self._stale = False
+        if order != self.table.keys:
+            self.table.show(order)
+        else:
+            self.table.touch(self.table.visible())
+
+    def on_show(self) -> None:
+        """There is room now."""
+        self._stale = True
+        self.tick()
+
+    def _say(self) -> None:
+        engine = self.replica.engine
+        armed = Cell("ARMED", "strong") if engine.armed else Cell("not armed: exits wait for a person", "warn")
+        self.say(Cell("tightest first", "dim"), armed)
+
+    def _make(self, key: Hashable) -> Row:
+        return stops.row(self.replica, key, self._clock.now())
 
 
 class LogPanel(Panel):

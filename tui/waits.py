@@ -110,6 +110,8 @@ def plan_line(plan: PlanRow, now: datetime) -> Row:
     parts = (
         Cell("[PLAN]", "warn"),
         Cell(f" {plain(plan.cause, 24)}", "strong"),
+        Cell(f" {plain(plan.request.keys[0].symbol, 24)}" if plan.request and len(plan.request.keys) == 1 else ""),
         Cell(f" waits for a person: {what}, for {age(plan.created_at, now)}"),
+        Cell(f"  {plain(plan.text, 200)}" if plan.text else "", "alarm" if "emergency" in plan.text else "warn"),
     )
     return Row(spans=parts, group=plan.id)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from core.entries import Signal
 from core.model import OrderRequest, OrderSide, OrderType, PositionKey, TimeInForce
@@ -13,7 +14,7 @@ from core.records import Adopted, PositionClosed
 from core.settings import AutomationSettings, LegacySettings
 from tests.support.builders import ACCOUNT, SYMBOL, D
 from tests.support.virtual_time import virtual
-from tests.support.world import QUOTE, World, book, resting
+from tests.support.world import QUIET, QUOTE, World, book, resting
 
 ULTRA = LegacySettings(emergency_close_legacy=True, risk_per_trade=D("0.003"))
 OTHER = "bob/paper"
@@ -28,7 +29,9 @@ def legacy(*, automation: str = "auto", settings: LegacySettings = ULTRA, **rule
     """A long at 25x whose initial stop would lose 4.60 % of the equity."""
     content = book("BTC long 9.2", **{"equity": "900", **rules})
     content["positions"][0]["leverage"] = "25"
-    return World({ACCOUNT: content}, lasting=True, legacy=settings, automation=AutomationSettings(legacy=automation))
+    asked = AutomationSettings(legacy=automation)
+    exits = structs.replace(QUIET, stop_loss_pct=D("0.05"))
+    return World({ACCOUNT: content}, lasting=True, legacy=settings, automation=asked, exits=exits)
 
 
 async def kinds(desk: World) -> list[tuple[str, str]]:

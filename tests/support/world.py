@@ -29,13 +29,16 @@ from core.link import PlanReport, PlanRequest
 from core.model import OrderSide, PositionKey
 from core.ports import Capabilities
 from core.records import Entry, IntentWritten, PlanApproved, Record
-from core.settings import AccountSettings, LadderSettings, OwnerSettings, Settings
+from core.settings import AccountSettings, ExitSettings, LadderSettings, OwnerSettings, Settings
 from tests.support.builders import ACCOUNT, SYMBOL, D, account
 from tests.support.memory_database import MemoryDatabase
 from tests.support.virtual_time import BEGIN, DAWN, VirtualClock
 
 LATENCY = 0.05
 QUOTE = {"bid": "99.9", "ask": "100.1", "last": "100"}
+QUIET = ExitSettings(
+    emergency=(), stop_loss_pct=None, trailing_base=None, take_profit_pct=None, smart_profit=(), drawdown=()
+)  # no exit comes between a test and what it is about
 EVERYTHING = PlanRequest("flatten", everything=True)
 R = TypeVar("R", bound=Record)
 
@@ -248,6 +251,7 @@ def _settings(accounts: list[str], **fields: Any) -> Settings:
         owner, _, name = id_.partition("/")
         owners.setdefault(owner, []).append(AccountSettings(id_, owner, name, "paper"))
     fields.setdefault("ladder", LadderSettings())
+    fields.setdefault("exits", QUIET)
     return Settings(owners=tuple(OwnerSettings(o, tuple(a)) for o, a in owners.items()), **fields)
 
 

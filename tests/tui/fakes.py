@@ -35,6 +35,7 @@ from core.link import (
 )
 from core.model import Leg, Order, OrderSide, PositionKey, Side, Tier
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.watched import GuardView, Ratchet
 
 D = Decimal
 NOW = datetime(2026, 1, 2, 2, 14, 7, tzinfo=UTC)
@@ -140,6 +141,24 @@ def position(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fiel
     return PositionRow(key=key(symbol, account), owner=owner, **({"native_symbol": symbol} | values | fields))
 
 
+def guard(**fields: Any) -> GuardView:
+    """A stop at 99 and a target at 110 around a price of 101."""
+    values: dict[str, Any] = {
+        "price": D(101),
+        "stop": D(99),
+        "target": D(110),
+        "peak": D("101.5"),
+        "initial": False,
+        "away": D("0.0198"),
+        "trail": D("0.0182"),
+        "base": D("0.02"),
+        "factors": (D("1.3"), D("0.7"), D(1), D(1)),
+        "progress": D("0.1"),
+        "ratchets": (Ratchet(NOW - timedelta(seconds=90), D("98.5")), Ratchet(NOW - timedelta(seconds=12), D(99))),
+    }
+    return GuardView(**(values | fields))
+
+
 def closing(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fields: Any) -> ClosingRow:
     values: dict[str, Any] = {"plan": "p1", "reason": "flatten", "state": "settling"}
     return ClosingRow(key=key(symbol, account), **(values | fields))
@@ -216,6 +235,7 @@ def crowd() -> Snapshot:
                 pnl=D(n - 30) / 1000,
                 roi=D(n - 30) / 500,
                 flags=("dust",) if dust else ("cap",) if n >= 8 else (),
+                guard=None if dust else guard(away=D("0.004") * (n + 1)),
             )
         )
     symbols = ("BTC-USD", "ETH-USD", "SOL-USD", "AVAX-USD", "LINK-USD")
