@@ -38,7 +38,8 @@ IMPURE = {
 }
 PURE_CONSOLE = ("tui/view.py", "tui/plain.py", "tui/documents.py")
 COMPOSITION = re.compile(r"tui\.(?:main|session|demo|commands\w*)(?:\.|$)")  # may see adapters and the engine
-BEHIND_THE_LINK = re.compile(r"(?:brokers|core\.(?:automation|closer|database|desk|engine|executor|hub|journal|logbook|lookup|reader|watch))(?:\.|$)")
+_SHELL = "automation|closer|database|desk|drafts|engine|executor|hub|journal|ledger|logbook|lookup|opener|placer|reader"
+BEHIND_THE_LINK = re.compile(rf"(?:brokers|core\.(?:{_SHELL}|reconciler|sentry|watch))(?:\.|$)")
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.
 FLOATS = {
