@@ -37,7 +37,9 @@ IMPURE = {
     *("alpaca", "ccxt", "keyring", "pydantic", "textual"),
 }
 PURE_CONSOLE = ("tui/view.py", "tui/plain.py", "tui/documents.py")
-COMPOSITION = re.compile(r"tui\.(?:main|session|demo|commands\w*)(?:\.|$)")  # may see adapters and the engine
+COMPOSITION = re.compile(
+    r"tui\.(?:main|session|demo|commands\w*|entry_texts)(?:\.|$)"
+)  # may see adapters and the engine
 _SHELL = "automation|closer|database|desk|drafts|engine|executor|hub|journal|ledger|logbook|lookup|opener|placer|reader"
 BEHIND_THE_LINK = re.compile(rf"(?:brokers|core\.(?:{_SHELL}|reconciler|sentry|watch))(?:\.|$)")
 
