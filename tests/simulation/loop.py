@@ -83,7 +83,7 @@ class Loop(asyncio.BaseEventLoop):
         """End whatever the dead left: cancelled, with nothing it calls reaching anything any more."""
         self.kill_at = self.pause = None
         self._scheduled.clear()
-        self._drain()  # what has not begun yet begins, and finds that nothing answers
+        self._drain(len(self._ready))  # what has not begun yet begins, and finds that nothing answers
         for _ in range(20):
             left = [t for t in self._tasks if not t.done()]
             if not left:
@@ -108,11 +108,12 @@ class Loop(asyncio.BaseEventLoop):
             heapq.heappop(self._agenda)[2]()
         self._time = until
 
-    def _drain(self) -> None:
+    def _drain(self, most: int = MOST_CALLBACKS) -> None:
         """Run what is ready, and what becomes ready by that, without moving time."""
         asyncio.events._set_running_loop(self)
         try:
-            while self._ready:
+            while self._ready and most:
+                most -= 1
                 handle = self._ready.popleft()
                 if not handle._cancelled:
                     handle._run()
