@@ -59,6 +59,10 @@ class Leg(Enum):
     LONG = "long"
     SHORT = "short"
 
+    def __lt__(self, other: Leg) -> bool:
+        """Positions are sorted by account, symbol and leg."""
+        return self.value < other.value
+
 
 class Account(Struct, frozen=True):
     """An owner's login at one broker. ``broker`` is the adapter's name, with the exchange where it has one."""

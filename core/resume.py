@@ -78,9 +78,8 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
         return Move(state, move.do)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
-        return Move(
-            structs.replace(state, index=_index(steps, last, answered.outcome != "unreachable"), part=0), move.do
-        )
+        after = answered.outcome != "unreachable"  # that one leaves again, under its own name
+        return Move(structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), move.do)
     order = answered.order if answered is not None else None
     index = _index(steps, last, False)
     state = structs.replace(
@@ -105,7 +104,7 @@ def _already_terminal(answer: IntentAnswered | None) -> bool:
 def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered], now: float) -> Ladder:
     """What our terminal orders filled, and everything that we ever sent for this close."""
     filled, paid, done, tier = ZERO, state.paid, dict[str, Decimal](), state.tier
-    sent, last = {i.client_id for i in intents}, intents[-1] if intents else None
+    sent = {i.client_id for i in intents}
     for intent in intents:
         order = answers[intent.client_id].order if intent.client_id in answers else None
         if order is None:
@@ -127,9 +126,18 @@ def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, I
         sent=frozenset(sent),
         ended_at=now if done else None,
         expected=state.action.quantity - filled,
-        part=sum((i.round, i.tier, i.step) == (last.round, last.tier, last.step) for i in intents) - 1 if last else 0,
+        part=_part(intents),
         failed=any(a.outcome in ("refused", "not_found") for a in answers.values()),
     )
+
+
+def _part(intents: list[IntentWritten]) -> int:
+    """Which part of its rung the last intent is: each has a name of its own, and may have been tried more than once."""
+    if not intents:
+        return 0
+    last = intents[-1]
+    same = (i for i in intents if (i.round, i.tier, i.step) == (last.round, last.tier, last.step))
+    return len({i.client_id for i in same}) - 1
 
 
 def _known(state: Ladder) -> frozenset[str]:
