@@ -313,8 +313,8 @@ class Closer:
         text = ""
         for tried in range(RESTORE_TRIES):
             try:
-                if tried:
-                    await self._read(state, False)  # nobody else may have come meanwhile
+                if tried and not isinstance(await self._read(state, False), Read):
+                    continue  # nobody else may have come meanwhile
                 await self._intend(state, None, request, held)
                 await limited(self._broker.submit(request))
             except (Refused, Unreachable) as error:  # nothing was placed
