@@ -104,6 +104,16 @@ def every_order_has_a_row(evidence: Evidence) -> Iterator[Breach]:
                 yield Breach("I12", f"{event.order.client_id} is at the venue and not in the journal", event.at)
 
 
+def names_are_used_once(evidence: Evidence) -> Iterator[Breach]:
+    """I13: a client order id names one order for ever, whatever a venue allows: the next order has the next name."""
+    taken: set[str] = set()
+    for send in evidence.sends:
+        if send.request.client_id in taken:
+            yield Breach("I13", f"{send.request.client_id} was taken before and left again", send.at)
+        if send.accepted != NEVER:
+            taken.add(send.request.client_id)
+
+
 def close_call_stands_alone(evidence: Evidence) -> Iterator[Breach]:
     """I13: the venue's own close call is used only when no order of ours is open or unknown on the instrument."""
     for send in evidence.sends:

@@ -27,7 +27,11 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_orders.every_order_has_a_row,
         check_authority.frozen_for_a_reason,
     ),
-    "I13": (check_orders.close_call_stands_alone, check_data.answers_are_of_our_orders),
+    "I13": (
+        check_orders.close_call_stands_alone,
+        check_orders.names_are_used_once,
+        check_data.answers_are_of_our_orders,
+    ),
     "I14": (check_data.closed_is_flat, check_data.flat_is_seen_twice),
     "I15": (check_data.prices_are_sane,),
     "I16": (check_data.decisions_are_fresh,),

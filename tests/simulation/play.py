@@ -34,6 +34,8 @@ from tests.simulation.wire import Wire
 
 SUSPENDS = 0.002
 LIVES = 3
+FAULTS_OF_OURS = ("an event could not be taken in", "a part of the engine failed")
+FAULT_IN_A_CLOSE = "a fault in the program"
 CAUTION = Decimal("0.99")  # what a close would get is a little less than the price
 PLANS = 40
 PATIENCE = 300  # seconds that a person leaves a restarted service to what it took up
@@ -128,6 +130,8 @@ class World:
 
         def said(row: LogRow) -> None:
             life.record(Said(life.at, row.level, row.text, row.account))
+            if row.text.startswith(FAULTS_OF_OURS) or FAULT_IN_A_CLOSE in row.text:
+                self.history.errors.append(row.text)
 
         engine.on_log(said)
         return engine, journal

@@ -122,6 +122,10 @@ def close_call_beside_an_order() -> Story:
     return sent(request(quantity="5")).accept().intend(request(TWO), 1).send(request(TWO), "close_position")
 
 
+def name_used_again() -> Story:
+    return filled().answer("terminal", order(filled="10")).read().send(request())
+
+
 def anothers_order_taken_for_ours() -> Story:
     return sent().nothing().answer("terminal", order("u7", None, "10"))
 
@@ -260,7 +264,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I10": (not_found_and_yet_executed, not_found_too_soon),
     "I11": (sent_while_a_stop_is_open,),
     "I12": (sent_beside_a_stranger, order_without_a_row, frozen_for_nothing, frozen_by_the_second_lock),
-    "I13": (close_call_beside_an_order, anothers_order_taken_for_ours),
+    "I13": (close_call_beside_an_order, name_used_again, anothers_order_taken_for_ours),
     "I14": (closed_and_held, closed_on_one_list),
     "I15": (limit_far_away, limit_that_is_no_number),
     "I16": (decided_long_ago, decided_in_another_life),

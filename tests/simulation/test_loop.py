@@ -77,8 +77,8 @@ def test_a_kill_ends_the_process_and_not_the_venues():
     loop.kill_at = 10
     with pytest.raises(Killed):
         loop.live(life())
-    lived = seen.count("alive")
     loop.bury()
+    lived = seen.count("alive")
     loop.skip(10.0)
     assert seen.count("alive") == lived
     assert seen[-1] == "arrived"
