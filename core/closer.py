@@ -317,7 +317,9 @@ class Closer:
                     continue  # nobody else may have come meanwhile
                 await self._intend(state, None, request, held)
                 await limited(self._broker.submit(request))
-            except (Refused, Unreachable) as error:  # nothing was placed
+            except (Refused, Unreachable) as error:
+                if isinstance(error, Refused) and error.refusal is Refusal.DUPLICATE:
+                    return ""  # it is there: an earlier try arrived after all
                 text, wait = str(error), getattr(error, "retry_after", None)
                 await self._clock.sleep(min(wait or RESTORE_WAIT, CALL_TIMEOUT))
             except (FlatdeckError, TimeoutError) as error:
