@@ -130,7 +130,8 @@ class World:
 
         def said(row: LogRow) -> None:
             life.record(Said(life.at, row.level, row.text, row.account))
-            if row.text.startswith(FAULTS_OF_OURS) or FAULT_IN_A_CLOSE in row.text:
+            ours = row.text.startswith(FAULTS_OF_OURS) or FAULT_IN_A_CLOSE in row.text
+            if ours and "JournalError" not in row.text:  # a full disk ends parts of the engine, loudly
                 self.history.errors.append(row.text)
 
         engine.on_log(said)
