@@ -311,6 +311,11 @@ class Closer:
         """Put one protective order back; the failure's text, or empty."""
         held = state.position.quantity if state.position else request.quantity
         text = ""
+        try:
+            if await self._journal.knows(request.client_id):  # it left before a restart: looked for, never resent
+                return await self._already_back(request)
+        except JournalError as error:
+            return str(error)
         for tried in range(RESTORE_TRIES):
             try:
                 if tried and not isinstance(await self._read(state, False), Read):
@@ -327,6 +332,16 @@ class Closer:
             else:
                 return ""
         return text
+
+    async def _already_back(self, request: OrderRequest) -> str:
+        """Why a protective order that left before is not live now; empty when it is."""
+        try:
+            order = await limited(self._broker.find_order(request.symbol, client_id=request.client_id))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        if order is None:
+            return f"the venue does not know {request.client_id}, which left before a restart"
+        return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:
