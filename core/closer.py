@@ -224,8 +224,8 @@ class Closer:
         key = state.action.key
         try:
             asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
+            price = await self._price(key, touch)  # first, so that nothing comes between the read and the order
             holdings, ended = await read_beside(self._broker, self._reader, asked)
-            price = await self._price(key, touch)
             await self._check_ours(state, holdings)
         except Refused as refused:
             return ReadFailed(str(refused), final=refused.refusal in HOPELESS)
