@@ -320,8 +320,6 @@ class Closer:
             try:
                 if tried and not isinstance(await self._read(state, False), Read):
                     continue  # nobody else may have come meanwhile
-                if await self._is_back(request):
-                    return ""
                 await self._intend(state, None, request, held)
                 await limited(self._broker.submit(request))
             except (Refused, Unreachable) as error:
@@ -344,13 +342,6 @@ class Closer:
         if order is None:
             return f"the venue does not know {request.client_id}, which left before a restart"
         return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""
-
-    async def _is_back(self, request: OrderRequest) -> bool:
-        """Whether an earlier try, of this process or of the one before, put it there."""
-        if not await self._journal.knows(request.client_id):
-            return False
-        order = await limited(self._broker.find_order(request.symbol, client_id=request.client_id))
-        return order is not None and not order.status.terminal
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:
