@@ -24,6 +24,7 @@ class Capabilities(Struct, frozen=True):
     position_lag: float = 10.0  # how long its lists may lag behind a fill
     streams: bool = True
     protective_stops: bool = False
+    client_id_length: int = 32  # what the venue takes of a client order id; never below 18
 
 
 class Check(Struct, frozen=True):
