@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from msgspec import structs
+
 from core.journal import Journal
 from core.ladder_state import Ladder
 from core.ports import Clock
 from core.records import IntentAnswered, IntentWritten
 
+ORDERS_KEPT = 100
 Where = tuple[str, str]  # account and symbol
 
 
@@ -26,6 +29,7 @@ class Aftermath:
         self._within = within
         self._ended: dict[Where, float] = {}
         self._live: dict[Where, str] = {}
+        self._orders: dict[Where, tuple[str, ...]] = {}  # of closes that have ended, the latest last
         self._loaded = False
 
     async def load(self) -> None:
@@ -44,12 +48,15 @@ class Aftermath:
         """A close came to its end."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
+            self._orders[where] = (*self._orders.get(where, ()), *ladder.done)[-ORDERS_KEPT:]
         if ladder.request is not None or ladder.order is not None:
             self._live[where] = plan
 
-    def ended(self, where: Where) -> float | None:
-        """When an order of ours on the instrument last ended, as far as is known; monotonic."""
-        return self._ended.get(where)
+    def told(self, where: Where, ladder: Ladder) -> Ladder:
+        """The next close on the instrument, knowing when an order of ours there last ended, and which were ours."""
+        ended = self._ended.get(where) if ladder.ended_at is None else ladder.ended_at
+        others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)
+        return structs.replace(ladder, ended_at=ended, others=others)
 
     def live(self, where: Where, plan: str) -> bool:
         """Whether an order that the plan sent there may still be live."""

@@ -327,6 +327,8 @@ class Closer:
                     return ""  # it is there: an earlier try arrived after all
                 text, wait = str(error), getattr(error, "retry_after", None)
                 await self._clock.sleep(min(wait or RESTORE_WAIT, CALL_TIMEOUT))
+            except InvariantBroken:
+                raise
             except (FlatdeckError, TimeoutError) as error:
                 return str(error) or "no answer in time"
             else:

@@ -110,13 +110,13 @@ class Engine:
         await self._settled()
         if self._executor is not None and not self.read_only:
             assert self._journal is not None
-            for entries in await self._journal.open_plans():
-                await self._take_up(self._executor, interrupted(entries))
+            self._executor.claim(left := [interrupted(entries) for entries in await self._journal.open_plans()])
+            for plan in left:
+                await self._take_up(self._executor, plan)
             await self.opener.take_up()
 
     async def _take_up(self, executor: Executor, left: Interrupted) -> None:
         """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
-        executor.claim(left.approved.plan.id, left.left())
         self.hub.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
         if self._lasting:

@@ -15,7 +15,7 @@ from core import ladder, planner, report, resume
 from core.aftermath import Aftermath
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
-from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome
+from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome, Phase
 from core.link import PlanReport, ResultRow, VerifiedOwner
 from core.lookup import limited
 from core.model import Holdings, PositionKey
@@ -29,6 +29,7 @@ from core.tiers import schedule
 
 FINAL_TRIES = 3
 FINAL_WAIT = 1.0
+TURN_WAIT = 0.5
 Say = Callable[..., None]
 
 
@@ -70,10 +71,11 @@ class Executor:
         """Account and symbol of every action under way."""
         return set(self._busy)
 
-    def claim(self, plan: str, actions: Iterable[Action]) -> None:
-        """Hold the instruments of a plan that is about to be taken up, before anybody else can want them."""
-        for action in actions:
-            self._busy.setdefault((action.key.account, action.key.symbol), plan)
+    def claim(self, plans: Iterable[Interrupted]) -> None:
+        """Hold the instruments of plans that are about to be taken up, those first that have something under way."""
+        wanted = [(resume.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
+        for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
+            self._busy.setdefault((key.account, key.symbol), plan)
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
@@ -107,8 +109,12 @@ class Executor:
             turns.setdefault((action.key.account, action.key.symbol), []).append(action)
         async with asyncio.TaskGroup() as group:
             for where, own in turns.items():
-                free = self._busy.setdefault(where, plan) == plan
-                work = self._in_turn(approved, where, own, left) if free else self._refuse(approved, own)
+                if self._busy.setdefault(where, plan) == plan:
+                    work = self._in_turn(approved, where, own, left)
+                elif left is not None and any(resume.begun(a, left[0]) for a in own):
+                    work = self._later(approved, where, own, left)
+                else:
+                    work = self._refuse(approved, own)
                 tasks.append(group.create_task(work))
         return [row for t in tasks for row in t.result()]
 
@@ -126,6 +132,14 @@ class Executor:
     async def _refuse(self, approved: ApprovedPlan, actions: list[Action]) -> list[ResultRow]:
         why = "a close of it is already in flight"
         return [await self._end(approved.plan, a, report.not_done(a, Outcome.CHANGED, why)) for a in actions]
+
+    async def _later(
+        self, approved: ApprovedPlan, where: tuple[str, str], actions: list[Action], left: tuple[Interrupted, bool]
+    ) -> list[ResultRow]:
+        """What was under way before a restart is found out, however long another close of the instrument takes."""
+        while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
+            await self._clock.sleep(TURN_WAIT)
+        return await self._in_turn(approved, where, actions, left)
 
     async def _in_turn(
         self,
@@ -188,6 +202,7 @@ class Executor:
             position_lag=able.position_lag,
             total_timeout=settings.total_timeout,
             wait_for_open=self._wait_for_open,
+            client_id_length=able.client_id_length,
         )
         steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
         now, epoch = self._clock.monotonic(), self._journal.epoch
@@ -196,10 +211,7 @@ class Executor:
         else:
             interrupted, fresh = left
             move = resume.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
-        ended = self._aftermath.ended((action.key.account, action.key.symbol))
-        if move.ladder.ended_at is None and ended is not None:
-            move = structs.replace(move, ladder=structs.replace(move.ladder, ended_at=ended))
-        return move
+        return structs.replace(move, ladder=self._aftermath.told((action.key.account, action.key.symbol), move.ladder))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """What must never be was seen: nothing more is sent for this account until a person looked."""
@@ -304,6 +316,8 @@ def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
 def _stopped(action: Action, state: Ladder, outcome: Outcome, why: str) -> ResultRow:
     """A close that goes no further: what it had closed until then counts."""
     outcome = Outcome.PARTIAL if state.filled > 0 else outcome
+    if state.phase is Phase.RESTORING:
+        why = f"{why}; a protective order that was cancelled may not have been put back, look at the venue"
     return report.result(action, structs.replace(state, outcome=outcome, error=why))
 
 

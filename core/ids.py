@@ -17,7 +17,7 @@ from core.model import PositionKey
 PREFIX = "fd"
 EPOCH_LENGTH = 4
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{26}}")
+_OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{12,26}}")  # 60 bits of the hash at least
 
 
 class Bits(Protocol):
@@ -54,7 +54,10 @@ class Ids:
 
 
 def client_order_id(epoch: str, plan: str, key: PositionKey, round_: int, tier: str, n: int) -> str:
-    """Names order ``n`` in a tier and round of a plan's close: ``fd``, epoch, hash; 32 characters of ``[a-z0-9]``."""
+    """Names order ``n`` in a tier and round of a plan's close: ``fd``, epoch, hash; 32 characters of ``[a-z0-9]``.
+
+    For a venue that takes fewer, its first characters, 18 at least, are the name.
+    """
     parts = (plan, key.account, key.symbol, key.leg.value, str(round_), tier, str(n))
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
     return PREFIX + epoch + b32encode(digest).decode().rstrip("=").lower()

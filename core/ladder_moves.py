@@ -108,7 +108,7 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
     if position is None or not may_send or position.side is not action.side:
         return ()
-    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open]
+    gone, length = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open], ladder.limits.client_id_length
     room = [position.quantity if o.reduce_only else position.free for o in gone]
     sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
     return tuple(
@@ -117,7 +117,7 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
             symbol=order.symbol,
             side=order.side,
             quantity=sizes[nth],
-            client_id=client_order_id(ladder.epoch, ladder.plan, action.key, 0, "restore", nth),
+            client_id=client_order_id(ladder.epoch, ladder.plan, action.key, 0, "restore", nth)[:length],
             type=order.type,
             tif=order.tif,
             trigger=order.trigger,

@@ -93,8 +93,8 @@ def _holding(ladder: Ladder, read: Read, now: float) -> Move | None:
 
 
 def _flat(ladder: Ladder, read: Read, now: float) -> Move:
-    """Our fills explain it, or a second read that was asked after the first was received agrees."""
-    explained = ladder.filled > 0 and ladder.expected <= 0
+    """Our fills explain all that was confirmed, or a second read that was asked after the first was received agrees."""
+    explained = ladder.filled >= ladder.action.quantity and ladder.expected <= 0
     if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
         return end(ladder, Outcome.CLOSED)
     ladder = structs.replace(ladder, flat_asked=now)
@@ -162,11 +162,13 @@ def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
     position = read.position
     assert position is not None
     while (step := ladder.step) is not None:
-        client_id = tiers.client_id(ladder.epoch, ladder.plan, position, step, ladder.part)
+        client_id = tiers.client_id(ladder.epoch, ladder.plan, position, step, ladder.part)[
+            : ladder.limits.client_id_length
+        ]
         request = tiers.request(step, position, read.instrument, quantity, client_id, read.price)
         useful = step.tier not in ladder.unsupported and (step.tier is not Tier.DIRECT_API or ladder.failed)
         if request is not None and useful:
-            known = frozenset(o.id for o in read.orders) | frozenset(ladder.done)
+            known = frozenset(o.id for o in read.orders) | frozenset(ladder.done) | ladder.others
             ladder = go(
                 ladder,
                 Phase.SENDING,

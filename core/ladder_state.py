@@ -266,6 +266,7 @@ class Limits(Struct, frozen=True):
     position_lag: float
     total_timeout: float = 120.0
     wait_for_open: bool = True
+    client_id_length: int = 32
 
 
 class Ladder(Struct, frozen=True):
@@ -288,6 +289,7 @@ class Ladder(Struct, frozen=True):
     nameless: bool = False  # that order may carry no client id: it is a venue's own close call
     order: Order | None = None  # our order as last seen
     known: frozenset[str] = frozenset()  # ids of orders that were open before it was sent
+    others: frozenset[str] = frozenset()  # ids of our orders on the instrument that belong to other closes
     sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
     done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
     sent_at: float = 0.0

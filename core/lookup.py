@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.ladder_state import DoLookUp, OrderRead
-from core.model import Fill, Holdings, Order, OrderSide, OrderType
+from core.model import Fill, Holdings, Leg, Order, OrderSide, OrderType
 from core.ports import Broker
 from core.reader import Reader
 from core.units import ZERO
@@ -72,8 +72,9 @@ async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, as
                 return OrderRead(order, asked)
     holdings = await reader.read()
     sides = OrderSide if do.nameless else (request.side,)  # a position that flipped meanwhile is closed the other way
-    fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides]
-    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides]
+    legs = Leg if request.leg is Leg.NET else (request.leg, Leg.NET)
+    fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides and f.leg in legs]
+    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides and o.leg in legs]
     strangers = await _new_orders(broker, do, open_orders, fills)
     ours = [o for o in strangers if o.client_id == request.client_id]
     nameless = [o for o in strangers if o.client_id is None and o.type is OrderType.MARKET] if do.nameless else []

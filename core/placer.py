@@ -99,12 +99,13 @@ class Placer:
             await self._outbox.write(entry.key, record)
 
     def _request(self, entry: EntryApproved, tif: TimeInForce, n: int) -> OrderRequest:
+        length = self._broker.capabilities.client_id_length
         return OrderRequest(
             account=entry.key.account,
             symbol=entry.key.symbol,
             side=entry.side,
             quantity=entry.quantity,
-            client_id=client_order_id(self._journal.epoch, entry.plan, entry.key, 1, entry.what, n),
+            client_id=client_order_id(self._journal.epoch, entry.plan, entry.key, 1, entry.what, n)[:length],
             type=OrderType.MARKET if entry.price is None else OrderType.LIMIT,
             tif=tif,
             price=entry.price,

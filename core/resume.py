@@ -15,7 +15,7 @@ from core import ladder
 from core.ladder_state import Ladder, Limits, Move, Phase, SendUnknown
 from core.model import PositionKey, Tier
 from core.plan import Action, ActionKind, ApprovedPlan, reopened
-from core.records import CancelAsked, ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved
+from core.records import CancelAsked, ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved, Record
 from core.tiers import Step
 from core.units import ZERO
 
@@ -73,7 +73,9 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     move = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
     cancelled = any(isinstance(r, CancelAsked) and r.key == action.key for r in records)
     state = _accounted(move.ladder, intents, answers, now)
-    state = structs.replace(state, action=action, cancelled_at=now if cancelled else None)
+    state = structs.replace(
+        state, action=action, cancelled_at=now if cancelled else None, others=_others(action, records)
+    )
     if not intents:
         return Move(state, move.do)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
@@ -141,7 +143,13 @@ def _part(intents: list[IntentWritten]) -> int:
 
 
 def _known(state: Ladder) -> frozenset[str]:
-    return frozenset(state.action.orders_shown) | frozenset(state.done)
+    return frozenset(state.action.orders_shown) | frozenset(state.done) | state.others
+
+
+def _others(action: Action, records: list[Record]) -> frozenset[str]:
+    """Orders of the plan's other closes: on the other leg of the instrument, say."""
+    answers = [r for r in records if isinstance(r, IntentAnswered) and r.key != action.key]
+    return frozenset(r.order.id for r in answers if r.order is not None)
 
 
 def _index(steps: tuple[Step, ...], last: IntentWritten, after: bool) -> int:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from core.errors import Refusal
+from core.ids import epoch_of
 from core.ladder_state import (
     Acknowledged,
     DoAwait,
@@ -171,6 +172,14 @@ def test_rule_3_another_epoch_plan_position_or_part_has_another_client_id(other:
     given = {"epoch": "abcd", "plan": "p1", "position": position(), "step": climb.step, "part": 0}
     assert client_id(**given) == climb.request.client_id  # type: ignore[arg-type]
     assert client_id(**{**given, **other}) != climb.request.client_id  # type: ignore[arg-type]
+
+
+def test_rule_3_a_venue_that_takes_shorter_ids_gets_the_first_characters_and_they_are_still_ours():
+    climb = Climb(bounds=limits(client_id_length=18))
+    climb.see(position())
+    whole = client_id("abcd", "p1", position(), climb.step, 0)
+    assert climb.request.client_id == whole[:18]
+    assert epoch_of(climb.request.client_id) == "abcd"
 
 
 # ------------------------------------------------------------------------------ 4: unknown is looked up, never resent

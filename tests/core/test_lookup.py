@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from core.errors import Unreachable
 from core.ladder_state import DoLookUp, OrderRead
 from core.lookup import find
-from core.model import OrderRequest, OrderSide
+from core.model import Leg, OrderRequest, OrderSide
 from core.reader import Reader
 from tests.support.builders import ACCOUNT, SYMBOL, D, done, fill, holdings, order, position
 from tests.support.fake_broker import FakeBroker
@@ -113,3 +114,18 @@ async def test_a_question_that_fails_is_no_answer():
     venue.answers["fills"] = [Unreachable("no answer")]
     with pytest.raises(Unreachable):
         await look(venue)
+
+
+@virtual
+async def test_a_close_call_on_one_leg_is_never_given_an_order_of_the_other_leg():
+    other = done("v1", "2", "2", leg=Leg.LONG)
+    venue = Venue(other, fills=[fill("2", "v1", leg=Leg.LONG)])
+    sent = structs.replace(SENT, side=OrderSide.BUY, leg=Leg.SHORT)
+    found = await find(
+        venue,
+        Reader(venue, VirtualClock(), lambda _: None),
+        DoLookUp(sent, frozenset(), None, True, 0.0),
+        DAWN,
+        7.0,
+    )
+    assert (found.order, found.unattributed) == (None, 0)

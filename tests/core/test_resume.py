@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from core.errors import Refusal
 from core.ladder_state import DoCancel, DoLookUp, DoRead, DoRestore, Phase
-from core.model import Kind, Tier
+from core.model import Kind, Leg, Tier
 from core.records import (
     CancelAsked,
     Entry,
@@ -116,6 +117,14 @@ def test_an_intent_without_an_answer_is_looked_up_before_anything_else():
     climb.see(None)
     assert climb.end == ("closed", False)
     assert not climb.requests
+
+
+def test_an_order_of_the_plans_other_closes_is_known_and_never_taken_for_the_one_that_is_looked_up():
+    _, records = climbed("crash")
+    other = structs.replace(close_action().key, leg=Leg.SHORT)
+    theirs = IntentAnswered("p1", other, "fdabcdother", "terminal", done("v9", "1", "1"))
+    climb = resumed([theirs, *records])
+    assert "v9" in climb.expect(DoLookUp).known
 
 
 def test_an_interrupted_close_goes_on_with_what_was_filled_and_the_next_rung():

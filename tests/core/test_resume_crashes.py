@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from core.model import OrderSide, Side
 from core.records import (
@@ -171,3 +172,21 @@ async def test_a_short_position_is_taken_up_as_well():
         assert world.flat
         (approval,) = await world.records(PlanApproved)
         assert approval.plan.closes[0].side is Side.SHORT
+
+
+@virtual
+async def test_of_two_interrupted_plans_for_one_instrument_the_one_with_an_order_under_way_is_found_out_first():
+    async with World({ACCOUNT: book()}, lasting=True) as world:
+        older = await world.engine.prepare(EVERYTHING)
+        await world.journal.append(PlanApproved(structs.replace(older, id="p0"), "person", older.created_at))
+        world.faults.script("lose_response")
+        world.begin()
+        await asyncio.sleep(0.1)  # its order has filled, and the answer is lost
+        await world.restart(after=0.01)
+        await asyncio.sleep(60)
+        ends = {e.plan: e.result.outcome for e in await world.records(ClosingEnded)}
+        assert ends.pop("p0") == "changed"
+        assert list(ends.values()) == ["closed"]
+        assert world.flat
+        assert not await world.journal.open_plans()
+        await world.audit()
