@@ -282,7 +282,7 @@ class Closer:
         try:
             return await limited(question)
         except Refused as refused:
-            return LookFailed(str(refused), final=refused.refusal in HOPELESS)
+            return LookFailed(str(refused), refused.refusal in HOPELESS, refused.retry_after or 0.0)
         except (FlatdeckError, TimeoutError) as error:
             return LookFailed(str(error) or "no answer in time")
 

@@ -156,7 +156,7 @@ def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
     may_arrive = ladder.limits.request_expiry is not None and not _past_expiry(ladder, now)
     if not may_arrive and (event.final or now >= ladder.deadline):
         return _unresolved(answer(ladder, event.text))
-    return _look_up(ladder, max(poll(ladder), UNREACHABLE_WAIT))
+    return _look_up(ladder, max(poll(ladder), UNREACHABLE_WAIT, event.retry_after))
 
 
 def _past_expiry(ladder: Ladder, at: float) -> bool:
@@ -197,10 +197,10 @@ def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
     return settle(ladder, ladder.order)
 
 
-def _withdraw(ladder: Ladder, order: Order, now: float) -> Move:
-    """Ask for our order to go. Only a terminal state ends its tier."""
+def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Move:
+    """Ask for our order to go, and ``silent`` seconds later for its state. Only a terminal state ends its tier."""
     since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
-    seconds = poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0
+    seconds = max(silent, poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0)
     ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
     return Move(ladder, DoWithdraw(order, seconds))
 
@@ -212,6 +212,9 @@ def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move
     if order is not None and order.status.terminal:
         return _terminal(ladder, order, now)
     assert ladder.withdrawn_at is not None
+    silent = event.retry_after if isinstance(event, LookFailed) else 0.0
+    if silent > 0 and now + silent < ladder.deadline:  # the venue confirms nothing so long, whatever became of it
+        return _withdraw(structs.replace(ladder, withdrawn_at=now + silent), ladder.order, now, silent)
     limit = max(ladder.limits.tier_timeout, ladder.limits.position_lag) * 2
     if now - ladder.withdrawn_at >= limit or (isinstance(event, LookFailed) and event.final):
         return give_up(ladder, f"order {ladder.order.id} may still be live at the venue: its cancel was not confirmed")

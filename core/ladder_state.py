@@ -233,6 +233,7 @@ class LookFailed(Struct, frozen=True):
 
     text: str
     final: bool = False
+    retry_after: float = 0.0  # seconds in which the venue will not answer
 
 
 class Restored(Struct, frozen=True):

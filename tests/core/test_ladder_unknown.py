@@ -206,3 +206,29 @@ def test_while_withdrawing_no_credentials_end_it_at_once():
     climb.found(order("v1"), after=5.0)
     climb.tell(LookFailed("credentials expired", final=True))
     assert climb.end == ("stuck", True)
+
+
+def test_a_venue_that_answers_nobody_for_a_minute_does_not_use_up_the_time_to_confirm_a_cancel():
+    climb = settling(tier_timeout=5.0, position_lag=1.0)
+    climb.found(order("v1"), after=5.0)
+    climb.tell(LookFailed("rate limited", retry_after=60.0))
+    assert climb.expect(DoWithdraw).seconds == 60.0
+    climb.found(order("v1"), after=60.0)
+    climb.expect(DoWithdraw)
+    climb.found(done("v1", "2", "0", status=OrderStatus.CANCELLED), after=1.0)
+    climb.expect(DoRead)
+
+
+def test_a_black_out_beyond_the_ladders_own_time_is_not_waited_for():
+    climb = settling(tier_timeout=5.0, position_lag=1.0, total_timeout=30.0)
+    climb.found(order("v1"), after=5.0)
+    climb.tell(LookFailed("rate limited", retry_after=60.0), after=11.0)
+    assert climb.end == ("stuck", True)
+
+
+def test_a_look_up_that_is_rate_limited_is_asked_again_when_the_venue_says():
+    climb = Climb()
+    climb.to_send()
+    climb.tell(SendUnknown("no answer in time"))
+    climb.tell(LookFailed("rate limited", retry_after=7.0))
+    assert climb.expect(DoLookUp).seconds == 7.0
