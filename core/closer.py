@@ -50,7 +50,7 @@ from core.ladder_state import (
     SendUnreachable,
     Waited,
 )
-from core.lookup import CALL_TIMEOUT, find, limited, read_beside
+from core.lookup import CALL_TIMEOUT, find, limited, read_beside, why_not_live
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.outbox import Outbox
 from core.plan import ApprovedPlan
@@ -225,7 +225,7 @@ class Closer:
         try:
             asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
             price = await self._price(key, touch)  # first, so that nothing comes between the read and the order
-            holdings, ended = await read_beside(self._broker, self._reader, asked)
+            holdings, told = await read_beside(self._broker, self._reader, asked)
             await self._check_ours(state, holdings)
         except Refused as refused:
             return ReadFailed(str(refused), final=refused.refusal in HOPELESS)
@@ -234,6 +234,7 @@ class Closer:
         except (FlatdeckError, TimeoutError) as error:
             return ReadFailed(str(error) or "no answer in time")
         instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
+        ended = tuple(o for o in told if o.status.terminal)
         return Read(
             position=holdings.position(key),
             orders=tuple(o for o in holdings.orders if _concerns(o, key)),
@@ -241,6 +242,7 @@ class Closer:
             asked=holdings.asked,
             price=price,
             ended=ended,
+            alive=tuple(o for o in told if not o.status.terminal),
             unsure=frozenset(o.id for o in asked) - {o.id for o in ended},
         )
 
@@ -313,7 +315,7 @@ class Closer:
         text = ""
         try:
             if await self._journal.knows(request.client_id):  # it left before a restart: looked for, never resent
-                return await self._already_back(request)
+                return await why_not_live(self._broker, request)
         except JournalError as error:
             return str(error)
         for tried in range(RESTORE_TRIES):
@@ -334,16 +336,6 @@ class Closer:
             else:
                 return ""
         return text
-
-    async def _already_back(self, request: OrderRequest) -> str:
-        """Why a protective order that left before is not live now; empty when it is."""
-        try:
-            order = await limited(self._broker.find_order(request.symbol, client_id=request.client_id))
-        except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
-        if order is None:
-            return f"the venue does not know {request.client_id}, which left before a restart"
-        return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:

@@ -19,20 +19,21 @@ SECOND_LOOK = 0.25  # seconds between two reads that are to agree
 def decide(ladder: Ladder, read: Read, now: float) -> Move:
     """First what must be waited for or stops the close, then what is held, then the next order."""
     ladder = _account(ladder, read)
-    listed = frozenset(o.id for o in read.orders) - ladder.gone
+    listed = frozenset(o.id for o in (*read.orders, *read.alive)) - ladder.gone
     ladder = structs.replace(ladder, position=read.position, still_open=listed, lot=read.instrument.step, blind=False)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
 
 
 def _account(ladder: Ladder, read: Read) -> Ladder:
     """Orders that are known to have ended; what one of them still filled on the closing side is no longer there."""
-    shown = {o.id: o for o in ladder.action.cancels}
+    taken = {o.id: o.filled for o in ladder.action.cancels} | ladder.taken
     expected = ladder.expected
-    for order in read.ended:
-        before = shown.get(order.id)
-        if before is not None and order.id not in ladder.gone and _closing(ladder, order):
-            expected -= max(order.filled - before.filled, ZERO)
-    return structs.replace(ladder, expected=expected, gone=ladder.gone | {o.id for o in read.ended})
+    for order in (*read.ended, *read.alive, *read.orders):
+        before = taken.get(order.id)
+        if before is not None and order.filled > before and _closing(ladder, order):
+            expected -= order.filled - before
+            taken[order.id] = order.filled
+    return structs.replace(ladder, expected=expected, taken=taken, gone=ladder.gone | {o.id for o in read.ended})
 
 
 def _closing(ladder: Ladder, order: Order) -> bool:
@@ -48,7 +49,9 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
             return settle(ladder, order)
         if not _lagged(ladder, ladder.filled_at, now):
             return wait(ladder)  # a list that still shows a terminal order is behind
-    foreign = [o for o in read.orders if o not in ours and o.id not in ladder.gone]
+    listed = {o.id for o in read.orders}
+    known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may be behind, or cut
+    foreign = [o for o in known if o not in ours and o.id not in ladder.gone]
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
     pending = tuple(o for o in foreign if o.id in cancels)
@@ -60,9 +63,12 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
     if pending and not too_late:
         return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
-    absent, before = read.unsure - ladder.gone, ladder.absent
-    if not absent <= before and not too_late:  # a list can be cut: gone is what the venue says, or two lists
-        return wait(structs.replace(ladder, absent=absent), SECOND_LOOK)
+    absent = read.unsure - ladder.gone
+    if absent and not too_late:  # a list can be cut: gone is what the venue says, or two lists
+        since = _odd_since(ladder, now)
+        doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # what it filled may not show yet
+        if doubtful or not absent <= ladder.absent:
+            return wait(structs.replace(ladder, absent=absent, odd_since=since), SECOND_LOOK)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None

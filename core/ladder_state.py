@@ -171,6 +171,7 @@ class Read(Struct, frozen=True):
     asked: float
     price: Decimal | None = None  # what a close would get, where a usable price is known
     ended: tuple[Order, ...] = ()  # of the orders that were asked to go: those that the venue says are terminal
+    alive: tuple[Order, ...] = ()  # of the same: those that it says are live, whether its list has them or not
     unsure: frozenset[str] = frozenset()  # ids of those of which it did not say so when it was asked
 
 
@@ -229,9 +230,7 @@ class OrderRead(Struct, frozen=True):
 
 
 class LookFailed(Struct, frozen=True):
-    """The question could not be asked or answered: not the same as "not found"."""
-
-    text: str
+    text: str  # why the question could not be asked or answered, which is not the same as "not found"
     final: bool = False
     retry_after: float = 0.0  # seconds in which the venue will not answer
 
@@ -312,6 +311,7 @@ class Ladder(Struct, frozen=True):
     lot: Decimal = ZERO  # the instrument's step, as read last
     still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
     gone: frozenset[str] = frozenset()  # ids of the orders that were asked to go and are known to be terminal
+    taken: dict[str, Decimal] = {}  # cumulative fill of the orders that were asked to go, by order id
     absent: frozenset[str] = frozenset()  # ids of those that the read before lacked, without more proof
     blind: bool = False  # the last read failed, so that may be out of date
     opens_at: datetime | None = None

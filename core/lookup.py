@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.ladder_state import DoLookUp, OrderRead
-from core.model import Fill, Holdings, Leg, Order, OrderSide, OrderType
+from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
 from core.ports import Broker
 from core.reader import Reader
 from core.units import ZERO
@@ -34,8 +34,8 @@ async def limited(call: Awaitable[T]) -> T:
 
 
 async def read_beside(broker: Broker, reader: Reader, orders: Sequence[Order]) -> tuple[Holdings, tuple[Order, ...]]:
-    """A complete read, and which of these orders have ended. They are asked beside it and do not hold it up."""
-    asking = asyncio.ensure_future(_ended(broker, orders))
+    """A complete read, and what the venue says of these orders. They are asked beside it and do not hold it up."""
+    asking = asyncio.ensure_future(_states(broker, orders))
     try:
         holdings = await limited(reader.read())
         async with asyncio.timeout(BESIDE):
@@ -48,14 +48,14 @@ async def read_beside(broker: Broker, reader: Reader, orders: Sequence[Order]) -
         asking.cancel()
 
 
-async def _ended(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
-    """Those that the venue says are terminal, as they ended. Never raises: what could not be asked is not."""
+async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """Each as the venue has it. Never raises: what could not be asked, or cannot be read, is left out."""
 
     async def ask(order: Order) -> Order | None:
         return await limited(broker.find_order(order.symbol, order_id=order.id))
 
     answers = await asyncio.gather(*map(ask, orders), return_exceptions=True)
-    return tuple(a for a in answers if isinstance(a, Order) and a.status.terminal)
+    return tuple(a for a in answers if isinstance(a, Order) and a.status is not OrderStatus.UNKNOWN)
 
 
 async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
@@ -93,3 +93,14 @@ async def _new_orders(broker: Broker, do: DoLookUp, open_orders: list[Order], fi
         if order is not None:
             new[order_id] = order
     return list(new.values())
+
+
+async def why_not_live(broker: Broker, request: OrderRequest) -> str:
+    """Why an order that left before a restart is not live now; empty when it is."""
+    try:
+        order = await limited(broker.find_order(request.symbol, client_id=request.client_id))
+    except (FlatdeckError, TimeoutError) as error:
+        return str(error) or "no answer in time"
+    if order is None:
+        return f"the venue does not know {request.client_id}, which left before a restart"
+    return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""

@@ -10,11 +10,12 @@ from core.ladder_state import (
     Restored,
     SendUnknown,
 )
-from core.model import Side
+from core.model import Kind, OrderSide, OrderStatus, Side
 from tests.support.builders import (
     D,
     cancel_action,
     close_action,
+    instrument,
     limits,
     order,
     position,
@@ -139,3 +140,42 @@ def test_nothing_is_put_back_on_a_position_that_others_turned_around():
     climb.cancelled(s1="")
     climb.see(position(side=Side.SHORT))
     assert climb.end == ("stuck", True)
+
+
+# ------------------------------------------------------------------------------- lists against what is asked directly
+
+
+def test_an_order_that_the_venue_says_is_live_is_waited_for_although_two_lists_lack_it():
+    climb = Climb(close_action(cancels=(stop(),)))
+    climb.cancelled(s1="")
+    for _ in range(3):
+        climb.see(position(), alive=(stop(),), unsure=frozenset({"s1"}))
+        climb.expect(DoWait)
+        climb.waited()
+    climb.see(position(), ended=(stop(status=OrderStatus.CANCELLED),))
+    climb.expect(DoSend)
+
+
+def test_what_an_order_filled_while_it_was_being_cancelled_is_no_longer_expected_though_a_list_still_shows_it():
+    resting = order("s1", "2", side=OrderSide.SELL)
+    climb = Climb(close_action(cancels=(resting,)), bounds=limits(position_lag=1.0))
+    climb.cancelled(s1="")
+    climb.see(position("1.1"), order("s1", "2", "0.9", side=OrderSide.SELL))
+    climb.waited()
+    climb.see(position("2"), ended=(order("s1", "2", "0.9", side=OrderSide.SELL, status=OrderStatus.CANCELLED),))
+    climb.expect(DoWait)  # the positions are behind: two would sell what is not there
+    climb.waited()
+    climb.see(position("1.1"))
+    assert climb.request.quantity == D("1.1")
+
+
+def test_where_an_order_could_open_a_position_one_that_only_two_lists_lack_is_waited_for_as_long_as_they_may_lag():
+    open_ended = instrument(kind=Kind.EQUITY, reduce_only=False)
+    climb = Climb(close_action(cancels=(stop(),)), bounds=limits(position_lag=5.0))
+    climb.cancelled(s1="")
+    begun = climb.now
+    while not isinstance(climb.do, DoSend):
+        climb.see(position(), unsure=frozenset({"s1"}), instrument=open_ended)
+        if isinstance(climb.do, DoWait):
+            climb.waited()
+    assert climb.now - begun > 5.0
