@@ -240,6 +240,7 @@ class Closer:
             orders=tuple(o for o in holdings.orders if _concerns(o, key)),
             instrument=instrument or self._book.instrument(key.account, key.symbol),
             asked=holdings.asked,
+            received=holdings.received,
             price=price,
             ended=ended,
             alive=tuple(o for o in told if not o.status.terminal),

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from core import tiers
 from core.ladder_moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
+from core.ladder_order import SEND_WITHIN
 from core.ladder_state import DoSend, Ladder, Move, Outcome, Phase, Read
 from core.model import Instrument, Kind, Order, Tier
 from core.plan import ActionKind
@@ -127,6 +128,8 @@ def _send(ladder: Ladder, read: Read, now: float) -> Move:
     """The next order, sized by what was just read."""
     position, instrument = read.position, read.instrument
     assert position is not None
+    if now - read.received > SEND_WITHIN:  # a suspended machine, a blocked loop: what was read is no longer so
+        return wait(ladder, 0.0)
     if not instrument.tradable:
         return end(ladder, Outcome.REFUSED, "not tradable at the venue", alarm=True)
     ladder = structs.replace(ladder, expected=position.quantity, flat_asked=None)

@@ -163,12 +163,13 @@ Do = DoCancel | DoRead | DoWait | DoPark | DoSend | DoLookUp | DoAwait | DoWithd
 
 
 class Read(Struct, frozen=True):
-    """A complete read. ``orders`` are all open ones on the instrument; ``asked`` is monotonic."""
+    """A complete read. ``orders`` are all open ones on the instrument; ``asked`` and ``received`` are monotonic."""
 
     position: Position | None
     orders: tuple[Order, ...]
     instrument: Instrument
     asked: float
+    received: float
     price: Decimal | None = None  # what a close would get, where a usable price is known
     ended: tuple[Order, ...] = ()  # of the orders that were asked to go: those that the venue says are terminal
     alive: tuple[Order, ...] = ()  # of the same: those that it says are live, whether its list has them or not

@@ -235,3 +235,12 @@ def test_rule_5_the_residual_of_a_partial_fill_goes_on_with_the_next_tier():
     climb.see(None)
     assert climb.end == ("closed", False)
     assert (climb.ladder.filled, climb.ladder.tier) == (D(2), climb.ladder.steps[1].tier)
+
+
+def test_what_was_read_before_the_machine_slept_is_read_again_before_anything_is_sent():
+    climb = Climb()
+    climb.see(position(), received=climb.now - 6.8)
+    climb.expect(DoWait)
+    climb.waited()
+    climb.see(position())
+    climb.expect(DoSend)

@@ -42,7 +42,7 @@ from tests.support.climbing import Climb
 
 EVENTS: dict[type, Event] = {
     CancelsAsked: CancelsAsked({}),
-    Read: Read(None, (), instrument(), 0.0),
+    Read: Read(None, (), instrument(), 0.0, 0.0),
     ReadFailed: ReadFailed("no answer"),
     Waited: Waited(),
     NotJournaled: NotJournaled("disk full"),
@@ -135,7 +135,7 @@ def anything(draw: Any, climb: Climb) -> Event:
     match kind.__name__:
         case "Read":
             shown = draw(st.lists(st.sampled_from([stop(), order("foreign")]), max_size=1))
-            return Read(draw(positions()), tuple(shown), instrument(), climb.now, D(100))
+            return Read(draw(positions()), tuple(shown), instrument(), climb.now, climb.now, D(100))
         case "Acknowledged":
             return Acknowledged(draw(own_orders(climb)))
         case "OrderRead":

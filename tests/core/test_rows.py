@@ -197,7 +197,7 @@ def begun() -> Move:
 
 def sending() -> Move:
     """Flat it is not: an order is on its way."""
-    return ladder.step(begun().ladder, Read(position(), (), instrument(), asked=0.0, price=D(100)), 0.0)
+    return ladder.step(begun().ladder, Read(position(), (), instrument(), asked=0.0, received=0.0, price=D(100)), 0.0)
 
 
 def row_of(move: Move) -> ClosingRow:

@@ -78,7 +78,8 @@ def fill(quantity: str, order_id: str, trade_id: str = "t1", side: OrderSide = O
 def read(held: Position | None, *orders: Order, asked: float = 100.0, price: str | None = "100", **more: Any) -> Read:
     """A complete read with the given open orders."""
     known = more.pop("instrument", None) or instrument()
-    return Read(held, orders, known, asked, None if price is None else D(price), **more)
+    received = more.pop("received", asked)
+    return Read(held, orders, known, asked, received, None if price is None else D(price), **more)
 
 
 def holdings(*positions: Position, orders: tuple[Order, ...] = (), asked: float = 0.0, **more: Any) -> Holdings:
