@@ -1,0 +1,310 @@
+"""One ccxt exchange for one account: every request of it limited, watched and sent once, every error translated.
+
+``ask`` reads, ``look_up`` reads what an order of ours waits for, ``act`` places or cancels. ccxt's unified and raw
+methods are called by name, and each HTTP request that they make passes ``fetch2``, which is where it is given its
+turn. Below that the session follows no redirect and repeats nothing: aiohttp itself sends a GET or DELETE once more
+over a connection that broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from brokers.ccxt import library
+from brokers.ccxt.limits import Limiter, Priority, shared
+from brokers.ccxt.wire_errors import Said, redacted, translate
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.ports import Clock
+from core.secret import Secret
+
+TOTAL = 10_000  # milliseconds for one request
+CONNECT = 4.0
+KEEP_ALIVE = 50.0
+RETRY_AFTER = 5.0  # when a 429 does not say
+BAN = 120.0  # when a ban does not say
+RESYNC = 60.0  # seconds until the difference of the clocks is learned again
+LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
+NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
+
+class Setup(Struct, frozen=True):
+    """What the configuration says of an account, without credentials. ``stream`` may be empty: no streams."""
+
+    exchange: str
+    endpoint: str = ""
+    stream: str = ""
+    sandbox: bool = False
+    options: dict[str, Any] = {}
+    by_address: bool = False  # the venue counts requests by address, not by account
+    burst: float = 10.0  # seconds of its rate that may leave at once
+
+
+class Attempt:
+    """What one call has been seen doing; a context's, so that calls at the same time are told apart."""
+
+    __slots__ = ("headers", "left", "priority", "status")
+
+    def __init__(self, priority: Priority) -> None:
+        self.priority = priority
+        self.left = 0  # requests that were given to the connection
+        self.status: int | None = None
+        self.headers: Mapping[str, str] = {}
+
+
+_attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+
+
+class Session:
+    """aiohttp's session as ccxt uses one, without redirects; ccxt neither makes nor closes it."""
+
+    def __init__(self) -> None:
+        connector = aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE, ssl=library.trust(), limit_per_host=30)
+        self._inner = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        self._inner._retry_connection = False
+        self.cookie_jar = self._inner.cookie_jar
+
+    def __getattr__(self, name: str) -> Any:
+        """``get``, ``post`` and the others, and ``ws_connect`` as it is."""
+        method = getattr(self._inner, name)
+        if name not in ("get", "post", "put", "delete", "patch", "head"):
+            return method
+
+        def once(url: Any, **given: Any) -> Any:
+            limit = aiohttp.ClientTimeout(total=TOTAL / 1000, sock_connect=CONNECT)
+            return method(url, **{**given, "timeout": limit, "allow_redirects": False})
+
+        return once
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class Client:
+    """One account's exchange. ``open`` may be called again; ``exchange`` is ccxt's instance while it is open."""
+
+    def __init__(self, setup: Setup, clock: Clock, account: str) -> None:
+        self.setup = setup
+        self.skew: float | None = None  # seconds that the venue's clock is ahead, to a second
+        self._clock = clock
+        self._account = account
+        self._exchange: Any = None
+        self._session: Session | None = None
+        self._secrets: tuple[str, ...] = ()
+        self._limiter: Limiter | None = None
+        self._opening = asyncio.Lock()
+        self._resync_at: float | None = None
+
+    @property
+    def exchange(self) -> Any:
+        if self._exchange is None:
+            raise Unreachable(f"not connected to {self.setup.exchange}")
+        return self._exchange
+
+    @property
+    def limiter(self) -> Limiter:
+        if self._limiter is None:
+            raise Unreachable(f"not connected to {self.setup.exchange}")
+        return self._limiter
+
+    def has(self, feature: str) -> bool:
+        """Whether ccxt says that the exchange has it, itself and not by emulation."""
+        return self.exchange.has.get(feature) is True
+
+    async def open(self, login: Mapping[str, Secret]) -> None:
+        """Have an exchange with these credentials, by ccxt's names of them; one that is there already is kept."""
+        async with self._opening:
+            if self._exchange is not None:
+                return
+            made = await library.exchange_class(self.setup.exchange)
+            await asyncio.to_thread(library.trust)
+            session = Session()
+            try:
+                exchange = await asyncio.to_thread(self._make, made, session, login)
+            except BaseException:
+                await session.close()
+                raise
+            self._secrets = tuple(secret.reveal() for secret in login.values())
+            self._limiter = self._limiter or self._limit(exchange)
+            self._session, self._exchange = session, exchange
+
+    def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
+        """The instance. Describing one takes some milliseconds, which is why this runs in a thread."""
+        exchange = made({"enableRateLimit": False, "timeout": TOTAL, "session": session})
+        exchange.number = str  # every number is the venue's own text: no binary fraction on the way
+        exchange.ssl_context = library.trust()  # else it makes one, while everything waits
+        exchange.timeout_on_exit = 0
+        for name, secret in login.items():
+            setattr(exchange, name, secret.reveal())
+        if self.setup.sandbox:
+            exchange.set_sandbox_mode(True)
+        exchange.options = exchange.deep_extend(exchange.options, self.setup.options)
+        exchange.options["maxRetriesOnFailure"] = 0
+        hostname = exchange.hostname or ""
+        urls = library.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)
+        exchange.urls = {**exchange.urls, "api": urls}
+        self._watch(exchange)
+        return exchange
+
+    def _limit(self, exchange: Any) -> Limiter:
+        per_second = 1000 / max(exchange.rateLimit or 1, 1)
+        if not self.setup.by_address:
+            return Limiter(self._clock, per_second=per_second, burst=self.setup.burst)
+        key = f"{self.setup.exchange} {self.setup.endpoint} {self.setup.sandbox}"
+        return shared(self._clock, key, per_second=per_second, burst=self.setup.burst)
+
+    def _watch(self, exchange: Any) -> None:
+        """Stand between ccxt and the network: a turn before each request, a look at each answer."""
+        send = exchange.fetch2
+
+        async def fetch2(
+            path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
+        ) -> Any:
+            attempt = _attempt.get()
+            cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
+            await self.limiter.enter(_number(cost), Priority.READ if attempt is None else attempt.priority)
+            if attempt is not None:
+                attempt.left += 1
+            return await send(path, api, method, params or {}, config or {})
+
+        def heard(code: int, *given: Any) -> str:
+            return self._heard(code, given[3], given[4])
+
+        exchange.fetch2 = fetch2
+        exchange.on_rest_response = heard
+
+    def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
+        """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.status, attempt.headers = status, headers
+        there = _date(headers.get("Date"))
+        if there is not None:
+            self.skew = (there - self._clock.now()).total_seconds()
+        said = body.strip()
+        if 300 <= status < 400:
+            raise OutcomeUnknown(f"{self.setup.exchange} answered {status}, a redirect, which is not followed")
+        if status < 300 and status != 204 and len(said) < LARGE and self.exchange.parse_json(said) is None:
+            what = "an empty body" if not said else "a page" if said.startswith("<") else "no whole JSON"
+            raise OutcomeUnknown(f"{self.setup.exchange} answered {status} with {what}")
+        return said
+
+    async def ask(self, method: str, *args: Any, **named: Any) -> Any:
+        """What a question is answered with."""
+        return await self._call(Priority.READ, method, args, named)
+
+    async def look_up(self, method: str, *args: Any, **named: Any) -> Any:
+        """The same for what an order of ours waits for, which goes before other reads."""
+        return await self._call(Priority.LOOK_UP, method, args, named)
+
+    async def act(self, method: str, *args: Any, **named: Any) -> Any:
+        """Send what places or cancels an order, once. Anything but a readable answer is OutcomeUnknown."""
+        return await self._call(Priority.ACT, method, args, named)
+
+    async def _call(self, priority: Priority, method: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        call = getattr(self.exchange, method, None)
+        if call is None:
+            raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
+        await self._resync()
+        attempt = Attempt(priority)
+        token = _attempt.set(attempt)
+        try:
+            return await call(*args, **named)
+        except FlatdeckError:
+            raise
+        except Exception as error:  # whatever leaves ccxt is one of three outcomes
+            raise self.translated(error, attempt) from error
+        finally:
+            _attempt.reset(token)
+
+    def translated(self, error: Exception, attempt: Attempt | None = None) -> FlatdeckError:
+        """ccxt's exception as ours, and what follows from it for the limit and the clock."""
+        acts = attempt is not None and attempt.priority is Priority.ACT
+        if attempt is not None and attempt.left == 0:  # ccxt itself would not send it
+            kind = Refusal.UNSUPPORTED if acts else Refusal.OTHER
+            classes = {c.__name__ for c in type(error).__mro__}
+            kind = Refusal.UNKNOWN_SYMBOL if "BadSymbol" in classes else kind
+            kind = Refusal.AUTH if "AuthenticationError" in classes else kind
+            return Refused(kind, f"nothing was sent: {self.plain(error)}")
+        made = translate(self._seen(error, attempt), acts=acts)
+        if isinstance(made, Refused):
+            self._obey(made)
+        return made
+
+    def _seen(self, error: Exception, attempt: Attempt | None) -> Said:
+        cause = error.__cause__ or error
+        dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
+        status = attempt.status if attempt is not None else None
+        return Said(
+            exchange=self.setup.exchange,
+            classes=tuple(c.__name__ for c in type(error).__mro__),
+            text=self.plain(error),
+            status=status,
+            sent=not (dialled and (attempt is None or attempt.left <= 1)),
+            broke=isinstance(cause, aiohttp.ClientError | TimeoutError | OSError),
+            retry_after=_seconds(attempt.headers.get("Retry-After")) if attempt is not None else None,
+        )
+
+    def _obey(self, refused: Refused) -> None:
+        if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED):
+            banned = refused.refusal is Refusal.BANNED
+            wait = refused.retry_after or (BAN if banned else RETRY_AFTER)
+            refused.retry_after = wait
+            self.limiter.pause(wait, str(refused), banned=banned)
+        elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
+            self._resync_at = self._clock.monotonic()
+
+    async def _resync(self) -> None:
+        """After a refusal over the clock ccxt learns the difference, at the next call."""
+        due = self._resync_at
+        if due is None or self._clock.monotonic() < due:
+            return
+        self._resync_at = self._clock.monotonic() + RESYNC
+        try:
+            await self.exchange.load_time_difference()
+        except Exception:  # noqa: BLE001  # the call that follows is refused again, and says so
+            return
+
+    def plain(self, error: BaseException) -> str:
+        """An exception's text without any of the credentials; a network error's is the reason and not the address."""
+        cause = error.__cause__
+        text = str(error)
+        if isinstance(cause, aiohttp.ClientError | TimeoutError | OSError):
+            text = "time-out" if isinstance(cause, TimeoutError) else str(cause) or type(cause).__name__
+        return redacted(text or type(error).__name__, self._secrets)
+
+    async def aclose(self) -> None:
+        """Close everything; never raises."""
+        exchange, self._exchange = self._exchange, None
+        session, self._session = self._session, None
+        for closing in (exchange, session):
+            if closing is None:
+                continue
+            try:
+                await closing.close()
+            except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
+                continue
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) and value > 0 else 1.0
+
+
+def _seconds(text: str | None) -> float | None:
+    """Seconds of a ``Retry-After``; a date in it is not used."""
+    return int(text) + 0.0 if text is not None and text.strip().isdigit() else None
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None

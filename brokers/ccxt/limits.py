@@ -1,0 +1,101 @@
+"""Which request leaves next: what closes or cancels first, look-ups of it next, reads last.
+
+ccxt's own throttle is one queue without priorities, in which a close waits behind every poll. Here the cost of each
+call is ccxt's (``calculate_rate_limiter_cost``), the bucket that it is taken from is filled at the exchange's rate,
+and what acts may overdraw it, because no venue counts a poll's last request against the right to get out.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import IntEnum
+from weakref import WeakKeyDictionary
+
+from core.errors import Refusal, Refused
+from core.ports import Clock
+
+BURST = 10.0  # seconds of the exchange's rate that may leave at once
+OVERDRAFT = 1.0  # of the burst, that what acts may take beyond it
+MOST_SHUT = 3600.0  # a ban that says longer is asked about again after this
+
+
+class Priority(IntEnum):
+    ACT = 0
+    LOOK_UP = 1
+    READ = 2
+
+
+PATIENCE = {Priority.ACT: 8.0, Priority.LOOK_UP: 8.0, Priority.READ: 12.0}  # seconds that a request waits for its turn
+
+
+class Limiter:
+    """``enter`` returns when a request of that cost may leave; ``pause`` stops all of them for a while."""
+
+    def __init__(self, clock: Clock, *, per_second: float, burst: float = BURST) -> None:
+        self._clock = clock
+        self.per_second = per_second
+        self.capacity = max(per_second * burst, 1.0)
+        self._tokens = self.capacity
+        self._at = clock.monotonic()
+        self._shut = -math.inf
+        self._reason = ""
+        self._banned = False
+        self._count = 0
+        self._waiting: list[tuple[int, int, float]] = []  # priority, order of coming, cost
+
+    @property
+    def left(self) -> float:
+        """Cost that may leave now, for a person."""
+        self._fill()
+        return self._tokens
+
+    async def enter(self, cost: float, priority: Priority) -> None:
+        """Wait for a turn. Raises Refused with the seconds to wait when that would take too long: nothing was sent."""
+        self._count += 1
+        ticket = (int(priority), self._count, min(max(cost, 0.0), self.capacity))
+        self._waiting.append(ticket)
+        until = self._clock.monotonic() + PATIENCE[priority]
+        try:
+            while (left := self._wait(ticket)) > 0:
+                if self._clock.monotonic() + left > until:
+                    raise self._refusal(left)
+                await self._clock.sleep(left)
+            self._tokens -= ticket[2]
+        finally:
+            self._waiting.remove(ticket)
+
+    def _wait(self, ticket: tuple[int, int, float]) -> float:
+        """Seconds until this one may leave, as far as can be told now; those before it go first."""
+        self._fill()
+        shut = self._shut - self._clock.monotonic()
+        before = sum(cost for priority, nth, cost in self._waiting if (priority, nth) < ticket[:2])
+        floor = -self.capacity * OVERDRAFT if ticket[0] == Priority.ACT else 0.0
+        lacking = before + ticket[2] - (self._tokens - floor)
+        return max(shut, lacking / self.per_second)
+
+    def _fill(self) -> None:
+        now = self._clock.monotonic()
+        self._tokens = min(self.capacity, self._tokens + (now - self._at) * self.per_second)
+        self._at = now
+
+    def _refusal(self, left: float) -> Refused:
+        refusal = Refusal.BANNED if self._banned and self._shut > self._clock.monotonic() else Refusal.RATE_LIMITED
+        text = f"{self._reason or 'the limit of requests is used up'}; it goes on in {left:.0f} s"
+        return Refused(refusal, text, code="429", retry_after=left)
+
+    def pause(self, seconds: float, reason: str, *, banned: bool = False) -> None:
+        """The venue said stop: nothing leaves before it may. A shorter pause does not end a longer one."""
+        until = self._clock.monotonic() + min(max(seconds, 0.0), MOST_SHUT)
+        if until > self._shut:
+            self._shut, self._reason, self._banned = until, reason, banned
+
+
+_shared: WeakKeyDictionary[Clock, dict[str, Limiter]] = WeakKeyDictionary()
+
+
+def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -> Limiter:
+    """The limiter of ``key``, the same for every account that asks: a venue that counts by address counts them all."""
+    limiters = _shared.setdefault(clock, {})
+    if key not in limiters:
+        limiters[key] = Limiter(clock, per_second=per_second, burst=burst)
+    return limiters[key]

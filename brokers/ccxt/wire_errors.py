@@ -1,0 +1,221 @@
+"""ccxt's exceptions → refused, unreachable or unknown, once. Pure: it sees names and texts, not ccxt.
+
+An exception's class alone does not tell whether an order was executed. Kraken's time-out is an ``ExchangeError`` like
+any refusal, a body that breaks off is one too, and a connection that was refused has the class of one that broke
+after sending. So the exchange's own code decides first, then what the connection was seen doing, then the class,
+and what is left says nothing about an order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
+
+LONGEST = 300  # characters of a venue's sentence that are kept
+
+# The exchange's code → what it means; None: nothing about the outcome. Binance's hold for its derivatives, too.
+CODES: dict[str, dict[str, Refusal | None]] = {
+    "binance": {
+        "-1000": None, "-1001": None, "-1006": None, "-1007": None, "-1016": None, "-1008": Refusal.RATE_LIMITED,
+        "-1003": Refusal.RATE_LIMITED, "-1015": Refusal.RATE_LIMITED, "-1021": Refusal.CLOCK, "-1022": Refusal.AUTH,
+        "-1111": Refusal.PRECISION, "-1013": Refusal.BELOW_MINIMUM, "-1121": Refusal.UNKNOWN_SYMBOL,
+        "-1102": Refusal.UNSUPPORTED, "-1106": Refusal.UNSUPPORTED, "-1115": Refusal.UNSUPPORTED,
+        "-1116": Refusal.UNSUPPORTED, "-1117": Refusal.UNSUPPORTED, "-1128": Refusal.UNSUPPORTED,
+        "-2011": Refusal.UNKNOWN_ORDER, "-2013": Refusal.UNKNOWN_ORDER, "-2014": Refusal.AUTH, "-2015": Refusal.AUTH,
+        "-2019": Refusal.OTHER, "-2021": Refusal.OTHER, "-2022": Refusal.REDUCE_ONLY, "-4003": Refusal.BELOW_MINIMUM,
+        "-4005": Refusal.BELOW_MINIMUM, "-4014": Refusal.PRECISION, "-4023": Refusal.PRECISION,
+        "-4015": Refusal.UNSUPPORTED, "-4061": Refusal.UNSUPPORTED, "-4116": Refusal.DUPLICATE,
+        "-4118": Refusal.HELD, "-4131": Refusal.UNSUPPORTED, "-4140": Refusal.HALTED, "-4164": Refusal.BELOW_MINIMUM,
+        "-4509": Refusal.NO_POSITION, "-5021": Refusal.UNSUPPORTED, "-5022": Refusal.UNSUPPORTED,
+    },
+    "bybit": {
+        "10000": None, "10016": None, "10019": None, "10002": Refusal.CLOCK, "10003": Refusal.AUTH,
+        "10004": Refusal.AUTH, "10005": Refusal.AUTH, "10006": Refusal.RATE_LIMITED, "10018": Refusal.RATE_LIMITED,
+        "10010": Refusal.AUTH, "33004": Refusal.AUTH, "110001": Refusal.UNKNOWN_ORDER, "110008": Refusal.UNKNOWN_ORDER,
+        "110010": Refusal.UNKNOWN_ORDER, "110017": Refusal.REDUCE_ONLY, "110020": Refusal.OTHER,
+        "110072": Refusal.DUPLICATE, "110079": Refusal.OTHER, "110094": Refusal.BELOW_MINIMUM,
+        "110092": Refusal.OTHER, "110093": Refusal.OTHER, "110009": Refusal.OTHER, "170131": Refusal.HELD,
+        "170136": Refusal.BELOW_MINIMUM, "170140": Refusal.BELOW_MINIMUM, "170137": Refusal.PRECISION,
+        "170141": Refusal.DUPLICATE, "170213": Refusal.UNKNOWN_ORDER, "170210": Refusal.OTHER,
+        "170007": None, "170005": Refusal.RATE_LIMITED, "170222": Refusal.RATE_LIMITED,
+    },
+    "okx": {
+        "50001": None, "50004": None, "50013": None, "50026": None, "51149": None, "50011": Refusal.RATE_LIMITED,
+        "50061": Refusal.RATE_LIMITED, "50040": Refusal.RATE_LIMITED, "50101": Refusal.AUTH, "50102": Refusal.CLOCK,
+        "50112": Refusal.CLOCK, "50103": Refusal.AUTH, "50104": Refusal.AUTH, "50105": Refusal.AUTH,
+        "50110": Refusal.AUTH, "50111": Refusal.AUTH, "50113": Refusal.AUTH, "50114": Refusal.AUTH,
+        "50119": Refusal.AUTH, "50120": Refusal.AUTH, "51001": Refusal.UNKNOWN_SYMBOL, "51016": Refusal.DUPLICATE,
+        "51020": Refusal.BELOW_MINIMUM, "51120": Refusal.BELOW_MINIMUM, "51121": Refusal.PRECISION,
+        "51022": Refusal.HALTED, "51021": Refusal.HALTED, "51027": Refusal.HALTED, "51028": Refusal.HALTED,
+        "51023": Refusal.NO_POSITION, "51112": Refusal.HELD, "51113": Refusal.RATE_LIMITED,
+        "51169": Refusal.REDUCE_ONLY, "51170": Refusal.REDUCE_ONLY, "51202": Refusal.UNSUPPORTED,
+        "51201": Refusal.UNSUPPORTED, "51400": Refusal.UNKNOWN_ORDER, "51401": Refusal.UNKNOWN_ORDER,
+        "51402": Refusal.UNKNOWN_ORDER, "51509": Refusal.UNKNOWN_ORDER, "51603": Refusal.UNKNOWN_ORDER,
+        "51008": Refusal.HELD, "51131": Refusal.HELD, "51119": Refusal.HELD,
+    },
+    "kucoinfutures": {
+        "200002": Refusal.RATE_LIMITED, "429000": Refusal.RATE_LIMITED, "400002": Refusal.CLOCK,
+        "400003": Refusal.AUTH, "400004": Refusal.AUTH, "400005": Refusal.AUTH, "400006": Refusal.AUTH,
+        "400007": Refusal.AUTH, "300009": Refusal.NO_POSITION, "300012": Refusal.REDUCE_ONLY,
+        "100004": Refusal.UNKNOWN_ORDER, "300005": Refusal.OTHER, "500000": None,
+    },
+}  # fmt: skip
+CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["binance"])
+CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
+
+# The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.
+_PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
+    (None, ("eservice:timeout", "deadline elapsed", "unknown_failure_reason", "eservice:busy", "eservice:unavailable")),
+    (None, ("internal error", "internal_error", "timeout waiting", "timed out", "send status unknown")),
+    (Refusal.REDUCE_ONLY, ("reduce only", "reduce-only", "reduceonly", "reduce_only", "wouldnotreduceposition")),
+    (Refusal.NO_POSITION, ("position does not exist", "no open position", "position not found", "position is zero")),
+    (Refusal.NO_POSITION, ("no position", "current position is zero", "no positions to close")),
+    (Refusal.CLOCK, ("recvwindow", "einvalid nonce", "invalid nonce", "timestamp for this request", "request expired")),
+    (Refusal.AUTH, ("invalid key", "invalid signature", "permission denied", "permission_denied", "unauthorized")),
+    (Refusal.HALTED, ("cancel_only", "cancel only", "post_only mode", "trading disabled", "trading is disabled")),
+    (Refusal.HALTED, ("market is suspended", "is halted", "marketsuspended", "is suspended", "not trading")),
+    (Refusal.BELOW_MINIMUM, ("minimum not met", "min_notional", "minimum", "notional", "too small", "toosmall")),
+    (
+        Refusal.BELOW_MINIMUM,
+        ("lot_size", "size too low", "below the min", "must be greater than", "must be no smaller"),
+    ),
+    (Refusal.PRECISION, ("precision", "increment", "tick size", "step size", "too accurate", "multiple of")),
+    (Refusal.UNSUPPORTED, ("time in force", "timeinforce", "time_in_force", "order type", "ordertype", "price band")),
+    (Refusal.UNSUPPORTED, ("not supported", "unsupported", "percent_price", "price_filter", "outside price")),
+    (Refusal.OTHER, ("insufficient margin", "margin is insufficient", "insufficientavailablefunds")),
+    (Refusal.HELD, ("insufficient", "not enough", "insufficient_fund")),
+    (Refusal.DUPLICATE, ("duplicate", "already exists", "clientorderidalreadyexist")),
+    (Refusal.UNKNOWN_ORDER, ("unknown order", "order not found", "order does not exist", "unknown_cancel_order")),
+)
+
+# The first class that the exception is one of, the particular before the general.
+_CLASSES: tuple[tuple[str, Refusal], ...] = (
+    ("AccountSuspended", Refusal.HALTED),
+    ("AuthenticationError", Refusal.AUTH),
+    ("RestrictedLocation", Refusal.AUTH),
+    ("ManualInteractionNeeded", Refusal.AUTH),
+    ("DuplicateOrderId", Refusal.DUPLICATE),
+    ("OrderNotFound", Refusal.UNKNOWN_ORDER),
+    ("BadSymbol", Refusal.UNKNOWN_SYMBOL),
+    ("MarketClosed", Refusal.MARKET_CLOSED),
+    ("ContractUnavailable", Refusal.HALTED),
+    ("InsufficientFunds", Refusal.HELD),
+    ("NotSupported", Refusal.UNSUPPORTED),
+    ("ArgumentsRequired", Refusal.UNSUPPORTED),
+)
+_FAILED = ("NetworkError", "OperationFailed", "RequestTimeout", "ExchangeNotAvailable", "BadResponse", "NullResponse")
+_URL = re.compile(r"(?:https?|wss?)://\S+")
+
+
+class Said(Struct, frozen=True):
+    """What was seen of a request that failed."""
+
+    exchange: str
+    classes: tuple[str, ...]  # the exception's, from its own to the root's
+    text: str  # already without secrets
+    status: int | None = None  # of the HTTP answer, where there was one
+    sent: bool = True  # whether anything can have left
+    broke: bool = False  # the connection failed, whatever the class
+    retry_after: float | None = None
+
+
+def translate(said: Said, *, acts: bool) -> FlatdeckError:
+    """The error that leaves the adapter. ``acts``: what failed may have placed or cancelled an order."""
+    code, sentence = reason(said.exchange, said.text)
+    if not said.sent:
+        return Unreachable(f"{said.exchange} cannot be reached: {sentence}")
+    codes = CODES.get(said.exchange, {})
+    low = sentence.lower()
+    ban = said.status == 418 or "banned" in low or "ip ban" in low or "temporary lockout" in low
+    limited = codes.get(code) is Refusal.RATE_LIMITED or said.status in (418, 429) or ban
+    if limited or {"RateLimitExceeded", "DDoSProtection"} & set(said.classes):
+        refusal = Refusal.BANNED if ban else Refusal.RATE_LIMITED
+        return Refused(refusal, sentence, code=code or str(said.status or ""), retry_after=said.retry_after)
+    if said.broke or (said.status is not None and (said.status >= 500 or said.status == 408)):
+        return OutcomeUnknown(f"no answer from {said.exchange} that counts: {sentence}")
+    known = codes[code] if code in codes else phrase(low) if "BaseError" in said.classes else Refusal.OTHER
+    if known is None:
+        return OutcomeUnknown(f"{said.exchange} does not know the outcome itself: {sentence}")
+    return _by_class(said, known, code, sentence, acts=acts)
+
+
+def _by_class(said: Said, known: Refusal, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
+    if "InvalidNonce" in said.classes:
+        return Refused(Refusal.CLOCK, sentence, code=code)
+    if "BaseError" not in said.classes:  # a fault of ccxt's or ours after something may have left
+        return OutcomeUnknown(f"what {said.exchange} said cannot be read: {sentence}")
+    if known is Refusal.OTHER:
+        known = next((refusal for name, refusal in _CLASSES if name in said.classes), known)
+    if known is Refusal.OTHER and set(_FAILED) & set(said.classes):
+        return OutcomeUnknown(f"no answer from {said.exchange} that counts: {sentence}")
+    if not acts and known is Refusal.HELD:
+        known = Refusal.OTHER
+    return Refused(known, sentence, code=code)
+
+
+def phrase(low: str) -> Refusal | None:
+    """What the sentence says; ``OTHER`` where it has no phrase that is known."""
+    return next((refusal for refusal, phrases in _PHRASES if any(p in low for p in phrases)), Refusal.OTHER)
+
+
+def reason(exchange: str, text: str) -> tuple[str, str]:
+    """The exchange's code and sentence out of an exception's text, which mostly is ``<exchange> <body>``."""
+    body = text.removeprefix(f"{exchange} ")
+    begins = body.find("{")
+    found: Any = None
+    if begins >= 0:
+        try:
+            found = msgspec.json.decode(body[begins:])
+        except msgspec.DecodeError:
+            found = None
+    if not isinstance(found, dict):
+        return _code_of(body), plainly(body)
+    code, sentence = _fields(found)
+    return code, plainly(sentence or body)
+
+
+def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
+    """Code and sentence of an error's body, the innermost first: OKX, Bybit, Coinbase, Kraken and the rest."""
+    data, inner, status = body.get("data"), body.get("error_response"), body.get("sendStatus")
+    error, errors = body.get("error"), body.get("errors")
+    row: Mapping[str, Any] = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
+    if isinstance(inner, dict):
+        words = (inner.get("error"), inner.get("message"), inner.get("preview_failure_reason"))
+        return str(inner.get("error") or ""), ": ".join(dict.fromkeys(str(w) for w in words if w))
+    if isinstance(error, list) and error:
+        return str(error[0]), "; ".join(str(e) for e in error)
+    if isinstance(status, dict):
+        return str(status.get("status") or ""), str(status.get("status") or "")
+    codes = (row.get("sCode"), body.get("retCode"), body.get("code"), error)
+    texts = (row.get("sMsg"), body.get("retMsg"), body.get("msg"), body.get("message"), error)
+    code = next((str(c) for c in codes if isinstance(c, str | int) and c not in ("", "0", 0)), "")
+    sentence = next((str(t) for t in texts if isinstance(t, str) and t), "")
+    if not sentence and isinstance(errors, list):
+        sentence = "; ".join(str(e.get("message", e)) if isinstance(e, dict) else str(e) for e in errors)
+    return code, sentence
+
+
+def _code_of(body: str) -> str:
+    """Kraken's ``EOrder:Insufficient funds`` is its own code."""
+    return body if re.fullmatch(r"E[A-Za-z]+:[^:{]{1,60}", body) else ""
+
+
+def plainly(text: str) -> str:
+    """One printable line of limited length; addresses, which carry keys and signatures, without their query."""
+    text = _URL.sub(lambda found: found.group().partition("?")[0], text)
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line[:LONGEST] or "without a reason"
+
+
+def redacted(text: str, secrets: Collection[str]) -> str:
+    """``text`` without any of these values; very short ones are no secrets and would riddle it."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= 4:
+            text = text.replace(secret, "•••")
+    return text
