@@ -1,0 +1,115 @@
+"""Which calls make one complete read at an exchange: the table of those that are known, and a guess for the rest.
+
+What an exchange leaves out of an answer is not there for whoever reads it, so that each list is asked for in all its
+parts: settlement currencies, conditional orders, pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from brokers.ccxt.wire_balances import DOLLARS, TETHER_FIRST
+
+Params = dict[str, Any]
+
+
+class Calls(Struct, frozen=True):
+    """``positions`` and ``orders``: parameters of each call. ``balance`` is None where none is a position."""
+
+    balance: Params | None = None
+    positions: tuple[Params, ...] = ()
+    positions_method: str = "fetch_positions"  # or a raw call, whose rows ``parse`` reads
+    parse: str = ""
+    optional: bool = False  # an account may have no derivatives at all, which the exchange refuses to list
+    margin: bool = False  # its positions are spot margin, beside balances of the same symbols
+    orders: tuple[Params, ...] = ({},)
+    page: int | None = None  # rows after which there may be more
+    cursor: str = ""  # the parameter that takes the last row's ``cursor_from``
+    cursor_from: str = "id"
+    worth: Params = {}  # of the balance that says what the account is worth
+    marks: bool = False  # positions come without a mark, tickers have it
+    prefer: tuple[str, ...] = TETHER_FIRST
+    options: Params = {}  # of ccxt
+
+
+_BINANCE: Params = {"fetchOpenOrders": {"warnWithoutSymbol": False}, "warnOnFetchOpenOrdersWithoutSymbol": False}
+_ALGO = ("conditional", "oco", "trigger", "move_order_stop")
+_BYBIT: tuple[Params, ...] = (
+    {"type": "swap", "subType": "linear", "settleCoin": "USDT"},
+    {"type": "swap", "subType": "linear", "settleCoin": "USDC"},
+    {"type": "swap", "subType": "inverse"},
+)
+_CODED: dict[str, Calls] = {
+    "binance": Calls(
+        balance={"type": "spot"},
+        orders=({"type": "spot"},),
+        options={**_BINANCE, "fetchMarkets": {"types": ["spot"]}},
+    ),
+    # ccxt's own list leaves out a position whose entry price is 0 and asks for the brackets of every symbol first.
+    "binanceusdm": Calls(
+        positions=({},),
+        positions_method="fapiPrivateV3GetPositionRisk",
+        parse="parse_position_risk",
+        orders=({}, {"trigger": True}),
+        options={**_BINANCE, "fetchMarkets": {"types": ["linear"]}},
+    ),
+    "binancecoinm": Calls(
+        positions=({},),
+        positions_method="dapiPrivateGetPositionRisk",
+        parse="parse_position_risk",
+        orders=({}, {"trigger": True}),
+        options={**_BINANCE, "fetchMarkets": {"types": ["inverse"]}},
+    ),
+    "kraken": Calls(balance={}, positions=({},), margin=True, prefer=DOLLARS),
+    "coinbase": Calls(balance={"v3": True}, positions=({},), optional=True, prefer=("USD", "USDC")),
+    "okx": Calls(
+        balance={"type": "trading"},
+        positions=({},),
+        orders=({}, *({"trigger": True, "ordType": kind} for kind in _ALGO)),
+        page=100,
+        cursor="after",
+        options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
+    ),
+    "bybit": Calls(
+        balance={"type": "unified"},
+        positions=_BYBIT,
+        orders=({"type": "spot"}, {"type": "spot", "trigger": True}, *_BYBIT),
+        page=50,
+        options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
+    ),
+    "krakenfutures": Calls(positions=({},), marks=True),
+    "kucoinfutures": Calls(positions=({},), orders=({"type": "swap"}, {"type": "swap", "trigger": True})),
+}
+
+
+def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> Calls:
+    """Those of a known exchange, else by what ccxt says that it has."""
+    if exchange in _CODED:
+        return _CODED[exchange]
+    known = features or {}
+    contracts = has.get("fetchPositions") is True and (has.get("swap") is True or has.get("future") is True)
+    spot = has.get("spot") is not False and not (contracts and has.get("spot") is None)
+    both = spot and contracts
+    orders: list[Params] = []
+    for kind, there in (("spot", spot), ("swap", contracts)):
+        if there:
+            params: Params = {"type": kind} if both else {}
+            orders.append(params)
+            orders += [{**params, "trigger": True}] if _lists_triggers(known, kind) else []
+    return Calls(
+        balance=({"type": "spot"} if both else {}) if spot else None,
+        positions=(({"type": "swap"} if both else {}),) if contracts else (),
+        orders=tuple(orders),
+        worth={"type": "swap"} if both else {},
+    )
+
+
+def _lists_triggers(features: Mapping[str, Any], kind: str) -> bool:
+    """Whether ccxt says that conditional orders of that kind of market are a list of their own."""
+    part = features.get(kind)
+    part = part.get("linear") if isinstance(part, dict) and kind == "swap" else part
+    listed = part.get("fetchOpenOrders") if isinstance(part, dict) else None
+    return isinstance(listed, dict) and listed.get("trigger") is True

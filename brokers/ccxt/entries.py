@@ -1,0 +1,60 @@
+"""What spot holdings were bought for: no balance tells it, the account's own trades do, as far as they reach back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from decimal import Decimal
+
+from brokers.ccxt.client import Client
+from brokers.ccxt.wire_balances import Cost, cost_of
+from core.errors import FlatdeckError
+from core.ports import Clock
+
+FIRST_WAIT = 4.0  # seconds that a first read waits for them
+AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
+PAGE = 500
+AT_ONCE = 4
+
+
+class Entries:
+    """``costs`` has what is known, by symbol and quantity: a holding that changed is another one."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._tried: dict[tuple[str, Decimal], float] = {}
+        self._learning: asyncio.Task[None] | None = None
+        self.costs: dict[tuple[str, Decimal], Cost] = {}
+
+    async def learn(self, held: Mapping[str, Decimal]) -> None:
+        """Ask for what is not known yet. Only the first read waits for that, and not for long."""
+        now = self._clock.monotonic()
+        wanted = [key for key in held.items() if key not in self.costs and self._tried.get(key, now) <= now]
+        if not wanted or not self._client.has("fetchMyTrades"):
+            return
+        if self._learning is not None and not self._learning.done():
+            return
+        first = self._learning is None
+        self._tried |= dict.fromkeys(wanted, now + AGAIN)
+        self._learning = asyncio.create_task(self._learn(wanted))
+        if first:
+            await asyncio.wait({self._learning}, timeout=FIRST_WAIT)
+
+    async def _learn(self, wanted: list[tuple[str, Decimal]]) -> None:
+        for n in range(0, len(wanted), AT_ONCE):
+            await asyncio.gather(*(self._one(*key) for key in wanted[n : n + AT_ONCE]))
+
+    async def _one(self, symbol: str, quantity: Decimal) -> None:
+        try:
+            trades = await self._client.ask("fetch_my_trades", symbol, None, PAGE)
+        except FlatdeckError:
+            return  # unknown is a value
+        found = cost_of(quantity, [row for row in trades if isinstance(row, dict)] if isinstance(trades, list) else [])
+        if found is not None:
+            self.costs[symbol, quantity] = found
+
+    async def aclose(self) -> None:
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)

@@ -1,0 +1,83 @@
+"""An exchange's markets, loaded once for all accounts there: every load is a body of megabytes and a limit's share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_balances import market_of
+from core.model import Instrument
+from core.ports import Clock
+
+SHARED = (
+    *("id", "markets", "markets_by_id", "symbols", "ids", "currencies", "currencies_by_id"),
+    *("baseCurrencies", "quoteCurrencies", "codes", "options"),
+)
+AGAIN = 3600.0  # seconds after which they are loaded anew: listings, limits and what is active change
+_loads: WeakKeyDictionary[Clock, dict[str, tuple[float, asyncio.Task[SimpleNamespace]]]] = WeakKeyDictionary()
+
+
+class Markets:
+    """The markets of one account's exchange. ``load`` has to have succeeded before anything is looked up."""
+
+    def __init__(self, client: Client, clock: Clock, *, exempt: bool = False, way_out: str = "") -> None:
+        self._client = client
+        self._clock = clock
+        self._exempt = exempt
+        self._way_out = way_out
+        self._taken: object = None
+
+    async def load(self) -> None:
+        """Have the markets; those that another account of the exchange has loaded are shared."""
+        loads = _loads.setdefault(self._clock, {})
+        setup = self._client.setup
+        key = f"{setup.exchange} {setup.endpoint} {setup.sandbox} {setup.options}"
+        now = self._clock.monotonic()
+        known = loads.get(key)
+        if known is None or now - known[0] > AGAIN or (known[1].done() and _failed(known[1])):
+            known = loads[key] = now, asyncio.create_task(self._load())
+        found = await asyncio.shield(known[1])
+        exchange = self._client.exchange
+        if self._taken is not found or exchange.markets is None:
+            exchange.set_markets_from_exchange(found)
+            exchange.markets_loading = None
+            self._taken = found
+
+    async def _load(self) -> SimpleNamespace:
+        exchange = self._client.exchange
+        exchange.has["fetchCurrencies"] = False  # needs a key at some, and nothing here asks about a currency
+        await self._client.ask("load_markets", True)
+        return SimpleNamespace(**{name: getattr(exchange, name) for name in SHARED})
+
+    def __contains__(self, symbol: str) -> bool:
+        return symbol in self.rows
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        """ccxt's markets by their unified symbol; empty before they are loaded."""
+        return self._client.exchange.markets or {}
+
+    def row(self, symbol: str) -> Row | None:
+        return self.rows.get(symbol)
+
+    def instrument(self, symbol: str, native: str = "") -> Instrument:
+        """The exchange's rules for it; an unknown market's is untradable."""
+        market = self.rows.get(symbol)
+        if market is None:
+            return wire.unknown_instrument(symbol, native)
+        mode = int(self._client.exchange.precisionMode)
+        return wire.instrument(market, mode, exempt=self._exempt, way_out=self._way_out)
+
+    def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
+        """The active spot market that sells a currency for money."""
+        return market_of(code, self.rows, prefer)
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or task.exception() is not None

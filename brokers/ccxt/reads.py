@@ -1,0 +1,203 @@
+"""Complete reads of an account: every position and open order that the exchange has of it, or an error.
+
+Reads never overlap: whoever asks while one is under way shares the next. Its parts are asked for at the same time,
+and one that fails fails the read, because a list without one of its parts looks like having closed something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from brokers.ccxt import wire, wire_balances
+from brokers.ccxt.calls import Calls, Params
+from brokers.ccxt.client import Client
+from brokers.ccxt.entries import Entries
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.wire import Row
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
+from core.model import Holdings, Instrument, Order, Position
+from core.ports import Clock
+
+MOST_PAGES = 40
+WORTH_EVERY = 60.0
+TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
+
+
+class Reads:
+    """``holdings`` reads; what it learned of symbols and marks is kept for prices and streams."""
+
+    def __init__(self, account: str, client: Client, markets: Markets, calls: Calls, clock: Clock) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._calls = calls
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[Holdings] | None = None
+        self._worth: tuple[float, Decimal | None] | None = None
+        self.entries = Entries(client, clock)
+        self.instruments: dict[str, Instrument] = {}
+        self.held: frozenset[str] = frozenset()  # symbols of positions
+        self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own mark of a position, and when it was read
+        self.unread = ""  # why derivatives, which the account may not have, are not listed
+
+    async def holdings(self) -> Holdings:
+        """A read that began after this call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._in_turn())
+            self._next.add_done_callback(_retrieve)
+        return await asyncio.shield(self._next)
+
+    async def _in_turn(self) -> Holdings:
+        async with self._lock:
+            self._next = None
+            return await self._read()
+
+    async def _read(self) -> Holdings:
+        await self._markets.load()
+        asked = self._clock.monotonic()
+        balance, listed, orders = await _together(self._balance(), self._positions(), self._orders())
+        received = self._clock.monotonic()
+        spot = await self._spot(balance, orders) if self._calls.balance is not None else []
+        worth = balance if self._calls.balance is not None and not self._calls.worth else None
+        equity = await self._equity(worth, received)
+        positions = [*spot, *listed]
+        symbols = {p.symbol for p in positions} | {o.symbol for o in orders}
+        instruments = {s: self._instrument(s) for s in symbols}
+        self.instruments |= instruments
+        self.held = frozenset(p.symbol for p in positions)
+        return Holdings(
+            account=self._account,
+            asked=asked,
+            received=received,
+            positions=tuple(positions),
+            orders=tuple(orders),
+            instruments=tuple(instruments.values()),
+            equity=equity,
+        )
+
+    def _instrument(self, symbol: str) -> Instrument:
+        if symbol.endswith(wire.MARGIN):
+            return wire.margin_instrument(self._markets.instrument(symbol.removesuffix(wire.MARGIN)))
+        return self._markets.instrument(symbol)
+
+    async def _balance(self) -> Any:
+        return None if self._calls.balance is None else await self._client.ask("fetch_balance", self._calls.balance)
+
+    async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
+        """Balances of what can be sold, each as a position in the market that sells it."""
+        held = wire_balances.holdings(balance, self._client.setup.exchange)
+        known = [(h, m) for h in held if (m := self._markets.of_code(h.code, self._calls.prefer)) is not None]
+        await self.entries.learn({wire.text(market, "symbol"): h.total for h, market in known})
+        costs = self.entries.costs
+        return [
+            wire_balances.position(self._account, h, market, orders, costs.get((wire.text(market, "symbol"), h.total)))
+            for h, market in known
+        ]
+
+    async def _positions(self) -> list[Position]:
+        try:
+            answers = await _together(*(self._position_rows(params) for params in self._calls.positions))
+        except Refused as refused:
+            if not self._calls.optional or refused.refusal in TRANSIENT:
+                raise
+            self.unread = str(refused)
+            return []
+        received = self._clock.monotonic()
+        found: dict[object, Position] = {}
+        for row in (row for answer in answers for row in answer):
+            made = self._position(row)
+            if made is None:
+                continue
+            if made.key in found:
+                raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
+            found[made.key] = made
+            mark = wire.positive(row.get("markPrice"))
+            if mark is not None:
+                self.marks[made.symbol] = mark, received
+        self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
+        return list(found.values())
+
+    def _position(self, row: Row) -> Position | None:
+        make = wire.margin_position if self._calls.margin else wire.position
+        return make(self._account, row, self._client.setup.exchange)
+
+    async def _position_rows(self, params: Params) -> list[Row]:
+        name = self._client.setup.exchange
+        method = self._calls.positions_method
+        if not self._calls.parse:
+            return wire.rows(await self._client.ask(method, None, params), "positions", name)
+        parse = getattr(self._client.exchange, self._calls.parse)
+        raw = wire.rows(await self._client.ask(method, params), "positions", name)
+        try:
+            return wire.rows([parse(row) for row in raw], "positions", name)
+        except FlatdeckError:
+            raise
+        except Exception as error:  # ccxt's parsers raise anything
+            raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
+
+    async def _orders(self) -> list[Order]:
+        answers = await _together(*(self._order_rows(params) for params in self._calls.orders))
+        made = (self._order(row) for answer in answers for row in answer)
+        resting = {order.id: order for order in made if not order.status.terminal}
+        return list(resting.values())
+
+    def _order(self, row: Row) -> Order:
+        return wire.order(self._account, row, self._client.setup.exchange)
+
+    async def _order_rows(self, params: Params) -> list[Row]:
+        """One list of open orders with all its pages."""
+        name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
+        found: dict[str, Row] = {}
+        more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
+        for _ in range(MOST_PAGES):
+            rows = wire.rows(
+                await self._client.ask("fetch_open_orders", None, None, page, dict(more)), "open orders", name
+            )
+            fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
+            found |= fresh
+            if page is None or not cursor or len(rows) < page:
+                return list(found.values())
+            if not fresh:
+                break
+            more[cursor] = min((i for i in fresh), key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
+        raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
+
+    async def _equity(self, balance: Any, now: float) -> Decimal | None:
+        """What the account is worth, from the balance that was read, else asked for now and then; never an error."""
+        if balance is not None:
+            return wire_balances.equity(balance)
+        if self._worth is None or now - self._worth[0] > WORTH_EVERY:
+            try:
+                answer = await self._client.ask("fetch_balance", self._calls.worth)
+            except FlatdeckError:
+                answer = None
+            self._worth = now, wire_balances.equity(answer)
+        return self._worth[1]
+
+    async def aclose(self) -> None:
+        await self.entries.aclose()
+
+
+async def _together(*calls: Any) -> list[Any]:
+    """All answers; the first failure ends the others, whose answers nobody would look at."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        _drop(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _drop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+
+
+def _retrieve(task: asyncio.Task[Holdings]) -> None:
+    """A failure that nobody waits for any more is not reported as lost."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,333 @@
+"""ccxt's unified structures → positions, orders, fills, quotes, bars and the venue's rules for an instrument. Pure.
+
+ccxt is asked for numbers as the venue's own text. A field that is missing, ``None``, empty or no number is unknown,
+never 0. A position that cannot be read is an error, because leaving it out would make the list say "flat"; an order
+whose status is a word that is not known keeps ``OrderStatus.UNKNOWN``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
+
+from core.errors import OutcomeUnknown
+from core.model import (
+    USD_LIKE,
+    Fill,
+    Instrument,
+    Kind,
+    Leg,
+    Order,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Position,
+    Quote,
+    Side,
+)
+from core.model import TimeInForce as Tif
+from core.units import ONE, ZERO, decimal
+
+Row = Mapping[str, Any]
+
+MAGNITUDE = 40  # digits before or after the point beyond which nothing is a price or a quantity
+DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
+SECONDS_MOST = 100_000_000_000  # a time below this is in seconds, above in milliseconds
+NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
+NOT_ACTIVE = "the exchange lists this market as not active"
+
+KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
+STATUSES = {
+    "open": OrderStatus.OPEN,
+    "canceling": OrderStatus.OPEN,
+    "closed": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELLED,
+    "cancelled": OrderStatus.CANCELLED,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+}
+TIFS = {"IOC": Tif.IOC, "FOK": Tif.FOK, "GTC": Tif.GTC, "DAY": Tif.DAY}
+LEGS = {"LONG": Leg.LONG, "SHORT": Leg.SHORT, "1": Leg.LONG, "2": Leg.SHORT}
+LEG_FIELDS = ("positionSide", "posSide", "positionIdx", "ps")  # Binance and KuCoin, OKX, Bybit, Binance's stream
+
+
+def number(value: object) -> Decimal | None:
+    """A finite Decimal of a size that exists, or None. A binary fraction is taken as it is written."""
+    try:
+        found = decimal(str(value) if isinstance(value, float) else value)
+    except ValueError:
+        return None
+    return found if abs(found.adjusted()) <= MAGNITUDE else None
+
+
+def positive(value: object) -> Decimal | None:
+    """A price, a size, a limit: what is 0 or less says that there is none."""
+    found = number(value)
+    return found if found is not None and found > 0 else None
+
+
+def text(row: Row, key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def moment(value: object) -> datetime | None:
+    """An aware UTC time from milliseconds, or None; seconds are recognised by their size."""
+    found = number(value)
+    if found is None or found <= 0:
+        return None
+    try:
+        return datetime.fromtimestamp(int(found) / (1000 if found > SECONDS_MOST else 1), UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def rows(value: object, what: str, exchange: str) -> list[Row]:
+    """The rows of a list; what is no list of objects is no answer."""
+    if not isinstance(value, list) or any(not isinstance(row, dict) for row in value):
+        raise OutcomeUnknown(f"{exchange}'s answer is no list of {what}")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------ instruments
+
+
+def step_of(precision: object, mode: int) -> Decimal | None:
+    """A precision as a step. As a tick size it is one already, and can be 10 or 1000; else it counts decimals."""
+    found = number(precision)
+    if found is None:
+        return None
+    if mode == TICK_SIZE:
+        return found if found > 0 else None
+    return ONE.scaleb(-int(found)) if mode == DECIMAL_PLACES and found == found.to_integral_value() else None
+
+
+def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
+    """The exchange's rules. A limit that it does not have is none: krakenfutures has only steps.
+
+    ``exempt``: orders that only reduce may be below its minimums. ``way_out``: of what is too small to be sold.
+    """
+    precision, limits = _dict(market, "precision"), _dict(market, "limits")
+    amount, cost, at_market = _dict(limits, "amount"), _dict(limits, "cost"), _dict(limits, "market")
+    kind = KINDS.get(text(market, "type"), Kind.SPOT)
+    contract = market.get("contract") is True or kind not in (Kind.SPOT,)
+    least = [found for part in (amount, at_market) if (found := positive(part.get("min"))) is not None]
+    most = [found for part in (amount, at_market) if (found := positive(part.get("max"))) is not None]
+    active = market.get("active") is not False
+    standard = Instrument(symbol=text(market, "symbol"), native_symbol=text(market, "id"))
+    return Instrument(
+        symbol=text(market, "symbol"),
+        native_symbol=text(market, "id"),
+        kind=kind,
+        step=step_of(precision.get("amount"), mode) or (ONE if contract else standard.step),
+        tick=step_of(precision.get("price"), mode) or standard.tick,
+        min_quantity=max(least, default=ZERO),
+        min_cost=positive(cost.get("min")) or ZERO,
+        max_market=min(most, default=None),
+        multiplier=(positive(market.get("contractSize")) or ONE) if contract else ONE,
+        quote=value_currency(market),
+        reduce_only=contract,
+        minimum_exempt=contract and exempt,
+        tradable=active,
+        way_out=way_out if active else NOT_ACTIVE,
+    )
+
+
+def value_currency(market: Row) -> str:
+    """What ``quantity × multiplier × price`` is in.
+
+    An inverse contract is worth its size in the quote whatever the price, so that product is one of ``1/BTC``, whose
+    rate is one over the price of a BTC. A contract that settles in a third currency has no value that can be told.
+    """
+    base, quote, settle = text(market, "base"), text(market, "quote"), text(market, "settle")
+    if market.get("inverse") is True and quote in USD_LIKE:
+        return f"1/{base}"
+    if settle and market.get("inverse") is not True and settle != quote and not {settle, quote} <= USD_LIKE:
+        return f"{quote} settled in {settle}"
+    return quote or "USD"
+
+
+def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
+    """Of a symbol that ccxt has no market of: it is shown and cannot be closed from here."""
+    return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
+
+
+def _dict(row: Row, key: str) -> Row:
+    found = row.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+# --------------------------------------------------------------------------------------- positions, orders and fills
+
+
+def leg_of(row: Row) -> Leg:
+    """Which position of hedge mode a row is about, in the exchange's own words; ``NET`` where it does not say."""
+    info = _dict(row, "info")
+    said = next((LEGS[word] for key in LEG_FIELDS if (word := text(info, key).upper()) in LEGS), None)
+    if said is not None:
+        return said
+    side = text(row, "side").upper()
+    return LEGS.get(side, Leg.NET) if row.get("hedged") is True else Leg.NET
+
+
+def position(account: str, row: Row, exchange: str) -> Position | None:
+    """One position in contracts; None for a row of none. OutcomeUnknown for a row whose size or side is unreadable."""
+    symbol, contracts = text(row, "symbol"), number(row.get("contracts"))
+    side = text(row, "side") or _side_by_sign(row)
+    if contracts is not None and contracts == 0:
+        return None
+    if not symbol or contracts is None or (side not in ("long", "short") and contracts > 0):
+        raise OutcomeUnknown(f"{exchange}'s list has a position that cannot be read ({symbol or 'no symbol'})")
+    return Position(
+        account=account,
+        symbol=symbol,
+        side=Side.SHORT if side == "short" or contracts < 0 else Side.LONG,
+        quantity=abs(contracts),
+        free=abs(contracts),  # what reduces needs nothing that other orders hold
+        entry=positive(row.get("entryPrice")),
+        leverage=leverage_of(row),
+        leg=leg_of(row),
+    )
+
+
+def _side_by_sign(row: Row) -> str:
+    """ccxt tells a Binance position's side by its value, which is 0 while there is no mark; its amount has a sign."""
+    amount = number(_dict(row, "info").get("positionAmt"))
+    return "" if not amount else "long" if amount > 0 else "short"
+
+
+def leverage_of(row: Row) -> Decimal | None:
+    """As the exchange says, else what its own margin of the position tells: Binance's newer list has only that."""
+    told = number(row.get("leverage"))
+    value, margin = positive(row.get("notional")), positive(_dict(row, "info").get("positionInitialMargin"))
+    if told is None and value is not None and margin is not None:
+        told = (value / margin).to_integral_value()
+    return told if told is not None and told >= 1 else None
+
+
+MARGIN = ":margin"  # behind the symbol of what is held on margin beside a balance of the same symbol
+ON_MARGIN = "a position on margin; settle or close it on the exchange's own pages"
+
+
+def margin_position(account: str, row: Row, exchange: str) -> Position | None:
+    """Kraken's spot margin: what is left of it and what it cost are told by its own fields only."""
+    info = _dict(row, "info")
+    volume, closed, cost = number(info.get("vol")), number(info.get("vol_closed")) or ZERO, positive(info.get("cost"))
+    left = {**row, "contracts": None if volume is None else str(volume - closed)}
+    made = position(account, left, exchange)
+    if made is None:
+        return None
+    entry = cost / volume if cost is not None and volume else None
+    return replace(made, symbol=made.symbol + MARGIN, entry=entry)
+
+
+def margin_instrument(spot: Instrument) -> Instrument:
+    """It is shown; closing it takes another call than selling a balance, which would leave it and sell something."""
+    return replace(spot, symbol=spot.symbol + MARGIN, tradable=False, way_out=ON_MARGIN)
+
+
+def order(account: str, row: object, exchange: str) -> Order:
+    """One order. Raises OutcomeUnknown for what is none: an answer without an id says nothing about an order."""
+    if not isinstance(row, dict) or not text(row, "id") or not text(row, "symbol"):
+        raise OutcomeUnknown(f"{exchange}'s answer is no order")
+    filled = number(row.get("filled"))
+    quantity = positive(row.get("amount"))
+    remaining = number(row.get("remaining"))
+    if quantity is None:
+        quantity = (filled or ZERO) + (remaining or ZERO)
+    trigger = next((t for key in _TRIGGERS if (t := positive(row.get(key))) is not None), None)
+    return Order(
+        account=account,
+        symbol=text(row, "symbol"),
+        id=text(row, "id"),
+        side=OrderSide.BUY if text(row, "side") == "buy" else OrderSide.SELL,
+        quantity=abs(quantity),
+        filled=abs(filled) if filled is not None else ZERO,
+        status=status(row, quantity, filled),
+        type=order_type(text(row, "type"), trigger),
+        client_id=text(row, "clientOrderId") or None,
+        price=positive(row.get("price")),
+        trigger=trigger,
+        average_price=positive(row.get("average")),
+        reduce_only=row.get("reduceOnly") is True,
+        leg=leg_of({**row, "hedged": False}),
+        tif=TIFS.get(text(row, "timeInForce").upper(), Tif.GTC),
+        text=said(row),
+    )
+
+
+_TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
+_REASONS = ("rejectReason", "reject_reason", "reason", "rejReason", "cancelSourceReason", "cancel_message")
+
+
+def status(row: Row, quantity: Decimal, filled: Decimal | None) -> OrderStatus:
+    """ccxt calls ``closed`` whatever has ended by trading; what was not filled of it was cancelled."""
+    found = STATUSES.get(text(row, "status"), OrderStatus.UNKNOWN)
+    if found is not OrderStatus.FILLED:
+        return found
+    if filled is None:
+        return OrderStatus.UNKNOWN  # it ended, but how much of it traded is not told
+    return OrderStatus.FILLED if filled >= quantity else OrderStatus.CANCELLED
+
+
+def order_type(word: str, trigger: Decimal | None) -> OrderType:
+    low = word.lower()
+    if trigger is not None or any(part in low for part in ("stop", "take", "trail", "trigger", "conditional", "oco")):
+        return OrderType.STOP
+    return OrderType.MARKET if low == "market" else OrderType.LIMIT
+
+
+def said(row: Row) -> str:
+    """Why it was refused or cancelled, in the exchange's words, where it has a field for that."""
+    info = _dict(row, "info")
+    return next((word for key in _REASONS if (word := text(info, key)) and word not in ("0", "EC_NoError")), "")[:200]
+
+
+def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
+    """One execution; None for a row without a size or a price, which changes nothing."""
+    quantity, price = positive(row.get("amount")), positive(row.get("price"))
+    if quantity is None or price is None or not text(row, "symbol"):
+        return None
+    side = OrderSide.BUY if text(row, "side") == "buy" else OrderSide.SELL
+    return Fill(
+        account=account,
+        symbol=text(row, "symbol"),
+        trade_id=text(row, "id"),
+        order_id=text(row, "order"),
+        side=side,
+        quantity=quantity,
+        price=price,
+        client_id=text(row, "clientOrderId") or None,
+        fee=_fee(row, price, market),
+        at=moment(row.get("timestamp")),
+        leg=leg_of({**row, "hedged": False}),
+    )
+
+
+def _fee(row: Row, price: Decimal, market: Row | None) -> Decimal:
+    """In the quote currency; a fee in a third one is left out, having no price here."""
+    fee = _dict(row, "fee")
+    cost, currency = number(fee.get("cost")), text(fee, "currency")
+    base, quote = text(row, "symbol").partition(":")[0].partition("/")[::2]
+    if cost is None or (market is not None and market.get("inverse") is True):
+        return ZERO
+    if currency == base and currency:
+        return cost * price
+    return cost if currency in (quote, "") or (currency in USD_LIKE and quote in USD_LIKE) else ZERO
+
+
+# ------------------------------------------------------------------------------------------------------------ prices
+
+
+def quote(account: str, row: Row, received: float, mark: Decimal | None = None) -> Quote | None:
+    """A ticker as a quote; None where it has no price. A side that nobody quotes comes as 0 or not at all."""
+    symbol = text(row, "symbol")
+    bid, ask, last = (positive(row.get(key)) for key in ("bid", "ask", "last"))
+    mark = mark if mark is not None else positive(row.get("markPrice"))
+    if not symbol or (bid, ask, last, mark) == (None, None, None, None):
+        return None
+    return Quote(account, symbol, received, bid, ask, last, mark)

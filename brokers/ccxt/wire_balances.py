@@ -1,0 +1,157 @@
+"""Balances → spot positions, what they cost, and what an account is worth. Pure.
+
+A balance is a position where it is of an asset that can be sold: not the money itself (US dollars and what is like
+them, state currencies), and nothing without an active market, which keeps out what is staked or lent (``LDBTC``,
+``BTC.F``, ``ETH2.S``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+
+from brokers.ccxt.wire import Row, moment, number, positive, text
+from core.errors import OutcomeUnknown
+from core.model import USD_LIKE, Order, OrderSide, Position, Side
+from core.units import ONE, ZERO
+
+STATE_MONEY = frozenset(
+    {"EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "BRL"}
+    | {"ARS", "MXN", "COP", "ZAR", "NGN", "UAH", "RUB", "KZT", "INR", "IDR", "PHP", "THB", "VND", "KRW", "SGD", "HKD"}
+    | {"TWD", "CNY", "AED", "SAR", "ILS", "GEL"}
+)
+DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "USDP", "PYUSD", "TUSD", "BUSD", "DAI")
+TETHER_FIRST = ("USDT", "USDC", "FDUSD", "USD", "TUSD", "BUSD", "DAI", "USDP", "PYUSD")
+OTHER_MONEY = ("EUR", "GBP", "BTC", "ETH")
+NOT_CODES = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
+EQUITY_FIELDS = (
+    "totalMarginBalance",
+    "totalEq",
+    "totalEquity",
+    "marginEquity",
+    "accountEquity",
+    "portfolioValue",
+    "eb",
+)
+
+
+class Holding(Struct, frozen=True):
+    """A balance of one asset. ``free`` is None where the exchange does not tell it."""
+
+    code: str
+    total: Decimal
+    free: Decimal | None
+
+
+class Cost(Struct, frozen=True):
+    """What a holding was bought for, and since when it is held."""
+
+    entry: Decimal
+    opened_at: datetime | None
+
+
+def is_money(code: str) -> bool:
+    """Whether it is what things are paid with, and no position."""
+    return code in USD_LIKE or code in STATE_MONEY
+
+
+def holdings(balance: object, exchange: str) -> list[Holding]:
+    """Every balance that is not money and not nothing; OutcomeUnknown for what is no balance."""
+    if not isinstance(balance, dict) or not isinstance(balance.get("total"), dict):
+        raise OutcomeUnknown(f"{exchange}'s answer is no balance")
+    found = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
+    return [held for held in found if held is not None and not is_money(held.code)]
+
+
+def _holding(code: str, row: object, exchange: str) -> Holding | None:
+    parts: Mapping[str, Any] = row if isinstance(row, dict) else {}
+    free, used, total = (number(parts.get(key)) for key in ("free", "used", "total"))
+    if total is None and free is not None:
+        total = free + (used or ZERO)
+    if total is None:
+        if all(parts.get(key) in (None, "") for key in ("free", "used", "total")):
+            return None
+        raise OutcomeUnknown(f"{exchange}'s balance of {code} cannot be read")
+    return Holding(code, total, free) if total > 0 else None
+
+
+def market_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> Row | None:
+    """The active spot market that sells it for money, by the order of ``prefer``; None where there is none."""
+    for quote in (*prefer, *OTHER_MONEY):
+        market = markets.get(f"{code}/{quote}")
+        if market is not None and market.get("spot") is True and market.get("active") is not False:
+            return market
+    return None
+
+
+def position(account: str, held: Holding, market: Row, orders: Sequence[Order], cost: Cost | None) -> Position:
+    """The whole balance; what may be sold of it is what is free, else what no order of ours sells already."""
+    symbol = text(market, "symbol")
+    free = held.free
+    if free is None:
+        selling = (o.remaining for o in orders if o.symbol.startswith(f"{held.code}/") and o.side is OrderSide.SELL)
+        free = held.total - sum(selling, ZERO)
+    return Position(
+        account=account,
+        symbol=symbol,
+        side=Side.LONG,
+        quantity=held.total,
+        free=max(min(free, held.total), ZERO),
+        entry=cost.entry if cost is not None else None,
+        leverage=ONE,
+        opened_at=cost.opened_at if cost is not None else None,
+    )
+
+
+def cost_of(quantity: Decimal, trades: Sequence[Row]) -> Cost | None:
+    """The average price of the newest buys that make up ``quantity``, the oldest having been sold first.
+
+    None when the trades that are known do not cover it: some of it came another way or before them.
+    """
+    left, paid, since = quantity, ZERO, None
+    ordered = sorted(trades, key=lambda row: number(row.get("timestamp")) or ZERO, reverse=True)
+    for row in ordered:
+        amount, price = positive(row.get("amount")), positive(row.get("price"))
+        if text(row, "side") != "buy" or amount is None or price is None:
+            continue
+        taken = min(left, amount)
+        left, paid, since = left - taken, paid + taken * price, moment(row.get("timestamp"))
+        if left <= quantity * FEES:
+            return Cost(paid / (quantity - left), since)
+    return None
+
+
+FEES = Decimal("0.005")  # of a buy that its fee may have taken from what arrived
+
+
+def equity(balance: object) -> Decimal | None:
+    """What the exchange says that the account is worth in US dollars, else the money in it, else unknown."""
+    if not isinstance(balance, dict):
+        return None
+    told = _told(balance.get("info"), 3)
+    if told is not None:
+        return told
+    total = balance.get("total")
+    money = {code: number(v) for code, v in total.items()} if isinstance(total, dict) else {}
+    held = {code: amount for code, amount in money.items() if amount}
+    if not held or any(code not in USD_LIKE for code in held):
+        return None
+    return sum((amount for amount in held.values() if amount is not None), ZERO)
+
+
+def _told(info: object, depth: int) -> Decimal | None:
+    """The first field of that meaning, some levels deep, because each exchange wraps it another way."""
+    inner = info[0] if isinstance(info, list) and len(info) == 1 else info
+    if not isinstance(inner, dict) or depth == 0:
+        return None
+    found = next((value for key in EQUITY_FIELDS if (value := positive(inner.get(key))) is not None), None)
+    if found is not None:
+        return found
+    below = (
+        _told(value, depth - 1) for key in ("data", "result", "list", "accounts", "flex") if (value := inner.get(key))
+    )
+    return next((value for value in below if value is not None), None)
