@@ -85,6 +85,11 @@ _CODED: dict[str, Calls] = {
 }
 
 
+def options_of(exchange: str) -> Params:
+    """ccxt's options that reading at this exchange needs."""
+    return _CODED[exchange].options if exchange in _CODED else {}
+
+
 def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> Calls:
     """Those of a known exchange, else by what ccxt says that it has."""
     if exchange in _CODED:

@@ -31,6 +31,8 @@ KEEP_ALIVE = 50.0
 RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
+# A snapshot by REST in front of the stream is what the reads are for.
+DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
@@ -42,7 +44,9 @@ class Setup(Struct, frozen=True):
     endpoint: str = ""
     stream: str = ""
     sandbox: bool = False
-    options: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}  # of ccxt's options, by what is known of the exchange
+    options: dict[str, Any] = {}  # of ccxt's options, by the configuration, which has the last word
+    allow_withdraw: bool = False  # keys that may withdraw are taken without complaint
     by_address: bool = False  # the venue counts requests by address, not by account
     burst: float = 10.0  # seconds of its rate that may leave at once
 
@@ -114,6 +118,10 @@ class Client:
             raise Unreachable(f"not connected to {self.setup.exchange}")
         return self._limiter
 
+    def milliseconds(self) -> int:
+        """The time that ccxt signs with."""
+        return int(self.exchange.milliseconds())
+
     def has(self, feature: str) -> bool:
         """Whether ccxt says that the exchange has it, itself and not by emulation."""
         return self.exchange.has.get(feature) is True
@@ -145,7 +153,7 @@ class Client:
             setattr(exchange, name, secret.reveal())
         if self.setup.sandbox:
             exchange.set_sandbox_mode(True)
-        exchange.options = exchange.deep_extend(exchange.options, self.setup.options)
+        exchange.options = exchange.deep_extend(exchange.options, DEFAULTS, self.setup.defaults, self.setup.options)
         exchange.options["maxRetriesOnFailure"] = 0
         hostname = exchange.hostname or ""
         urls = library.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt import wire, wire_balances
-from brokers.ccxt.calls import Calls, Params
+from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
 from brokers.ccxt.markets import Markets
@@ -29,11 +29,11 @@ TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 class Reads:
     """``holdings`` reads; what it learned of symbols and marks is kept for prices and streams."""
 
-    def __init__(self, account: str, client: Client, markets: Markets, calls: Calls, clock: Clock) -> None:
+    def __init__(self, account: str, client: Client, markets: Markets, clock: Clock) -> None:
         self._account = account
         self._client = client
         self._markets = markets
-        self._calls = calls
+        self._known: Calls | None = None
         self._clock = clock
         self._lock = asyncio.Lock()
         self._next: asyncio.Task[Holdings] | None = None
@@ -43,6 +43,13 @@ class Reads:
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own mark of a position, and when it was read
         self.unread = ""  # why derivatives, which the account may not have, are not listed
+
+    @property
+    def _calls(self) -> Calls:
+        if self._known is None:
+            exchange = self._client.exchange
+            self._known = calls_of(self._client.setup.exchange, exchange.has, exchange.features)
+        return self._known
 
     async def holdings(self) -> Holdings:
         """A read that began after this call."""

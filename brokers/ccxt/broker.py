@@ -1,0 +1,149 @@
+"""An account at any exchange that ccxt knows, as a Broker.
+
+Each account has an exchange of its own (its key signs), while markets, and limits that the venue counts by address,
+are shared by all accounts there. Nothing of ccxt is imported before ``connect``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from msgspec import Struct
+
+from brokers.ccxt import checks, library
+from brokers.ccxt.calls import options_of
+from brokers.ccxt.client import Client, Setup
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.prices import Prices
+from brokers.ccxt.reads import Reads
+from brokers.ccxt.stream import Stream
+from core.errors import ConfigError, Refusal, Refused, Unreachable
+from core.events import BrokerEvent
+from core.model import Account, Holdings, Quote
+from core.ports import Capabilities, Check, Clock
+from core.secret import Secret, resolve
+from core.settings import AccountSettings
+
+# What the configuration calls a credential → what ccxt calls it.
+CREDENTIALS = {
+    "api_key": "apiKey",
+    "secret": "secret",
+    "password": "password",
+    "private_key": "privateKey",
+    "token": "token",
+}
+IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: written in the file as they are
+BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc", "kucoin", "kucoinfutures"})
+
+
+class Options(Struct, frozen=True):
+    """What the configuration says of the account; ``login`` has references by ccxt's names of the credentials."""
+
+    setup: Setup
+    login: dict[str, str] = {}
+    identifiers: dict[str, str] = {}
+    streams: bool = True
+
+
+class CcxtBroker:
+    """One account. Nothing is asked before ``connect``, and credentials are resolved there."""
+
+    def __init__(self, account: Account, options: Options, clock: Clock, env: Mapping[str, str]) -> None:
+        self._account = account
+        self._options = options
+        self._clock = clock
+        self._env = env
+        self._login: dict[str, Secret] | None = None
+        self.client = Client(options.setup, clock, account.id)
+        self.markets = Markets(self.client, clock)
+        self.reads = Reads(account.id, self.client, self.markets, clock)
+        self.prices = Prices(account.id, self.client, self.markets, self.reads, clock)
+
+    @property
+    def account(self) -> Account:
+        return self._account
+
+    @property
+    def options(self) -> Options:
+        return self._options
+
+    @property
+    def capabilities(self) -> Capabilities:
+        streams = self._options.streams and library.streamed(self._options.setup.exchange)
+        return Capabilities(frozenset(), streams=streams)
+
+    async def connect(self) -> None:
+        """Resolve the credentials, import ccxt, have the markets. An exchange that there is not is a refusal."""
+        if self._login is None:
+            try:
+                found = {name: resolve(reference, self._env) for name, reference in self._options.login.items()}
+            except ConfigError as error:
+                raise Refused(Refusal.AUTH, str(error)) from None
+            self._login = found | {name: Secret(value) for name, value in self._options.identifiers.items()}
+        try:
+            await self.client.open(self._login)
+        except ConfigError as error:
+            raise Refused(Refusal.OTHER, str(error)) from None
+        await self.markets.load()
+
+    async def aclose(self) -> None:
+        await self.reads.aclose()
+        await self.client.aclose()
+
+    async def holdings(self) -> Holdings:
+        return await self.reads.holdings()
+
+    async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        return await self.prices.quotes(symbols)
+
+    async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
+        return await self.prices.rates(currencies)
+
+    async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
+        if self._login is None:
+            raise Unreachable(f"not connected to {self._options.setup.exchange}")
+        run = Stream(self._account.id, self.client, self.markets, self.reads, self.prices, self._clock)
+        async with aclosing(run.events()) as events:
+            async for event in events:
+                yield event
+
+    async def check(self) -> list[Check]:
+        return await checks.run(self.client, self.reads, self.capabilities, self.stream)
+
+
+def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> CcxtBroker:
+    """The account that ``settings`` describe; the rest is for embedded venues. May raise ConfigError."""
+    account = Account(settings.id, settings.owner, settings.name, settings.venue)
+    return CcxtBroker(account, read_options(settings), clock, os.environ)
+
+
+def read_options(settings: AccountSettings) -> Options:
+    """Raises ConfigError for an exchange that is no name at all; whether ccxt has it is seen when it is imported."""
+    given = settings.options
+    exchange = str(given.get("exchange") or "")
+    if not exchange.isidentifier():
+        raise ConfigError(f'account {settings.id}: exchange is missing; write exchange = "kraken" with ccxt\'s id')
+    endpoint = str(given.get("endpoint") or "")
+    stream = given.get("stream_endpoint")
+    extra = given.get("options")
+    own = dict(extra) if isinstance(extra, dict) else {}
+    setup = Setup(
+        exchange=exchange,
+        endpoint=endpoint,
+        stream=str(stream or ""),
+        sandbox=bool(given.get("sandbox")),
+        defaults=options_of(exchange),
+        options=own,
+        allow_withdraw=own.pop("allow_withdraw", False) is True,
+        by_address=exchange in BY_ADDRESS,
+    )
+    return Options(
+        setup=setup,
+        login={name: str(given[key]) for key, name in CREDENTIALS.items() if given.get(key)},
+        identifiers={name: str(given[key]) for key, name in IDENTIFIERS.items() if given.get(key)},
+        # With ``endpoint`` alone nothing is streamed: no other host is called.
+        streams=stream != "" if stream is not None else not endpoint,
+    )

@@ -1,0 +1,141 @@
+"""What ``flatdeck check`` tries at an exchange, each thing by itself: one that is wrong does not hide the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from brokers.ccxt.client import Client
+from brokers.ccxt.reads import Reads
+from core.errors import FlatdeckError, Refusal, Refused
+from core.events import BrokerEvent
+from core.ports import Capabilities, Check
+
+MOST_SKEW = 1.0  # seconds; a second ahead is what Binance takes, and what is signed carries the time
+STREAM_TIME = 8.0
+WITHDRAWS = "these keys may withdraw or transfer: make ones that may only read and trade"
+UNTOLD = "cannot verify: {} does not tell what these keys may do; see to it there that they may not withdraw"
+
+Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
+# The raw call that tells what a key may do. Kraken's, KuCoin's and Coinbase's other kinds of keys tell nothing.
+RIGHTS = {
+    "binance": "sapiGetAccountApiRestrictions",
+    "binanceusdm": "sapiGetAccountApiRestrictions",
+    "bybit": "privateGetV5UserQueryApi",
+    "okx": "privateGetAccountConfig",
+    "coinbase": "v3PrivateGetBrokerageKeyPermissions",
+}
+
+
+async def run(client: Client, reads: Reads, able: Capabilities, stream: Streaming) -> list[Check]:
+    """Credentials first: without them there is nothing else to try."""
+    lacking = missing(client.exchange)
+    if lacking:
+        return [Check("credentials", ok=False, text=f"{client.setup.exchange} needs {', '.join(lacking)}, too")]
+    try:
+        found = await reads.holdings()
+    except Refused as refused:
+        if refused.refusal is not Refusal.AUTH:
+            raise
+        return [Check("credentials", ok=False, text=f"{client.setup.exchange} does not take them: {refused}")]
+    held = f"{len(found.positions)} positions, {len(found.orders)} open orders"
+    place = "sandbox" if client.setup.sandbox else "real money"
+    results = [Check("credentials", ok=True, text=f"{held}, {place}"), await _rights(client), await _clock(client)]
+    results.append(_limits(client))
+    if reads.unread:
+        results.append(Check("derivatives", ok=None, text=f"not listed for this account: {reads.unread}"))
+    return [*results, *_able(able), await _stream(client, able, stream)]
+
+
+def missing(exchange: Any) -> list[str]:
+    """Credentials that the exchange asks for and the account does not have, by ccxt's names."""
+    needed = exchange.requiredCredentials or {}
+    return [name for name, is_needed in needed.items() if is_needed and not getattr(exchange, name, None)]
+
+
+async def _rights(client: Client) -> Check:
+    name = client.setup.exchange
+    if name not in RIGHTS:
+        return Check("permissions", ok=None, text=UNTOLD.format(name))
+    try:
+        answer = await client.ask(RIGHTS[name])
+    except FlatdeckError as error:
+        return Check("permissions", ok=None, text=f"cannot verify: {error}")
+    may = may_withdraw(name, answer if isinstance(answer, dict) else {})
+    if may is None:
+        return Check("permissions", ok=None, text=UNTOLD.format(name))
+    if may and client.setup.allow_withdraw:
+        return Check("permissions", ok=None, text="these keys may withdraw or transfer, which the configuration allows")
+    return Check("permissions", ok=not may, text=WITHDRAWS if may else "these keys may not withdraw or transfer")
+
+
+def may_withdraw(exchange: str, answer: Mapping[str, Any]) -> bool | None:
+    """What the exchange says of the key; None where its answer does not say it."""
+    flags: list[Any]
+    if exchange.startswith("binance"):
+        keys = ("enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer")
+        flags = [answer.get(key) for key in keys]
+        if answer.get("enableWithdrawals") is None:
+            return None
+    elif exchange == "coinbase":
+        flags = [answer.get("can_transfer")]
+    elif exchange == "okx":
+        rows = answer.get("data")
+        word = rows[0].get("perm") if isinstance(rows, list) and rows and isinstance(rows[0], dict) else None
+        return "withdraw" in word if isinstance(word, str) else None
+    else:
+        result = answer.get("result")
+        rights = result.get("permissions") if isinstance(result, dict) else None
+        return bool(rights.get("Wallet")) if isinstance(rights, dict) else None
+    told = [flag for flag in flags if isinstance(flag, bool)]
+    return any(told) if told else None
+
+
+async def _clock(client: Client) -> Check:
+    """By the exchange's own time where it tells it, else by the date of its answers, which is known to a second."""
+    if client.has("fetchTime"):
+        try:
+            before = client.milliseconds()
+            there = await client.ask("fetch_time")
+            here = (before + client.milliseconds()) / 2
+        except FlatdeckError as error:
+            return Check("clock", ok=None, text=f"cannot verify: {error}")
+        skew = (int(there) - here) / 1000 if isinstance(there, int | str) else None
+    else:
+        skew = client.skew
+    if skew is None:
+        return Check("clock", ok=None, text=f"{client.setup.exchange} sent no time")
+    return Check("clock", ok=abs(skew) <= MOST_SKEW, text=f"this machine and the exchange are {abs(skew):.1f} s apart")
+
+
+def _limits(client: Client) -> Check:
+    limiter = client.limiter
+    whose = "all accounts at this address" if client.setup.by_address else "this account"
+    text = (
+        f"{max(limiter.left, 0):.0f} of {limiter.capacity:.0f} units left for {whose}, {limiter.per_second:g} a second"
+    )
+    return Check("limits", ok=limiter.left > 0, text=text)
+
+
+def _able(able: Capabilities) -> list[Check]:
+    tiers = ", ".join(sorted(tier.value for tier in able.tiers)) or "none"
+    stops = "can rest at the exchange" if able.protective_stops else "cannot rest at the exchange from here"
+    return [
+        Check("tiers", ok=bool(able.tiers), text=f"a position can be closed by {tiers}"),
+        Check("protective stops", ok=True if able.protective_stops else None, text=stops),
+    ]
+
+
+async def _stream(client: Client, able: Capabilities, stream: Streaming) -> Check:
+    """Log in and wait for the first sign of life."""
+    if not able.streams:
+        return Check("stream", ok=None, text="off; the account is polled")
+    try:
+        async with asyncio.timeout(STREAM_TIME), aclosing(stream()) as events:
+            async for _ in events:
+                break
+    except (FlatdeckError, TimeoutError) as error:
+        return Check("stream", ok=False, text=str(error) or "no answer in time")
+    return Check("stream", ok=True, text="logged in")

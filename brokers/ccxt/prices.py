@@ -1,0 +1,128 @@
+"""Prices of what is held, and US dollars per unit of what they are in, asked for a kind of market at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.reads import Reads
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_balances import DOLLARS
+from core.errors import FlatdeckError, Refusal, Refused
+from core.model import Quote
+from core.ports import Clock
+from core.units import ONE, plain
+
+FRESH = 5.0  # seconds that a mark which a read told may stand beside a newer touch
+AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
+FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
+Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
+
+
+class Prices:
+    """``errors`` says for each kind of market why its last request failed."""
+
+    def __init__(self, account: str, client: Client, markets: Markets, reads: Reads, clock: Clock) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._reads = reads
+        self._clock = clock
+        self._again: dict[Kind, float] = {}
+        self.errors: dict[Kind, str] = {}
+
+    async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
+        """Prices of those that have one. What cannot be had is left out, never an error."""
+        await self._markets.load()
+        asked: dict[Kind, list[str]] = {}
+        for symbol in dict.fromkeys(s.removesuffix(wire.MARGIN) for s in symbols):
+            market = self._markets.row(symbol)
+            if market is not None:
+                asked.setdefault((wire.text(market, "type"), market.get("inverse") is True), []).append(symbol)
+        answers = await asyncio.gather(*(self._of_kind(kind, some) for kind, some in asked.items()))
+        rows = {symbol: row for answer in answers for symbol, row in answer.items()}
+        now = self._clock.monotonic()
+        made = (self.quote(symbol, rows.get(symbol.removesuffix(wire.MARGIN), {}), now) for symbol in symbols)
+        return [quote for quote in made if quote is not None]
+
+    def quote(self, symbol: str, row: Row, now: float) -> Quote | None:
+        """A ticker as the quote of ``symbol``, with the position's own mark where that is as new."""
+        mark = self._reads.marks.get(symbol)
+        fresh = mark[0] if mark is not None and now - mark[1] <= FRESH else None
+        own = wire.positive(row.get("markPrice"))
+        if not row:
+            return Quote(self._account, symbol, mark[1], mark=mark[0]) if mark is not None else None
+        return wire.quote(self._account, {**row, "symbol": symbol}, now, own or fresh)
+
+    async def _of_kind(self, kind: Kind, symbols: list[str]) -> dict[str, Row]:
+        if self._clock.monotonic() < self._again.get(kind, 0.0):
+            return {}
+        try:
+            found = await self._listed(symbols)
+        except FlatdeckError as error:
+            self.errors[kind] = str(error)
+            self._again[kind] = self._clock.monotonic() + AGAIN
+            return {}
+        self.errors.pop(kind, None)
+        return found
+
+    async def _listed(self, symbols: list[str]) -> dict[str, Row]:
+        """Bids and asks where the exchange has a list of them (Binance's futures tickers have none), else tickers."""
+        methods = [
+            m for m, has in (("fetch_bids_asks", "fetchBidsAsks"), ("fetch_tickers", "fetchTickers")) if self._has(has)
+        ]
+        for method in methods[:1]:
+            try:
+                return _rows(await self._client.ask(method, symbols), symbols)
+            except Refused as refused:
+                if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH) or len(symbols) > FEW:
+                    raise
+        answers = await asyncio.gather(*(self._client.ask("fetch_ticker", s) for s in symbols), return_exceptions=True)
+        failed = [a for a in answers if isinstance(a, BaseException)]
+        if failed and len(failed) == len(symbols):
+            raise failed[0]
+        return _rows([a for a in answers if isinstance(a, dict)], symbols)
+
+    def _has(self, feature: str) -> bool:
+        return self._client.has(feature)
+
+    async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
+        """USD per unit, by what a sale of it gets; of ``1/BTC`` one over the price of a BTC."""
+        await self._markets.load()
+        chosen = {c: way for c in currencies if (way := self._way(c.removeprefix("1/"))) is not None}
+        found = {q.symbol: q for q in await self.quotes(sorted({symbol for symbol, _ in chosen.values()}))}
+        rates: dict[str, str] = {}
+        for currency, (symbol, turned) in chosen.items():
+            price = _price(found.get(symbol))
+            if price is not None:
+                rates[currency] = plain(ONE / price if turned != currency.startswith("1/") else price)
+        return rates
+
+    def _way(self, code: str) -> tuple[str, bool] | None:
+        """The symbol whose price is a currency's in dollars, and whether it is the other way round."""
+        for dollar in DOLLARS:
+            straight = (f"{code}/{dollar}", f"{code}/{dollar}:{dollar}", f"{code}/{dollar}:{code}")
+            for symbol, turned in (*((s, False) for s in straight), (f"{dollar}/{code}", True)):
+                market = self._markets.row(symbol)
+                if market is not None and market.get("active") is not False:
+                    return symbol, turned
+        return None
+
+
+def _price(quote: Quote | None) -> Decimal | None:
+    if quote is None or quote.flaw() is not None:
+        return None
+    return quote.bid or quote.reference
+
+
+def _rows(answer: Any, symbols: Iterable[str]) -> dict[str, Row]:
+    """Tickers by symbol, of those asked for; a list or an object of them."""
+    wanted = set(symbols)
+    rows = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, list) else ()
+    made = ((wire.text(row, "symbol"), row) for row in rows if isinstance(row, Mapping))
+    return {symbol: row for symbol, row in made if symbol in wanted}

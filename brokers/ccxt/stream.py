@@ -1,0 +1,249 @@
+"""The account's live stream: ccxt's ``watch`` calls as one, for orders, executions, positions and prices.
+
+ccxt dials again by itself after a connection broke and tells nobody what was missed. Here the first call that fails
+ends the whole stream with its reason; the core then reads everything again and begins a new one on new sockets. What
+an exchange does not stream is left to the reads beside the stream, and prices that nobody told for a while are asked
+for. A socket that answers no ping is not believed to be alive, however quiet its market.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.prices import Prices
+from brokers.ccxt.reads import Reads
+from brokers.ccxt.wire import Row
+from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
+from core.events import (
+    AccountChanged,
+    AccountState,
+    BrokerEvent,
+    FillSeen,
+    OrderSeen,
+    PositionSeen,
+    QuoteSeen,
+)
+from core.model import PositionKey
+from core.ports import Clock
+
+PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
+SILENCE = 8.0
+LOGIN = 8.0
+BACKLOG = 10_000
+TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
+Said = BrokerEvent | BaseException
+
+
+class Stream:
+    """One run of the stream. ``events`` yields until a call fails, and hangs up when it is closed."""
+
+    def __init__(
+        self, account: str, client: Client, markets: Markets, reads: Reads, prices: Prices, clock: Clock
+    ) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._reads = reads
+        self._prices = prices
+        self._clock = clock
+        self._name = client.setup.exchange
+        self._said: asyncio.Queue[Said] = asyncio.Queue(BACKLOG)
+        self._heard: dict[str, float] = {}  # symbol → when its price was last told
+        self._alive: dict[str, tuple[object, float]] = {}  # socket → its last sign, and when that was seen
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watched: dict[str, tuple[frozenset[str], asyncio.Task[None]]] = {}  # kind of market → its price task
+        self._ending = False
+
+    async def events(self) -> AsyncGenerator[BrokerEvent, None]:
+        """Everything that the exchange says, until it stops saying it."""
+        try:
+            self._start()
+            self._run(self._pulse())
+            while True:
+                said = await self._said.get()
+                if isinstance(said, BaseException):
+                    raise said
+                yield said
+        finally:
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        self._ending = True
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self._client.exchange.close_ws_clients()
+            self._client.exchange.clean_ws_data()
+        except Exception:  # noqa: BLE001  # what is being left need not say good-bye
+            return
+
+    def _start(self) -> None:
+        watches: tuple[tuple[str, str, Callable[[Row], BrokerEvent | None]], ...] = (
+            ("watchOrders", "watch_orders", self._order),
+            ("watchMyTrades", "watch_my_trades", self._fill),
+            ("watchPositions", "watch_positions", self._position),
+        )
+        for feature, method, made in watches:
+            if self._client.has(feature):
+                self._run(self._follow(method, made))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever ends one call ends the stream, in the words of the port."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._ending and task is not None and not task.cancelling():
+                self._say(OutcomeUnknown(f"{self._name}'s stream was cut off"))  # ccxt cancels what waits on a socket
+                return
+            raise
+        except FlatdeckError as error:
+            self._say(error)
+        except Exception as error:  # noqa: BLE001  # a call that nobody follows any more is never silent
+            translated = self._client.translated(error)
+            self._say(translated)
+
+    def _say(self, said: Said) -> None:
+        try:
+            self._said.put_nowait(said)
+        except asyncio.QueueFull:
+            if not isinstance(said, QuoteSeen):  # a price that is dropped is followed by another
+                while not self._said.empty():
+                    self._said.get_nowait()
+                self._said.put_nowait(OutcomeUnknown("more came over the stream than could be taken"))
+
+    async def _follow(self, method: str, made: Callable[[Row], BrokerEvent | None]) -> None:
+        watch = getattr(self._client.exchange, method)
+        while True:
+            for row in list(await watch()):
+                try:
+                    event = made(row)
+                except OutcomeUnknown:
+                    continue  # a hint that cannot be read; the reads beside it have the truth
+                if event is not None:
+                    self._say(event)
+
+    def _order(self, row: Row) -> BrokerEvent:
+        return OrderSeen(wire.order(self._account, row, self._name))
+
+    def _fill(self, row: Row) -> BrokerEvent | None:
+        made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
+        return None if made is None else FillSeen(made)
+
+    def _position(self, row: Row) -> BrokerEvent | None:
+        made = wire.position(self._account, row, self._name)
+        if made is not None:
+            return PositionSeen(made.key, made)
+        symbol = wire.text(row, "symbol")
+        return PositionSeen(PositionKey(self._account, symbol, wire.leg_of(row)), None) if symbol else None
+
+    async def _pulse(self) -> None:
+        """A sign of life while every socket answers, prices of what is held now, and those that are due."""
+        await self._connected()
+        while True:
+            await self._ping()
+            self._say(AccountChanged(self._account, AccountState.LIVE))
+            self._watch_prices()
+            await self._ask()
+            await self._clock.sleep(PULSE)
+
+    async def _connected(self) -> None:
+        """Until every socket that was dialled is open; what watches nothing needs none."""
+        until = self._clock.monotonic() + LOGIN
+        while self._tasks and len(self._tasks) > 1:
+            sockets = list(self._sockets().values())
+            if sockets and all(socket.isConnected for socket in sockets):
+                return
+            if self._clock.monotonic() > until:
+                raise Unreachable(f"{self._name}'s stream cannot be reached")
+            await self._clock.sleep(0.1)
+
+    def _sockets(self) -> Mapping[str, Any]:
+        return self._client.exchange.clients or {}
+
+    async def _ping(self) -> None:
+        """Ask each socket for a sign; one that gave none for too long ends the stream."""
+        now = self._clock.monotonic()
+        for url, socket in list(self._sockets().items()):
+            if not socket.isConnected or socket.closed():
+                continue
+            sign = (socket.lastPong, socket.last_message_at)
+            known = self._alive.get(url)
+            if known is None or known[0] != sign:
+                self._alive[url] = sign, now
+            elif now - known[1] > SILENCE:
+                raise OutcomeUnknown(f"{self._name}'s stream is silent for {now - known[1]:.0f} s")
+            if socket.ping:  # the exchange has a ping of its own; frames of the protocol may go unanswered there
+                await socket.send(socket.ping(socket))
+            else:
+                await socket.connection.ping()
+
+    def _watch_prices(self) -> None:
+        """One call for each kind of market that something is held of, begun anew when what is held changed."""
+        kinds: dict[str, set[str]] = {}
+        for symbol in self._reads.held:
+            market = self._markets.row(symbol)
+            if market is not None:
+                kind = "inverse" if market.get("inverse") is True else wire.text(market, "type")
+                kinds.setdefault(kind, set()).add(symbol)
+        for kind in kinds.keys() | self._watched.keys():
+            wanted = frozenset(kinds.get(kind, ()))
+            known = self._watched.get(kind)
+            if known is not None and known[0] == wanted:
+                continue
+            if known is not None:
+                known[1].cancel()
+            self._watched.pop(kind, None)
+            work = self._follow_prices(sorted(wanted)) if wanted else None
+            if work is not None:
+                self._watched[kind] = wanted, self._run(work)
+
+    async def _follow_prices(self, symbols: list[str]) -> None:
+        features = ("watchBidsAsks", "watchTickers") if self._name in TOUCH_FIRST else ("watchTickers", "watchBidsAsks")
+        methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
+        feature = next((f for f in features if self._client.has(f)), None)
+        if feature is None:
+            return  # they are asked for
+        watch = getattr(self._client.exchange, methods[feature])
+        while True:
+            told = await watch(symbols)
+            for row in _tickers(told):
+                self._price(row)
+
+    def _price(self, row: Row) -> None:
+        now = self._clock.monotonic()
+        symbol = wire.text(row, "symbol")
+        quote = self._prices.quote(symbol, row, now) if symbol else None
+        if quote is not None:
+            self._heard[symbol] = now
+            self._say(QuoteSeen(quote))
+
+    async def _ask(self) -> None:
+        """Prices of what was not heard of for a while: quiet symbols, and those that are not streamed."""
+        now = self._clock.monotonic()
+        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PULSE) >= PULSE]
+        for quote in await self._prices.quotes(quiet) if quiet else ():
+            self._heard[quote.symbol] = now
+            self._say(QuoteSeen(quote))
+
+
+def _tickers(told: Any) -> Iterable[Row]:
+    """The tickers of an answer: one, a list, or an object of them by symbol."""
+    if isinstance(told, Mapping):
+        rows: Iterable[Any] = [told] if isinstance(told.get("symbol"), str) else list(told.values())
+    else:
+        rows = told if isinstance(told, list) else ()
+    return [row for row in rows if isinstance(row, Mapping)]
