@@ -36,6 +36,8 @@ CREDENTIALS = {
     "token": "token",
 }
 IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: written in the file as they are
+NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
+BURSTS = {"kraken": 45.0}  # its counter goes up to 15; a call that counts 1 there costs 3 here
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc", "kucoin", "kucoinfutures"})
 
 
@@ -138,6 +140,8 @@ def read_options(settings: AccountSettings) -> Options:
         defaults=options_of(exchange),
         options=own,
         allow_withdraw=own.pop("allow_withdraw", False) is True,
+        numbered=exchange in NUMBERED,
+        burst=BURSTS.get(exchange),
         by_address=exchange in BY_ADDRESS,
     )
     return Options(

@@ -24,6 +24,7 @@ class Calls(Struct, frozen=True):
     positions_method: str = "fetch_positions"  # or a raw call, whose rows ``parse`` reads
     parse: str = ""
     optional: bool = False  # an account may have no derivatives at all, which the exchange refuses to list
+    trades_at_once: bool = False  # the list of own trades is asked for once, not for each symbol
     margin: bool = False  # its positions are spot margin, beside balances of the same symbols
     orders: tuple[Params, ...] = ({},)
     page: int | None = None  # rows after which there may be more
@@ -35,7 +36,11 @@ class Calls(Struct, frozen=True):
     options: Params = {}  # of ccxt
 
 
-_BINANCE: Params = {"fetchOpenOrders": {"warnWithoutSymbol": False}, "warnOnFetchOpenOrdersWithoutSymbol": False}
+_BINANCE: Params = {
+    "fetchOpenOrders": {"warnWithoutSymbol": False},
+    "warnOnFetchOpenOrdersWithoutSymbol": False,
+    "fetchMargins": False,  # which pairs may be traded on margin takes two signed calls
+}
 _ALGO = ("conditional", "oco", "trigger", "move_order_stop")
 _BYBIT: tuple[Params, ...] = (
     {"type": "swap", "subType": "linear", "settleCoin": "USDT"},
@@ -63,7 +68,16 @@ _CODED: dict[str, Calls] = {
         orders=({}, {"trigger": True}),
         options={**_BINANCE, "fetchMarkets": {"types": ["inverse"]}},
     ),
-    "kraken": Calls(balance={}, positions=({},), margin=True, prefer=DOLLARS),
+    # ccxt's own list of them cannot read rows that are not consolidated, and drops what was closed of each.
+    "kraken": Calls(
+        balance={},
+        positions=({"consolidation": "market"},),
+        positions_method="privatePostOpenPositions",
+        parse="parse_position",
+        trades_at_once=True,
+        margin=True,
+        prefer=DOLLARS,
+    ),
     "coinbase": Calls(balance={"v3": True}, positions=({},), optional=True, prefer=("USD", "USDC")),
     "okx": Calls(
         balance={"type": "trading"},

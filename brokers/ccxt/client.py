@@ -9,7 +9,7 @@ over a connection that broke.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -19,7 +19,7 @@ import aiohttp
 from msgspec import Struct
 
 from brokers.ccxt import library
-from brokers.ccxt.limits import Limiter, Priority, shared
+from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, shared
 from brokers.ccxt.wire_errors import Said, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
@@ -33,6 +33,7 @@ BAN = 120.0  # when a ban does not say
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
+MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
 LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
@@ -47,8 +48,9 @@ class Setup(Struct, frozen=True):
     defaults: dict[str, Any] = {}  # of ccxt's options, by what is known of the exchange
     options: dict[str, Any] = {}  # of ccxt's options, by the configuration, which has the last word
     allow_withdraw: bool = False  # keys that may withdraw are taken without complaint
+    numbered: bool = False  # each signed request has to carry a greater number than the one before
     by_address: bool = False  # the venue counts requests by address, not by account
-    burst: float = 10.0  # seconds of its rate that may leave at once
+    burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
 
 
 class Attempt:
@@ -104,6 +106,8 @@ class Client:
         self._secrets: tuple[str, ...] = ()
         self._limiter: Limiter | None = None
         self._opening = asyncio.Lock()
+        self._turns = Turns()
+        self._last_number = 0
         self._resync_at: float | None = None
 
     @property
@@ -163,10 +167,12 @@ class Client:
 
     def _limit(self, exchange: Any) -> Limiter:
         per_second = 1000 / max(exchange.rateLimit or 1, 1)
+        window = (exchange.rollingWindowSize or 0) / 1000
+        burst = self.setup.burst or min(max(window, BURST), MOST_BURST)
         if not self.setup.by_address:
-            return Limiter(self._clock, per_second=per_second, burst=self.setup.burst)
+            return Limiter(self._clock, per_second=per_second, burst=burst)
         key = f"{self.setup.exchange} {self.setup.endpoint} {self.setup.sandbox}"
-        return shared(self._clock, key, per_second=per_second, burst=self.setup.burst)
+        return shared(self._clock, key, per_second=per_second, burst=burst)
 
     def _watch(self, exchange: Any) -> None:
         """Stand between ccxt and the network: a turn before each request, a look at each answer."""
@@ -178,15 +184,29 @@ class Client:
             attempt = _attempt.get()
             cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             await self.limiter.enter(_number(cost), Priority.READ if attempt is None else attempt.priority)
-            if attempt is not None:
-                attempt.left += 1
-            return await send(path, api, method, params or {}, config or {})
+            if not (self.setup.numbered and "private" in api):
+                return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+            async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
+                return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
 
         def heard(code: int, *given: Any) -> str:
             return self._heard(code, given[3], given[4])
 
         exchange.fetch2 = fetch2
+        if self.setup.numbered:
+            exchange.nonce = self._number
         exchange.on_rest_response = heard
+
+    async def _sent(self, attempt: Attempt | None, sending: Awaitable[Any]) -> Any:
+        if attempt is not None:
+            attempt.left += 1
+        return await sending
+
+    def _number(self) -> int:
+        """A nonce greater than the one before: a millisecond can have two requests."""
+        now = self.milliseconds() - int(self.exchange.options.get("timeDifference") or 0)
+        self._last_number = max(now, self._last_number + 1)
+        return self._last_number
 
     def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
         """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from brokers.ccxt.client import Client
+from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import Cost, cost_of
 from core.errors import FlatdeckError
 from core.ports import Clock
@@ -27,7 +28,7 @@ class Entries:
         self._learning: asyncio.Task[None] | None = None
         self.costs: dict[tuple[str, Decimal], Cost] = {}
 
-    async def learn(self, held: Mapping[str, Decimal]) -> None:
+    async def learn(self, held: Mapping[str, Decimal], *, at_once: bool = False) -> None:
         """Ask for what is not known yet. Only the first read waits for that, and not for long."""
         now = self._clock.monotonic()
         wanted = [key for key in held.items() if key not in self.costs and self._tried.get(key, now) <= now]
@@ -37,20 +38,32 @@ class Entries:
             return
         first = self._learning is None
         self._tried |= dict.fromkeys(wanted, now + AGAIN)
-        self._learning = asyncio.create_task(self._learn(wanted))
+        self._learning = asyncio.create_task(self._learn(wanted, at_once))
         if first:
             await asyncio.wait({self._learning}, timeout=FIRST_WAIT)
 
-    async def _learn(self, wanted: list[tuple[str, Decimal]]) -> None:
+    async def _learn(self, wanted: list[tuple[str, Decimal]], at_once: bool) -> None:
+        if at_once:
+            trades = await self._trades(None)
+            for symbol, quantity in wanted:
+                self._tell(symbol, quantity, [row for row in trades if row.get("symbol") == symbol])
+            return
         for n in range(0, len(wanted), AT_ONCE):
             await asyncio.gather(*(self._one(*key) for key in wanted[n : n + AT_ONCE]))
 
     async def _one(self, symbol: str, quantity: Decimal) -> None:
+        self._tell(symbol, quantity, await self._trades(symbol))
+
+    async def _trades(self, symbol: str | None) -> list[Row]:
+        """The latest trades; none when they cannot be had, because unknown is a value."""
         try:
-            trades = await self._client.ask("fetch_my_trades", symbol, None, PAGE)
+            found = await self._client.ask("fetch_my_trades", symbol, None, PAGE)
         except FlatdeckError:
-            return  # unknown is a value
-        found = cost_of(quantity, [row for row in trades if isinstance(row, dict)] if isinstance(trades, list) else [])
+            return []
+        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+    def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
+        found = cost_of(quantity, trades)
         if found is not None:
             self.costs[symbol, quantity] = found
 

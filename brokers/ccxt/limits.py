@@ -7,7 +7,10 @@ and what acts may overdraw it, because no venue counts a poll's last request aga
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from enum import IntEnum
 from weakref import WeakKeyDictionary
 
@@ -88,6 +91,44 @@ class Limiter:
         until = self._clock.monotonic() + min(max(seconds, 0.0), MOST_SHUT)
         if until > self._shut:
             self._shut, self._reason, self._banned = until, reason, banned
+
+
+class Turns:
+    """One request at a time, those that act first: where each has to carry a greater number than the one before."""
+
+    def __init__(self) -> None:
+        self._busy = False
+        self._count = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority) -> AsyncIterator[None]:
+        """Within this no other request is under way."""
+        if self._busy:
+            self._count += 1
+            ticket = (int(priority), self._count, asyncio.get_running_loop().create_future())
+            self._waiting.append(ticket)
+            try:
+                await ticket[2]
+            except asyncio.CancelledError:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                else:
+                    self._pass_on()  # it was this one's turn already
+                raise
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if not self._waiting:
+            self._busy = False
+            return
+        first = min(self._waiting, key=lambda ticket: ticket[:2])
+        self._waiting.remove(first)
+        first[2].set_result(None)
 
 
 _shared: WeakKeyDictionary[Clock, dict[str, Limiter]] = WeakKeyDictionary()

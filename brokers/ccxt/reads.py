@@ -98,7 +98,8 @@ class Reads:
         """Balances of what can be sold, each as a position in the market that sells it."""
         held = wire_balances.holdings(balance, self._client.setup.exchange)
         known = [(h, m) for h in held if (m := self._markets.of_code(h.code, self._calls.prefer)) is not None]
-        await self.entries.learn({wire.text(market, "symbol"): h.total for h, market in known})
+        totals = {wire.text(market, "symbol"): h.total for h, market in known}
+        await self.entries.learn(totals, at_once=self._calls.trades_at_once)
         costs = self.entries.costs
         return [
             wire_balances.position(self._account, h, market, orders, costs.get((wire.text(market, "symbol"), h.total)))
@@ -119,7 +120,9 @@ class Reads:
             made = self._position(row)
             if made is None:
                 continue
-            if made.key in found:
+            if self._calls.margin and made.key in found:
+                made = wire.merged(found[made.key], made)
+            elif made.key in found:
                 raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
             found[made.key] = made
             mark = wire.positive(row.get("markPrice"))
@@ -138,7 +141,7 @@ class Reads:
         if not self._calls.parse:
             return wire.rows(await self._client.ask(method, None, params), "positions", name)
         parse = getattr(self._client.exchange, self._calls.parse)
-        raw = wire.rows(await self._client.ask(method, params), "positions", name)
+        raw = wire.rows(wire.listed(await self._client.ask(method, params)), "positions", name)
         try:
             return wire.rows([parse(row) for row in raw], "positions", name)
         except FlatdeckError:

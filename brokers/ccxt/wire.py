@@ -93,6 +93,12 @@ def rows(value: object, what: str, exchange: str) -> list[Row]:
     return value
 
 
+def listed(answer: object) -> object:
+    """The list in a raw answer: itself, or what is in ``result``, which Kraken makes an object by id now and then."""
+    inner = answer.get("result", answer) if isinstance(answer, dict) else answer
+    return list(inner.values()) if isinstance(inner, dict) else inner
+
+
 # ------------------------------------------------------------------------------------------------------ instruments
 
 
@@ -222,7 +228,16 @@ def margin_position(account: str, row: Row, exchange: str) -> Position | None:
     if made is None:
         return None
     entry = cost / volume if cost is not None and volume else None
-    return replace(made, symbol=made.symbol + MARGIN, entry=entry)
+    leg = Leg.SHORT if made.side is Side.SHORT else Leg.LONG
+    return replace(made, symbol=made.symbol + MARGIN, entry=entry, leg=leg)
+
+
+def merged(one: Position, other: Position) -> Position:
+    """Two rows of the same position as one, at the average of their entries."""
+    quantity = one.quantity + other.quantity
+    known = one.entry is not None and other.entry is not None
+    entry = ((one.entry or ZERO) * one.quantity + (other.entry or ZERO) * other.quantity) / quantity if known else None
+    return replace(one, quantity=quantity, free=quantity, entry=entry)
 
 
 def margin_instrument(spot: Instrument) -> Instrument:
@@ -249,7 +264,7 @@ def order(account: str, row: object, exchange: str) -> Order:
         filled=abs(filled) if filled is not None else ZERO,
         status=status(row, quantity, filled),
         type=order_type(text(row, "type"), trigger),
-        client_id=text(row, "clientOrderId") or None,
+        client_id=client_id(row),
         price=positive(row.get("price")),
         trigger=trigger,
         average_price=positive(row.get("average")),
@@ -258,6 +273,12 @@ def order(account: str, row: object, exchange: str) -> Order:
         tif=TIFS.get(text(row, "timeInForce").upper(), Tif.GTC),
         text=said(row),
     )
+
+
+def client_id(row: Row) -> str | None:
+    """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none."""
+    found = text(_dict(row, "info"), "cl_ord_id") or text(row, "clientOrderId")
+    return found if found not in ("", "0") else None
 
 
 _TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
@@ -301,7 +322,7 @@ def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
         side=side,
         quantity=quantity,
         price=price,
-        client_id=text(row, "clientOrderId") or None,
+        client_id=client_id(row),
         fee=_fee(row, price, market),
         at=moment(row.get("timestamp")),
         leg=leg_of({**row, "hedged": False}),
