@@ -1,0 +1,1 @@
+"""ccxt exchanges over loopback: real HTTP and WebSocket servers over the paper venue's truth."""
