@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AVAILABLE", "KNOWN", "open_broker"]
 
-AVAILABLE = ("paper", "alpaca")  # of those known, the ones that are part of this version
+AVAILABLE = ("paper", "ccxt", "alpaca")  # of those known, the ones that are part of this version
 
 
 def open_broker(account: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> Broker:
@@ -32,6 +32,10 @@ def open_broker(account: AccountSettings, data_dir: Path | None, clock: Clock, *
         from brokers.alpaca.broker import open_account as open_alpaca  # noqa: PLC0415
 
         return open_alpaca(account, data_dir, clock)
+    if account.broker == "ccxt":
+        from brokers.ccxt.broker import open_account as open_ccxt  # noqa: PLC0415
+
+        return open_ccxt(account, data_dir, clock)
     from brokers.paper.broker import open_account  # noqa: PLC0415  # on first use
 
     return open_account(account, data_dir, clock, speed=speed)

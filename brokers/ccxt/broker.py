@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 
 from msgspec import Struct
 
 from brokers.ccxt import checks, library
-from brokers.ccxt.calls import options_of
+from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
@@ -22,7 +23,7 @@ from brokers.ccxt.reads import Reads
 from brokers.ccxt.stream import Stream
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import Account, Holdings, Quote
+from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote
 from core.ports import Capabilities, Check, Clock
 from core.secret import Secret, resolve
 from core.settings import AccountSettings
@@ -39,6 +40,9 @@ IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: w
 NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
 BURSTS = {"kraken": 45.0}  # its counter goes up to 15; a call that counts 1 there costs 3 here
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc", "kucoin", "kucoinfutures"})
+
+
+READS_ONLY = "this version reads accounts at ccxt's exchanges and places no order there"
 
 
 class Options(Struct, frozen=True):
@@ -112,6 +116,26 @@ class CcxtBroker:
             async for event in events:
                 yield event
 
+    async def submit(self, request: OrderRequest) -> Order:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
+    async def submit_direct(self, request: OrderRequest) -> Order:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
+    async def close_position(self, position: Position, client_id: str) -> Order:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
+    async def cancel(self, order: Order) -> None:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
+    async def find_order(
+        self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
+    ) -> Order | None:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
+    async def fills(self, symbol: str, since: datetime) -> list[Fill]:
+        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+
     async def check(self) -> list[Check]:
         return await checks.run(self.client, self.reads, self.capabilities, self.stream)
 
@@ -137,7 +161,7 @@ def read_options(settings: AccountSettings) -> Options:
         endpoint=endpoint,
         stream=str(stream or ""),
         sandbox=bool(given.get("sandbox")),
-        defaults=options_of(exchange),
+        defaults=known_calls(exchange).options,
         options=own,
         allow_withdraw=own.pop("allow_withdraw", False) is True,
         numbered=exchange in NUMBERED,

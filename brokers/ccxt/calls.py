@@ -33,6 +33,8 @@ class Calls(Struct, frozen=True):
     worth: Params = {}  # of the balance that says what the account is worth
     marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
+    exempt: bool = False  # orders that only reduce may be below its minimums
+    way_out: str = ""  # how what is too small to be sold can be got rid of
     options: Params = {}  # of ccxt
 
 
@@ -51,6 +53,7 @@ _CODED: dict[str, Calls] = {
     "binance": Calls(
         balance={"type": "spot"},
         orders=({"type": "spot"},),
+        way_out="Binance converts small balances to BNB",
         options={**_BINANCE, "fetchMarkets": {"types": ["spot"]}},
     ),
     # ccxt's own list leaves out a position whose entry price is 0 and asks for the brackets of every symbol first.
@@ -59,6 +62,7 @@ _CODED: dict[str, Calls] = {
         positions_method="fapiPrivateV3GetPositionRisk",
         parse="parse_position_risk",
         orders=({}, {"trigger": True}),
+        exempt=True,
         options={**_BINANCE, "fetchMarkets": {"types": ["linear"]}},
     ),
     "binancecoinm": Calls(
@@ -66,6 +70,7 @@ _CODED: dict[str, Calls] = {
         positions_method="dapiPrivateGetPositionRisk",
         parse="parse_position_risk",
         orders=({}, {"trigger": True}),
+        exempt=True,
         options={**_BINANCE, "fetchMarkets": {"types": ["inverse"]}},
     ),
     # ccxt's own list of them cannot read rows that are not consolidated, and drops what was closed of each.
@@ -77,14 +82,24 @@ _CODED: dict[str, Calls] = {
         trades_at_once=True,
         margin=True,
         prefer=DOLLARS,
+        way_out="Kraken's app converts small balances",
     ),
-    "coinbase": Calls(balance={"v3": True}, positions=({},), optional=True, prefer=("USD", "USDC")),
+    # An account of a type that ccxt does not list is left out of its balance without a word.
+    "coinbase": Calls(
+        balance={"v3": True},
+        positions=({},),
+        optional=True,
+        prefer=("USD", "USDC"),
+        way_out="Coinbase converts no small balances; buy up to the minimum, then sell all of it",
+        options={"v3Accounts": ["ACCOUNT_TYPE_CRYPTO", "ACCOUNT_TYPE_FIAT", "CRYPTO", "FIAT"]},
+    ),
     "okx": Calls(
         balance={"type": "trading"},
         positions=({},),
         orders=({}, *({"trigger": True, "ordType": kind} for kind in _ALGO)),
         page=100,
         cursor="after",
+        way_out="OKX converts small balances (easy convert)",
         options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
     ),
     "bybit": Calls(
@@ -92,6 +107,7 @@ _CODED: dict[str, Calls] = {
         positions=_BYBIT,
         orders=({"type": "spot"}, {"type": "spot", "trigger": True}, *_BYBIT),
         page=50,
+        way_out="Bybit converts small balances",
         options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
     ),
     "krakenfutures": Calls(positions=({},), marks=True),
@@ -99,9 +115,9 @@ _CODED: dict[str, Calls] = {
 }
 
 
-def options_of(exchange: str) -> Params:
-    """ccxt's options that reading at this exchange needs."""
-    return _CODED[exchange].options if exchange in _CODED else {}
+def known_calls(exchange: str) -> Calls:
+    """What is known of the exchange before ccxt is asked: its options, its way out of dust."""
+    return _CODED.get(exchange, Calls())
 
 
 def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> Calls:

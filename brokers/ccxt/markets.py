@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from brokers.ccxt import wire
+from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import market_of
@@ -26,11 +27,10 @@ _loads: WeakKeyDictionary[Clock, dict[str, tuple[float, asyncio.Task[SimpleNames
 class Markets:
     """The markets of one account's exchange. ``load`` has to have succeeded before anything is looked up."""
 
-    def __init__(self, client: Client, clock: Clock, *, exempt: bool = False, way_out: str = "") -> None:
+    def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._exempt = exempt
-        self._way_out = way_out
+        self._known = known_calls(client.setup.exchange)
         self._taken: object = None
 
     async def load(self) -> None:
@@ -72,7 +72,7 @@ class Markets:
         if market is None:
             return wire.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
-        return wire.instrument(market, mode, exempt=self._exempt, way_out=self._way_out)
+        return wire.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""
