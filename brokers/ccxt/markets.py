@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from brokers.ccxt import wire
+from brokers.ccxt import wire_markets
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client
 from brokers.ccxt.wire import Row
@@ -70,9 +70,9 @@ class Markets:
         """The exchange's rules for it; an unknown market's is untradable."""
         market = self.rows.get(symbol)
         if market is None:
-            return wire.unknown_instrument(symbol, native)
+            return wire_markets.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
-        return wire.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
+        return wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from brokers.ccxt import wire, wire_balances
+from brokers.ccxt import wire, wire_balances, wire_markets
 from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
@@ -88,7 +88,7 @@ class Reads:
 
     def _instrument(self, symbol: str) -> Instrument:
         if symbol.endswith(wire.MARGIN):
-            return wire.margin_instrument(self._markets.instrument(symbol.removesuffix(wire.MARGIN)))
+            return wire_markets.margin_instrument(self._markets.instrument(symbol.removesuffix(wire.MARGIN)))
         return self._markets.instrument(symbol)
 
     async def _balance(self) -> Any:

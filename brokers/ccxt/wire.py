@@ -18,8 +18,6 @@ from core.errors import OutcomeUnknown
 from core.model import (
     USD_LIKE,
     Fill,
-    Instrument,
-    Kind,
     Leg,
     Order,
     OrderSide,
@@ -30,17 +28,13 @@ from core.model import (
     Side,
 )
 from core.model import TimeInForce as Tif
-from core.units import ONE, ZERO, decimal
+from core.units import ZERO, decimal
 
 Row = Mapping[str, Any]
 
 MAGNITUDE = 40  # digits before or after the point beyond which nothing is a price or a quantity
-DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
 SECONDS_MOST = 100_000_000_000  # a time below this is in seconds, above in milliseconds
-NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
-NOT_ACTIVE = "the exchange lists this market as not active"
 
-KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
 STATUSES = {
     "open": OrderStatus.OPEN,
     "canceling": OrderStatus.OPEN,
@@ -99,70 +93,8 @@ def listed(answer: object) -> object:
     return list(inner.values()) if isinstance(inner, dict) else inner
 
 
-# ------------------------------------------------------------------------------------------------------ instruments
-
-
-def step_of(precision: object, mode: int) -> Decimal | None:
-    """A precision as a step. As a tick size it is one already, and can be 10 or 1000; else it counts decimals."""
-    found = number(precision)
-    if found is None:
-        return None
-    if mode == TICK_SIZE:
-        return found if found > 0 else None
-    return ONE.scaleb(-int(found)) if mode == DECIMAL_PLACES and found == found.to_integral_value() else None
-
-
-def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
-    """The exchange's rules. A limit that it does not have is none: krakenfutures has only steps.
-
-    ``exempt``: orders that only reduce may be below its minimums. ``way_out``: of what is too small to be sold.
-    """
-    precision, limits = _dict(market, "precision"), _dict(market, "limits")
-    amount, cost, at_market = _dict(limits, "amount"), _dict(limits, "cost"), _dict(limits, "market")
-    kind = KINDS.get(text(market, "type"), Kind.SPOT)
-    contract = market.get("contract") is True or kind not in (Kind.SPOT,)
-    least = [found for part in (amount, at_market) if (found := positive(part.get("min"))) is not None]
-    most = [found for part in (amount, at_market) if (found := positive(part.get("max"))) is not None]
-    active = market.get("active") is not False
-    standard = Instrument(symbol=text(market, "symbol"), native_symbol=text(market, "id"))
-    return Instrument(
-        symbol=text(market, "symbol"),
-        native_symbol=text(market, "id"),
-        kind=kind,
-        step=step_of(precision.get("amount"), mode) or (ONE if contract else standard.step),
-        tick=step_of(precision.get("price"), mode) or standard.tick,
-        min_quantity=max(least, default=ZERO),
-        min_cost=positive(cost.get("min")) or ZERO,
-        max_market=min(most, default=None),
-        multiplier=(positive(market.get("contractSize")) or ONE) if contract else ONE,
-        quote=value_currency(market),
-        reduce_only=contract,
-        minimum_exempt=contract and exempt,
-        tradable=active,
-        way_out=way_out if active else NOT_ACTIVE,
-    )
-
-
-def value_currency(market: Row) -> str:
-    """What ``quantity × multiplier × price`` is in.
-
-    An inverse contract is worth its size in the quote whatever the price, so that product is one of ``1/BTC``, whose
-    rate is one over the price of a BTC. A contract that settles in a third currency has no value that can be told.
-    """
-    base, quote, settle = text(market, "base"), text(market, "quote"), text(market, "settle")
-    if market.get("inverse") is True and quote in USD_LIKE:
-        return f"1/{base}"
-    if settle and market.get("inverse") is not True and settle != quote and not {settle, quote} <= USD_LIKE:
-        return f"{quote} settled in {settle}"
-    return quote or "USD"
-
-
-def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
-    """Of a symbol that ccxt has no market of: it is shown and cannot be closed from here."""
-    return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
-
-
-def _dict(row: Row, key: str) -> Row:
+def inner(row: Row, key: str) -> Row:
+    """An object in a row, empty where there is none."""
     found = row.get(key)
     return found if isinstance(found, dict) else {}
 
@@ -172,7 +104,7 @@ def _dict(row: Row, key: str) -> Row:
 
 def leg_of(row: Row) -> Leg:
     """Which position of hedge mode a row is about, in the exchange's own words; ``NET`` where it does not say."""
-    info = _dict(row, "info")
+    info = inner(row, "info")
     said = next((LEGS[word] for key in LEG_FIELDS if (word := text(info, key).upper()) in LEGS), None)
     if said is not None:
         return said
@@ -202,26 +134,25 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
 
 def _side_by_sign(row: Row) -> str:
     """ccxt tells a Binance position's side by its value, which is 0 while there is no mark; its amount has a sign."""
-    amount = number(_dict(row, "info").get("positionAmt"))
+    amount = number(inner(row, "info").get("positionAmt"))
     return "" if not amount else "long" if amount > 0 else "short"
 
 
 def leverage_of(row: Row) -> Decimal | None:
     """As the exchange says, else what its own margin of the position tells: Binance's newer list has only that."""
     told = number(row.get("leverage"))
-    value, margin = positive(row.get("notional")), positive(_dict(row, "info").get("positionInitialMargin"))
+    value, margin = positive(row.get("notional")), positive(inner(row, "info").get("positionInitialMargin"))
     if told is None and value is not None and margin is not None:
         told = (value / margin).to_integral_value()
     return told if told is not None and told >= 1 else None
 
 
 MARGIN = ":margin"  # behind the symbol of what is held on margin beside a balance of the same symbol
-ON_MARGIN = "a position on margin; settle or close it on the exchange's own pages"
 
 
 def margin_position(account: str, row: Row, exchange: str) -> Position | None:
     """Kraken's spot margin: what is left of it and what it cost are told by its own fields only."""
-    info = _dict(row, "info")
+    info = inner(row, "info")
     volume, closed, cost = number(info.get("vol")), number(info.get("vol_closed")) or ZERO, positive(info.get("cost"))
     left = {**row, "contracts": None if volume is None else str(volume - closed)}
     made = position(account, left, exchange)
@@ -238,11 +169,6 @@ def merged(one: Position, other: Position) -> Position:
     known = one.entry is not None and other.entry is not None
     entry = ((one.entry or ZERO) * one.quantity + (other.entry or ZERO) * other.quantity) / quantity if known else None
     return replace(one, quantity=quantity, free=quantity, entry=entry)
-
-
-def margin_instrument(spot: Instrument) -> Instrument:
-    """It is shown; closing it takes another call than selling a balance, which would leave it and sell something."""
-    return replace(spot, symbol=spot.symbol + MARGIN, tradable=False, way_out=ON_MARGIN)
 
 
 def order(account: str, row: object, exchange: str) -> Order:
@@ -277,7 +203,7 @@ def order(account: str, row: object, exchange: str) -> Order:
 
 def client_id(row: Row) -> str | None:
     """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none."""
-    found = text(_dict(row, "info"), "cl_ord_id") or text(row, "clientOrderId")
+    found = text(inner(row, "info"), "cl_ord_id") or text(row, "clientOrderId")
     return found if found not in ("", "0") else None
 
 
@@ -304,7 +230,7 @@ def order_type(word: str, trigger: Decimal | None) -> OrderType:
 
 def said(row: Row) -> str:
     """Why it was refused or cancelled, in the exchange's words, where it has a field for that."""
-    info = _dict(row, "info")
+    info = inner(row, "info")
     return next((word for key in _REASONS if (word := text(info, key)) and word not in ("0", "EC_NoError")), "")[:200]
 
 
@@ -331,7 +257,7 @@ def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
 
 def _fee(row: Row, price: Decimal, market: Row | None) -> Decimal:
     """In the quote currency; a fee in a third one is left out, having no price here."""
-    fee = _dict(row, "fee")
+    fee = inner(row, "fee")
     cost, currency = number(fee.get("cost")), text(fee, "currency")
     base, quote = text(row, "symbol").partition(":")[0].partition("/")[::2]
     if cost is None or (market is not None and market.get("inverse") is True):

@@ -1,0 +1,85 @@
+"""ccxt's markets → the exchange's rules for an instrument. Pure.
+
+A limit that is ``None`` is none; a precision is the step itself at most exchanges, and can be more than 1.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from brokers.ccxt.wire import MARGIN, Row, inner, number, positive, text
+from core.model import USD_LIKE, Instrument, Kind
+from core.units import ONE, ZERO
+
+DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
+NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
+NOT_ACTIVE = "the exchange lists this market as not active"
+ON_MARGIN = "a position on margin; settle or close it on the exchange's own pages"
+KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
+
+
+def step_of(precision: object, mode: int) -> Decimal | None:
+    """A precision as a step. As a tick size it is one already, and can be 10 or 1000; else it counts decimals."""
+    found = number(precision)
+    if found is None:
+        return None
+    if mode == TICK_SIZE:
+        return found if found > 0 else None
+    return ONE.scaleb(-int(found)) if mode == DECIMAL_PLACES and found == found.to_integral_value() else None
+
+
+def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
+    """The exchange's rules. A limit that it does not have is none: krakenfutures has only steps.
+
+    ``exempt``: orders that only reduce may be below its minimums. ``way_out``: of what is too small to be sold.
+    """
+    precision, limits = inner(market, "precision"), inner(market, "limits")
+    amount, cost, at_market = inner(limits, "amount"), inner(limits, "cost"), inner(limits, "market")
+    kind = KINDS.get(text(market, "type"), Kind.SPOT)
+    contract = market.get("contract") is True or kind not in (Kind.SPOT,)
+    least = [found for part in (amount, at_market) if (found := positive(part.get("min"))) is not None]
+    most = [found for part in (amount, at_market) if (found := positive(part.get("max"))) is not None]
+    active = market.get("active") is not False
+    standard = Instrument(symbol=text(market, "symbol"), native_symbol=text(market, "id"))
+    return Instrument(
+        symbol=text(market, "symbol"),
+        native_symbol=text(market, "id"),
+        kind=kind,
+        step=step_of(precision.get("amount"), mode) or (ONE if contract else standard.step),
+        tick=step_of(precision.get("price"), mode) or standard.tick,
+        min_quantity=max(least, default=ZERO),
+        min_cost=positive(cost.get("min")) or ZERO,
+        max_market=min(most, default=None),
+        multiplier=(positive(market.get("contractSize")) or ONE) if contract else ONE,
+        quote=value_currency(market),
+        reduce_only=contract,
+        minimum_exempt=contract and exempt,
+        tradable=active,
+        way_out=way_out if active else NOT_ACTIVE,
+    )
+
+
+def value_currency(market: Row) -> str:
+    """What ``quantity × multiplier × price`` is in.
+
+    An inverse contract is worth its size in the quote whatever the price, so that product is one of ``1/BTC``, whose
+    rate is one over the price of a BTC. A contract that settles in a third currency has no value that can be told.
+    """
+    base, quote, settle = text(market, "base"), text(market, "quote"), text(market, "settle")
+    if market.get("inverse") is True and quote in USD_LIKE:
+        return f"1/{base}"
+    if settle and market.get("inverse") is not True and settle != quote and not {settle, quote} <= USD_LIKE:
+        return f"{quote} settled in {settle}"
+    return quote or "USD"
+
+
+def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
+    """Of a symbol that ccxt has no market of: it is shown and cannot be closed from here."""
+    return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
+
+
+def margin_instrument(spot: Instrument) -> Instrument:
+    """It is shown; closing it takes another call than selling a balance, which would leave it and sell something."""
+    return replace(spot, symbol=spot.symbol + MARGIN, tradable=False, way_out=ON_MARGIN)
