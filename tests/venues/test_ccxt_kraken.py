@@ -144,7 +144,6 @@ async def test_what_happens_is_told_on_the_streams(exchange: Exchange) -> None:
         changed = asyncio.ensure_future(kraken.watch_ticker("BTC/USD"))
         await asyncio.sleep(0.05)
         exchange.do(lambda: exchange.venue.set_quote("BTC/USD", bid=Decimal(49000)))
-        exchange.do(lambda: exchange.stall.streams.price("BTC/USD"))
         assert (await asyncio.wait_for(changed, 5))["bid"] == "49000.0"
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from aiohttp import WSMsgType, web
 
-from core.events import FillSeen, OrderSeen, PositionSeen
+from core.events import FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.units import ZERO
 from tests.venues.ccxt import kraken_bodies as bodies
 from tests.venues.ccxt.kraken_bodies import Row
@@ -43,7 +43,9 @@ class KrakenStreams:
         """Say what has happened; the server's beat calls it."""
         while self._tape:
             event = self._tape.popleft()
-            if isinstance(event, FillSeen):
+            if isinstance(event, QuoteSeen):
+                self.price(event.quote.symbol)
+            elif isinstance(event, FillSeen):
                 self._to("executions", self._rows("executions", bodies.ws_trade(event.fill)))
             elif isinstance(event, OrderSeen):
                 self._to("executions", self._rows("executions", bodies.ws_order(event.order, self._now())))

@@ -1,0 +1,125 @@
+"""Coinbase Advanced's one WebSocket over the truth: ticker, ticker_batch, user and heartbeats, signed where private."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+from aiohttp import WSMsgType, web
+
+from core.events import OrderSeen, QuoteSeen
+from tests.venues.ccxt import coinbase_bodies as bodies
+from tests.venues.ccxt.coinbase_bodies import Row
+from tests.venues.ccxt.coinbase_rest import CoinbaseRest
+
+TICKERS = ("ticker", "ticker_batch")
+
+
+@dataclass
+class CoinbaseStreams:
+    """``mute`` leaves connections open and says nothing."""
+
+    rest: CoinbaseRest
+    mute: bool = False
+    subscriptions: int = 0
+    _heard: dict[web.WebSocketResponse, dict[str, set[str]]] = field(default_factory=dict)  # channel → product ids
+    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
+    _sequence: int = 0
+
+    def add_to(self, app: web.Application) -> None:
+        app.router.add_get("/advanced-trade-ws", self._serve)
+        self._tape = self.rest.venue.subscribe(lambda: None)
+
+    async def hang_up(self) -> None:
+        for socket in list(self._heard):
+            await socket.close()
+
+    def tell(self) -> None:
+        """Say what has happened; the server's beat calls it."""
+        while self._tape:
+            event = self._tape.popleft()
+            if isinstance(event, QuoteSeen):
+                self.price(event.quote.symbol)
+            elif isinstance(event, OrderSeen):
+                instrument = self.rest.venue.floor.market.listing(event.order.symbol).instrument
+                row = bodies.ws_order(event.order, instrument, self.rest.now())
+                self._to("user", bodies.product_id(instrument), {"type": "update", "orders": [row]})
+
+    def price(self, symbol: str) -> None:
+        """The present ticker to whoever subscribed it."""
+        instrument = self.rest.venue.floor.market.listing(symbol).instrument
+        for channel in TICKERS:
+            row = self._ticker(channel, bodies.product_id(instrument))
+            self._to(channel, bodies.product_id(instrument), {"type": "update", "tickers": [row]})
+
+    def beat(self) -> None:
+        self._to("heartbeats", "", {"current_time": bodies.iso(self.rest.now()), "heartbeat_counter": "1"})
+
+    def _ticker(self, channel: str, product: str) -> Row:
+        instrument = self.rest.listing(product).instrument
+        top = self.rest.venue.floor.market.top(instrument.symbol)
+        return bodies.ws_ticker(instrument, top, batch=channel == "ticker_batch")
+
+    def _to(self, channel: str, product: str, event: Row) -> None:
+        for socket, heard in self._heard.items():
+            products = heard.get(channel)
+            if products is not None and (not products or product in products or not product):
+                self._send(socket, channel, event)
+
+    def _send(self, socket: web.WebSocketResponse, channel: str, event: Row) -> None:
+        self._sequence += 1
+        head = {"channel": channel, "client_id": "", "timestamp": bodies.iso(self.rest.now())}
+        self._say(socket, {**head, "sequence_num": self._sequence, "events": [event]})
+
+    def _say(self, socket: web.WebSocketResponse, message: Row) -> None:
+        if not self.mute and not socket.closed:
+            self._spawn(socket.send_str(json.dumps(message)))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self._heard[socket] = {}
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    self._hear(socket, json.loads(message.data))
+        finally:
+            del self._heard[socket]
+        return socket
+
+    def _hear(self, socket: web.WebSocketResponse, said: Row) -> None:
+        channel, products = said["channel"], said.get("product_ids", [])
+        if channel == "user" and not self._signed(said):
+            self._say(socket, {"type": "error", "message": "authentication failure"})
+            return
+        heard = self._heard[socket]
+        if said["type"] == "unsubscribe":
+            heard.pop(channel, None)
+        else:
+            heard.setdefault(channel, set()).update(products)
+            self.subscriptions += 1
+        names = {name: sorted(ids) or ["all"] for name, ids in heard.items()}
+        self._send(socket, "subscriptions", {"subscriptions": names})
+        if said["type"] == "subscribe":
+            self._snapshot(socket, channel, products)
+
+    def _signed(self, said: Row) -> bool:
+        text = said.get("timestamp", "") + said["channel"] + ",".join(said.get("product_ids", []))
+        return said.get("api_key") == self.rest.key and said.get("signature") == self.rest.sign(text)
+
+    def _snapshot(self, socket: web.WebSocketResponse, channel: str, products: list[str]) -> None:
+        if channel in TICKERS:
+            rows = [self._ticker(channel, product) for product in products]
+            self._send(socket, channel, {"type": "snapshot", "tickers": rows})
+        elif channel == "user":
+            listing, now = self.rest.venue.floor.market.listing, self.rest.now()
+            live = self.rest.venue.state.live_orders()
+            orders = [bodies.ws_order(t.order, listing(t.order.symbol).instrument, now) for t in live]
+            self._send(socket, channel, {"type": "snapshot", "orders": orders})
