@@ -113,8 +113,9 @@ class Stream:
         except FlatdeckError as error:
             self._say(error)
         except Exception as error:  # noqa: BLE001  # a call that nobody follows any more is never silent
-            translated = self._client.translated(error)
-            self._say(translated)
+            told = self._client.translated(error)
+            broke = isinstance(told, OutcomeUnknown)
+            self._say(OutcomeUnknown(f"{self._name}'s stream broke: {self._client.plain(error)}") if broke else told)
 
     def _say(self, said: Said) -> None:
         try:
@@ -161,11 +162,11 @@ class Stream:
             await self._clock.sleep(PULSE)
 
     async def _connected(self) -> None:
-        """Until every socket that was dialled is open; what watches nothing needs none."""
+        """Until every socket that is dialled is open; what watches nothing needs none. Some are never dialled."""
         until = self._clock.monotonic() + LOGIN
         while self._tasks and len(self._tasks) > 1:
             sockets = list(self._sockets().values())
-            if sockets and all(socket.isConnected for socket in sockets):
+            if any(socket.isConnected for socket in sockets) and not any(socket.connecting for socket in sockets):
                 return
             if self._clock.monotonic() > until:
                 raise Unreachable(f"{self._name}'s stream cannot be reached")

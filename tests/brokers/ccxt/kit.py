@@ -117,3 +117,10 @@ def settings(exchange: str, venue: Bodies | None = None, **options: Any) -> Acco
 def broker_at(exchange: str, venue: Bodies, clock: Any = None, **options: Any) -> CcxtBroker:
     account = Account(ACCOUNT, "user_1", "ccxt", f"ccxt:{exchange}")
     return CcxtBroker(account, read_options(settings(exchange, venue, **options)), clock or RealClock(), ENV)
+
+
+async def soon(holds: Callable[[], object]) -> None:
+    """Until it holds, within five seconds."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # the other side says nothing of its own accord
+            await asyncio.sleep(0.005)

@@ -1,0 +1,311 @@
+"""What became of a request: refused, unreachable or unknown, sent once, without a secret in its text."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.secret import Secret
+from tests.brokers.ccxt.bodies import usdm
+from tests.brokers.ccxt.conftest import Opened
+from tests.brokers.ccxt.kit import KEY, SECRET, RealClock, ScriptedClock, soon
+
+ORDER = "fapiPrivatePostOrder"
+SYMBOL = {"symbol": "BTCUSDT"}
+
+
+async def failed(call: Any) -> FlatdeckError:
+    with pytest.raises(FlatdeckError) as caught:
+        await call
+    return caught.value
+
+
+def dropped(request: web.Request, form: str) -> web.Response:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def cut(request: web.Request, form: str) -> web.StreamResponse:
+    """Headers that promise more than comes."""
+    response = web.StreamResponse(headers={"Content-Length": "500", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"orderId": 1')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+def redirect(request: web.Request, form: str) -> web.Response:
+    return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+
+async def test_a_refused_connection_is_unreachable_and_a_dropped_one_unknown(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm(**{"/order": dropped}))
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    await venue.stop()
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Unreachable)
+
+
+@pytest.mark.parametrize("what", [cut, "", "<html>busy</html>", '{"orderId": 1', redirect])
+async def test_a_truncated_an_empty_or_an_html_body_is_unknown(at: Opened, what: Any) -> None:
+    broker, venue = await at("binanceusdm", usdm(**{"/order": what}))
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    assert len(venue.paths("/order")) == 1
+    assert venue.paths("/elsewhere") == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
+async def test_a_server_error_says_nothing_about_an_order(at: Opened, status: int) -> None:
+    broken = web.json_response({"code": -1000, "msg": "unknown"}, status=status)
+    broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: broken}))
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+
+
+@pytest.mark.parametrize("method", ["fapiPrivatePostOrder", "fapiPrivateDeleteOrder", "fapiPrivateGetOpenOrders"])
+async def test_nothing_is_sent_twice_when_a_kept_connection_dies(at: Opened, method: str) -> None:
+    """aiohttp sends what it takes to be idempotent once more by itself, a DELETE among it."""
+    broker, venue = await at("binanceusdm", usdm(**{"/order": dropped, "/openOrders": dropped}))
+    await broker.client.ask("fapiPublicGetTime")  # so that there is a kept connection
+    assert isinstance(await failed(broker.client.act(method, SYMBOL)), OutcomeUnknown)
+    assert len(venue.paths("/o")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [
+        (-2022, Refusal.REDUCE_ONLY),
+        (-4118, Refusal.HELD),
+        (-4164, Refusal.BELOW_MINIMUM),
+        (-1111, Refusal.PRECISION),
+        (-2011, Refusal.UNKNOWN_ORDER),
+        (-1021, Refusal.CLOCK),
+        (-2015, Refusal.AUTH),
+        (-4116, Refusal.DUPLICATE),
+    ],
+)
+async def test_a_refusal_keeps_the_exchange_s_code_and_sentence(at: Opened, code: int, refusal: Refusal) -> None:
+    said = web.json_response({"code": code, "msg": "No, because of it."}, status=400)
+    broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: said}))
+    error = await failed(broker.client.act(ORDER, SYMBOL))
+    assert isinstance(error, Refused)
+    assert (error.refusal, error.code, str(error)) == (refusal, str(code), "No, because of it.")
+
+
+async def test_the_exchange_s_own_time_out_is_unknown_although_it_is_a_400(at: Opened) -> None:
+    said = web.json_response({"code": -1007, "msg": "Timeout waiting for response from backend server."}, status=400)
+    broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: said}))
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+
+
+@pytest.mark.parametrize("word", ["EService:Timeout", "EService:Deadline elapsed", "EService:Unavailable"])
+async def test_kraken_s_time_out_is_unknown_although_ccxt_raises_it_as_a_refusal(at: Opened, word: str) -> None:
+    broker, _ = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/AddOrder": {"error": [word]}})
+    assert isinstance(await failed(broker.client.act("privatePostAddOrder", {})), OutcomeUnknown)
+
+
+async def test_a_429_pauses_for_as_long_as_it_says_and_what_waits_is_told_so(at: Opened) -> None:
+    limited = web.json_response({"code": -1003, "msg": "Too many"}, status=429, headers={"Retry-After": "30"})
+    clock = ScriptedClock()
+    broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: limited}), clock=clock)
+    error = await failed(broker.client.act(ORDER, SYMBOL))
+    assert isinstance(error, Refused)
+    assert (error.refusal, error.retry_after) == (Refusal.RATE_LIMITED, 30)
+    again = await failed(broker.client.act(ORDER, SYMBOL))
+    assert isinstance(again, Refused)
+    assert again.refusal is Refusal.RATE_LIMITED
+    assert again.retry_after == pytest.approx(30)
+    assert len(venue.paths("/order")) == 1
+    clock.at += 31
+    await broker.client.ask("fapiPublicGetTime")
+
+
+async def test_a_ban_is_told_as_one_and_pauses_every_account_at_the_address(at: Opened) -> None:
+    banned = web.json_response(
+        {"code": -1003, "msg": "Way too many; IP banned"}, status=418, headers={"Retry-After": "90"}
+    )
+    clock = ScriptedClock()
+    one, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: banned}), clock=clock)
+    other, _ = await at("binanceusdm", {}, clock=clock, endpoint=venue.endpoint)
+    elsewhere, _ = await at("binanceusdm", usdm(), clock=clock)
+    error = await failed(one.client.act(ORDER, SYMBOL))
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.BANNED
+    second = await failed(other.client.ask("fapiPublicGetTime"))
+    assert isinstance(second, Refused)
+    assert second.refusal is Refusal.BANNED
+    await elsewhere.client.ask("fapiPublicGetTime")
+
+
+async def test_no_secret_is_in_an_error(at: Opened) -> None:
+    said = {"code": -1, "msg": f"bad key {KEY} and {SECRET}"}
+    broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: web.json_response(said, status=400)}))
+    told = [await failed(broker.client.act(ORDER, SYMBOL))]
+    venue.answers["/order"] = dropped
+    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    venue.answers["/order"] = web.Response(status=404, text="no")
+    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    await venue.stop()
+    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    for error in told:
+        assert KEY not in str(error)
+        assert SECRET not in str(error)
+        assert "signature" not in str(error)
+
+
+async def test_what_ccxt_would_not_send_was_not_sent(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm())
+    before = len(venue.asked)
+    error = await failed(broker.client.act("create_order", "NO/PE", "market", "sell", "1"))
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.UNKNOWN_SYMBOL
+    assert len(venue.asked) == before
+
+
+async def test_a_cancelled_call_is_cancelled_and_leaves_the_limiter_as_it_was(at: Opened) -> None:
+    async def never(request: web.Request, form: str) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    broker, venue = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/AddOrder": never})
+    task = asyncio.create_task(broker.client.act("privatePostAddOrder", {}))
+    await soon(lambda: venue.paths("/AddOrder"))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    venue.answers["/AddOrder"] = {"error": [], "result": {"txid": ["O1"]}}
+    async with asyncio.timeout(5):
+        assert await broker.client.act("privatePostAddOrder", {})
+
+
+async def test_numbered_requests_arrive_one_at_a_time_in_the_order_of_their_numbers(at: Opened) -> None:
+    under_way, most, numbers = 0, 0, []
+
+    async def slow(request: web.Request, form: str) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        numbers.append(int(form.partition("nonce=")[2].partition("&")[0]))
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        return web.json_response({"error": [], "result": {}})
+
+    broker, _ = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/Balance": slow})
+    await asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(8)))
+    assert most == 1
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 8
+
+
+async def test_a_refusal_over_the_clock_makes_ccxt_learn_the_difference(at: Opened) -> None:
+    late = web.json_response(
+        {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, status=400
+    )
+    broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late}))
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    venue.answers["/order"] = {"orderId": 1}
+    await broker.client.act(ORDER, SYMBOL)
+    assert [p for p in venue.paths() if p.endswith(("/time", "/order"))][1].endswith("/time")
+    assert broker.client.exchange.options["timeDifference"] != 0
+
+
+async def test_aclose_really_closes_and_connecting_again_works(at: Opened) -> None:
+    broker, _ = await at("binanceusdm", usdm(), stream_endpoint="")
+    await broker.holdings()
+    inner = broker.client._session._inner
+    await broker.aclose()
+    assert inner.closed
+    assert inner.connector is None or inner.connector.closed
+    assert isinstance(await failed(broker.client.ask("fapiPublicGetTime")), Unreachable)
+    await broker.aclose()
+    await broker.connect()
+    assert len((await broker.holdings()).positions) == 1
+
+
+async def test_two_accounts_of_an_exchange_load_its_markets_once(at: Opened) -> None:
+    clock = RealClock()
+    one, venue = await at("binanceusdm", usdm(), clock=clock)
+    other, _ = await at("binanceusdm", {}, clock=clock, endpoint=venue.endpoint)
+    assert len(venue.paths("/exchangeInfo")) == 1
+    assert (await other.holdings()).positions[0].symbol == "BTC/USDT:USDT"
+    assert one.client.exchange.markets is other.client.exchange.markets
+    assert one.client.exchange is not other.client.exchange
+
+
+async def test_markets_that_could_not_be_loaded_are_loaded_by_the_next_who_asks(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm(**{"/exchangeInfo": "<html>"}), connect=False)
+    del venue.answers["/fapi/v1/exchangeInfo"]
+    assert isinstance(await failed(broker.connect()), OutcomeUnknown)
+    venue.answers |= usdm()
+    await broker.connect()
+    assert "BTC/USDT:USDT" in broker.markets
+
+
+async def test_every_host_of_an_exchange_is_under_the_endpoint_by_its_first_label(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm(), stream_endpoint="ws://127.0.0.1:9")
+    urls = broker.client.exchange.urls["api"]
+    assert urls["fapiPublic"] == f"{venue.endpoint}/fapi/fapi/v1"
+    assert urls["ws"]["linear"] == "ws://127.0.0.1:9/fstream/ws"
+    assert not [u for u in _texts(urls) if "binance.com" in u]
+
+
+def _texts(urls: Any) -> list[str]:
+    return [text for value in urls.values() for text in _texts(value)] if isinstance(urls, dict) else [str(urls)]
+
+
+async def test_a_credential_that_is_not_there_is_a_refused_login(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm(), connect=False, api_key="env:NOT_THERE")
+    error = await failed(broker.connect())
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.AUTH
+    assert venue.asked == []
+
+
+async def test_an_exchange_that_ccxt_does_not_have_is_refused_in_a_sentence(at: Opened) -> None:
+    broker, _ = await at("nosuchexchange", {}, connect=False)
+    assert "no exchange that ccxt knows" in str(await failed(broker.connect()))
+
+
+async def test_a_host_without_a_name_is_unreachable(at: Opened) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    broker, _ = await at("binanceusdm", {}, connect=False, endpoint=f"http://127.0.0.1:{port}")
+    assert isinstance(await failed(broker.connect()), Unreachable)
+
+
+async def test_importing_ccxt_leaves_the_process_as_it_was() -> None:
+    """Its own import would switch another compression on for every connection of aiohttp's."""
+    code = (
+        "import asyncio, sys, aiohttp.http_writer, aiohttp.compression_utils as c;"
+        "before = asyncio.get_event_loop_policy().__class__, c.ZLibBackend._zlib_backend;"
+        "from brokers.ccxt import library; made = library.load('binanceusdm');"
+        "after = asyncio.get_event_loop_policy().__class__, c.ZLibBackend._zlib_backend;"
+        "assert before == after and 'aiohttp_fast_zlib' not in sys.modules;"
+        "assert not [m for m in sys.modules if m.startswith('ccxt.pro.kraken')];"
+        "import ccxt; assert issubclass(ccxt.NetworkError, ccxt.BaseError) and made().id == 'binanceusdm'"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+async def test_an_exchange_found_by_the_whole_import_is_the_same_class() -> None:
+    code = "import ccxt.pro; from brokers.ccxt import library; assert library.load('okx') is ccxt.pro.okx"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+async def test_closing_never_raises_before_anything_was_opened(at: Opened) -> None:
+    broker, _ = await at("binanceusdm", {}, connect=False)
+    await broker.aclose()
+    with contextlib.suppress(Unreachable):
+        await broker.client.open({"apiKey": Secret("k" * 8)})
