@@ -17,6 +17,7 @@ from msgspec import Struct
 from brokers.ccxt import checks, library
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
+from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.reads import Reads
@@ -80,6 +81,14 @@ class CcxtBroker:
     def capabilities(self) -> Capabilities:
         streams = self._options.streams and library.streamed(self._options.setup.exchange)
         return Capabilities(frozenset(), streams=streams)
+
+    @property
+    def converter(self) -> CcxtConverter | None:
+        return converter_of(self._account.id, self.client, self.markets, self.prices)
+
+    @property
+    def way_out(self) -> str:
+        return way_out_of(self._options.setup.exchange)
 
     async def connect(self) -> None:
         """Resolve the credentials, import ccxt, have the markets. An exchange that there is not is a refusal."""

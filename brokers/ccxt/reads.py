@@ -163,9 +163,10 @@ class Reads:
         name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
         found: dict[str, Row] = {}
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
+        most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
         for _ in range(MOST_PAGES):
             rows = wire.rows(
-                await self._client.ask("fetch_open_orders", None, None, page, dict(more)), "open orders", name
+                await self._client.ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name
             )
             fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
             found |= fresh

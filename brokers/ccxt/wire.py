@@ -89,8 +89,10 @@ def rows(value: object, what: str, exchange: str) -> list[Row]:
 
 def listed(answer: object) -> object:
     """The list in a raw answer: itself, or what is in ``result``, which Kraken makes an object by id now and then."""
-    inner = answer.get("result", answer) if isinstance(answer, dict) else answer
-    return list(inner.values()) if isinstance(inner, dict) else inner
+    if not isinstance(answer, dict):
+        return answer
+    found = answer.get("result")
+    return list(found.values()) if isinstance(found, dict) else found
 
 
 def inner(row: Row, key: str) -> Row:

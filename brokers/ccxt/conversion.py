@@ -1,0 +1,188 @@
+"""Converting an account's dust where the exchange lets a program do it: Binance spot, Bybit spot, OKX spot.
+
+An exchange lists as small what it likes, among it what could well be sold. Only what its own rules keep from being sold
+is ever offered here: no market, or a market whose minimum it is below at a price that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from brokers.ccxt import wire_conversion as wire
+from brokers.ccxt.calls import known_calls
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.prices import Prices
+from brokers.ccxt.wire import text
+from brokers.ccxt.wire_balances import Holding, is_money, position
+from core import book
+from core.cleanup import unsellable
+from core.conversion import Conversion, Converted
+from core.model import Quote
+
+ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts
+EARLIER = timedelta(seconds=10)  # clocks differ by this at most, after what is known of it
+DAYS = timedelta(days=90)  # the most that Binance's dust log is asked for
+CONTRACTS = "it holds contracts, and a rest of them is closed reduce-only"
+
+
+class Way(Protocol):
+    """One exchange's way of converting. ``send`` is the only request that changes anything."""
+
+    most: int
+
+    async def listed(self, client: Client) -> wire.Listed: ...
+
+    async def offered(self, client: Client, some: list[Conversion]) -> list[Conversion]: ...
+
+    async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]: ...
+
+    async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]: ...
+
+
+class Binance:
+    """Into BNB, all at once: Binance takes such a request only now and then."""
+
+    most = 1000
+
+    async def listed(self, client: Client) -> wire.Listed:
+        return wire.binance_listed(await client.ask("sapiPostAssetDustBtc", {}))  # a POST, which changes nothing
+
+    async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
+        return some
+
+    async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
+        return wire.binance_converted(await client.act("sapiPostAssetDust", {"asset": [c.asset for c in asked]}))
+
+    async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
+        span = {"startTime": _milliseconds(since), "endTime": _milliseconds(since + DAYS)}
+        return wire.binance_logged(await client.look_up("sapiGetAssetDribblet", span), asked, since)
+
+
+class Okx:
+    """Into one of the currencies that it names, five at a time; what it gives is known only afterwards."""
+
+    most = 5
+
+    async def listed(self, client: Client) -> wire.Listed:
+        return wire.okx_listed(await client.ask("privateGetTradeEasyConvertCurrencyList", {}))
+
+    async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
+        return some
+
+    async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
+        body = {"fromCcy": [c.asset for c in asked], "toCcy": asked[0].into}
+        return wire.okx_converted(await client.act("privatePostTradeEasyConvert", body))
+
+    async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
+        return wire.okx_logged(await client.look_up("privateGetTradeEasyConvertHistory", {}), asked, since)
+
+
+class Bybit:
+    """Into one of three, by a quote of at most twenty coins whose id is what is sent and looked up."""
+
+    most = 20
+
+    async def listed(self, client: Client) -> wire.Listed:
+        return wire.bybit_listed(await client.ask("privateGetV5AssetCovertSmallBalanceList", {"accountType": ACCOUNT}))
+
+    async def offered(self, client: Client, some: list[Conversion]) -> list[Conversion]:
+        found: list[Conversion] = []
+        for n in range(0, len(some), self.most):
+            part = some[n : n + self.most]
+            into = part[0].into
+            body = {"accountType": ACCOUNT, "fromCoinList": [c.asset for c in part], "toCoin": into}
+            found += wire.bybit_quoted(await client.ask("privatePostV5AssetCovertGetQuote", body), into)
+        return found
+
+    async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
+        body = {"quoteId": asked[0].reference}
+        return wire.bybit_converted(await client.act("privatePostV5AssetCovertSmallBalanceExecute", body), asked)
+
+    async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
+        found: list[Converted] = []
+        for reference in dict.fromkeys(c.reference for c in asked):
+            span = {"quoteId": reference, "accountType": ACCOUNT}
+            body = await client.look_up("privateGetV5AssetCovertSmallBalanceHistory", span)
+            found += wire.bybit_logged(body, reference)
+        return found
+
+
+WAYS: dict[str, Way] = {"binance": Binance(), "okx": Okx(), "bybit": Bybit()}
+
+
+class CcxtConverter:
+    """The dust of one account at an exchange that converts it."""
+
+    def __init__(self, account: str, way: Way, client: Client, markets: Markets, prices: Prices) -> None:
+        self._account = account
+        self._way = way
+        self._client = client
+        self._markets = markets
+        self._prices = prices
+
+    @property
+    def most(self) -> int:
+        return self._way.most
+
+    async def conversions(self, into: str | None, only: Collection[str] | None = None) -> list[Conversion]:
+        await self._markets.load()
+        listed = await self._way.listed(self._client)
+        chosen = wire.target(listed, into, self._client.setup.exchange)
+        some = [replace(c, into=chosen) for c in wire.chosen(listed.conversions, only)]
+        left = await self._unsellable([c for c in some if c.quantity > 0 and c.asset != chosen])
+        return wire.chosen(await self._way.offered(self._client, left), only) if left else []
+
+    async def convert(self, asked: Sequence[Conversion]) -> list[Converted]:
+        return await self._way.send(self._client, asked)
+
+    async def look_up(self, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
+        if not asked:
+            return []
+        there = since + timedelta(seconds=self._client.skew or 0.0) - EARLIER
+        return await self._way.records(self._client, asked, there)
+
+    async def _unsellable(self, some: list[Conversion]) -> list[Conversion]:
+        """Without what could be sold, and without money."""
+        prefer = known_calls(self._client.setup.exchange).prefer
+        markets = {c.asset: self._markets.of_code(c.asset, prefer) for c in some if not is_money(c.asset)}
+        quotes = await self._prices.quotes([text(m, "symbol") for m in markets.values() if m is not None])
+        prices = {quote.symbol: _highest(quote) for quote in quotes}
+
+        def stuck(conversion: Conversion) -> bool:
+            market = markets[conversion.asset]
+            if market is None:
+                return True
+            held = Holding(conversion.asset, conversion.quantity, conversion.quantity)
+            made = position(self._account, held, market, (), None)
+            instrument = self._markets.instrument(made.symbol)
+            return unsellable(book.Holding("", made, instrument, price=prices.get(made.symbol))) is not None
+
+        return [c for c in some if c.asset in markets and stuck(c)]
+
+
+def converter_of(account: str, client: Client, markets: Markets, prices: Prices) -> CcxtConverter | None:
+    """The account's converter; None where the exchange has no conversion that a program may ask for."""
+    way = WAYS.get(client.setup.exchange)
+    return CcxtConverter(account, way, client, markets, prices) if way is not None else None
+
+
+def way_out_of(exchange: str) -> str:
+    """What the exchange has for what is too small to be sold; empty where nothing is known of it."""
+    known = known_calls(exchange)
+    return known.way_out or (CONTRACTS if known.positions and known.balance is None else "")
+
+
+def _highest(quote: Quote) -> Any:
+    """The price at which it is worth the most: what might be sellable at any of them is left alone."""
+    if quote.flaw() is not None:
+        return None
+    return max(p for p in (quote.bid, quote.ask, quote.last, quote.mark) if p is not None)
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
