@@ -16,6 +16,8 @@ from core.records import (
     Adopted,
     CancelAsked,
     ClosingEnded,
+    ConversionAnswered,
+    ConversionAsked,
     Entry,
     EntryApproved,
     EntryEnded,
@@ -122,6 +124,8 @@ def _found_by(record: Record) -> _Found:
             return None, None, record.plan, None
         case AccountFrozen():
             return record.account, None, None, None
+        case ConversionAsked() | ConversionAnswered():
+            return record.account, None, record.plan, None
         case Adopted() | PositionClosed():
             return record.key.account, record.key.symbol, None, None
 

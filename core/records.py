@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from core.conversion import Conversion, Converted
 from core.link import ResultRow
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, Tier
 from core.plan import OwnerTally, Plan
@@ -175,6 +176,23 @@ class PositionClosed(Struct, frozen=True, tag=True):
     why: str
 
 
+class ConversionAsked(Struct, frozen=True, tag=True):
+    """A request to convert dust is about to leave, once. A venue has no client id for it: its records tell the rest."""
+
+    plan: str  # names the conversion, as a plan's id names a plan
+    account: str
+    conversions: tuple[Conversion, ...]
+    at: datetime
+
+
+class ConversionAnswered(Struct, frozen=True, tag=True):
+    """What is known of it; written again when more is. Of what is neither here nor refused nothing is known."""
+
+    plan: str
+    account: str
+    results: tuple[Converted, ...]
+
+
 class Logged(Struct, frozen=True, tag=True):
     """A line of the log, as consoles show it."""
 
@@ -201,6 +219,8 @@ Record = (
     | Scaled
     | Adopted
     | PositionClosed
+    | ConversionAsked
+    | ConversionAnswered
     | Logged
 )
 

@@ -24,6 +24,7 @@ from core.records import Entry
 from core.settings import AccountSettings, Settings
 from tui import (
     commands,
+    commands_dust,
     commands_engine,
     commands_entries,
     commands_files,
@@ -48,6 +49,8 @@ from tui.session import (
 
 if TYPE_CHECKING:
     from core.config import Loaded
+    from core.ids import Ids
+    from core.journal import Journal
     from core.ports import Broker
     from tui.demo import Dice
 
@@ -178,20 +181,27 @@ class Outside:
         finally:
             await journal.aclose()
 
-    async def thaw(self, settings: Settings, account: str) -> None:
+    @asynccontextmanager
+    async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
         from core.datadir import DataDir  # noqa: PLC0415
         from core.journal import Journal  # noqa: PLC0415
-        from core.records import AccountFrozen, Logged  # noqa: PLC0415
 
-        directory = DataDir(Path(settings.engine.data_dir))
+        directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
+        directory.prepare()
         with directory.lock():
-            journal = await Journal.open(directory.journal, self.clock, system_ids())
+            journal = await Journal.open(directory.journal, self.clock, ids)
             try:
-                await journal.append(
-                    AccountFrozen(account, None), Logged("warning", f"{account} was thawed by a person", account)
-                )
+                yield journal, ids
             finally:
                 await journal.aclose()
+
+    async def thaw(self, settings: Settings, account: str) -> None:
+        from core.records import AccountFrozen, Logged  # noqa: PLC0415
+
+        async with self.journal(settings) as (journal, _):
+            await journal.append(
+                AccountFrozen(account, None), Logged("warning", f"{account} was thawed by a person", account)
+            )
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
         from brokers.paper.replay import read_rows  # noqa: PLC0415  (only the demo)
@@ -305,7 +315,7 @@ for _command in (
     *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, commands_replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
-    commands_reconcile.reconcile,
+    *(commands_reconcile.reconcile, commands_dust.dust),
 ):
     cli.add_command(_command)
 

@@ -30,6 +30,8 @@ from tui.view import log_cells
 
 if TYPE_CHECKING:
     from core.config import Loaded
+    from core.ids import Ids
+    from core.journal import Journal
 
 DONE, REMAINED, USAGE, DECLINED, UNREACHED = 0, 1, 2, 3, 4
 INTERRUPTED = 130
@@ -106,6 +108,9 @@ class World(Protocol):
 
     async def frozen(self, settings: Settings) -> dict[str, str]:
         """Frozen accounts with the reason, as the journal has them."""
+
+    def journal(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
+        """The journal to write in, without an engine; refused while one is running."""
 
     async def thaw(self, settings: Settings, account: str) -> None:
         """Write down that a person looked; refused while an engine is running."""

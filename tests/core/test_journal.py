@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core import journal as journal_module
+from core.conversion import Conversion, Converted, Outcome
 from core.errors import JournalError
 from core.ids import Ids
 from core.journal import Journal
@@ -30,6 +31,8 @@ from core.records import (
     Adopted,
     CancelAsked,
     ClosingEnded,
+    ConversionAnswered,
+    ConversionAsked,
     Entry,
     EntryApproved,
     EntryEnded,
@@ -102,6 +105,8 @@ EVERY_KIND: tuple[Record, ...] = (
     Scaled("e1", KEY, Decimal(2), Decimal(90)),
     Adopted(KEY, Side.SHORT, Decimal(2), None, Decimal(3), "missed"),
     PositionClosed(KEY, "closed by hand"),
+    ConversionAsked("c1", "ada/main", (Conversion("ADA", Decimal("6.21"), "BNB", Decimal("0.017")),), T0),
+    ConversionAnswered("c1", "ada/main", (Converted("ADA", Decimal("6.21"), Outcome.UNKNOWN, error="time-out"),)),
     Logged("info", "started"),
 )
 
