@@ -18,7 +18,7 @@ from brokers.ccxt.entries import Entries
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
-from core.model import Holdings, Instrument, Order, Position
+from core.model import Holdings, Instrument, Leg, Order, Position
 from core.ports import Clock
 
 MOST_PAGES = 40
@@ -42,6 +42,7 @@ class Reads:
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own mark of a position, and when it was read
+        self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
     @property
@@ -116,6 +117,7 @@ class Reads:
             return []
         received = self._clock.monotonic()
         found: dict[object, Position] = {}
+        modes: dict[tuple[str, Leg], str] = {}
         for row in (row for answer in answers for row in answer):
             made = self._position(row)
             if made is None:
@@ -125,9 +127,11 @@ class Reads:
             elif made.key in found:
                 raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
             found[made.key] = made
+            modes[made.symbol, made.leg] = wire.text(row, "marginMode")
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = mark, received
+        self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
         return list(found.values())
 

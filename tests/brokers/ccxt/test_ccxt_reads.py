@@ -436,3 +436,14 @@ async def test_an_order_of_a_market_that_is_not_known_is_listed_too(at: Opened) 
     broker, _ = await at("kraken", kraken(**{"/AssetPairs": {"error": [], "result": pairs}, "/OpenOrders": told}))
     [order] = (await broker.holdings()).orders
     assert (order.id, order.remaining, order.client_id) == ("O1", D(4), "ours1")
+
+
+async def test_the_margin_mode_of_a_position_is_kept_for_who_closes_it(at: Opened) -> None:
+    broker, venue = await at(
+        "binanceusdm", usdm(**{"/positionRisk": [{**bodies.USDM_POSITION, "isolatedMargin": "5"}]})
+    )
+    await broker.holdings()
+    assert broker.reads.modes == {("BTC/USDT:USDT", Leg.NET): "isolated"}
+    venue.answers["/positionRisk"] = []
+    await broker.holdings()
+    assert broker.reads.modes == {}
