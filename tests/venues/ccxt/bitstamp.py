@@ -75,6 +75,7 @@ class Bitstamp(Polled):
             try:
                 if signed:
                     self._check(request, text)
+                if any(part in request.path for part in ("/sell/", "/buy/", "cancel_order")):
                     self.calls.append((request.path, dict(parse_qsl(text))))
                 return web.json_response(act({**dict(parse_qsl(text)), **request.match_info}))
             except Refused as refused:

@@ -91,7 +91,8 @@ class CoinbaseRest:
             app.router.add_get(ROOT + PRIVATE + path, self._private(handler))
         for path, handler in market.items():
             app.router.add_get(f"{ROOT}{PRIVATE}/market{path}", self._public(handler))
-        app.router.add_get(f"{ROOT}{PRIVATE}/time", self._public(lambda _: self._time()))
+        for path in (f"{PRIVATE}/time", "/v2/time"):
+            app.router.add_get(ROOT + path, self._public(lambda _: self._time()))
         for path in ("/v2/currencies", "/v2/currencies/crypto"):
             app.router.add_get(ROOT + path, self._public(lambda _: {"data": []}))
         app.router.add_get(f"{ROOT}/v2/exchange-rates", self._public(lambda _: {"data": {"rates": {}}}))
@@ -158,7 +159,8 @@ class CoinbaseRest:
 
     def _time(self) -> Row:
         now = self.now()
-        return {"iso": bodies.iso(now), "epochSeconds": str(int(now.timestamp())), "epochMillis": "0"}
+        stamps = {"epochSeconds": str(int(now.timestamp())), "epochMillis": str(int(now.timestamp() * 1000))}
+        return {"iso": bodies.iso(now), **stamps, "data": {"iso": bodies.iso(now), "epoch": int(now.timestamp())}}
 
     def listing(self, product: str) -> Listing:
         found = self.venue.floor.market.listings.values()

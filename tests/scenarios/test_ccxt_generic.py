@@ -1,0 +1,99 @@
+"""Exchanges that no code of ours names, by configuration alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.venues.ccxt import bitget, bitstamp, bitvavo
+from tests.venues.ccxt.host import Exchange
+from tests.venues.ccxt.operators import Operator
+
+BITGET = {"api_key": bitget.KEY, "secret": bitget.SECRET, "password": bitget.PASSWORD}
+BITVAVO = {"api_key": bitvavo.KEY, "secret": bitvavo.SECRET}
+BITSTAMP = {"api_key": bitstamp.KEY, "secret": bitstamp.SECRET}
+VENUES: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
+    "bitget": (bitget.Bitget, bitget.BOOK, BITGET),
+    "bitvavo": (bitvavo.Bitvavo, bitvavo.BOOK, BITVAVO),
+    "bitstamp": (bitstamp.Bitstamp, bitstamp.BOOK, BITSTAMP),
+}
+HELD = {
+    "bitget": {
+        "BTC/USDT:USDT": ("long", "0.5", "0.5", "40000", "25000.00", 1),
+        "ETH/USDT:USDT": ("short", "3", "3", "2400", "7500.03", 0),
+    },
+    "bitvavo": {
+        "BTC/EUR": ("long", "0.5", "0.4", "40000", None, 1),
+        "ETH/EUR": ("long", "2", "2", None, None, 0),
+    },
+    "bitstamp": {
+        "BTC/USD": ("long", "0.5", "0.4", "40000", "25000.00", 1),
+        "ETH/USD": ("long", "2", "2", None, "5000.00", 0),
+    },
+}
+
+
+def operator(path: Path, running: Exchange, exchange: str, **more: Any) -> Operator:
+    return Operator(path, running, exchange, VENUES[exchange][2], **more)
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+def test_status_shows_what_is_held_with_entries_values_and_orders(tmp_path: Path, exchange: str) -> None:
+    with Exchange(*VENUES[exchange][:2]) as running:
+        made = operator(tmp_path, running, exchange).document("status")
+    fields = ("side", "quantity", "free", "entry", "usd_value", "open_orders")
+    assert {p["symbol"]: tuple(p[f] for f in fields) for p in made["positions"]} == HELD[exchange]
+    assert [(a["broker"], a["state"]) for a in made["accounts"]] == [(f"ccxt:{exchange}", "polling")]
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+def test_reading_places_and_cancels_nothing(tmp_path: Path, exchange: str) -> None:
+    with Exchange(*VENUES[exchange][:2]) as running:
+        desk = operator(tmp_path, running, exchange)
+        desk.call("status")
+        desk.call("check")
+        desk.call("flatten", "--all", "--dry-run")
+        assert running.stall.calls == []
+        assert len(running.venue.state.tickets) == 1
+
+
+def test_a_value_without_a_rate_is_unknown_and_said_to_be(tmp_path: Path) -> None:
+    with Exchange(*VENUES["bitvavo"][:2]) as running:
+        made = operator(tmp_path, running, "bitvavo").call("status")
+    assert made.exit_code == 0
+    assert "no USD rate for EUR" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("exchange", "wrong", "said"),
+    [
+        ("bitget", {"secret": "another"}, "sign signature error"),
+        ("bitget", {"password": "another"}, "apikey/password is incorrect"),
+        ("bitvavo", {"secret": "another"}, "signature is invalid"),
+        ("bitstamp", {"secret": "another"}, "invalid signature"),
+    ],
+)
+def test_wrong_credentials_are_said_in_the_exchanges_words(
+    tmp_path: Path, exchange: str, wrong: dict[str, str], said: str
+) -> None:
+    with Exchange(*VENUES[exchange][:2]) as running:
+        made = Operator(tmp_path, running, exchange, VENUES[exchange][2] | wrong).call("check")
+    assert made.exit_code == 1
+    assert said in made.stdout
+
+
+def test_a_credential_that_the_exchange_needs_besides_is_named(tmp_path: Path) -> None:
+    login = {name: value for name, value in BITGET.items() if name != "password"}
+    with Exchange(*VENUES["bitget"][:2]) as running:
+        made = Operator(tmp_path, running, "bitget", login).call("check")
+    assert made.exit_code == 1
+    assert "bitget needs password, too" in made.stdout
+
+
+def test_an_exchange_that_there_is_not_is_named(tmp_path: Path) -> None:
+    with Exchange(*VENUES["bitget"][:2]) as running:
+        made = Operator(tmp_path, running, "bitgot", BITGET).call("status")
+    assert made.exit_code == 4
+    assert '"bitgot" is no exchange that ccxt knows' in made.stdout + made.stderr
