@@ -15,13 +15,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from brokers.ccxt import checks, library
+from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
+from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.stream import Stream
+from brokers.ccxt.venues import venue_of
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote
@@ -41,9 +44,6 @@ IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: w
 NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
 BURSTS = {"kraken": 45.0}  # its counter goes up to 15; a call that counts 1 there costs 3 here
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc", "kucoin", "kucoinfutures"})
-
-
-READS_ONLY = "this version reads accounts at ccxt's exchanges and places no order there"
 
 
 class Options(Struct, frozen=True):
@@ -68,6 +68,9 @@ class CcxtBroker:
         self.markets = Markets(self.client, clock)
         self.reads = Reads(account.id, self.client, self.markets, clock)
         self.prices = Prices(account.id, self.client, self.markets, self.reads, clock)
+        self._venue = venue_of(options.setup.exchange)
+        self._lookups = Lookups(account.id, self.client, self.markets, self._venue, clock)
+        self._acting = Acting(account.id, self.client, self.markets, self.reads, self._lookups, self._venue, clock)
 
     @property
     def account(self) -> Account:
@@ -80,7 +83,14 @@ class CcxtBroker:
     @property
     def capabilities(self) -> Capabilities:
         streams = self._options.streams and library.streamed(self._options.setup.exchange)
-        return Capabilities(frozenset(), streams=streams)
+        return Capabilities(
+            self._venue.tiers,
+            self._venue.expiry,
+            self._venue.lag,
+            streams=streams,
+            protective_stops=bool(self._venue.stop),
+            client_id_length=self._venue.client_id_length,
+        )
 
     @property
     def converter(self) -> CcxtConverter | None:
@@ -126,24 +136,26 @@ class CcxtBroker:
                 yield event
 
     async def submit(self, request: OrderRequest) -> Order:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        return await self._acting.submit(request)
 
     async def submit_direct(self, request: OrderRequest) -> Order:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        return await self._acting.submit_direct(request)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        return await self._acting.close_position(position, client_id)
 
     async def cancel(self, order: Order) -> None:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        await self._acting.cancel(order)
 
     async def find_order(
         self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
     ) -> Order | None:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        if order_id:
+            return await self._lookups.by_id(symbol, order_id)
+        return await self._lookups.by_client_id(symbol, client_id) if client_id else None
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        raise Refused(Refusal.UNSUPPORTED, READS_ONLY)
+        return await self._lookups.fills(symbol, since)
 
     async def check(self) -> list[Check]:
         return await checks.run(self.client, self.reads, self.capabilities, self.stream)

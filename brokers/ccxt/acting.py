@@ -1,0 +1,115 @@
+"""Orders and cancels of one account: each sent once, and what the exchange answered."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from brokers.ccxt import direct, orders, wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.lookups import Lookups
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.reads import Reads
+from brokers.ccxt.venues import Venue
+from brokers.ccxt.wire import MARGIN
+from core.errors import Refusal, Refused
+from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
+from core.ports import Clock
+
+
+class Acting:
+    """``submit``, ``submit_direct``, ``close_position`` and ``cancel`` of the Broker port."""
+
+    def __init__(
+        self,
+        account: str,
+        client: Client,
+        markets: Markets,
+        reads: Reads,
+        lookups: Lookups,
+        venue: Venue,
+        clock: Clock,
+    ) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._reads = reads
+        self._lookups = lookups
+        self._venue = venue
+        self._clock = clock
+
+    async def submit(self, request: OrderRequest) -> Order:
+        """One order by ccxt's unified call."""
+        instrument = self._instrument(request.symbol)
+        orders.check(request, instrument)
+        touch = await self._touch(request, instrument)
+        mode = self._reads.modes.get((request.symbol, request.leg), "")
+        made = orders.send(request, instrument.kind, self._venue, self._clock.now(), mode, touch)
+        row = await self._client.act(
+            "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
+        )
+        return self._taken(row, request)
+
+    async def submit_direct(self, request: OrderRequest) -> Order:
+        """One market order by the exchange's raw call, its size by the exchange's own filters as they are now."""
+        market = self._markets.row(request.symbol.removesuffix(MARGIN))
+        if not self._venue.raw or market is None:
+            raise Refused(
+                Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {self._client.setup.exchange} is known"
+            )
+        mode = self._reads.modes.get((request.symbol, request.leg), "")
+        plan = direct.raw_of(self._client.setup.exchange, market)
+        rules = await self._client.look_up(plan.rules, plan.rules_of(market))
+        sized = direct.sized(request, plan.filters(rules, market))
+        method, params = plan.order(sized, market, self._venue, mode, self._clock.now())
+        answer = await self._client.act(method, params)
+        return self._taken(plan.row(self._client.exchange, answer, market), sized)
+
+    async def close_position(self, position: Position, client_id: str) -> Order:
+        """The exchange's own close call, of the whole position."""
+        instrument = self._instrument(position.symbol)
+        if instrument.kind not in self._venue.close:
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: its own close call is not for this kind of position")
+        request = orders.closing(position, client_id)
+        side = None if position.leg is Leg.NET else ("buy" if position.leg is Leg.LONG else "sell")
+        params = {"clientOrderId": client_id}
+        mode = self._reads.modes.get((position.symbol, position.leg), "")
+        if mode:
+            params["marginMode"] = mode
+        return self._taken(await self._client.act("close_position", position.symbol, side, params), request)
+
+    async def cancel(self, order: Order) -> None:
+        """One order by its id: as what it is first, then as the other kind, where conditional ones are another call."""
+        plain = order.symbol.removesuffix(MARGIN)
+        ways = [{}, self._venue.conditional] if self._venue.conditional else [{}]
+        if order.type is OrderType.STOP:
+            ways.reverse()
+        for nth, params in enumerate(ways):
+            try:
+                await self._client.act("cancel_order", order.id, plain, params)
+            except Refused as refused:
+                if refused.refusal is not Refusal.UNKNOWN_ORDER or nth + 1 == len(ways):
+                    raise
+            else:
+                return
+
+    def _instrument(self, symbol: str) -> Instrument:
+        known = self._reads.instruments.get(symbol)
+        if known is None and symbol not in self._markets:
+            raise Refused(Refusal.UNKNOWN_SYMBOL, f"nothing was sent: the exchange has no market {symbol}")
+        return known or self._markets.instrument(symbol)
+
+    async def _touch(self, request: OrderRequest, instrument: Instrument) -> Decimal | None:
+        """A market buy of a coin is paid by cost at some exchanges, for which ccxt wants a price to reckon with."""
+        buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
+        if not buys:
+            return None
+        row = await self._client.look_up("fetch_ticker", request.symbol.removesuffix(MARGIN))
+        ask = wire.positive(row.get("ask")) if isinstance(row, dict) else None
+        if ask is None:
+            raise Refused(Refusal.OTHER, "nothing was sent: there is no ask to reckon a buy for cash by")
+        return ask
+
+    def _taken(self, row: object, request: OrderRequest) -> Order:
+        made = orders.answered(self._account, row, request, self._client.setup.exchange)
+        self._lookups.sent(made, request)
+        return made

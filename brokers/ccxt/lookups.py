@@ -1,0 +1,126 @@
+"""What became of orders of ours: one by its id or by our name of it, and what was executed.
+
+An order that a venue denies is None; a question that failed raises. Where an exchange has no way to ask by our name,
+its lists of open and ended orders are searched, and not being in them is what it says, nothing more: the core asks
+for fills and the position, too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.orders import answered
+from brokers.ccxt.venues import Params, Venue
+from brokers.ccxt.wire import MARGIN, Row
+from core.errors import OutcomeUnknown, Refusal, Refused
+from core.model import Fill, Order, OrderRequest, OrderStatus
+from core.ports import Clock
+
+BACK = timedelta(hours=1)  # how far ended orders are searched for one that has no other way to be asked for
+MOST_PAGES = 20
+ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrders")
+
+
+class Lookups:
+    """Questions about one account's orders. ``sent`` remembers what was asked of each, by the venue's id of it."""
+
+    def __init__(self, account: str, client: Client, markets: Markets, venue: Venue, clock: Clock) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._venue = venue
+        self._clock = clock
+        self._asked: dict[str, OrderRequest] = {}
+
+    def sent(self, order: Order, request: OrderRequest) -> None:
+        """Of an order whose later answers may leave out what was asked for."""
+        self._asked[order.id] = request
+        while len(self._asked) > 1000:
+            del self._asked[next(iter(self._asked))]
+
+    async def by_id(self, symbol: str, order_id: str) -> Order | None:
+        """The order of that id, plain or conditional."""
+        return await self._each(symbol, order_id, {})
+
+    async def by_client_id(self, symbol: str, client_id: str) -> Order | None:
+        """The order that carries our name."""
+        if self._venue.find and self._client.has("fetchOrder"):
+            return await self._each(symbol, "", {self._venue.find: client_id})
+        return await self._searched(symbol, client_id)
+
+    async def _each(self, symbol: str, order_id: str, params: Params) -> Order | None:
+        """Ask as for a plain order, then as for a conditional one, where that is another question."""
+        if not self._client.has("fetchOrder"):
+            return await self._searched(symbol, order_id)
+        variants = [{}, self._venue.conditional] if self._venue.conditional else [{}]
+        for more in variants:
+            try:
+                row = await self._client.look_up(
+                    "fetch_order", order_id or None, self._plain(symbol), {**self._venue.found, **params, **more}
+                )
+            except Refused as refused:
+                if refused.refusal is not Refusal.UNKNOWN_ORDER:
+                    raise
+                continue
+            return self._read(symbol, row)
+        return None
+
+    async def _searched(self, symbol: str, name: str) -> Order | None:
+        """By either id in what is open and what ended lately. Without a list of ended orders nothing can be denied."""
+        since = int((self._clock.now() - BACK).timestamp() * 1000)
+        for row in await self._rows("fetch_open_orders", symbol, None):
+            if name in (wire.text(row, "id"), wire.client_id(row)):
+                return self._read(symbol, row)
+        ended = [feature for feature in ENDED if self._client.has(feature)]
+        if not ended and self._client.has("fetchOrders"):
+            ended = ["fetchOrders"]
+        for feature in ended:
+            for row in await self._rows(_method(feature), symbol, since):
+                if name in (wire.text(row, "id"), wire.client_id(row)):
+                    return self._read(symbol, row)
+        if not ended and not self._client.has("fetchMyTrades"):
+            raise OutcomeUnknown(f"{self._client.setup.exchange} lists neither ended orders nor trades")
+        return None
+
+    async def _rows(self, method: str, symbol: str, since: int | None) -> list[Row]:
+        answer = await self._client.look_up(method, self._plain(symbol), since, None, {})
+        return wire.rows(answer, "orders", self._client.setup.exchange)
+
+    def _read(self, symbol: str, row: object) -> Order:
+        name = self._client.setup.exchange
+        known = self._asked.get(wire.text(row, "id")) if isinstance(row, dict) else None
+        made = answered(self._account, row, known, name) if known else wire.order(self._account, row, name)
+        if made.symbol != self._plain(symbol) and made.symbol != symbol:
+            raise OutcomeUnknown(f"{name} answered with an order of {made.symbol}, asked was for {symbol}")
+        if known is not None and isinstance(row, dict) and row.get("status") is None:
+            made = replace(made, status=OrderStatus.UNKNOWN)  # asked for its state, and it does not say
+        return replace(made, symbol=symbol)
+
+    async def fills(self, symbol: str, since: datetime) -> list[Fill]:
+        """Executions at or after ``since``, page by page."""
+        name, market = self._client.setup.exchange, self._markets.row(self._plain(symbol))
+        start, found = int(since.timestamp() * 1000), dict[str, Fill]()
+        for _ in range(MOST_PAGES):
+            answer = await self._client.look_up("fetch_my_trades", self._plain(symbol), start, None, {})
+            rows = wire.rows(answer, "trades", name)
+            made = [f for row in rows if (f := wire.fill(self._account, row, market)) is not None]
+            fresh = {f.trade_id: replace(f, symbol=symbol) for f in made if f.trade_id not in found}
+            found |= fresh
+            last = max((int(at) for row in rows if (at := row.get("timestamp"))), default=start)
+            if not fresh or last <= start:
+                return [f for f in found.values() if f.at is None or f.at >= since]
+            start = last
+        raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
+
+    def _plain(self, symbol: str) -> str:
+        return symbol.removesuffix(MARGIN)
+
+
+def _method(feature: str) -> str:
+    """``fetchClosedOrders`` → ``fetch_closed_orders``."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in feature)

@@ -1,0 +1,134 @@
+"""What is particular to acting at each exchange: the table of those that are known, and what holds for the rest.
+
+Sources: the exchanges' documentation of their order calls, and the source of the ccxt version that is pinned. Where an
+exchange promises no time after which an unanswered order is dead, ``expiry`` is None, and an outcome that cannot be
+found out freezes the account.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from core.model import Kind, Leg, Tier, TimeInForce
+
+Params = dict[str, Any]
+UPPER = {TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK", TimeInForce.GTC: "GTC"}
+CONTRACTS = frozenset({Kind.PERP, Kind.FUTURE})
+
+
+class Venue(Struct, frozen=True):
+    """Words, parameters and promises of one exchange; seconds throughout."""
+
+    client_id: str = "clientOrderId"  # the parameter of an order that carries our name of it
+    client_id_length: int = 32
+    tifs: dict[TimeInForce, str] = field(
+        default_factory=UPPER.copy
+    )  # of a limit order; one that is missing cannot be said
+    market: dict[TimeInForce, str] = field(
+        default_factory=lambda: {TimeInForce.IOC: ""}
+    )  # what a market order may be, and the word for it
+    leg: str = ""  # the raw parameter that names a position of hedge mode; empty: ccxt's ``hedged``
+    legs: dict[Leg, Any] = {}  # its values
+    reduce_with_leg: bool = False  # reduce-only is said beside the leg
+    margin_mode: str = ""  # the parameter that takes the position's margin mode
+    close: frozenset[Kind] = frozenset()  # of what its own close call closes one whole position and opens none
+    expiry: float | None = None
+    window: Params = {}  # said with every order, so that what ``expiry`` says is so
+    deadline: str = ""  # the parameter that takes the time after which the order is not accepted
+    lag: float = 10.0
+    conditional: Params = {}  # with what a conditional order is found and cancelled, where that is another call
+    find: str = ""  # the parameter that finds an order by our name of it; empty: lists are searched
+    found: Params = {}  # said with every look-up of one order
+    stop: str = ""  # the parameter of a market order that makes it a stop; empty: none can rest there
+    raw: bool = False  # ``direct`` knows its raw call
+
+    @property
+    def tiers(self) -> frozenset[Tier]:
+        """The ways of closing that it can express, none of them twice under two names."""
+        said = {
+            Tier.MARKET_IOC: TimeInForce.IOC in self.market,
+            Tier.MARKET_GTC: TimeInForce.GTC in self.market,
+            Tier.MARKET_FOK: TimeInForce.FOK in self.market,
+            Tier.VENUE_CLOSE: bool(self.close),
+            Tier.DIRECT_API: self.raw,
+            Tier.LIMIT_AGGRESSIVE: TimeInForce.GTC in self.tifs,
+        }
+        return frozenset(tier for tier, able in said.items() if able)
+
+
+# A market order of Binance takes no time in force (-1106): it is immediate, and what is left of it expires.
+_BINANCE = Venue(expiry=5.0, window={"recvWindow": 5000}, find="origClientOrderId", raw=True)
+_BINANCE_CONTRACTS = Venue(
+    expiry=5.0,
+    window={"recvWindow": 5000},
+    find="origClientOrderId",
+    raw=True,
+    leg="positionSide",
+    legs={Leg.LONG: "LONG", Leg.SHORT: "SHORT"},
+    conditional={"trigger": True},
+    stop="stopLossPrice",
+)
+_VENUES: dict[str, Venue] = {
+    "binance": _BINANCE,
+    "binanceus": _BINANCE,
+    "binanceusdm": _BINANCE_CONTRACTS,
+    "binancecoinm": _BINANCE_CONTRACTS,
+    # ``optimal_limit_ioc`` and ``market`` are two kinds of order there. A signature is good for 30 s (50102).
+    "okx": Venue(
+        market={TimeInForce.IOC: "IOC", TimeInForce.GTC: ""},
+        expiry=30.0,
+        leg="posSide",
+        legs={Leg.LONG: "long", Leg.SHORT: "short"},
+        margin_mode="tdMode",
+        close=CONTRACTS,
+        conditional={"trigger": True},
+        find="clOrdId",
+        stop="stopLossPrice",
+        raw=True,
+    ),
+    "bybit": Venue(
+        expiry=5.0,
+        leg="positionIdx",
+        legs={Leg.LONG: 1, Leg.SHORT: 2},
+        reduce_with_leg=True,
+        find="orderLinkId",
+        found={"acknowledged": True},
+        stop="stopLossPrice",
+        raw=True,
+    ),
+    # 18 free characters are the longest name that is neither a UUID nor a number. The deadline is its own promise.
+    "kraken": Venue(client_id_length=18, expiry=10.0, deadline="deadline", stop="stopLossPrice", raw=True),
+    # An upper-case IOC is taken for a limit order that rests. There is no fill-or-kill.
+    "krakenfutures": Venue(
+        tifs={TimeInForce.IOC: "ioc", TimeInForce.GTC: "gtc"},
+        expiry=10.0,
+        deadline="processBefore",
+        stop="stopLossPrice",
+    ),
+    # ccxt drops the unified name. A signature is good for 30 s, one by a private key for 120.
+    "coinbase": Venue(
+        client_id="client_order_id",
+        market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
+        expiry=120.0,
+        raw=True,
+    ),
+    "kucoinfutures": Venue(
+        expiry=5.0,
+        leg="positionSide",
+        legs={Leg.LONG: "LONG", Leg.SHORT: "SHORT"},
+        reduce_with_leg=True,
+        margin_mode="marginMode",
+        find="clientOid",
+        conditional={"trigger": True},
+        stop="stopLossPrice",
+    ),
+}
+_VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
+PLAIN = Venue()
+
+
+def venue_of(exchange: str) -> Venue:
+    """What is known of the exchange. Of others nothing is taken for granted: no stop rests there, nothing expires."""
+    return _VENUES.get(exchange, PLAIN)
