@@ -81,6 +81,7 @@ class Bitget(Polled):
             "spot/trade/current-plan-order": lambda _: {"nextFlag": False, "orderList": []},
             "mix/order/orders-pending": lambda q: self._pending(q, plan=False),
             "mix/order/orders-plan-pending": lambda q: self._pending(q, plan=True),
+            "mix/order/orders-history": self._history,
             "mix/order/detail": self._detail,
             "mix/order/fills": self._fills,
         }
@@ -253,6 +254,11 @@ class Bitget(Polled):
         rows = [self._order(t, "status") for t in tickets if (t.order.type is OrderType.STOP) == plan]
         wanted = query.get("symbol")
         return {"entrustedList": [r for r in rows if wanted in (None, r["symbol"])] or None, "endId": None}
+
+    def _history(self, query: Row) -> Row:
+        tickets = [t for t in reversed(self.venue.state.tickets.values()) if self.told(t).status.terminal]
+        rows = [self._order(t, "status") for t in tickets]
+        return {"entrustedList": [r for r in rows if query.get("symbol") in (None, r["symbol"])] or None, "endId": None}
 
     def _detail(self, query: Row) -> Row:
         ticket = self.find(query.get("clientOid"), query.get("orderId"))
