@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,10 +16,12 @@ from msgspec.structs import replace
 from core.conversion import Conversion, Converted, Converter, Outcome
 from core.errors import FlatdeckError, JournalError, OutcomeUnknown, Refused, Unreachable
 from core.ids import Ids
-from core.journal import Journal
 from core.ports import Clock
 from core.records import ConversionAnswered, ConversionAsked, Logged, Record
 from core.units import plain
+
+if TYPE_CHECKING:  # it brings the database along, which a command line without one has no use for
+    from core.journal import Journal
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each look at the venue's records
 SETTLED = timedelta(minutes=10)  # after which a request of unknown outcome cannot act any more
