@@ -18,11 +18,12 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.wire import text
-from brokers.ccxt.wire_balances import Holding, is_money, position
+from brokers.ccxt.wire_balances import Holding, holdings, is_money, position
 from core import book
 from core.cleanup import unsellable
 from core.conversion import Conversion, Converted
 from core.model import Quote
+from core.units import ZERO
 
 ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts
 EARLIER = timedelta(seconds=10)  # clocks differ by this at most, after what is known of it
@@ -147,8 +148,13 @@ class CcxtConverter:
         return await self._way.records(self._client, asked, there)
 
     async def _unsellable(self, some: list[Conversion]) -> list[Conversion]:
-        """Without what could be sold, and without money."""
-        prefer = known_calls(self._client.setup.exchange).prefer
+        """Without money, and without what could be sold: what open orders hold of an asset counts, too."""
+        if not some:
+            return []
+        known = known_calls(self._client.setup.exchange)
+        balance = await self._client.ask("fetch_balance", known.balance or {})
+        totals = {h.code: h.total for h in holdings(balance, self._client.setup.exchange)}
+        prefer = known.prefer
         markets = {c.asset: self._markets.of_code(c.asset, prefer) for c in some if not is_money(c.asset)}
         quotes = await self._prices.quotes([text(m, "symbol") for m in markets.values() if m is not None])
         prices = {quote.symbol: _highest(quote) for quote in quotes}
@@ -157,7 +163,8 @@ class CcxtConverter:
             market = markets[conversion.asset]
             if market is None:
                 return True
-            held = Holding(conversion.asset, conversion.quantity, conversion.quantity)
+            total = max(conversion.quantity, totals.get(conversion.asset, ZERO))
+            held = Holding(conversion.asset, total, conversion.quantity)
             made = position(self._account, held, market, (), None)
             instrument = self._markets.instrument(made.symbol)
             return unsellable(book.Holding("", made, instrument, price=prices.get(made.symbol))) is not None

@@ -112,6 +112,12 @@ def test_the_preview_has_what_cannot_be_sold_and_sends_nothing(binance: BinanceD
     assert not (config.parent / "data").exists()
 
 
+def test_the_free_rest_of_what_an_order_sells_is_no_dust(binance: BinanceDust, config: Path) -> None:
+    binance.locked = {"ADA": Decimal(98), "DOGE": Decimal("0.5")}
+    (account,) = json.loads(call(config, "--dry-run", "--json").stdout)["accounts"]
+    assert [c["asset"] for c in account["conversions"]] == ["DOGE", "OLD"]
+
+
 def test_dust_is_converted_once_and_written_down_before_and_after(binance: BinanceDust, config: Path) -> None:
     made = call(config, "--yes", "--json")
     assert made.exit_code == 0, made.stderr

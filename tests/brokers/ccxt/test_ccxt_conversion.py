@@ -71,6 +71,11 @@ async def venue() -> AsyncIterator[Bodies]:
 @pytest_asyncio.fixture
 async def okx(venue: Bodies) -> AsyncIterator[Converter]:
     venue.answers["/public/instruments"] = {"code": "0", "msg": "", "data": []}
+    venue.answers["/account/balance"] = {
+        "code": "0",
+        "msg": "",
+        "data": [{"details": [], "totalEq": "0", "uTime": "1"}],
+    }
     venue.answers["/trade/easy-convert-currency-list"] = OKX_LIST
     broker = broker_at("okx", venue)
     await broker.connect()
@@ -99,6 +104,7 @@ async def test_okx_is_sent_names_only_and_finishes_later(okx: Converter, venue: 
     assert (pending.outcome, pending.gets) == (Outcome.PENDING, None)
     method, _, sent = venue.asked[-1]
     assert (method, json.loads(sent.removeprefix("&"))) == ("POST", {"fromCcy": ["ADA"], "toCcy": "USDT"})
+    row["uTime"] = str(MS - 9000)  # a clock may be off by that much
     rows = [{**row, "status": "filled"}, {**row, "status": "filled", "uTime": str(MS - 60_000), "fillToSz": "7"}]
     rows.append({**row, "status": "filled", "toCcy": "OKB", "fillToSz": "8"})
     venue.answers["/trade/easy-convert-history"] = {"code": "0", "msg": "", "data": rows}
@@ -114,6 +120,9 @@ async def test_okx_is_sent_names_only_and_finishes_later(okx: Converter, venue: 
 @pytest_asyncio.fixture
 async def at_bybit(venue: Bodies) -> AsyncIterator[Converter]:
     venue.answers["/v5/market/instruments-info"] = bybit({"category": "spot", "list": [], "nextPageCursor": ""})
+    venue.answers["/v5/user/query-api"] = bybit({"unified": 1, "uta": 1})
+    venue.answers["/v5/account/info"] = bybit({"unifiedMarginStatus": 5})
+    venue.answers["/v5/account/wallet-balance"] = bybit({"list": [{"accountType": "UNIFIED", "coin": []}]})
     venue.answers["/small-balance-list"] = bybit(BYBIT_LIST)
     venue.answers["/get-quote"] = quote("q1")
     broker = broker_at("bybit", venue)

@@ -34,6 +34,7 @@ class BinanceDust:
     def __init__(self, balances: dict[str, str], prices: dict[str, str]) -> None:
         self.balances = {asset: Decimal(amount) for asset, amount in balances.items()}
         self.prices = {asset: Decimal(price) for asset, price in prices.items()}
+        self.locked: dict[str, Decimal] = {}  # in open orders, beside what is free
         self.fault = ""  # drop, lost, late, empty, page, refuse, partial
         self.sent: list[list[str]] = []
         self.log: list[dict[str, Any]] = []
@@ -88,6 +89,8 @@ class BinanceDust:
             self.violations.append(f"{path}: {wrong}")
             return _refusal(-1022, wrong)
         match request.method, path:
+            case "GET", "/api/v3/account":
+                return web.json_response(self._account())
             case "POST", "/sapi/v1/asset/dust-btc":
                 return web.json_response({"details": [self._offer(asset) for asset in self._small()]})
             case "POST", "/sapi/v1/asset/dust":
@@ -106,6 +109,12 @@ class BinanceDust:
             return "not signed with the secret"
         stale = abs(int(query.get("timestamp", ["0"])[0]) - _now()) > WINDOW
         return "the timestamp is outside of the window" if stale else ""
+
+    def _account(self) -> dict[str, Any]:
+        assets = dict.fromkeys([*self.balances, *self.locked])
+        amounts = [(a, self.balances.get(a, Decimal(0)), self.locked.get(a, Decimal(0))) for a in assets]
+        rows = [{"asset": a, "free": f"{free:f}", "locked": f"{locked:f}"} for a, free, locked in amounts]
+        return {"makerCommission": 10, "takerCommission": 10, "accountType": "SPOT", "balances": rows}
 
     # ------------------------------------------------------------------------------------------------ conversion
 
