@@ -25,6 +25,7 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
+from core.exits_levels import ExitsOf, same
 from core.model import (
     Account,
     Holdings,
@@ -96,7 +97,10 @@ class Book:
     """Positions, orders, instruments and prices of every account."""
 
     def __init__(
-        self, accounts: Iterable[Account], is_ours: Callable[[str | None], bool], exits: ExitSettings | None = None
+        self,
+        accounts: Iterable[Account],
+        is_ours: Callable[[str | None], bool],
+        exits_of: ExitsOf | None = None,
     ) -> None:
         self.accounts = {a.id: AccountView(a) for a in accounts}
         self.is_ours = is_ours
@@ -104,7 +108,7 @@ class Book:
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
-        self._quotes = Quotes(exits or ExitSettings())
+        self._quotes = Quotes(exits_of or same(ExitSettings()))
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
         self._gone: set[PositionKey] = set()  # the stream said that it is closed

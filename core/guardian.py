@@ -17,12 +17,12 @@ from msgspec import Struct, field, structs
 
 from core import exits
 from core.exits import Guard, Saved
+from core.exits_levels import ExitsOf
 from core.exits_rules import Exit, Rule, Rules, rules_of
 from core.guards import Guards
 from core.indicators import Bars, signals_of
 from core.model import Instrument, Position, PositionKey, Side, move, roi
 from core.prices import Rereads, jumps, split_ratio
-from core.settings import ExitSettings
 from core.trailing import Distance
 from core.units import ZERO, percent, plain
 from core.watched import GuardView, Ratchet
@@ -66,8 +66,8 @@ class _Market(Struct):
 class Guardian:
     """``follow`` positions, ``take`` prices, ask ``due`` and ``view``. Monotonic times order, wall times are kept."""
 
-    def __init__(self, settings: ExitSettings) -> None:
-        self._settings = settings
+    def __init__(self, exits_of: ExitsOf) -> None:
+        self._exits_of = exits_of
         self._markets: dict[tuple[str, str], _Market] = {}
         self._held: dict[PositionKey, Position] = {}
         self._kept: dict[PositionKey, Kept] = {}  # of a former life, not taken up yet
@@ -115,7 +115,7 @@ class Guardian:
 
     def _open(self, position: Position, stop_pct: Decimal | None = None) -> None:
         key = position.key
-        settings = self._settings
+        settings = self._exits_of(key.account, key.symbol)
         if stop_pct is not None:
             settings = structs.replace(settings, stop_loss_pct=stop_pct)
         rules, kept = rules_of(settings, position.side), self._kept.pop(key, None)
@@ -167,7 +167,8 @@ class Guardian:
         if market is None:
             return []
         keys = list(market.guards)
-        if market.last is not None and jumps(price, market.last, self._settings.max_jump):
+        most = self._exits_of(account, instrument.symbol).max_jump
+        if market.last is not None and jumps(price, market.last, most):
             for key in keys:
                 self._rereads.jumped(key, instrument.kind, received)
         for key in keys:
@@ -269,7 +270,7 @@ class Guardian:
             initial=guard.behind < 0,
             away=None if last is None or stop is None else sign * (last - stop) / last,
             trail=trail,
-            base=self._settings.trailing_base,
+            base=guard.rules.settings.trailing_base,
             factors=factors,
             progress=progress,
             move=None if last is None else move(position.side, entry, last),

@@ -19,6 +19,7 @@ from core.book import Book, Change
 from core.desk import Desk
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
+from core.exits_levels import ExitsOf
 from core.exits_rules import Rule
 from core.guardian import Due, Guardian, Kept
 from core.hub import Hub
@@ -39,6 +40,7 @@ class Runs(Protocol):
     """What the exits need of the engine."""
 
     settings: Settings
+    exits_of: ExitsOf
     clock: Clock
     book: Book
     desk: Desk
@@ -54,7 +56,7 @@ class Runs(Protocol):
 class Hands(NamedTuple):
     """What the engine does for the exits."""
 
-    max_age: Callable[[str], float]  # of a usable price, by account
+    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
     busy: Callable[[], set[tuple[str, str]]]  # account and symbol of closes in flight
     reread: Callable[[set[str]], None]
     spawn: Callable[[Coroutine[object, object, object]], None]
@@ -68,7 +70,7 @@ class Sentry:
         self._journal = None if engine.read_only else journal
         self._max_age, self._busy, self._reread, self._spawn = hands
         self._auto = engine.settings.automation.exits == "auto"
-        self._guardian = Guardian(engine.settings.exits)
+        self._guardian = Guardian(engine.exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
         self._watching = False
         self._waiting: dict[PositionKey, tuple[Due, str]] = {}  # with the id of the plan that waits for a person
@@ -141,7 +143,7 @@ class Sentry:
     def _price(self, account: str, symbol: str) -> list[Due]:
         """The latest price, where the rules may use it."""
         book, now = self._engine.book, self._engine.clock.monotonic()
-        quote = book.usable_quote(account, symbol, now, self._max_age(account))
+        quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
         if quote is None or quote.reference is None or not book.readable(account):
             return []
         instrument, at = book.instrument(account, symbol), self._engine.clock.now()
@@ -280,7 +282,7 @@ class Sentry:
         book, now = self._engine.book, self._engine.clock.monotonic()
 
         def fresh(key: PositionKey) -> bool:
-            age = self._max_age(key.account)
+            age = self._max_age(key.account, key.symbol)
             return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
 
         return [due for due in self._guardian.due() if fresh(due.key)]

@@ -61,6 +61,16 @@ class ExitSettings(Struct, frozen=True):
     max_price_age_polling: float = 15.0
 
 
+Given = dict[str, Any]  # keys of ExitSettings and their values
+
+
+class ExitLevel(Struct, frozen=True):
+    """What one level says of the exits: of all its positions, and of those in some symbols."""
+
+    given: Given = {}
+    symbols: dict[str, Given] = {}
+
+
 class LadderSettings(Struct, frozen=True):
     """``tiers`` maps a broker (``alpaca``, ``ccxt:kraken``, ``paper``) to its base tiers; others take the default."""
 
@@ -93,6 +103,7 @@ class AccountSettings(Struct, frozen=True):
     name: str
     broker: str  # paper | ccxt | alpaca | tradovate
     options: dict[str, Any] = {}
+    exits: ExitLevel = ExitLevel()
 
     @property
     def venue(self) -> str:
@@ -105,6 +116,7 @@ class OwnerSettings(Struct, frozen=True):
     id: str
     accounts: tuple[AccountSettings, ...] = ()
     max_positions: int | None = None  # overrides the cleanup's
+    exits: ExitLevel = ExitLevel()
 
 
 class Settings(Struct, frozen=True):
@@ -117,6 +129,7 @@ class Settings(Struct, frozen=True):
     legacy: LegacySettings = LegacySettings()
     automation: AutomationSettings = AutomationSettings()
     owners: tuple[OwnerSettings, ...] = field(default=())
+    exit_symbols: dict[str, Given] = {}  # what the top's exits say of some symbols
 
     @property
     def accounts(self) -> tuple[AccountSettings, ...]:

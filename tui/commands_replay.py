@@ -11,12 +11,13 @@ import click
 
 from core import units
 from core.errors import ConfigError
+from core.exits_levels import resolved, symbols
 from core.model import Side
 from core.settings import Settings
 from core.units import ONE, ZERO, iso
 from tui.columns import columns
 from tui.documents import Document
-from tui.session import DONE, Session, shared_options, with_session
+from tui.session import DONE, Session, known, shared_options, with_session
 
 if TYPE_CHECKING:
     from core.replay import Holding, Tick
@@ -64,10 +65,21 @@ class Number(click.ParamType):
     default="0",
     help="The fee of one way as a fraction, for include_fees; 0.",
 )
+@click.option("--account", metavar="ID", help="Whose exits, owner/name; those of [exits].")
+@click.option("--symbol", metavar="SYMBOL", help="Which symbol's exits; the file's name before -1m.")
 @shared_options
 @with_session
 def replay(
-    session: Session, *, prices: str, side: str, entry: Decimal, quantity: Decimal, leverage: Decimal, fee_rate: Decimal
+    session: Session,
+    *,
+    prices: str,
+    side: str,
+    entry: Decimal,
+    quantity: Decimal,
+    leverage: Decimal,
+    fee_rate: Decimal,
+    account: str | None,
+    symbol: str | None,
 ) -> int:
     """Walk one position through recorded prices by the configured exits.
 
@@ -76,7 +88,10 @@ def replay(
     from core.replay import Holding, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
 
     loaded = session.world.load(session.config)
-    settings = (loaded.settings if loaded else Settings()).exits
+    configured = loaded.settings if loaded else Settings()
+    if account is not None:
+        known("account", [account], [a.id for a in configured.accounts])
+    settings = resolved(configured, account or "", symbol or _symbol(Path(prices).name, configured))
     holding = Holding(Side(side), entry, quantity, leverage, fee_rate)
     ticks = walk(prices_of(_rows(prices)), settings, holding)
     if session.json:
@@ -84,6 +99,14 @@ def replay(
     else:
         session.say(text(ticks, holding, min(session.width or WIDTH, WIDEST)))
     return DONE
+
+
+def _symbol(name: str, settings: Settings) -> str:
+    """The symbol of a file's name as the configuration writes it, ``BTC/USD`` for ``BTC-USD-1m.csv``."""
+    from core.pricefile import bare, symbol_of  # noqa: PLC0415  (only here)
+
+    said = symbol_of(name)
+    return next((s for s in sorted(symbols(settings)) if bare(s) == bare(said)), said)
 
 
 def _rows(name: str) -> Any:

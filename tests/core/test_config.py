@@ -333,7 +333,7 @@ def test_what_the_example_comments_out_is_right_too(path: Path) -> None:
     kept = []
     for line in example().splitlines():
         code = line.removeprefix("# ")
-        is_code = line.startswith("# ") and (code.startswith("[[") or code.split(" ")[1:2] == ["="])
+        is_code = line.startswith("# ") and (code.startswith("[") or code.split(" ")[1:2] == ["="])
         kept.append(code if is_code else line)
     text = "\n".join(kept)
     assert len(tomllib.loads(text)["users"][0]["accounts"]) == 3
