@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Protocol, Self
@@ -11,7 +12,8 @@ from pydantic import Field, PlainValidator, model_validator
 from core import config_values as kinds
 from core.config_table import Table
 from core.config_values import Wrong
-from core.settings import ExitLevel, ExitSettings, Given
+from core.settings import ExitLevel, ExitSettings, Factors, Given
+from core.units import decimal, plain
 
 DAY = 86_400.0
 _EXITS = ExitSettings()
@@ -54,6 +56,52 @@ def _drawdown(value: Any) -> tuple[tuple[Decimal, Decimal | None, Decimal | None
     return tuple(sorted(found, reverse=True, key=lambda row: row[0]))
 
 
+_CONDITION = re.compile(r"\s*([<>])\s*([+-]?[0-9.]+)\s*")
+_A_ROW = 'a pair [condition, factor], like [">1.5", "1.3"] or ["<-1", "0.8"]'
+_bound = kinds.exact("a number", lambda v: -1000 <= v <= 1000)
+_factor = kinds.exact('a factor from 0.1 to 10, like "1.3"', lambda v: Decimal("0.1") <= v <= 10)
+_stretch = kinds.exact('a factor from 1 to 10, like "2"', lambda v: 1 <= v <= 10)
+_age = kinds.row(
+    'a pair [hours, factor], like ["24", "0.8"]',
+    kinds.exact('a number of hours above 0, like "24"', lambda v: 0 < v <= 100_000),
+    _factor,
+)
+MOST_ROWS = 10
+
+
+def _condition(value: Any) -> str:
+    found = _CONDITION.fullmatch(value) if isinstance(value, str) else None
+    try:
+        bound = _bound(found[2]) if found else None
+    except Wrong:
+        bound = None
+    if found is None or bound is None:
+        raise Wrong('a condition, like ">1.5" or "<-1"', value)
+    return f"{found[1]}{plain(bound)}"
+
+
+def _factors(value: Any) -> Factors:
+    found: Factors = kinds.rows(kinds.row(_A_ROW, _condition, _factor))(value)
+    if len(found) > MOST_ROWS:
+        raise Wrong(f"has more than {MOST_ROWS} rows; leave some out", full=True)
+    return found
+
+
+def _tightening(value: Any) -> Factors:
+    """The biggest move first, and none that would widen the distance as the profit grows."""
+    found = _factors(value)
+    if len(found) > 3 or any(condition[0] != ">" for condition, _ in found):
+        raise Wrong('has up to three rows, and each is above a move, like [">0.05", "0.7"]', full=True)
+    found = tuple(sorted(found, reverse=True, key=lambda row: decimal(row[0][1:])))
+    factors = [factor for _, factor in found]
+    if factors != sorted(factors) or any(factor > 1 for factor in factors):
+        raise Wrong("must tighten with the profit: factors up to 1, and the smaller the higher the move", full=True)
+    return found
+
+
+FactorRows = Annotated[Factors, PlainValidator(_factors)]
+
+
 class SymbolTable(Table):
     """The keys of the exits, of one symbol or, below, of a level."""
 
@@ -64,13 +112,27 @@ class SymbolTable(Table):
     trailing_max: Annotated[Decimal, PlainValidator(_share)] = _EXITS.trailing_max
     activation_pct: Annotated[Decimal, PlainValidator(_gain_or_zero)] = _EXITS.activation_pct
     adaptive: Annotated[bool, PlainValidator(kinds.flag)] = _EXITS.adaptive
+    trailing_volatility: FactorRows = _EXITS.trailing_volatility
+    trailing_profit: Annotated[Factors, PlainValidator(_tightening)] = _EXITS.trailing_profit
+    trailing_momentum: FactorRows = _EXITS.trailing_momentum
     take_profit_pct: Annotated[Decimal | None, PlainValidator(kinds.off(_gain))] = _EXITS.take_profit_pct
+    target_momentum: FactorRows = _EXITS.target_momentum
+    target_trend: FactorRows = _EXITS.target_trend
+    target_volatility: FactorRows = _EXITS.target_volatility
+    target_rsi: FactorRows = _EXITS.target_rsi
+    target_profit: FactorRows = _EXITS.target_profit
+    target_age: Annotated[tuple[Decimal, Decimal], PlainValidator(_age)] = _EXITS.target_age
+    target_min: Annotated[Decimal, PlainValidator(_whole_share)] = _EXITS.target_min
+    target_max: Annotated[Decimal, PlainValidator(_stretch)] = _EXITS.target_max
+    target_hold: Annotated[Decimal, PlainValidator(_whole_share)] = _EXITS.target_hold
+    swing_margin: Annotated[Decimal, PlainValidator(_share_or_zero)] = _EXITS.swing_margin
     smart_profit: Annotated[tuple[tuple[Decimal, Decimal], ...], PlainValidator(_smart_profit)] = _EXITS.smart_profit
     drawdown: Annotated[tuple[tuple[Decimal, Decimal | None, Decimal | None], ...], PlainValidator(_drawdown)] = (
         _EXITS.drawdown
     )
     min_peak_roi: Annotated[Decimal, PlainValidator(_gain_or_zero)] = _EXITS.min_peak_roi
     include_fees: Annotated[bool, PlainValidator(kinds.flag)] = _EXITS.include_fees
+    fee_rate: Annotated[Decimal, PlainValidator(_share_or_zero)] = _EXITS.fee_rate
     max_jump: Annotated[Decimal, PlainValidator(_gain)] = _EXITS.max_jump
     confirm_window: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.confirm_window
     max_price_age: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.max_price_age

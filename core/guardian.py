@@ -218,7 +218,7 @@ class Guardian:
 
     def _named(self, key: PositionKey, market: _Market, why: Exit, price: Decimal) -> Due:
         position, guard = self._held[key], market.guards.get(key)
-        gain = roi(position.side, position.entry, price, position.leverage)
+        gain = roi(position.side, position.entry, price, position.leverage, guard.rules.settings.fees)
         words = [f"price {plain(price)}"]
         if why.rule is Rule.STOP and (stop := exits.stop_price(guard, market.tick)) is not None:
             words.append(f"stop {plain(stop)}")

@@ -299,10 +299,12 @@ def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | N
     return side.sign * (mark - entry) / entry
 
 
-def roi(side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None) -> Decimal | None:
-    """``leverage × move``; unknown when any of them is."""
+def roi(
+    side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None, fees: Decimal = ZERO
+) -> Decimal | None:
+    """``leverage × (move − fees)``, the fees of both ways as a move; unknown when any of them is."""
     moved = move(side, entry, mark)
-    return None if moved is None or leverage is None else leverage * moved
+    return None if moved is None or leverage is None else leverage * (moved - fees)
 
 
 def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from core import units
 from core.errors import ConfigError
@@ -62,8 +63,7 @@ class Number(click.ParamType):
     "--fee-rate",
     metavar="F",
     type=Number(above=False, most=ONE),
-    default="0",
-    help="The fee of one way as a fraction, for include_fees; 0.",
+    help="The fee of one way as a fraction, counted where include_fees is on; the configured one.",
 )
 @click.option("--account", metavar="ID", help="Whose exits, owner/name; those of [exits].")
 @click.option("--symbol", metavar="SYMBOL", help="Which symbol's exits; the file's name before -1m.")
@@ -77,7 +77,7 @@ def replay(
     entry: Decimal,
     quantity: Decimal,
     leverage: Decimal,
-    fee_rate: Decimal,
+    fee_rate: Decimal | None,
     account: str | None,
     symbol: str | None,
 ) -> int:
@@ -92,7 +92,9 @@ def replay(
     if account is not None:
         known("account", [account], [a.id for a in configured.accounts])
     settings = resolved(configured, account or "", symbol or _symbol(Path(prices).name, configured))
-    holding = Holding(Side(side), entry, quantity, leverage, fee_rate)
+    if fee_rate is not None:
+        settings = structs.replace(settings, fee_rate=fee_rate)
+    holding = Holding(Side(side), entry, quantity, leverage)
     ticks = walk(prices_of(_rows(prices)), settings, holding)
     if session.json:
         session.document(document(ticks))

@@ -88,3 +88,21 @@ def test_a_position_is_known_under_the_stop_that_holds_for_it() -> None:
     assert legacy.fingerprint(plain, key) == legacy.fingerprint(plain, beside)
     assert legacy.fingerprint(special, key) != legacy.fingerprint(plain, key)
     assert legacy.fingerprint(special, beside) == legacy.fingerprint(plain, beside)
+
+
+@virtual
+async def test_fees_count_in_the_roi_that_is_shown_and_in_the_exit_that_is_said_and_only_where_they_are_included():
+    with_fees = {"include_fees": True, "fee_rate": D("0.002"), "trailing_base": None, "emergency": (D("-0.03"),)}
+    async with desk(exit_symbols={"BTC": with_fees}) as world:
+        world.run()
+        await asyncio.sleep(2)
+        for symbol in ("BTC", "ETH"):
+            world.venues[ACCOUNT].set_quote(symbol, bid=D("97.4"), ask=D("97.4"), last=D("97.4"))
+        await asyncio.sleep(2)
+        rows = {p.key: p for p in world.engine.snapshot().positions}
+        mine = {k.symbol: (row.pnl, row.roi) for k, row in rows.items() if k.account == ACCOUNT}
+        assert mine == {"BTC": (D("-0.026"), D("-0.030")), "ETH": (D("-0.026"), D("-0.026"))}
+        due = {d.key.symbol: d for d in world.engine.sentry.preview().exits if d.key.account == ACCOUNT}
+        assert due["BTC"].reason == "emergency_stop_liquidation_risk"
+        assert "roi -3.00 %" in due["BTC"].text
+        assert due["ETH"].reason == "trailing_stop"
