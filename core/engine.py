@@ -86,7 +86,7 @@ class Engine:
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
         self._executor = None if journal is None else self._fit_out(journal)
-        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn)
+        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn, lambda a, *of: self._brokers[a].bars(*of))
         self.sentry = Sentry(self, journal, hands, lasting=lasting)
         self.reconciler = Reconciler(self, self._readers, journal)
         self.opener = Opener(self, self._brokers, self._readers, ids, journal)

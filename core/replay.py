@@ -95,9 +95,10 @@ class Walker:
         jumped = self._last is not None and jumps(price, self._last, most)
         if jumped and following is not None and jumps(following, price, most):
             return self._tick(at, price, None, usable=False)
+        missing = self.bars.missing(at)
         if self.bars.tick(at, price) and self._last is not None:
             news = news_of(signals_of(self.bars.closed()), self.guard.rules)
-            close_bar(self.guard, news, as_float(self._last), at / 1000)
+            close_bar(self.guard, news, as_float(price if missing else self._last), at / 1000)
         self._last = price
         return self._tick(at, price, step(self.guard, as_float(price)), usable=True)
 
