@@ -19,13 +19,14 @@ from core.settings import (
     AutomationSettings,
     CleanupSettings,
     EngineSettings,
+    EntrySettings,
     LadderSettings,
     LegacySettings,
     OwnerSettings,
 )
 
 DAY = 86_400.0
-_ENGINE, _CLEANUP = EngineSettings(), CleanupSettings()
+_ENGINE, _CLEANUP, _ENTRIES = EngineSettings(), CleanupSettings(), EntrySettings()
 _LADDER, _LEGACY, _AUTOMATION = LadderSettings(), LegacySettings(), AutomationSettings()
 
 _amount = kinds.exact('an amount from 0, like "1.00"', lambda v: v >= 0)
@@ -103,6 +104,11 @@ class CleanupTable(Table):
         return self
 
 
+class EntriesTable(Table):
+    duplicate_window: Annotated[float, PlainValidator(kinds.seconds(DAY, zero=True))] = _ENTRIES.duplicate_window
+    limit_offset: Annotated[Decimal, PlainValidator(_concession)] = _ENTRIES.limit_offset
+
+
 class LadderTable(Table):
     attempts: Annotated[int, PlainValidator(kinds.whole(1, 100))] = _LADDER.attempts
     tier_timeout: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _LADDER.tier_timeout
@@ -165,6 +171,7 @@ class Root(Table):
     engine: EngineTable = EngineTable()
     cleanup: CleanupTable = CleanupTable()
     exits: LevelTable = LevelTable()
+    entries: EntriesTable = EntriesTable()
     ladder: LadderTable = LadderTable()
     legacy: LegacyTable = LegacyTable()
     automation: AutomationTable = AutomationTable()

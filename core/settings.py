@@ -93,6 +93,11 @@ class ExitLevel(Struct, frozen=True):
     symbols: dict[str, Given] = {}
 
 
+class EntrySettings(Struct, frozen=True):
+    duplicate_window: float = 60.0  # seconds in which the same signal counts once
+    limit_offset: Decimal = D("0.001")  # of a limit, on the passive side of the touch
+
+
 class LadderSettings(Struct, frozen=True):
     """``tiers`` maps a broker (``alpaca``, ``ccxt:kraken``, ``paper``) to its base tiers; others take the default."""
 
@@ -147,6 +152,7 @@ class Settings(Struct, frozen=True):
     engine: EngineSettings = EngineSettings()
     cleanup: CleanupSettings = CleanupSettings()
     exits: ExitSettings = ExitSettings()
+    entries: EntrySettings = EntrySettings()
     ladder: LadderSettings = LadderSettings()
     legacy: LegacySettings = LegacySettings()
     automation: AutomationSettings = AutomationSettings()
