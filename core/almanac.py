@@ -61,7 +61,7 @@ class Almanac:
         for attempt in range(TRIES):
             self._asked[place] = self._clock.monotonic()
             try:
-                bars = await limited(self._ask(*place, KEPT))
+                bars = await limited(self._asking(place))
             except (FlatdeckError, TimeoutError) as error:
                 why = str(error) or "no answer in time"
                 if attempt + 1 < TRIES:
@@ -70,3 +70,7 @@ class Almanac:
                 self._take(place, bars)
                 return
         self._failed(place, why)
+
+    async def _asking(self, place: Place) -> list[Bar]:
+        """Whatever goes wrong on the way to the question goes wrong in here."""
+        return await self._ask(*place, KEPT)

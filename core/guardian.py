@@ -175,7 +175,7 @@ class Guardian:
         former, most = market.former, self._exits_of(account, instrument.symbol).max_jump
         if former is not None and jumps(price, former, most):
             for key in keys:
-                self._rereads.jumped(key, instrument.kind, received)
+                self._rereads.jumped(key, instrument.kind, received, former / price)
         for key in keys:
             self._rereads.read(key, asked=self._asked.get(account, 0.0), priced=received)
         if any(self._rereads.waits(key, received) for key in keys):

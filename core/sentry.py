@@ -172,7 +172,7 @@ class Sentry:
     def _unfilled(self, place: Place, why: str) -> None:
         account, symbol = place
         text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
-        self._engine.say("info", text, account)
+        self._engine.say("debug", text, account)
 
     def view(self, key: PositionKey) -> GuardView | None:
         """How a position is watched, in prices of its instrument."""

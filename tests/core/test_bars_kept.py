@@ -289,6 +289,18 @@ async def test_a_broker_that_cannot_be_asked_is_asked_three_times_and_then_given
     assert not asked.taken
 
 
+@virtual
+async def test_an_adapter_without_bars_is_an_answer_too():
+    def none(account: str, symbol: str, count: int) -> Any:
+        raise AttributeError("no such call")
+
+    asked = Asked()
+    almanac = Almanac(none, asked.clock, asked.spawn, asked.take, lambda _, why: asked.failed.append(why))
+    almanac.want({(ACCOUNT, "BTC")})
+    await asyncio.sleep(60)
+    assert asked.failed == ["AttributeError: no such call"]
+
+
 # --------------------------------------------------------------------------------------------- the whole engine
 
 

@@ -77,7 +77,8 @@ async def test_a_split_scales_stop_target_and_peak_and_fires_nothing(
             await asyncio.sleep(31)  # until the positions are read again
             world.faults.clear()
         elif first == "price":
-            await asyncio.sleep(1.2)  # a second price has confirmed it, the position is about to be read
+            await asyncio.sleep(4)  # a second price has confirmed it, and the position was read as it was
+            assert world.sent() == []
             held(world, quantity, entry)
         price(world, after)
         await asyncio.sleep(40)
@@ -98,7 +99,7 @@ async def test_no_rule_runs_between_the_fall_of_a_split_and_the_position_that_ex
     async with desk() as world:
         before = await watched(world)
         price(world, "10.3")
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(4)
         assert world.sent() == []
         assert view(world).stop == before.stop
         held(world, "200", "10")
@@ -112,10 +113,22 @@ async def test_a_share_that_really_crashed_is_closed_as_soon_as_its_position_was
     async with desk() as world:
         await watched(world)
         asked = world.clock.monotonic()
-        price(world, "50")
-        await asyncio.sleep(LONGEST_REREAD + 3)
+        price(world, "60")
+        await asyncio.sleep(LONGEST_REREAD)
         assert world.flat
         assert world.venue.close_sends[0].at - asked >= 1.5  # a second price, and then a read of the position
+        await world.audit()
+
+
+@virtual
+async def test_a_share_that_crashed_by_half_is_closed_though_it_looks_like_a_split():
+    async with desk() as world:
+        await watched(world)
+        asked = world.clock.monotonic()
+        price(world, "51.5")
+        await asyncio.sleep(LONGEST_REREAD + 5)
+        assert world.flat
+        assert LONGEST_REREAD <= world.venue.close_sends[0].at - asked <= LONGEST_REREAD + 3
         await world.audit()
 
 
