@@ -196,9 +196,9 @@ class Guardian:
         return market.fill(bars, minute, self._exits_of(*place).max_jump)
 
     def wanting(self) -> set[Place]:
-        """Where bars are missing since the last call: what is new here, and what had a gap in its prices."""
-        wanting, self._wanting = self._wanting & set(self._markets), set()
-        return wanting
+        """Where bars are missing since the last call, and used: what is new here, and what had a gap in its prices."""
+        wanting, self._wanting = self._wanting, set()
+        return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
 
     def waits(self, account: str, symbol: str, now: float) -> bool:
         """Whether a position of this symbol has to be read again before its rules go on."""

@@ -163,20 +163,15 @@ def test_an_old_price_of_the_life_before_says_nothing_of_where_the_market_is() -
 
 
 def test_rows_that_cannot_be_read_or_are_watched_no_longer_are_dropped() -> None:
-    name = keeping.rows_of(Life_changes()).rows
-    ((good, minute), body), *_ = name.items()
+    guardian = Guardian(same(LOOSE))
+    guardian.follow(HELD.key, HELD, None, 0.0)
+    guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
+    (((good, minute), body),) = keeping.rows_of(guardian.bar_changes()).rows.items()
     rows = [(good, minute, body), (good, minute + 1, "[1]"), ("no name", 1, body), ('["a","gone"]', 2, body)]
     found, gone = keeping.candles_of(rows, {PLACE})
     assert [candle.minute for candle in found[PLACE]] == [minute]
     assert gone.gone == {'["a","gone"]'}
     assert set(gone.rows) == {(good, minute + 1), ("no name", 1)}
-
-
-def Life_changes() -> Any:  # noqa: N802  (a guardian's changes after one price)
-    guardian = Guardian(same(LOOSE))
-    guardian.follow(HELD.key, HELD, None, 0.0)
-    guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
-    return guardian.bar_changes()
 
 
 # ------------------------------------------------------------------------------------------------ a broker's bars
@@ -231,6 +226,13 @@ def test_a_gap_in_the_prices_wants_bars_and_a_quiet_minute_after_the_other_does_
     assert life.guardian.wanting() == set()
     life.take((5 * MINUTE, D(100)))
     assert life.guardian.wanting() == {PLACE}
+
+
+def test_bars_are_not_asked_for_where_nothing_is_adaptive() -> None:
+    life = Life(structs.replace(LOOSE, adaptive=False))
+    life.take((0, D(100)))
+    life.take((5 * MINUTE, D(100)))
+    assert life.guardian.wanting() == set()
 
 
 class Asked:
