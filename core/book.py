@@ -25,6 +25,7 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
+from core.exits_levels import ExitsOf, same
 from core.model import (
     Account,
     Holdings,
@@ -96,7 +97,10 @@ class Book:
     """Positions, orders, instruments and prices of every account."""
 
     def __init__(
-        self, accounts: Iterable[Account], is_ours: Callable[[str | None], bool], exits: ExitSettings | None = None
+        self,
+        accounts: Iterable[Account],
+        is_ours: Callable[[str | None], bool],
+        exits_of: ExitsOf | None = None,
     ) -> None:
         self.accounts = {a.id: AccountView(a) for a in accounts}
         self.is_ours = is_ours
@@ -104,7 +108,8 @@ class Book:
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
-        self._quotes = Quotes(exits or ExitSettings())
+        self._exits_of = exits_of or same(ExitSettings())
+        self._quotes = Quotes(self._exits_of)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
         self._gone: set[PositionKey] = set()  # the stream said that it is closed
@@ -248,6 +253,7 @@ class Book:
             return Holding(owner, position, instrument, orders, ours, flaw=flaw)
         price, mark = quote.closing_price(position.side), quote.reference
         fx = usd_rate(instrument.quote, self._rates[key.account])
+        fees = self._exits_of(key.account, key.symbol).fees
         return Holding(
             owner,
             position,
@@ -258,7 +264,7 @@ class Book:
             mark=mark,
             value=usd_value(position.quantity, instrument, price, fx),
             pnl=move(position.side, position.entry, mark),
-            roi=roi(position.side, position.entry, mark, position.leverage),
+            roi=roi(position.side, position.entry, mark, position.leverage, fees),
             spread=_half_spread(quote),
             flaw=_unvalued(instrument, price, fx),
         )

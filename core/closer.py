@@ -80,7 +80,7 @@ class Closer:
         *,
         changed: Callable[[Move], None],
         emit: Callable[[BrokerEvent], None],
-        max_age: float,
+        max_age: Callable[[str, str], float],
     ) -> None:
         self._broker = broker
         self._reader = reader
@@ -253,7 +253,7 @@ class Closer:
                 self._emit(QuoteSeen(quote))
                 position = self._book.position(key)
                 return None if quote.flaw() or position is None else quote.closing_price(position.side)
-        holding = self._book.holding(key, self._clock.monotonic(), self._max_age)
+        holding = self._book.holding(key, self._clock.monotonic(), self._max_age(key.account, key.symbol))
         return holding.price if holding else None
 
     async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:

@@ -26,7 +26,10 @@ from core.settings import (
     AutomationSettings,
     CleanupSettings,
     EngineSettings,
+    EntrySettings,
+    ExitLevel,
     ExitSettings,
+    Given,
     LadderSettings,
     LegacySettings,
     Settings,
@@ -172,20 +175,34 @@ class _Sources:
 
     def origins(self, settings: Settings) -> dict[str, Origin]:
         found: dict[str, Origin] = {}
-        for section in settings.__struct_fields__[:-1]:
-            for key, value in structs.asdict(getattr(settings, section)).items():
+        for section in settings.__struct_fields__:
+            table = getattr(settings, section)
+            for key, value in structs.asdict(table).items() if isinstance(table, Struct) else ():
                 found[f"{section}.{key}"] = self._origin((section, key), value)
+        found |= self._exits("", (), ExitLevel(symbols=settings.exit_symbols))
         users = {owner.id: index for index, owner in enumerate(settings.users)}
         for owner in settings.owners:
             loc: Loc = ("platform",) if owner.id == PLATFORM else ("users", users[owner.id])
             label = PLATFORM if owner.id == PLATFORM else f"users.{owner.id}"
             if owner.max_positions is not None:
                 found[f"{label}.max_positions"] = self._origin((*loc, "max_positions"), owner.max_positions)
+            found |= self._exits(f"{label}.", loc, owner.exits)
             for index, account in enumerate(owner.accounts):
                 for key, value in {"broker": account.broker, **account.options}.items():
                     at = (*loc, "accounts", index, key)
                     found[f"{label}.accounts.{account.name}.{key}"] = self._origin(at, value)
+                found |= self._exits(f"{label}.accounts.{account.name}.", (*loc, "accounts", index), account.exits)
         return found
+
+    def _exits(self, label: str, loc: Loc, level: ExitLevel) -> dict[str, Origin]:
+        """What a level says of the exits instead of the one above it."""
+        tables: list[tuple[Loc, Given]] = [(("exits",), level.given)]
+        tables += [(("exits", "symbols", symbol), given) for symbol, given in level.symbols.items()]
+        return {
+            f"{label}{'.'.join(map(str, table))}.{key}": self._origin((*loc, *table, key), value)
+            for table, given in tables
+            for key, value in given.items()
+        }
 
     def _origin(self, loc: Loc, value: Any) -> Origin:
         text = _shown(value)
@@ -244,15 +261,18 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
     cleanup = root.cleanup.given()
     if cleanup.get("cancel_if"):
         cleanup["cancel_open_orders"] = "matching"
+    exits = root.exits.level()
     engine = root.engine.given() | {"data_dir": _data_dir(root.engine.data_dir, path, base)}
     return Settings(
         engine=EngineSettings(**engine),
         cleanup=CleanupSettings(**cleanup),
-        exits=ExitSettings(**root.exits.given()),
+        exits=ExitSettings(**exits.given),
+        entries=EntrySettings(**root.entries.given()),
         ladder=LadderSettings(**root.ladder.given()),
         legacy=LegacySettings(**root.legacy.given()),
         automation=AutomationSettings(**root.automation.given()),
         owners=root.owners(),
+        exit_symbols=exits.symbols,
     )
 
 

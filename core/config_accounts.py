@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo
 
 from core import config_values as kinds
+from core.config_exits import LevelTable
 from core.settings import AccountSettings
 
 
@@ -40,12 +41,14 @@ class _Account(BaseModel):
 
     name: Annotated[str, PlainValidator(kinds.name)]
     broker: str
+    exits: LevelTable = LevelTable()
 
     def settings(self, owner: str) -> AccountSettings:
         """As plain values; options that the file does not give are left to the adapter."""
         given = {key: getattr(self, key) for key in type(self).model_fields if key in self.model_fields_set}
         name, broker = given.pop("name"), given.pop("broker")
-        return AccountSettings(id=f"{owner}/{name}", owner=owner, name=name, broker=broker, options=given)
+        given.pop("exits", None)
+        return AccountSettings(f"{owner}/{name}", owner, name, broker, options=given, exits=self.exits.level())
 
 
 class _Network(_Account):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from core.config_accounts import ACCOUNTS
+from core.config_exits import LevelTable, SymbolTable
 from core.config_lines import Loc
 from core.config_schema import Root, UserTable, unknown_broker
 from core.config_values import Wrong, name, show
@@ -89,7 +90,7 @@ def _wrong(loc: Loc, error: object) -> tuple[Loc, str]:
 
 def _unknown(loc: Loc, broker: str) -> str:
     key, table = str(loc[-1]), loc[:-1]
-    known = _known(table, broker)
+    known, broker = _known(table, broker), "" if "exits" in table else broker
     if elsewhere := [at for at, model in _SECTIONS.items() if key in model.model_fields and at != PLATFORM]:
         return f"is not a known key here; it belongs in [{elsewhere[0]}]"
     if near := get_close_matches(key.lower(), known, n=1, cutoff=0.5):
@@ -99,8 +100,11 @@ def _unknown(loc: Loc, broker: str) -> str:
 
 
 def _known(table: Loc, broker: str) -> list[str]:
+    if "exits" in table:
+        return list((LevelTable if table[-1] == "exits" else SymbolTable).model_fields)
     if broker:
-        return list(ACCOUNTS[broker].model_fields)
+        own = [key for key in ACCOUNTS[broker].model_fields if key != "exits"]
+        return [*own, "exits"]
     match table:
         case ():
             return list(Root.model_fields)

@@ -6,10 +6,12 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from core import config_values as kinds
 from core.config_accounts import AnyAccount
+from core.config_exits import LevelTable, misfit
+from core.config_table import Table
 from core.config_values import BROKERS, Wrong, show
 from core.model import PLATFORM, Tier
 from core.settings import (
@@ -17,24 +19,18 @@ from core.settings import (
     AutomationSettings,
     CleanupSettings,
     EngineSettings,
-    ExitSettings,
+    EntrySettings,
     LadderSettings,
     LegacySettings,
     OwnerSettings,
 )
 
 DAY = 86_400.0
-_ENGINE, _CLEANUP, _EXITS = EngineSettings(), CleanupSettings(), ExitSettings()
+_ENGINE, _CLEANUP, _ENTRIES = EngineSettings(), CleanupSettings(), EntrySettings()
 _LADDER, _LEGACY, _AUTOMATION = LadderSettings(), LegacySettings(), AutomationSettings()
 
 _amount = kinds.exact('an amount from 0, like "1.00"', lambda v: v >= 0)
-_share = kinds.exact('a fraction above 0 and below 1, like "0.05" for 5 %', lambda v: 0 < v < 1)
-_share_or_zero = kinds.exact('a fraction from 0 and below 1, like "0.05" for 5 %', lambda v: 0 <= v < 1)
 _whole_share = kinds.exact('a fraction above 0 and up to 1, like "0.50" for 50 %', lambda v: 0 < v <= 1)
-_gain = kinds.exact('a fraction above 0 and up to 10, like "0.10" for 10 %', lambda v: 0 < v <= 10)
-_gain_or_zero = kinds.exact('a fraction from 0 up to 10, like "0.03" for 3 %', lambda v: 0 <= v <= 10)
-_roi = kinds.exact('a fraction from -10 to 10, like "0.03" for 3 %', lambda v: -10 <= v <= 10)
-_loss = kinds.exact('a loss, from -1 and below 0, like "-0.15" for 15 %', lambda v: -1 <= v < 0)
 _concession = kinds.exact('a fraction from 0 up to 0.20, like "0.005" for 0.5 %', lambda v: 0 <= v <= Decimal("0.20"))
 
 
@@ -52,34 +48,6 @@ def _cancel_if(value: Any) -> str:
         except ValueError as error:
             raise Wrong(f"cannot be read: {error}", full=True) from None
     return condition
-
-
-def _emergency(value: Any) -> tuple[Decimal, ...]:
-    """The worst first, whatever the order in the file."""
-    return tuple(sorted(set(kinds.rows(_loss)(value))))
-
-
-_smart_row = kinds.row('a pair [move, gap], like ["0.10", "0.02"]', _gain, _gain_or_zero)
-_drawdown_row = kinds.row(
-    'three values [given back, roi from, roi to], like ["0.30", "0.03", "0.15"]',
-    _whole_share,
-    kinds.off(_roi),
-    kinds.off(_roi),
-)
-
-
-def _smart_profit(value: Any) -> tuple[tuple[Decimal, Decimal], ...]:
-    """The biggest move first, so that it names the exit."""
-    return tuple(sorted(kinds.rows(_smart_row)(value), reverse=True, key=lambda row: row[0]))
-
-
-def _drawdown(value: Any) -> tuple[tuple[Decimal, Decimal | None, Decimal | None], ...]:
-    """The most given back first, so that it names the exit."""
-    found = kinds.rows(_drawdown_row)(value)
-    for index, (_, low, high) in enumerate(found):
-        if low is not None and high is not None and low >= high:
-            raise Wrong("has a band that ends before it begins; put the smaller roi first", at=(index,), full=True)
-    return tuple(sorted(found, reverse=True, key=lambda row: row[0]))
 
 
 def _tiers(value: Any) -> dict[str, tuple[Tier, ...]]:
@@ -108,21 +76,14 @@ def unknown_broker(name: object) -> str:
     return f"names no known broker ({show(name)}), those known are {', '.join(BROKERS)}{hint}"
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def given(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in self.model_fields_set}
-
-
-class EngineTable(_Table):
+class EngineTable(Table):
     cycle_seconds: Annotated[float, PlainValidator(kinds.seconds(7 * DAY))] = _ENGINE.cycle_seconds
     data_dir: Annotated[str, PlainValidator(kinds.maybe_text)] = _ENGINE.data_dir
     log_level: Annotated[str, PlainValidator(_log_level)] = _ENGINE.log_level
     metrics: Annotated[bool, PlainValidator(kinds.flag)] = _ENGINE.metrics
 
 
-class CleanupTable(_Table):
+class CleanupTable(Table):
     dust_usd: Annotated[Decimal, PlainValidator(_amount)] = _CLEANUP.dust_usd
     max_positions: Annotated[int, PlainValidator(kinds.whole(0, 1_000_000))] = _CLEANUP.max_positions
     interval_cycles: Annotated[int, PlainValidator(kinds.whole(1, 1_000_000))] = _CLEANUP.interval_cycles
@@ -143,36 +104,12 @@ class CleanupTable(_Table):
         return self
 
 
-class ExitsTable(_Table):
-    emergency: Annotated[tuple[Decimal, ...], PlainValidator(_emergency)] = _EXITS.emergency
-    stop_loss_pct: Annotated[Decimal | None, PlainValidator(kinds.off(_share))] = _EXITS.stop_loss_pct
-    trailing_base: Annotated[Decimal | None, PlainValidator(kinds.off(_share))] = _EXITS.trailing_base
-    trailing_min: Annotated[Decimal, PlainValidator(_share_or_zero)] = _EXITS.trailing_min
-    trailing_max: Annotated[Decimal, PlainValidator(_share)] = _EXITS.trailing_max
-    activation_pct: Annotated[Decimal, PlainValidator(_gain_or_zero)] = _EXITS.activation_pct
-    adaptive: Annotated[bool, PlainValidator(kinds.flag)] = _EXITS.adaptive
-    take_profit_pct: Annotated[Decimal | None, PlainValidator(kinds.off(_gain))] = _EXITS.take_profit_pct
-    smart_profit: Annotated[tuple[tuple[Decimal, Decimal], ...], PlainValidator(_smart_profit)] = _EXITS.smart_profit
-    drawdown: Annotated[tuple[tuple[Decimal, Decimal | None, Decimal | None], ...], PlainValidator(_drawdown)] = (
-        _EXITS.drawdown
-    )
-    min_peak_roi: Annotated[Decimal, PlainValidator(_gain_or_zero)] = _EXITS.min_peak_roi
-    include_fees: Annotated[bool, PlainValidator(kinds.flag)] = _EXITS.include_fees
-    max_jump: Annotated[Decimal, PlainValidator(_gain)] = _EXITS.max_jump
-    confirm_window: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.confirm_window
-    max_price_age: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.max_price_age
-    max_price_age_polling: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.max_price_age_polling
-
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        if self.trailing_min > self.trailing_max:
-            key = "trailing_max" if "trailing_max" in self.model_fields_set else "trailing_min"
-            text = f"does not fit: trailing_min ({self.trailing_min}) is above trailing_max ({self.trailing_max})"
-            raise Wrong(text, at=(key,), full=True)
-        return self
+class EntriesTable(Table):
+    duplicate_window: Annotated[float, PlainValidator(kinds.seconds(DAY, zero=True))] = _ENTRIES.duplicate_window
+    limit_offset: Annotated[Decimal, PlainValidator(_concession)] = _ENTRIES.limit_offset
 
 
-class LadderTable(_Table):
+class LadderTable(Table):
     attempts: Annotated[int, PlainValidator(kinds.whole(1, 100))] = _LADDER.attempts
     tier_timeout: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _LADDER.tier_timeout
     total_timeout: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _LADDER.total_timeout
@@ -181,7 +118,7 @@ class LadderTable(_Table):
     resume_within: Annotated[float, PlainValidator(kinds.seconds(30 * DAY, zero=True))] = _LADDER.resume_within
 
 
-class LegacyTable(_Table):
+class LegacyTable(Table):
     emergency_close_legacy: Annotated[bool, PlainValidator(kinds.flag)] = _LEGACY.emergency_close_legacy
     risk_per_trade: Annotated[Decimal | None, PlainValidator(kinds.off(_whole_share))] = _LEGACY.risk_per_trade
 
@@ -189,14 +126,15 @@ class LegacyTable(_Table):
 Approval = Annotated[str, PlainValidator(kinds.choice("ask", "auto"))]
 
 
-class AutomationTable(_Table):
+class AutomationTable(Table):
     exits: Approval = _AUTOMATION.exits
     cleanup: Approval = _AUTOMATION.cleanup
     legacy: Approval = _AUTOMATION.legacy
 
 
-class _Owner(_Table):
-    accounts: list[AnyAccount] = []
+class _Owner(Table):
+    accounts: list[AnyAccount] = Field(default_factory=list)
+    exits: LevelTable = LevelTable()
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -229,15 +167,16 @@ class UserTable(_Owner):
     max_positions: Annotated[int | None, PlainValidator(kinds.whole(0, 1_000_000))] = None
 
 
-class Root(_Table):
+class Root(Table):
     engine: EngineTable = EngineTable()
     cleanup: CleanupTable = CleanupTable()
-    exits: ExitsTable = ExitsTable()
+    exits: LevelTable = LevelTable()
+    entries: EntriesTable = EntriesTable()
     ladder: LadderTable = LadderTable()
     legacy: LegacyTable = LegacyTable()
     automation: AutomationTable = AutomationTable()
     platform: PlatformTable = PlatformTable()
-    users: list[UserTable] = []
+    users: list[UserTable] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -249,14 +188,18 @@ class Root(_Table):
                 )
             ids.add(user.id)
         self._logins_apart()
+        if wrong := misfit(self.exits, self._owners()):
+            raise wrong
         return self
+
+    def _owners(self) -> list[tuple[tuple[str | int, ...], _Owner]]:
+        users: list[tuple[tuple[str | int, ...], _Owner]] = [(("users", n), user) for n, user in enumerate(self.users)]
+        return [(("platform",), self.platform), *users]
 
     def _logins_apart(self) -> None:
         """One login under two names would be counted, and closed, twice."""
-        owners: list[tuple[tuple[str | int, ...], _Owner]] = [(("platform",), self.platform)]
-        owners += [(("users", index), user) for index, user in enumerate(self.users)]
         seen: set[str] = set()
-        for loc, owner in owners:
+        for loc, owner in self._owners():
             for index, account in enumerate(owner.accounts_of("")):
                 if account.broker == "paper" or "api_key" not in account.options:
                     continue
@@ -268,5 +211,5 @@ class Root(_Table):
 
     def owners(self) -> tuple[OwnerSettings, ...]:
         own = self.platform.accounts_of(PLATFORM)
-        users = tuple(OwnerSettings(u.id, u.accounts_of(u.id), u.max_positions) for u in self.users)
-        return ((OwnerSettings(PLATFORM, own),) if own else ()) + users
+        users = tuple(OwnerSettings(u.id, u.accounts_of(u.id), u.max_positions, u.exits.level()) for u in self.users)
+        return ((OwnerSettings(PLATFORM, own, exits=self.platform.exits.level()),) if own else ()) + users

@@ -99,7 +99,8 @@ class Drafts:
         if not instrument.tradable:
             raise NotAllowed(No(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
         reference = entries.taking_price(signal.side, quote)
-        price = entries.limit_price(signal.side, quote, instrument.tick) if limit else None
+        offset = self._engine.settings.entries.limit_offset
+        price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
         quantity = floor_to(signal.amount, instrument.step)
         least = entries.minimum(instrument, price or reference)
         if quantity < least:
@@ -173,6 +174,7 @@ class Drafts:
             closing=frozenset((account, symbol) for account, symbol in closing if account in accounts),
             pending=tuple(beliefs.pending.values()),
             signals=dict(beliefs.signals),
+            duplicate_window=settings.entries.duplicate_window,
             unreadable={a: book.accounts[a].error or "not read yet" for a in accounts if not book.readable(a)},
             frozen={a: why for a, why in engine.frozen.items() if a in accounts},
         )

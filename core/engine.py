@@ -19,6 +19,7 @@ from core.desk import Desk
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.executor import Executor, Gear
+from core.exits_levels import exits_of, max_age_of
 from core.hub import Hub
 from core.ids import Ids, is_ours
 from core.invariants import another_writer
@@ -69,7 +70,9 @@ class Engine:
         self._lasting = lasting
         self._journal = journal
         self._brokers = {b.account.id: b for b in brokers}
-        self.book = Book([b.account for b in brokers], is_ours, settings.exits)
+        self.exits_of = exits_of(settings)
+        self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
+        self.book = Book([b.account for b in brokers], is_ours, self.exits_of)
         self.hub = Hub(clock, EngineRow(mode=mode, read_only=self.read_only))
         self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
         self._readers = {a: Reader(b, clock, self._emit) for a, b in self._brokers.items()}
@@ -83,7 +86,7 @@ class Engine:
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
         self._executor = None if journal is None else self._fit_out(journal)
-        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn)
+        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn, lambda a, *of: self._brokers[a].bars(*of))
         self.sentry = Sentry(self, journal, hands, lasting=lasting)
         self.reconciler = Reconciler(self, self._readers, journal)
         self.opener = Opener(self, self._brokers, self._readers, ids, journal)
@@ -91,7 +94,7 @@ class Engine:
     def _fit_out(self, journal: Journal) -> Executor:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
-            self._closers[account] = Closer(*args, changed=self._moved, emit=self._emit, max_age=self._max_age(account))
+            self._closers[account] = Closer(*args, changed=self._moved, emit=self._emit, max_age=self._max_age)
         gear = {a: Gear(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
         waits = self._lasting
         return Executor(self.settings, gear, journal, self.clock, say=self.say, frozen=self.frozen, wait_for_open=waits)
@@ -207,7 +210,7 @@ class Engine:
         return Situation(
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
-            max_age={a: self._max_age(a) for a in self._brokers},
+            max_age=self._max_age,
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
             blocked=blocked,
             first_run=self._cleanups == 0,
@@ -231,10 +234,6 @@ class Engine:
             await self.carry_out(approved)
         except FlatdeckError as error:
             self.say("alarm", f"PLAN {approved.plan.id} failed: {error}")
-
-    def _max_age(self, account: str) -> float:
-        exits = self.settings.exits
-        return exits.max_price_age if self._brokers[account].capabilities.streams else exits.max_price_age_polling
 
     def _emit(self, event: BrokerEvent) -> None:
         """One more event for the queue. When it is full, a price is dropped and anything else makes us read again."""

@@ -8,7 +8,7 @@ begun at once stays below the cap.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
@@ -17,11 +17,10 @@ from msgspec import Struct
 from core.errors import FlatdeckError
 from core.model import Instrument, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
+from core.settings import EntrySettings
 from core.units import ONE, ZERO, floor_to, percent, plain, round_price
 
 MAX_LEVERAGE = Decimal(125)
-DUPLICATE_WINDOW = timedelta(seconds=60)
-LIMIT_OFFSET = Decimal("0.001")
 LIMIT_WAIT = 30.0  # seconds in which a limit order may be filled before the rest of it is withdrawn
 
 
@@ -88,6 +87,7 @@ class Scene(Struct, frozen=True):
     signals: dict[tuple[str, str, OrderSide], datetime] = {}  # when each was last approved
     unreadable: dict[str, str] = {}
     frozen: dict[str, str] = {}
+    duplicate_window: float = EntrySettings().duplicate_window  # seconds; 0: the same again is no repetition
     unknown_at: dict[str, str] = {}  # accounts whose venue says that there is no such symbol
 
 
@@ -134,8 +134,9 @@ def _taken(signal: Signal, scene: Scene) -> list[No]:
     if any(e.owner == signal.owner and e.key.symbol == symbol for e in scene.pending):
         found.append(No(Code.ENTRY_PENDING, f"an entry of {signal.owner} in {symbol} is on its way"))
     last = scene.signals.get((signal.owner, symbol, signal.side))
-    if last is not None and scene.now - last < DUPLICATE_WINDOW:
-        ago, window = max((scene.now - last).total_seconds(), 0), DUPLICATE_WINDOW.total_seconds()
+    window = scene.duplicate_window
+    if window and last is not None and (scene.now - last).total_seconds() < window:
+        ago = max((scene.now - last).total_seconds(), 0)
         text = f"{signal.side.value} {symbol} was signalled {ago:.0f} s ago; the same again counts after {window:.0f} s"
         found.append(No(Code.DUPLICATE_SIGNAL, text))
     return found
@@ -212,11 +213,11 @@ def minimum(instrument: Instrument, price: Decimal | None) -> Decimal:
     return round_price(least, instrument.step, up=True)
 
 
-def limit_price(side: OrderSide, quote: Quote, tick: Decimal) -> Decimal | None:
-    """``LIMIT_OFFSET`` on the passive side of the touch: below the bid to buy, above the ask to sell."""
+def limit_price(side: OrderSide, quote: Quote, tick: Decimal, offset: Decimal) -> Decimal | None:
+    """``offset``, a fraction, on the passive side of the touch: below the bid to buy, above the ask to sell."""
     touch = quote.bid if side is OrderSide.BUY else quote.ask
     base = touch if touch is not None else quote.reference
-    return None if base is None else round_price(base * (1 - side.sign * LIMIT_OFFSET), tick, up=side is OrderSide.SELL)
+    return None if base is None else round_price(base * (1 - side.sign * offset), tick, up=side is OrderSide.SELL)
 
 
 def taking_price(side: OrderSide, quote: Quote) -> Decimal | None:

@@ -20,10 +20,10 @@ from math import inf, nan
 from msgspec import Struct
 
 from core import target, trailing
+from core.exits_factors import BANDS
 from core.exits_rules import TOLERANCE, Exit, Rules
-from core.model import Side
 from core.signals import Signals
-from core.trailing import BANDS, Distance
+from core.trailing import Distance
 from core.units import ONE, ZERO, round_price
 
 MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; the exact comparison decides
@@ -198,15 +198,16 @@ def _roof(guard: Guard, rules: Rules, move: float) -> float:
 
 
 class News(Struct, frozen=True):
-    """What a closed bar says to every position on one side of a symbol."""
+    """What a closed bar says to every position of a symbol under the same rules."""
 
     trail: int
     push: target.Push
 
 
-def news_of(signals: Signals, side: Side) -> News:
-    """Computed once per bar and side, for all positions."""
-    return News(trailing.trail_of(signals, side.sign), target.push_of(signals, side.sign))
+def news_of(signals: Signals, rules: Rules) -> News:
+    """Computed once per bar, for all positions that share their rules."""
+    trail = trailing.trail_of(signals, rules.sign, rules.trailing)
+    return News(trail, target.push_of(signals, rules.sign, rules.aiming))
 
 
 def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
@@ -224,7 +225,8 @@ def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
         sign=rules.sign,
         reach=rules.reach,
         push=news.push,
-        personal=target.personal_factor(now - guard.opened, move),
+        personal=target.personal_factor(now - guard.opened, move, rules.aiming),
+        tables=rules.aiming,
     )
     guard.trail = news.trail
     guard.floor, guard.ceiling = inf, -inf
@@ -274,10 +276,10 @@ def restored(rules: Rules, state: Saved) -> Guard:
     guard.stop = -inf if state.stop is None else float(state.stop) * rules.sign
     guard.target = inf if state.target is None else float(state.target) * rules.sign
     guard.peak = -inf if state.peak is None else float(state.peak) * rules.sign
-    guard.trail = trailing.place_of(*state.signals)
+    guard.trail = trailing.place_of(rules.trailing, *state.signals)
     if state.behind is not None:
         volatility, profit, momentum = state.behind
-        guard.behind = trailing.place_of(volatility, momentum, profit)
+        guard.behind = trailing.place_of(rules.trailing, volatility, momentum, profit)
     return guard
 
 

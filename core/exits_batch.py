@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from core import target
 from core.exits import MARGIN, Guard, News
+from core.exits_factors import TargetTables
 from core.exits_rules import TOLERANCE, Exit, Rules
-from core.target import LEAST, MOST, NEAR_THE_TARGET, TABLES, TargetTables
 
 WORTHWHILE = 50
 FLOATS = ("entry", "leverage", "origin", "opened", "stop", "target", "peak", "floor", "ceiling")
@@ -200,20 +200,20 @@ def _floor(rows: Row, rules: Rules, best: Column) -> Column:
 
 def _move_targets(rows: Row, rules: Rules, push: target.Push, u: float, now: float) -> None:
     """``core.target.moved`` on columns."""
-    entry, origin, aim, sign = rows["entry"], rows["origin"], rows["target"], rules.sign
-    factor = push.factor * _personal(now - rows["opened"], (u - entry) / entry * sign, TABLES)
-    np.copyto(factor, LEAST, where=factor < LEAST)
-    np.copyto(factor, MOST, where=factor > MOST)
+    entry, origin, aim, sign, tables = rows["entry"], rows["origin"], rows["target"], rules.sign, rules.aiming
+    factor = push.factor * _personal(now - rows["opened"], (u - entry) / entry * sign, tables)
+    np.copyto(factor, tables.least, where=factor < tables.least)
+    np.copyto(factor, tables.most, where=factor > tables.most)
     wanted = origin + sign * origin * (rules.reach * factor)
     start: Column = np.where(np.isnan(entry), origin, entry)
     if push.levels:
         levels, befores = np.array((*push.levels, np.inf)), np.array(push.befores)
-        nearest = origin + sign * origin * (rules.reach * LEAST)
+        nearest = origin + sign * origin * (rules.reach * tables.least)
         places = np.searchsorted(befores, np.maximum(u, nearest), side="right")
         before = np.append(befores, np.inf)[places]
         np.copyto(wanted, before, where=levels[places] < wanted)
     wanted *= 1 - sign * TOLERANCE
-    away = (wanted > aim) & (u - start >= NEAR_THE_TARGET * (aim - start))
+    away = (wanted > aim) & (u - start >= tables.hold * (aim - start))
     np.copyto(aim, wanted, where=(aim != np.inf) & ~(wanted <= u) & ~away)
 
 
@@ -222,6 +222,6 @@ def _personal(age: Column, move: Column, tables: TargetTables) -> Column:
     share = np.where(age > 0, age / 3600 / tables.age_hours, 0.0)
     np.copyto(share, 1.0, where=share > 1)
     profit = np.ones(len(move))
-    for bound, factor in reversed(tables.profit):
-        np.copyto(profit, factor, where=move > bound)
+    for above, bound, factor in reversed(tables.profit.rows):
+        np.copyto(profit, factor, where=move > bound if above else move < bound)
     return (1 - (1 - tables.age_factor) * share) * profit

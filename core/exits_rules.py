@@ -19,6 +19,7 @@ from math import inf
 from msgspec import Struct
 
 from core import trailing
+from core.exits_factors import target_tables, trail_tables
 from core.model import Side
 from core.settings import ExitSettings
 from core.trailing import Distance
@@ -53,7 +54,7 @@ class Rules:
     """
 
     __slots__ = (
-        *("activation", "adaptive", "always", "cost", "distances", "drawdown", "emergency", "exits", "keeps"),
+        *("activation", "adaptive", "aiming", "always", "cost", "distances", "drawdown", "emergency", "exits", "keeps"),
         *(
             "mildest",
             "min_peak",
@@ -67,13 +68,13 @@ class Rules:
             "smart_least",
             "stop_loss",
         ),
-        *("take_profit", "trails", "trailing_stop"),
+        *("take_profit", "trailing", "trailing_stop", "trails"),
     )
 
-    def __init__(self, settings: ExitSettings, side: Side, fee_rate: Decimal) -> None:
+    def __init__(self, settings: ExitSettings, side: Side) -> None:
         self.settings, self.side, self.sign = settings, side, float(side.sign)
         self.adaptive = settings.adaptive
-        self.cost = float(2 * fee_rate) if settings.include_fees else 0.0
+        self.cost = float(settings.fees)
         self.reach = float(settings.take_profit_pct or ZERO)
         self.exits: list[Exit] = []
         self._levels(settings)
@@ -122,17 +123,20 @@ class Rules:
         self.trails = settings.trailing_base is not None
         self.always = settings.activation_pct == 0
         self.activation = float(settings.activation_pct) - TOLERANCE
-        self.profits = tuple(above + TOLERANCE for above in trailing.PROFITS)
+        self.trailing, self.aiming = trail_tables(settings), target_tables(settings)
+        self.profits = tuple(above + TOLERANCE for above in self.trailing.profits)
         self.roofs = tuple(min(end, self.smart_least) for end in (*reversed(self.profits), inf))  # by band
         base = float(settings.trailing_base or ZERO)
         least, most = float(settings.trailing_min), float(settings.trailing_max)
-        self.distances: tuple[Distance, ...] = trailing.distances(base, least, most, adaptive=settings.adaptive)
+        self.distances: tuple[Distance, ...] = trailing.distances(
+            base, least, most, self.trailing, adaptive=settings.adaptive
+        )
         self.keeps = tuple((1 - self.sign * d.distance) * (1 + self.sign * TOLERANCE) for d in self.distances)
 
 
-def rules_of(settings: ExitSettings, side: Side, fee_rate: Decimal = ZERO) -> Rules:
-    """The compiled rules, the same object for the same arguments. ``fee_rate`` is one way's, as a fraction."""
-    return _compiled(settings, side, fee_rate)
+def rules_of(settings: ExitSettings, side: Side) -> Rules:
+    """The compiled rules, the same object for the same arguments."""
+    return _compiled(settings, side)
 
 
 _compiled = lru_cache(maxsize=256)(Rules)

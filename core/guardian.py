@@ -8,23 +8,24 @@ account that can be read. Here a price waits only for a fresh look at its positi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, structs
 
 from core import exits
-from core.exits import Guard, Saved
-from core.exits_rules import Exit, Rule, Rules, rules_of
-from core.guards import Guards
-from core.indicators import Bars, signals_of
-from core.model import Instrument, Position, PositionKey, Side, move, roi
+from core.exits import Guard
+from core.exits_levels import ExitsOf
+from core.exits_rules import Exit, Rule, rules_of
+from core.indicators import Bars, Candle
+from core.kept import Kept, resumed, split_since
+from core.market import BarChanges, Market, Place
+from core.model import Bar, Instrument, Position, PositionKey, move, roi
 from core.prices import Rereads, jumps, split_ratio
-from core.settings import ExitSettings
 from core.trailing import Distance
-from core.units import ZERO, percent, plain
+from core.units import percent, plain
 from core.watched import GuardView, Ratchet
 
 RATCHETS_KEPT = 20
@@ -44,31 +45,13 @@ class Due(Struct, frozen=True):
     rank: int  # the smaller, the stronger
 
 
-class Kept(Struct, frozen=True):
-    """What a restart needs of one guard. ``quantity`` tells a split from another position."""
-
-    key: PositionKey
-    side: Side
-    quantity: Decimal
-    saved: Saved
-    ratchets: tuple[Ratchet, ...] = ()
-
-
-class _Market(Struct):
-    """One symbol at one account."""
-
-    guards: Guards[PositionKey]
-    bars: Bars = field(default_factory=Bars)
-    last: Decimal | None = None
-    tick: Decimal = ZERO  # of its prices
-
-
 class Guardian:
     """``follow`` positions, ``take`` prices, ask ``due`` and ``view``. Monotonic times order, wall times are kept."""
 
-    def __init__(self, settings: ExitSettings) -> None:
-        self._settings = settings
-        self._markets: dict[tuple[str, str], _Market] = {}
+    def __init__(self, exits_of: ExitsOf) -> None:
+        self._exits_of = exits_of
+        self._markets: dict[Place, Market] = {}
+        self._former: dict[Place, list[Candle]] = {}  # bars of a former life, not taken up yet
         self._held: dict[PositionKey, Position] = {}
         self._kept: dict[PositionKey, Kept] = {}  # of a former life, not taken up yet
         self._due: dict[PositionKey, Due] = {}
@@ -76,11 +59,18 @@ class Guardian:
         self._asked: dict[str, float] = {}
         self._rereads = Rereads()
         self._changed: set[PositionKey] = set()
+        self._bars = BarChanges()
+        self._touched: set[Place] = set()  # whose bars changed
+        self._wanting: set[Place] = set()
 
     # ------------------------------------------------------------------------------------------------- positions
 
-    def remember(self, kept: Iterable[Kept]) -> None:
+    def remember(self, kept: Iterable[Kept], bars: Mapping[Place, list[Candle]]) -> None:
         """States of a former life: for positions to come, and for those that are held already."""
+        self._former.update(bars)
+        for place in [place for place in self._former if place in self._markets]:
+            for candle in self._former.pop(place):
+                self._markets[place].bars.join(candle)
         for one in kept:
             self._kept[one.key] = one
             position = self._held.pop(one.key, None)
@@ -115,16 +105,18 @@ class Guardian:
 
     def _open(self, position: Position, stop_pct: Decimal | None = None) -> None:
         key = position.key
-        settings = self._settings
+        settings = self._exits_of(key.account, key.symbol)
         if stop_pct is not None:
             settings = structs.replace(settings, stop_loss_pct=stop_pct)
         rules, kept = rules_of(settings, position.side), self._kept.pop(key, None)
         opened = None if position.opened_at is None else position.opened_at.timestamp()
-        guard = _resumed(rules, kept, position, opened) if kept is not None else None
+        guard = resumed(rules, kept, position, opened) if kept is not None else None
         if guard is None:
             guard = exits.open_guard(rules, position.entry, position.leverage, opened=opened)
         elif kept is not None:
             self._ratchets[key] = deque(kept.ratchets, RATCHETS_KEPT)
+            if split_since(kept, position) is not None:
+                self._clear(key)
         self._held[key] = position
         self._market(key).guards.put(key, guard)
         self._changed.add(key)
@@ -137,8 +129,16 @@ class Guardian:
         guards = self._market(key).guards
         guards.remove(key)
         if not len(guards):
+            self._clear(key)
             del self._markets[key.account, key.symbol]
         self._changed.add(key)
+
+    def _clear(self, key: PositionKey) -> None:
+        """The bars and prices that were say nothing any more."""
+        market, place = self._market(key), (key.account, key.symbol)
+        market.bars, market.last = Bars(), None
+        self._bars.gone.add(place)
+        self._wanting.add(place)
 
     def _adapt(self, key: PositionKey, before: Position, position: Position, now: float) -> bool:
         ratio, market = split_ratio(before, position), self._market(key)
@@ -148,7 +148,7 @@ class Guardian:
         guard = market.guards.get(key)
         if ratio is not None:
             exits.split(guard, ratio)
-            market.bars, market.last = Bars(), None
+            self._clear(key)
             self._rereads.split(key, now)
             self._due.pop(key, None)
         exits.changed(guard, entry, leverage)
@@ -156,8 +156,13 @@ class Guardian:
         self._changed.add(key)
         return ratio is not None
 
-    def _market(self, key: PositionKey) -> _Market:
-        return self._markets.setdefault((key.account, key.symbol), _Market(Guards()))
+    def _market(self, key: PositionKey) -> Market:
+        place = (key.account, key.symbol)
+        market = self._markets.get(place)
+        if market is None:
+            market = self._markets[place] = Market(bars=Bars(self._former.pop(place, ())))
+            self._wanting.add(place)
+        return market
 
     # ---------------------------------------------------------------------------------------------------- prices
 
@@ -167,27 +172,44 @@ class Guardian:
         if market is None:
             return []
         keys = list(market.guards)
-        if market.last is not None and jumps(price, market.last, self._settings.max_jump):
+        former, most = market.former, self._exits_of(account, instrument.symbol).max_jump
+        if former is not None and jumps(price, former, most):
             for key in keys:
-                self._rereads.jumped(key, instrument.kind, received)
+                self._rereads.jumped(key, instrument.kind, received, former / price)
         for key in keys:
             self._rereads.read(key, asked=self._asked.get(account, 0.0), priced=received)
         if any(self._rereads.waits(key, received) for key in keys):
             return []
-        number, seconds = exits.as_float(price), at.timestamp()
-        if market.bars.tick(int(seconds * 1000), price) and market.last is not None:
-            market.guards.close_bar(signals_of(market.bars.closed()), exits.as_float(market.last), seconds)
-        market.last, market.tick = price, instrument.tick
-        return self._step(market, number, price, at)
+        place, before = (account, instrument.symbol), {key: _mark(market.guards.get(key)) for key in keys}
+        if market.count(price, at.timestamp()):
+            self._wanting.add(place)
+        self._touched.add(place)
+        market.tick = instrument.tick
+        return self._step(market, before, price, at)
+
+    def fill(self, place: Place, bars: Sequence[Bar], minute: int) -> int | None:
+        """A broker's bars of minutes before ``minute``: how many were missing, None where they do not fit our price."""
+        market = self._markets.get(place)
+        if market is None:
+            return 0
+        self._touched.add(place)
+        return market.fill(bars, minute, self._exits_of(*place).max_jump)
+
+    def wanting(self) -> set[Place]:
+        """Where bars are missing since the last call, and used: what is new here, and what had a gap in its prices."""
+        wanting, self._wanting = self._wanting, set()
+        return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
 
     def waits(self, account: str, symbol: str, now: float) -> bool:
         """Whether a position of this symbol has to be read again before its rules go on."""
         market = self._markets.get((account, symbol))
         return market is not None and any(self._rereads.waits(key, now) for key in market.guards)
 
-    def _step(self, market: _Market, number: float, price: Decimal, at: datetime) -> list[Due]:
-        before = {key: _mark(market.guards.get(key)) for key in market.guards}
-        leaving = dict(market.guards.step(number))
+    def _step(
+        self, market: Market, before: dict[PositionKey, tuple[float, ...]], price: Decimal, at: datetime
+    ) -> list[Due]:
+        """``before`` is how the guards stood before this price, and before the bar that it closed."""
+        leaving = dict(market.guards.step(exits.as_float(price)))
         for key, mark in before.items():
             after = _mark(market.guards.get(key))
             if after != mark:
@@ -215,9 +237,9 @@ class Guardian:
         else:
             past.append(Ratchet(at, stop))
 
-    def _named(self, key: PositionKey, market: _Market, why: Exit, price: Decimal) -> Due:
+    def _named(self, key: PositionKey, market: Market, why: Exit, price: Decimal) -> Due:
         position, guard = self._held[key], market.guards.get(key)
-        gain = roi(position.side, position.entry, price, position.leverage)
+        gain = roi(position.side, position.entry, price, position.leverage, guard.rules.settings.fees)
         words = [f"price {plain(price)}"]
         if why.rule is Rule.STOP and (stop := exits.stop_price(guard, market.tick)) is not None:
             words.append(f"stop {plain(stop)}")
@@ -238,6 +260,16 @@ class Guardian:
         """What is to be kept of the guards that changed since the last call; None of those that are gone."""
         keys, self._changed = self._changed, set()
         return {key: self._kept_of(key) for key in keys}
+
+    def bar_changes(self) -> BarChanges:
+        """What is to be kept of bars that changed since the last call."""
+        found, self._bars = self._bars, BarChanges()
+        for place in self._touched:
+            market = self._markets.get(place)
+            changed = {} if market is None else market.bars.changed()
+            found.candles.update({(place, minute): candle for minute, candle in changed.items()})
+        self._touched.clear()
+        return found
 
     def _kept_of(self, key: PositionKey) -> Kept | None:
         position = self._held.get(key)
@@ -269,7 +301,7 @@ class Guardian:
             initial=guard.behind < 0,
             away=None if last is None or stop is None else sign * (last - stop) / last,
             trail=trail,
-            base=self._settings.trailing_base,
+            base=guard.rules.settings.trailing_base,
             factors=factors,
             progress=progress,
             move=None if last is None else move(position.side, entry, last),
@@ -296,21 +328,3 @@ def _unknown(guard: Guard, position: Position) -> str:
 
 def _mark(guard: Guard) -> tuple[float, ...]:
     return guard.stop, guard.target, guard.peak, guard.trail, guard.behind
-
-
-def _resumed(rules: Rules, kept: Kept, position: Position, opened: float | None) -> Guard | None:
-    """The guard as it was, adapted to what changed meanwhile; None where this is another position."""
-    saved = kept.saved
-    if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
-        return None
-    if (saved.entry, kept.quantity) == (position.entry, position.quantity):
-        return exits.restored(rules, structs.replace(saved, leverage=position.leverage))
-    before = structs.replace(position, entry=saved.entry, quantity=kept.quantity)
-    ratio = split_ratio(before, position)
-    if ratio is None and saved.entry not in (None, position.entry) and position.quantity <= kept.quantity:
-        return None  # a reduced position keeps its entry
-    guard = exits.restored(rules, saved)
-    if ratio is not None:
-        exits.split(guard, ratio)
-    exits.changed(guard, position.entry, position.leverage)
-    return guard

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from core.exits import Guard, News, close_bar, news_of, step
+from core.exits import Guard, close_bar, news_of, step
 from core.exits_batch import WORTHWHILE, Columns, Leaving
 from core.exits_rules import Rules
-from core.model import Side
 from core.signals import Signals
 
 K = TypeVar("K", bound=Hashable)
@@ -80,9 +79,9 @@ class Guards(Generic[K]):
 
     def close_bar(self, signals: Signals, price: float, now: float) -> None:
         """Take what a closed bar says; ``price`` is the last usable one, ``now`` in seconds since 1970."""
-        news: dict[Side, News] = {side: news_of(signals, side) for side in Side}
         for rules, few in self._few.items():
+            news = news_of(signals, rules)
             for guard in few.values():
-                close_bar(guard, news[rules.side], price, now)
-        for columns in self._many.values():
-            columns.close_bar(news[columns.rules.side], price, now)
+                close_bar(guard, news, price, now)
+        for rules, columns in self._many.items():
+            columns.close_bar(news_of(signals, rules), price, now)

@@ -20,6 +20,7 @@ from pathlib import Path
 from core.database import AioDatabase, Database, ReadonlyDatabase, Row
 from core.errors import JournalError
 from core.ids import Ids
+from core.journal_bars import BARS, READ, BarRows
 from core.journal_rows import BEFORE_SINCE, CREATE, FORGET, GUARDS, INSERT, KEEP, OPEN_PLANS, SCHEMA, entry_of, row_of
 from core.ports import Clock
 from core.records import AccountFrozen, Entry, Logged, Record
@@ -27,6 +28,7 @@ from core.units import iso
 
 NOTES_KEPT = 10_000  # lines of the log that may wait to be written
 NOTE_DELAY = 0.25  # seconds a line waits for an append to travel with
+BAR_DELAY = 1.0  # the same for bars, which change at every price
 _COLUMNS = "seq, at, body"
 
 _Numbered = tuple[int, Row]  # rows of one batch are written in the order in which they were handed in
@@ -101,6 +103,12 @@ class JournalView:
             return []
         return [row[0] for row in await self._query("SELECT body FROM guards ORDER BY name")]
 
+    async def bars(self) -> list[Row]:
+        """What was kept of bars: name, minute and body, oldest first; nothing where an older flatdeck wrote."""
+        if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'bars'"):
+            return []
+        return await self._query(READ)
+
     async def _query(self, sql: str, *params: object) -> list[Row]:
         return await self._database.query(sql, params)
 
@@ -120,6 +128,7 @@ class Journal(JournalView):
         self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
         self._notes: deque[_Numbered] = deque()
         self._kept: dict[str, str | None] = {}  # states by name that wait to replace what is written; None: gone
+        self._bars = BarRows()
         self._numbers = count(1)
         self._unsaid = 0  # dropped lines that no line speaks of yet
         self._writer: asyncio.Task[None] | None = None
@@ -151,7 +160,7 @@ class Journal(JournalView):
                         ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
                     ]
                 )
-            await database.commit([(GUARDS, [()])])
+            await database.commit([(GUARDS, [()]), (BARS, [()])])
             journal = cls(database, clock, epoch)
             journal.commit_latency = await _latency(database, clock)
         except BaseException:
@@ -174,14 +183,19 @@ class Journal(JournalView):
             return
         self._notes.append((next(self._numbers), row_of(line, iso(self._clock.now()))))
         self._bound_notes()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(NOTE_DELAY, self._wake)
+        self._wake_within(NOTE_DELAY)
 
-    def keep(self, states: dict[str, str | None]) -> None:
-        """Let these states replace what is written under their names, as soon as the writer is free; never waits."""
+    def keep(self, states: dict[str, str | None], bars: BarRows) -> None:
+        """Let these states replace what is written under their names, as soon as the writer is free, and bars with
+        them; never waits. Bars alone wait ``BAR_DELAY`` for something to travel with."""
         self._kept.update(states)
-        if not self._closed:
+        self._bars.add(bars)
+        if self._closed or not (states or bars.gone or bars.rows):
+            return
+        if states:
             self._wake()
+        else:
+            self._wake_within(BAR_DELAY)
 
     async def flush(self) -> None:
         """Returns when all that was handed in is durable."""
@@ -210,6 +224,14 @@ class Journal(JournalView):
         self._wake()
         return done
 
+    def _wake_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and self._timer.when() > loop.time() + seconds:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_later(seconds, self._wake)
+
     def _wake(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -225,11 +247,13 @@ class Journal(JournalView):
             waiting, self._waiting = self._waiting, []
             notes, self._notes = self._notes, deque()
             kept, self._kept = self._kept, {}
+            bars, self._bars = self._bars, BarRows()
             told = self._unsaid
             try:
-                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, told)
+                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, bars, told)
             except BaseException as error:
                 self._kept = kept | self._kept
+                self._bars = bars.add(self._bars)
                 self._failed(error, notes, [done for _, done in waiting])
                 if not isinstance(error, JournalError):
                     raise
@@ -239,7 +263,9 @@ class Journal(JournalView):
                     if not done.done():
                         done.set_result(None)
 
-    async def _commit(self, numbered: Iterable[_Numbered], kept: dict[str, str | None], dropped: int) -> None:
+    async def _commit(
+        self, numbered: Iterable[_Numbered], kept: dict[str, str | None], bars: BarRows, dropped: int
+    ) -> None:
         rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
         if dropped:
             text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
@@ -249,6 +275,7 @@ class Journal(JournalView):
             statements.append((KEEP, changed))
         if gone := [(name,) for name, body in kept.items() if body is None]:
             statements.append((FORGET, gone))
+        statements += bars.statements()
         if statements:
             await self._database.commit(statements)
             self.error = None

@@ -8,12 +8,13 @@ says by how much it exceeds the settings; otherwise they are adopted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from core import cleanup
 from core.book import Holding
 from core.entries import initial_stop
+from core.exits_levels import resolved
 from core.model import Instrument, OrderType, Position, PositionKey, Tier
 from core.plan import Action, Reason
 from core.reconcile import Belief
@@ -21,6 +22,7 @@ from core.records import Adopted
 from core.settings import Settings
 from core.units import percent, plain
 
+Mark = Callable[[PositionKey], str]  # the fingerprint of the settings that hold for a position
 ULTRA_CONSERVATIVE = Decimal("0.005")
 
 
@@ -30,19 +32,19 @@ def emergency(settings: Settings) -> bool:
     return settings.legacy.emergency_close_legacy and risk is not None and risk <= ULTRA_CONSERVATIVE
 
 
-def fingerprint(settings: Settings) -> str:
-    """Identifies the settings that say how much a position may risk. Others may change without making it legacy."""
-    numbers = (settings.legacy.risk_per_trade, settings.exits.stop_loss_pct)
+def fingerprint(settings: Settings, key: PositionKey) -> str:
+    """Identifies the settings that say how much this position may risk. Others may change without making it legacy."""
+    numbers = (settings.legacy.risk_per_trade, resolved(settings, key.account, key.symbol).stop_loss_pct)
     text = "|".join("" if n is None else plain(n) for n in numbers)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], settings: str) -> list[Position]:
-    """Those not known as opened or adopted under the settings of this fingerprint, or known on the other side."""
+def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], mark: Mark) -> list[Position]:
+    """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
 
     def ours(position: Position) -> bool:
         belief = known.get(position.key)
-        return belief is not None and belief.settings == settings and belief.side is position.side
+        return belief is not None and belief.settings == mark(position.key) and belief.side is position.side
 
     return [p for p in held if not ours(p)]
 
@@ -101,9 +103,8 @@ def actions(
     limit = settings.legacy.risk_per_trade
     for holding in holdings:
         key, position = holding.key, holding.position
-        at_risk = risk(
-            position, holding.instrument, stop_of(holding, settings.exits.stop_loss_pct), equity.get(key.account)
-        )
+        stop = stop_of(holding, resolved(settings, key.account, key.symbol).stop_loss_pct)
+        at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
         why = text(position.leverage, at_risk, ULTRA_CONSERVATIVE if limit is None else limit)
         barred = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)
         unsellable = cleanup.unsellable(holding)

@@ -257,6 +257,22 @@ class Quote(Struct, frozen=True):
         return touch if touch is not None else self.reference
 
 
+class Bar(Struct, frozen=True):
+    """What one minute's prices were. A minute without a trade has none."""
+
+    minute: int  # minutes since 1970
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+    @property
+    def sane(self) -> bool:
+        """Whether these can be the prices of one minute."""
+        prices = (self.open, self.high, self.low, self.close)
+        return all(p.is_finite() and p > 0 for p in prices) and self.low <= min(prices) and self.high >= max(prices)
+
+
 class Holdings(Struct, frozen=True):
     """One complete read of an account: every position and every open order. An incomplete read is an error instead.
 
@@ -283,10 +299,12 @@ def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | N
     return side.sign * (mark - entry) / entry
 
 
-def roi(side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None) -> Decimal | None:
-    """``leverage × move``; unknown when any of them is."""
+def roi(
+    side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None, fees: Decimal = ZERO
+) -> Decimal | None:
+    """``leverage × (move − fees)``, the fees of both ways as a move; unknown when any of them is."""
     moved = move(side, entry, mark)
-    return None if moved is None or leverage is None else leverage * moved
+    return None if moved is None or leverage is None else leverage * (moved - fees)
 
 
 def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:

@@ -228,7 +228,7 @@ class Opener:
                 leverage=position.leverage if position else None,
                 asked_leverage=entry.leverage,
                 stop_pct=entry.stop_pct,
-                settings=legacy.fingerprint(self._engine.settings),
+                settings=legacy.fingerprint(self._engine.settings, entry.key),
             )
         if entry.what == "scale_out":
             quantity, average = entry.before - report.filled, entry.entry

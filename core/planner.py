@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -26,7 +26,7 @@ class Situation(Struct, frozen=True):
 
     now: datetime
     monotonic: float
-    max_age: dict[str, float]  # per account: how old a usable price may be
+    max_age: Callable[[str, str], float]  # by account and symbol: how old a usable price may be
     tiers: dict[str, tuple[Tier, ...]]
     blocked: dict[str, tuple[Reason, str]]
     first_run: bool
@@ -85,7 +85,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
 def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> Iterable[Holding]:
     """Every holding of those accounts, valued as of the situation."""
     for key in book.keys(accounts):
-        holding = book.holding(key, situation.monotonic, situation.max_age[key.account])
+        holding = book.holding(key, situation.monotonic, situation.max_age(key.account, key.symbol))
         if holding is not None:
             yield holding
 

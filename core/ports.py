@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.events import BrokerEvent
-from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
+from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
 
 
 class Capabilities(Struct, frozen=True):
@@ -65,6 +65,13 @@ class Broker(Protocol):
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         """Prices of those symbols that have one; a symbol without a price is left out."""
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        """The last ``count`` closed one-minute bars that the venue has, oldest first; [] where it has none at all.
+
+        A minute that is not over yet is no closed bar. A minute that lacks one stays missing. Prices are of the
+        instrument as it is now: a share's are adjusted for splits.
+        """
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         """USD per unit of each currency that the venue can price, as decimal text."""

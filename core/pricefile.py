@@ -8,6 +8,7 @@ its bid and ask, which are those at the close, keep their distance from the pric
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
@@ -28,6 +29,16 @@ class PriceRow(Struct, frozen=True):
     prices: tuple[Decimal, ...]
     bid_below: Decimal | None = None  # how far the bid is below the price
     ask_above: Decimal | None = None
+
+
+def symbol_of(name: str) -> str:
+    """Whose prices a file of this name holds: what stands before ``-1m``, else before its ending."""
+    return name.partition("-1m")[0] if "-1m" in name else name.rpartition(".")[0] or name
+
+
+def bare(symbol: str) -> str:
+    """What ``BTC/USD`` and ``BTC-USD`` have in common, as a file's name cannot have every character."""
+    return re.sub(r"[^A-Z0-9]", "", symbol.upper())
 
 
 def read_prices(lines: Iterable[str], file: str) -> list[PriceRow]:

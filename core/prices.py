@@ -11,7 +11,8 @@ on a quiet symbol a real gap must not leave a position without any price. A pric
 wait.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``): a split looks like a
-crash until its new quantity and entry are seen. Times are seconds of the local monotonic clock.
+crash until its new quantity and entry are seen, and a jump of a split's size waits a while for them. Times are seconds
+of the local monotonic clock.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from core.units import ONE
 BELIEVED_AFTER = 3  # prices in a row that agree with each other, however far apart in time
 SPLIT_SLACK = Decimal("0.005")  # of the cost: venues round the entry after a split, and pay fractions out
 SMALLEST_SPLIT = Decimal("0.01")  # a stock dividend of 1 % is one as well
+LIKE_A_SPLIT = Decimal("0.03")  # by how much the market may have moved beside it
 LONGEST_REREAD = 5.0  # seconds in which an unreadable account may hold up its rules
 
 
@@ -133,33 +135,52 @@ def split_ratio(before: Position, after: Position) -> Decimal | None:
     return ratio if abs(cost - ONE) <= SPLIT_SLACK else None
 
 
+def split_like(ratio: Decimal) -> bool:
+    """Whether a price that became so much smaller, or its inverse larger, may be a split: 3 for 2, or n for 1."""
+    times = max(ratio, ONE / ratio)
+    return any(abs(times - n) <= LIKE_A_SPLIT * n for n in (Decimal("1.5"), max(times.to_integral_value(), Decimal(2))))
+
+
 class Rereads:
     """Which positions' rules wait for a fresh look at position and price. ``K`` is whatever names a position."""
 
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
+        self._patient: set[object] = set()  # a read that does not explain the jump is not enough
 
-    def jumped(self, key: object, kind: Kind, now: float) -> bool:
-        """A jump was confirmed; whether its position must be read again first. Only shares and their options split."""
+    def jumped(self, key: object, kind: Kind, now: float, ratio: Decimal) -> bool:
+        """A jump was confirmed; whether its position must be read again first. Only shares and their options split.
+
+        ``ratio`` is the price before over the price now. Where it looks like a split the position has a while to show
+        it: a venue's lists may lag behind its prices.
+        """
         if kind not in (Kind.EQUITY, Kind.OPTION):
             return False
-        self._since.setdefault(key, now)
+        if key not in self._since:
+            self._since[key] = now
+            if split_like(ratio):
+                self._patient.add(key)
         return True
 
     def split(self, key: object, now: float) -> None:
         """A split was seen in the position: everything that was read before ``now`` is of the old share."""
         self._since[key] = now
+        self._patient.discard(key)
 
     def waits(self, key: object, now: float) -> bool:
         """Whether no rule may run yet; never longer than ``LONGEST_REREAD``, as a real crash looks the same."""
         since = self._since.get(key)
         if since is not None and now - since > LONGEST_REREAD:
-            del self._since[key]
+            self._end(key)
             return False
         return since is not None
 
     def read(self, key: object, *, asked: float, priced: float) -> None:
         """The position was read by a request of ``asked``, and its latest price was received at ``priced``."""
         since = self._since.get(key)
-        if since is not None and asked >= since and priced >= since:
-            del self._since[key]
+        if since is not None and key not in self._patient and asked >= since and priced >= since:
+            self._end(key)
+
+    def _end(self, key: object) -> None:
+        del self._since[key]
+        self._patient.discard(key)

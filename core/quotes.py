@@ -3,16 +3,16 @@ not replace what was good, and what was good grows old."""
 
 from __future__ import annotations
 
+from core.exits_levels import ExitsOf
 from core.model import Quote
 from core.prices import PriceGate
-from core.settings import ExitSettings
 
 
 class Quotes:
     """Quotes by account and symbol. Ages are seconds of the local monotonic clock."""
 
-    def __init__(self, settings: ExitSettings) -> None:
-        self._settings = settings
+    def __init__(self, exits_of: ExitsOf) -> None:
+        self._exits_of = exits_of
         self._quotes: dict[tuple[str, str], Quote] = {}
         self._gates: dict[tuple[str, str], PriceGate] = {}
         self._flaws: dict[tuple[str, str], str] = {}  # why the latest was not taken
@@ -22,7 +22,7 @@ class Quotes:
         name = (quote.account, quote.symbol)
         gate = self._gates.get(name)
         if gate is None:
-            gate = self._gates[name] = PriceGate(self._settings)
+            gate = self._gates[name] = PriceGate(self._exits_of(*name))
         known = self._quotes.get(name)
         if known is not None and quote.received < known.received:
             return False

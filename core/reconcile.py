@@ -186,17 +186,17 @@ def confirmed(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> li
     return [d for d in second if d.identity in seen]
 
 
-def corrections(found: Iterable[Discrepancy], settings: str) -> list[Adopted | PositionClosed]:
+def corrections(found: Iterable[Discrepancy], settings: Callable[[PositionKey], str]) -> list[Adopted | PositionClosed]:
     """The records that make the journal believe what the broker reports, one per position.
 
-    ``settings`` is the fingerprint under which what is new is accepted; what was known keeps its own.
+    ``settings`` gives the fingerprint under which what is new is accepted; what was known keeps its own.
     """
     made: dict[PositionKey, Adopted | PositionClosed] = {}
     for one in found:
         if one.kind is Kind.PHANTOM:
             made[one.key] = PositionClosed(one.key, "not held at the broker any more")
         elif one.theirs is not None and one.key not in made:
-            made[one.key] = _taken_over(one.theirs, one.ours, one.kind, settings)
+            made[one.key] = _taken_over(one.theirs, one.ours, one.kind, settings(one.key))
     return list(made.values())
 
 

@@ -98,8 +98,7 @@ class Reconciler:
             self._engine.say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
             return True
         positions = [p for p in (book.position(k) for k in strangers) if p is not None]
-        mark = legacy.fingerprint(settings)
-        await self._journal.append(*(legacy.adopted(p, "legacy", mark) for p in positions))
+        await self._journal.append(*(legacy.adopted(p, "legacy", self._mark(p.key)) for p in positions))
         for account, count in sorted(Counter(p.account for p in positions).items()):
             text = f"{count} positions were held before and are adopted, their stops begin now"
             self._engine.say("info", f"[LEGACY][ADOPTED] {account}: {text}", account)
@@ -112,7 +111,7 @@ class Reconciler:
         """What the journal does not know as opened or adopted under the present settings; marked in an emergency."""
         beliefs, settings = await self._ledger.read(), self._engine.settings
         held = [p for a in accounts for p in self._engine.book.positions(a)]
-        found = [p.key for p in legacy.unknown(held, beliefs.held, legacy.fingerprint(settings))]
+        found = [p.key for p in legacy.unknown(held, beliefs.held, self._mark)]
         if legacy.emergency(settings):
             self.legacy |= frozenset(found)
         return found
@@ -126,11 +125,16 @@ class Reconciler:
             unread = {a: part for a, part in zip(chosen, parts, strict=True) if isinstance(part, str)}
             found = [d for part in parts if not isinstance(part, str) for d in part]
             if self._journal is not None and found:
-                settings = self._engine.settings
-                mark = "" if legacy.emergency(settings) else legacy.fingerprint(settings)
-                await self._journal.append(*reconcile.corrections(found, mark))
+                await self._journal.append(*reconcile.corrections(found, self._accepted))
             self._tell(found, unread, len(chosen))
             return Reconciled(tuple(found), unread)
+
+    def _mark(self, key: PositionKey) -> str:
+        return legacy.fingerprint(self._engine.settings, key)
+
+    def _accepted(self, key: PositionKey) -> str:
+        """Under which settings a position is accepted from now on; none where it would be force-closed."""
+        return "" if legacy.emergency(self._engine.settings) else self._mark(key)
 
     async def run(self) -> None:
         """For ever, from the first account that was judged on."""

@@ -59,7 +59,6 @@ class Holding(Struct, frozen=True):
     entry: Decimal
     quantity: Decimal
     leverage: Decimal = ONE
-    fee_rate: Decimal = ZERO  # one way's, as a fraction; counted where ``include_fees`` is on
 
 
 def prices_of(rows: Iterable[PriceRow]) -> list[tuple[int, Decimal]]:
@@ -69,7 +68,7 @@ def prices_of(rows: Iterable[PriceRow]) -> list[tuple[int, Decimal]]:
 
 def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding: Holding) -> list[Tick]:
     """Every tick up to the exit, which the last one names if there is one."""
-    rules = rules_of(settings, holding.side, holding.fee_rate)
+    rules = rules_of(settings, holding.side)
     guard = open_guard(rules, holding.entry, holding.leverage, opened=prices[0][0] / 1000 if prices else None)
     walker = Walker(guard, holding)
     ticks: list[Tick] = []
@@ -96,9 +95,10 @@ class Walker:
         jumped = self._last is not None and jumps(price, self._last, most)
         if jumped and following is not None and jumps(following, price, most):
             return self._tick(at, price, None, usable=False)
+        missing = self.bars.missing(at)
         if self.bars.tick(at, price) and self._last is not None:
-            news = news_of(signals_of(self.bars.closed()), self._holding.side)
-            close_bar(self.guard, news, as_float(self._last), at / 1000)
+            news = news_of(signals_of(self.bars.closed()), self.guard.rules)
+            close_bar(self.guard, news, as_float(price if missing else self._last), at / 1000)
         self._last = price
         return self._tick(at, price, step(self.guard, as_float(price)), usable=True)
 
@@ -121,8 +121,7 @@ class Walker:
 
 def _roi(price: Decimal, holding: Holding, rules: Rules) -> Decimal:
     move = holding.side.sign * (price - holding.entry) / holding.entry
-    fees = 2 * holding.fee_rate if rules.settings.include_fees else ZERO
-    return (holding.leverage * (move - fees)).quantize(DIGITS)
+    return (holding.leverage * (move - rules.settings.fees)).quantize(DIGITS)
 
 
 def profit(ticks: Sequence[Tick], holding: Holding) -> Decimal:

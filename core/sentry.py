@@ -12,33 +12,36 @@ from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-import msgspec
 from msgspec import structs
 
+from core import keeping
+from core.almanac import Almanac, Ask
 from core.book import Book, Change
 from core.desk import Desk
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
+from core.exits_levels import ExitsOf
 from core.exits_rules import Rule
-from core.guardian import Due, Guardian, Kept
+from core.guardian import Due, Guardian
 from core.hub import Hub
 from core.journal import Journal, JournalView
 from core.ledger import Ledger
 from core.link import DueRow, ExitsDue, PlanRequest
-from core.model import PositionKey
+from core.market import Place
+from core.model import Bar, PositionKey
 from core.plan import ApprovedPlan, NotApproved, Plan, by_rule
 from core.ports import Clock
 from core.settings import Settings
 from core.watched import GuardView
 
 PAUSE = 30.0  # seconds after a close before its position may be closed by an exit again
-_KEPT: msgspec.json.Decoder[Kept] = msgspec.json.Decoder(Kept)
 
 
 class Runs(Protocol):
     """What the exits need of the engine."""
 
     settings: Settings
+    exits_of: ExitsOf
     clock: Clock
     book: Book
     desk: Desk
@@ -54,10 +57,11 @@ class Runs(Protocol):
 class Hands(NamedTuple):
     """What the engine does for the exits."""
 
-    max_age: Callable[[str], float]  # of a usable price, by account
+    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
     busy: Callable[[], set[tuple[str, str]]]  # account and symbol of closes in flight
     reread: Callable[[set[str]], None]
     spawn: Callable[[Coroutine[object, object, object]], None]
+    bars: Ask
 
 
 class Sentry:
@@ -66,9 +70,10 @@ class Sentry:
     def __init__(self, engine: Runs, journal: Journal | None, hands: Hands, *, lasting: bool) -> None:
         self._engine = engine
         self._journal = None if engine.read_only else journal
-        self._max_age, self._busy, self._reread, self._spawn = hands
+        self._max_age, self._busy, self._reread, self._spawn, ask = hands
+        self._almanac = Almanac(ask, engine.clock, self._spawn, self._fill, self._unfilled)
         self._auto = engine.settings.automation.exits == "auto"
-        self._guardian = Guardian(engine.settings.exits)
+        self._guardian = Guardian(engine.exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
         self._watching = False
         self._waiting: dict[PositionKey, tuple[Due, str]] = {}  # with the id of the plan that waits for a person
@@ -86,13 +91,13 @@ class Sentry:
         """
         beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
-        found = []
-        for text in await view.kept():
-            try:
-                found.append(_KEPT.decode(text))
-            except msgspec.MsgspecError as error:
-                self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
-        self._guardian.remember(found)
+        kept, wrong = keeping.guards_of(await view.kept())
+        bars, gone = keeping.candles_of(await view.bars(), {(k.key.account, k.key.symbol) for k in kept})
+        for error in wrong:
+            self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
+        if self._journal is not None:
+            self._journal.keep({}, gone)
+        self._guardian.remember(kept, bars)
 
     def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
         """A position is about to be opened with a stop of its own."""
@@ -105,6 +110,7 @@ class Sentry:
         if self.armed:
             self._engine.say("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
         self._fire(self._fresh())
+        self._almanac.want(self._guardian.wanting())
 
     # ---------------------------------------------------------------------------------------------------- events
 
@@ -126,6 +132,8 @@ class Sentry:
                 self._follow(change.positions)
         self._keep()
         self._fire(due)
+        if self._watching:
+            self._almanac.want(self._guardian.wanting())
 
     def _follow(self, keys: Iterable[PositionKey]) -> None:
         now = self._engine.clock.monotonic()
@@ -141,7 +149,7 @@ class Sentry:
     def _price(self, account: str, symbol: str) -> list[Due]:
         """The latest price, where the rules may use it."""
         book, now = self._engine.book, self._engine.clock.monotonic()
-        quote = book.usable_quote(account, symbol, now, self._max_age(account))
+        quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
         if quote is None or quote.reference is None or not book.readable(account):
             return []
         instrument, at = book.instrument(account, symbol), self._engine.clock.now()
@@ -151,12 +159,20 @@ class Sentry:
         return due
 
     def _keep(self) -> None:
-        if self._journal is None:
-            return
-        changed = self._guardian.changed()
-        if changed:
-            bodies = {_name(k): None if kept is None else _text(kept) for k, kept in changed.items()}
-            self._journal.keep(bodies)
+        changed, bars = self._guardian.changed(), self._guardian.bar_changes()
+        if self._journal is not None and (changed or bars.gone or bars.candles):
+            self._journal.keep(keeping.states_of(changed), keeping.rows_of(bars))
+
+    def _fill(self, place: Place, bars: list[Bar]) -> None:
+        """A broker's answer about bars. What came is written with the next price."""
+        minute = int(self._engine.clock.now().timestamp()) // 60
+        if self._guardian.fill(place, bars, minute) is None:
+            self._unfilled(place, "the broker's bars are a jump away from its price")
+
+    def _unfilled(self, place: Place, why: str) -> None:
+        account, symbol = place
+        text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
+        self._engine.say("debug", text, account)
 
     def view(self, key: PositionKey) -> GuardView | None:
         """How a position is watched, in prices of its instrument."""
@@ -280,7 +296,7 @@ class Sentry:
         book, now = self._engine.book, self._engine.clock.monotonic()
 
         def fresh(key: PositionKey) -> bool:
-            age = self._max_age(key.account)
+            age = self._max_age(key.account, key.symbol)
             return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
 
         return [due for due in self._guardian.due() if fresh(due.key)]
@@ -293,11 +309,3 @@ def _request(due: Due) -> PlanRequest:
 def _digest(rows: Iterable[DueRow]) -> str:
     lines = (f"{r.key.account}|{r.key.symbol}|{r.key.leg.value}|{r.reason}" for r in rows)
     return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
-
-
-def _name(key: PositionKey) -> str:
-    return msgspec.json.encode((key.account, key.symbol, key.leg.value)).decode()
-
-
-def _text(kept: Kept) -> str:
-    return msgspec.json.encode(kept).decode()

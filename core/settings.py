@@ -31,6 +31,9 @@ class CleanupSettings(Struct, frozen=True):
     cancel_if: str = ""
 
 
+Factors = tuple[tuple[str, Decimal], ...]  # (">1.5", 1.3): what a value above 1.5 multiplies by; the first that holds
+
+
 class ExitSettings(Struct, frozen=True):
     """Domain numbers of the exits. Fractions; an empty tuple or None turns a rule off."""
 
@@ -41,7 +44,20 @@ class ExitSettings(Struct, frozen=True):
     trailing_max: Decimal = D("0.04")
     activation_pct: Decimal = ZERO
     adaptive: bool = True
+    trailing_volatility: Factors = ((">1.5", D("1.3")), ("<0.7", D("0.7")))
+    trailing_profit: Factors = ((">0.1", D("0.5")), (">0.05", D("0.7")), (">0.03", D("0.85")))  # up to three, above
+    trailing_momentum: Factors = ((">1", D("1.2")), ("<-1", D("0.8")))
     take_profit_pct: Decimal | None = D("0.10")
+    target_momentum: Factors = ((">2", D("1.15")), (">1", D("1.05")), ("<-1", D("0.9")))
+    target_trend: Factors = ((">25", D("1.15")), (">20", D("1.05")), ("<-25", D("0.9")))
+    target_volatility: Factors = ((">1.5", D("1.2")), ("<0.7", D("0.9")))
+    target_rsi: Factors = ((">70", D("0.9")),)
+    target_profit: Factors = ((">0.05", D("1.1")), (">0.03", D("1.05")))
+    target_age: tuple[Decimal, Decimal] = (D(24), D("0.8"))  # hours, the factor then
+    target_min: Decimal = D("0.5")  # of the initial distance
+    target_max: Decimal = D(2)
+    target_hold: Decimal = D("0.7")  # of the way; from here on it never moves away
+    swing_margin: Decimal = D("0.001")
     smart_profit: tuple[tuple[Decimal, Decimal], ...] = (
         (D("0.20"), ZERO),
         (D("0.15"), D("0.02")),
@@ -55,10 +71,31 @@ class ExitSettings(Struct, frozen=True):
     )
     min_peak_roi: Decimal = D("0.03")
     include_fees: bool = False
+    fee_rate: Decimal = D("0.001")  # of one way; a usual taker's, and moot unless fees are included
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
     max_price_age: float = 5.0  # seconds, streaming
     max_price_age_polling: float = 15.0
+
+    @property
+    def fees(self) -> Decimal:
+        """The move that pays for both ways; none where fees are not counted."""
+        return 2 * self.fee_rate if self.include_fees else ZERO
+
+
+Given = dict[str, Any]  # keys of ExitSettings and their values
+
+
+class ExitLevel(Struct, frozen=True):
+    """What one level says of the exits: of all its positions, and of those in some symbols."""
+
+    given: Given = {}
+    symbols: dict[str, Given] = {}
+
+
+class EntrySettings(Struct, frozen=True):
+    duplicate_window: float = 60.0  # seconds in which the same signal counts once
+    limit_offset: Decimal = D("0.001")  # of a limit, on the passive side of the touch
 
 
 class LadderSettings(Struct, frozen=True):
@@ -93,6 +130,7 @@ class AccountSettings(Struct, frozen=True):
     name: str
     broker: str  # paper | ccxt | alpaca | tradovate
     options: dict[str, Any] = {}
+    exits: ExitLevel = ExitLevel()
 
     @property
     def venue(self) -> str:
@@ -105,6 +143,7 @@ class OwnerSettings(Struct, frozen=True):
     id: str
     accounts: tuple[AccountSettings, ...] = ()
     max_positions: int | None = None  # overrides the cleanup's
+    exits: ExitLevel = ExitLevel()
 
 
 class Settings(Struct, frozen=True):
@@ -113,10 +152,12 @@ class Settings(Struct, frozen=True):
     engine: EngineSettings = EngineSettings()
     cleanup: CleanupSettings = CleanupSettings()
     exits: ExitSettings = ExitSettings()
+    entries: EntrySettings = EntrySettings()
     ladder: LadderSettings = LadderSettings()
     legacy: LegacySettings = LegacySettings()
     automation: AutomationSettings = AutomationSettings()
     owners: tuple[OwnerSettings, ...] = field(default=())
+    exit_symbols: dict[str, Given] = {}  # what the top's exits say of some symbols
 
     @property
     def accounts(self) -> tuple[AccountSettings, ...]:

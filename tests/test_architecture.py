@@ -40,7 +40,9 @@ PURE_CONSOLE = ("tui/view.py", "tui/plain.py", "tui/documents.py")
 COMPOSITION = re.compile(
     r"tui\.(?:main|session|demo|commands\w*|entry_texts)(?:\.|$)"
 )  # may see adapters and the engine
-_SHELL = "automation|closer|database|desk|drafts|dust|engine|executor|hub|journal|ledger|logbook|lookup|opener|placer|reader"
+_SHELL = (
+    "automation|closer|database|desk|drafts|dust|engine|executor|hub|journal|ledger|logbook|lookup|opener|placer|reader"
+)
 BEHIND_THE_LINK = re.compile(rf"(?:brokers|core\.(?:{_SHELL}|reconciler|sentry|watch))(?:\.|$)")
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from core import units
 from core.errors import ConfigError
+from core.exits_levels import resolved, symbols
 from core.model import Side
 from core.settings import Settings
 from core.units import ONE, ZERO, iso
 from tui.columns import columns
 from tui.documents import Document
-from tui.session import DONE, Session, shared_options, with_session
+from tui.session import DONE, Session, known, shared_options, with_session
 
 if TYPE_CHECKING:
     from core.replay import Holding, Tick
@@ -61,13 +63,23 @@ class Number(click.ParamType):
     "--fee-rate",
     metavar="F",
     type=Number(above=False, most=ONE),
-    default="0",
-    help="The fee of one way as a fraction, for include_fees; 0.",
+    help="The fee of one way as a fraction, counted where include_fees is on; the configured one.",
 )
+@click.option("--account", metavar="ID", help="Whose exits, owner/name; those of [exits].")
+@click.option("--symbol", metavar="SYMBOL", help="Which symbol's exits; the file's name before -1m.")
 @shared_options
 @with_session
 def replay(
-    session: Session, *, prices: str, side: str, entry: Decimal, quantity: Decimal, leverage: Decimal, fee_rate: Decimal
+    session: Session,
+    *,
+    prices: str,
+    side: str,
+    entry: Decimal,
+    quantity: Decimal,
+    leverage: Decimal,
+    fee_rate: Decimal | None,
+    account: str | None,
+    symbol: str | None,
 ) -> int:
     """Walk one position through recorded prices by the configured exits.
 
@@ -76,14 +88,27 @@ def replay(
     from core.replay import Holding, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
 
     loaded = session.world.load(session.config)
-    settings = (loaded.settings if loaded else Settings()).exits
-    holding = Holding(Side(side), entry, quantity, leverage, fee_rate)
+    configured = loaded.settings if loaded else Settings()
+    if account is not None:
+        known("account", [account], [a.id for a in configured.accounts])
+    settings = resolved(configured, account or "", symbol or _symbol(Path(prices).name, configured))
+    if fee_rate is not None:
+        settings = structs.replace(settings, fee_rate=fee_rate)
+    holding = Holding(Side(side), entry, quantity, leverage)
     ticks = walk(prices_of(_rows(prices)), settings, holding)
     if session.json:
         session.document(document(ticks))
     else:
         session.say(text(ticks, holding, min(session.width or WIDTH, WIDEST)))
     return DONE
+
+
+def _symbol(name: str, settings: Settings) -> str:
+    """The symbol of a file's name as the configuration writes it, ``BTC/USD`` for ``BTC-USD-1m.csv``."""
+    from core.pricefile import bare, symbol_of  # noqa: PLC0415  (only here)
+
+    said = symbol_of(name)
+    return next((s for s in sorted(symbols(settings)) if bare(s) == bare(said)), said)
 
 
 def _rows(name: str) -> Any:

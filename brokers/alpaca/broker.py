@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from brokers.alpaca import checks, wire
 from brokers.alpaca.client import Client, Hosts
+from brokers.alpaca.history import History
 from brokers.alpaca.lookups import Lookups
 from brokers.alpaca.market import Market
 from brokers.alpaca.prices import FEEDS, Prices
@@ -26,7 +27,7 @@ from brokers.alpaca.wire_errors import Call
 from brokers.alpaca.wire_orders import payload
 from core.errors import ConfigError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import Account, Fill, Holdings, Order, OrderRequest, OrderType, Position, Quote, Tier
+from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, OrderType, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
 from core.secret import Secret, resolve
 from core.settings import AccountSettings
@@ -64,6 +65,7 @@ class AlpacaBroker:
         self.reads = Reads(account.id, self.client, clock)
         self.market = Market(self.client, clock, extended_hours=options.extended_hours)
         self.prices = Prices(account.id, self.client, self.reads, clock, options.feed)
+        self.history = History(self.client, self.reads, clock, options.feed)
         self._lookups = Lookups(account.id, self.client, self.reads, clock)
 
     @property
@@ -98,6 +100,9 @@ class AlpacaBroker:
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         return await self.prices.quotes(symbols)
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        return await self.history.bars(symbol, count)
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         """By the bid of the currency's own pair in US dollars."""

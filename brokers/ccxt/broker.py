@@ -19,6 +19,7 @@ from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
+from brokers.ccxt.history import History
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
@@ -27,7 +28,7 @@ from brokers.ccxt.stream import Stream
 from brokers.ccxt.venues import venue_of
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote
+from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote
 from core.ports import Capabilities, Check, Clock
 from core.secret import Secret, resolve
 from core.settings import AccountSettings
@@ -67,6 +68,7 @@ class CcxtBroker:
         self.client = Client(options.setup, clock, account.id)
         self.markets = Markets(self.client, clock)
         self.reads = Reads(account.id, self.client, self.markets, clock)
+        self.history = History(self.client, self.markets, clock)
         self.prices = Prices(account.id, self.client, self.markets, self.reads, clock)
         self._venue = venue_of(options.setup.exchange)
         self._lookups = Lookups(account.id, self.client, self.markets, self._venue, clock)
@@ -123,6 +125,9 @@ class CcxtBroker:
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         return await self.prices.quotes(symbols)
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        return await self.history.bars(symbol, count)
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         return await self.prices.rates(currencies)

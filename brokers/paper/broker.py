@@ -18,7 +18,7 @@ from brokers.paper.venue import Venue
 from brokers.paper.wire import default_listing
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import USD_LIKE, Account, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
+from core.model import USD_LIKE, Account, Bar, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 from core.units import plain
@@ -86,6 +86,10 @@ class PaperBroker:
         listing = self.venue.floor.market.listings.get(symbol) or default_listing(symbol)
         await self._clock.sleep(self._half)
         return listing.instrument
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        """None: a replay's prices come at its own speed, so that its minutes are not the clock's."""
+        return []
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         await self._read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from brokers.paper.prices import Feed, Frozen, Replay, Walk
 from brokers.paper.replay import Row, read_rows
 from brokers.paper.wire import Book, parse_book
 from core.errors import ConfigError
+from core.pricefile import bare, symbol_of
 from core.settings import AccountSettings
 
 KNOWN = ("book", "prices", "frozen", "latency_ms", "seed", "faults", "exchange", "speed")
@@ -48,7 +48,7 @@ def read_options(settings: AccountSettings, speed: float) -> Options:
         raise ConfigError(f"Paper account {settings.id}: {error}") from None
     return Options(
         book=parse_book(_text(Path(str(book)), settings), str(book), settings.id) if book else Book(),
-        replays={_symbol(Path(path)): _rows(Path(path), settings) for path in given.get("prices") or ()},
+        replays={symbol_of(Path(path).name): _rows(Path(path), settings) for path in given.get("prices") or ()},
         faults=faults,
         frozen=bool(given.get("frozen", False)),
         latency=_number(settings, "latency_ms", 0.0) / 1000,
@@ -66,7 +66,7 @@ def make_feeds(options: Options) -> dict[str, Feed]:
         walk = Walk(seeded(options.seed, "price", symbol), tick, options.speed)
         feeds[symbol] = Frozen() if options.frozen else walk
     for name, rows in options.replays.items():
-        meant = (s for s, li in listings.items() if _bare(name) in (_bare(s), _bare(li.instrument.native_symbol)))
+        meant = (s for s, li in listings.items() if bare(name) in (bare(s), bare(li.instrument.native_symbol)))
         feeds[next(meant, name)] = Replay(rows, options.speed)
     return feeds
 
@@ -88,11 +88,3 @@ def _text(path: Path, settings: AccountSettings) -> str:
 
 def _rows(path: Path, settings: AccountSettings) -> list[Row]:
     return read_rows(_text(path, settings).splitlines(), str(path))
-
-
-def _symbol(path: Path) -> str:
-    return path.name.partition("-1m")[0] if "-1m" in path.name else path.stem
-
-
-def _bare(symbol: str) -> str:
-    return re.sub(r"[^A-Z0-9]", "", symbol.upper())

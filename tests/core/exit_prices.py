@@ -36,7 +36,7 @@ def guard(
     given: ExitSettings, side: Side = LONG, entry: str | None = "100", leverage: str | None = "1", **more: Any
 ) -> Guard:
     known = {"entry": None if entry is None else D(entry), "leverage": None if leverage is None else D(leverage)}
-    return open_guard(rules_of(given, side, more.pop("fee_rate", D(0))), **known, **more)
+    return open_guard(rules_of(given, side), **known, **more)
 
 
 def favour(side: Side, move: str, entry: str = "100") -> Decimal:
@@ -89,7 +89,14 @@ def any_settings(draw: st.DrawFn) -> ExitSettings:
         activation_pct=draw(st.sampled_from([D(0), D("0.01"), D("0.05")])),
         adaptive=draw(st.booleans()),
         take_profit_pct=draw(st.one_of(st.none(), levels, st.just(D("0.10")))),
+        trailing_profit=draw(st.sampled_from([default.trailing_profit, (), ((">0.02", D("0.4")),)])),
+        trailing_volatility=draw(st.sampled_from([default.trailing_volatility, ((">2", D(3)), (">1", D("0.9")))])),
+        target_profit=draw(st.sampled_from([default.target_profit, (("<0", D("0.7")), (">0.01", D(2)))])),
+        target_age=draw(st.sampled_from([default.target_age, (D("0.5"), D("0.1"))])),
+        target_max=draw(st.sampled_from([default.target_max, D("1.1")])),
+        target_hold=draw(st.sampled_from([default.target_hold, D("0.2")])),
         smart_profit=draw(st.sampled_from([default.smart_profit, ()])),
         drawdown=draw(st.sampled_from([default.drawdown, ()])),
         include_fees=draw(st.booleans()),
+        fee_rate=D("0.0004"),
     )

@@ -206,7 +206,7 @@ def situation_of(
     return Situation(
         now=NOW,
         monotonic=monotonic,
-        max_age=dict.fromkeys(book.accounts, 5.0),
+        max_age=lambda account, symbol: 5.0,
         tiers=dict.fromkeys(book.accounts, TIERS),
         blocked=dict(blocked or {}),
         first_run=first_run,

@@ -54,7 +54,7 @@ class Hands:
             book,
             changed=self.moves.append,
             emit=lambda event: (self.seen.append(event), book.apply(event, self.clock.now())),
-            max_age=5.0,
+            max_age=lambda account, symbol: 5.0,
         )
         steps = schedule(action.tiers, 3, OFFSETS)
         now = self.clock.monotonic()

@@ -14,6 +14,7 @@ from core.model import Tier
 from core.settings import (
     AutomationSettings,
     CleanupSettings,
+    EntrySettings,
     ExitSettings,
     LadderSettings,
     LegacySettings,
@@ -146,6 +147,9 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
         limit_offsets = []
         resume_within = 0
         tiers = { alpaca = ["venue_close"], "ccxt:kraken" = ["market_ioc", "direct_api"] }
+        [entries]
+        duplicate_window = 0
+        limit_offset = "0.02"
         [legacy]
         emergency_close_legacy = false
         risk_per_trade = "0.003"
@@ -177,6 +181,7 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
     )
     tiers = {"alpaca": (Tier.VENUE_CLOSE,), "ccxt:kraken": (Tier.MARKET_IOC, Tier.DIRECT_API)}
     assert settings.ladder == LadderSettings(5, 2.0, 60.5, (), tiers, 0.0)
+    assert settings.entries == EntrySettings(0.0, D("0.02"))
     assert settings.legacy == LegacySettings(False, D("0.003"))
     assert settings.automation == AutomationSettings("auto", "auto", "auto")
 
@@ -333,7 +338,7 @@ def test_what_the_example_comments_out_is_right_too(path: Path) -> None:
     kept = []
     for line in example().splitlines():
         code = line.removeprefix("# ")
-        is_code = line.startswith("# ") and (code.startswith("[[") or code.split(" ")[1:2] == ["="])
+        is_code = line.startswith("# ") and (code.startswith("[") or code.split(" ")[1:2] == ["="])
         kept.append(code if is_code else line)
     text = "\n".join(kept)
     assert len(tomllib.loads(text)["users"][0]["accounts"]) == 3

@@ -65,6 +65,10 @@ def signalled(ago: float, **more: Any) -> dict[tuple[str, str, OrderSide], Any]:
         ({}, {"signals": signalled(1, symbol="ETH")}, None),
         ({}, {"signals": signalled(1, owner="bob")}, None),
         ({}, {"signals": signalled(-5)}, Code.DUPLICATE_SIGNAL),
+        ({}, {"signals": signalled(119.9), "duplicate_window": 120.0}, Code.DUPLICATE_SIGNAL),
+        ({}, {"signals": signalled(120), "duplicate_window": 120.0}, None),
+        ({}, {"signals": signalled(0), "duplicate_window": 0.0}, None),
+        ({}, {"signals": signalled(-5), "duplicate_window": 0.0}, None),
         ({}, {"closing": frozenset({(THERE, "BTC")})}, Code.CLOSING),
         ({}, {"closing": frozenset({(THERE, "ETH")})}, None),
         ({}, {"unreadable": {THERE: "no such host"}}, Code.ACCOUNT_UNREADABLE),
@@ -142,10 +146,12 @@ def test_where_the_venue_exempts_it_a_part_may_be_as_small_as_one_step() -> None
 
 def test_a_limit_rests_a_tenth_of_a_percent_on_the_passive_side_on_the_tick() -> None:
     quote = Quote(HERE, "BTC", 0.0, bid=D(1000), ask=D(1001))
-    assert entries.limit_price(OrderSide.BUY, quote, D("0.5")) == D("999")
-    assert entries.limit_price(OrderSide.SELL, quote, D("0.5")) == D("1002.5")  # 1002.001, away from the market
-    assert entries.limit_price(OrderSide.BUY, Quote(HERE, "BTC", 0.0, last=D(100)), D("0.01")) == D("99.9")
-    assert entries.limit_price(OrderSide.BUY, Quote(HERE, "BTC", 0.0), D("0.01")) is None
+    assert entries.limit_price(OrderSide.BUY, quote, D("0.5"), D("0.001")) == D("999")
+    assert entries.limit_price(OrderSide.SELL, quote, D("0.5"), D("0.001")) == D(
+        "1002.5"
+    )  # 1002.001, away from the market
+    assert entries.limit_price(OrderSide.BUY, Quote(HERE, "BTC", 0.0, last=D(100)), D("0.01"), D("0.001")) == D("99.9")
+    assert entries.limit_price(OrderSide.BUY, Quote(HERE, "BTC", 0.0), D("0.01"), D("0.001")) is None
 
 
 def test_the_market_is_taken_on_the_other_side() -> None:

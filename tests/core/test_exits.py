@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from math import inf, nan
 
 import pytest
@@ -173,10 +172,10 @@ def test_the_names_say_the_percentages_that_are_configured() -> None:
 
 @both_sides
 def test_fees_of_both_ways_count_in_roi_where_that_is_configured(side: Side) -> None:
-    with_fees = settings(include_fees=True, stop_loss_pct=None, trailing_base=None)
-    held = guard(with_fees, side, leverage="10", fee_rate=D("0.0005"))  # 10 * 2 * 0.0005 = 1 % of the margin
+    with_fees = settings(include_fees=True, fee_rate=D("0.0005"), stop_loss_pct=None, trailing_base=None)
+    held = guard(with_fees, side, leverage="10")  # 10 * 2 * 0.0005 = 1 % of the margin
     assert moves(held, "-0.0139", "-0.014") == [None, "emergency_stop_excessive_loss"]
-    free = guard(settings(stop_loss_pct=None, trailing_base=None), side, leverage="10", fee_rate=D("0.0005"))
+    free = guard(settings(fee_rate=D("0.0005"), stop_loss_pct=None, trailing_base=None), side, leverage="10")
     assert moves(free, "-0.014", "-0.015") == [None, "emergency_stop_excessive_loss"]
 
 
@@ -289,7 +288,7 @@ def test_the_stop_and_the_target_that_are_shown_are_prices_that_trigger(side: Si
 
 def test_rules_are_compiled_once_and_in_their_order() -> None:
     rules = rules_of(DEFAULT, SHORT)
-    assert rules is rules_of(ExitSettings(), SHORT, Decimal(0))
+    assert rules is rules_of(ExitSettings(), SHORT)
     order = list(Rule)
     places = [order.index(exit_.rule) for exit_ in rules.exits]
     assert places == sorted(places)

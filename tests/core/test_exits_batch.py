@@ -50,7 +50,7 @@ def test_columns_and_single_guards_agree_to_the_last_bit(
     bars: list[Signals],
     data: st.DataObject,
 ) -> None:
-    rules = rules_of(given_settings, side, D("0.0004"))
+    rules = rules_of(given_settings, side)
     opened = data.draw(st.one_of(st.none(), st.just(1_000_000.0)))
     singles = [open_guard(rules, *position, opened=opened) for position in held]
     columns: Columns[int] = Columns(rules)
@@ -58,7 +58,7 @@ def test_columns_and_single_guards_agree_to_the_last_bit(
         columns.put(place, single)
     for number, price in enumerate(map(as_float, prices)):
         if bars and number % 7 == 3:
-            news = news_of(bars[number % len(bars)], side)
+            news = news_of(bars[number % len(bars)], rules)
             for single in singles:
                 close_bar(single, news, price, 1_000_000.0 + number * 3000)
             columns.close_bar(news, price, 1_000_000.0 + number * 3000)
@@ -124,7 +124,7 @@ def test_no_price_that_is_none_touches_a_column(price: float) -> None:
     columns.put(1, guard(ExitSettings(), SHORT))
     before = state(columns.get(1))
     assert not len(columns.step(price))
-    columns.close_bar(news_of(Signals(volatility=2.0), SHORT), price, 0.0)
+    columns.close_bar(news_of(Signals(volatility=2.0), columns.rules), price, 0.0)
     assert state(columns.get(1)) == before
 
 

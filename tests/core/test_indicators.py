@@ -10,7 +10,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.indicators import KEPT, MINUTE, Bar, Bars, signals_of
+from core.indicators import KEPT, MINUTE, Bars, Candle, signals_of
 from core.signals import NEUTRAL
 
 D = Decimal
@@ -34,7 +34,7 @@ def filled(rows: list[tuple[int, tuple[Decimal, ...]]]) -> Bars:
     return bars
 
 
-def plain(bars: list[Bar]) -> list[tuple[int, float, float, float, float]]:
+def plain(bars: list[Candle]) -> list[tuple[int, float, float, float, float]]:
     return [(bar.minute, bar.open, bar.high, bar.low, bar.close) for bar in bars]
 
 

@@ -22,6 +22,7 @@ from core.conversion import Conversion, Converted, Outcome
 from core.errors import JournalError
 from core.ids import Ids
 from core.journal import Journal
+from core.journal_bars import BarRows
 from core.journal_rows import BEFORE_SINCE, KINDS, entry_of, row_of
 from core.link import ResultRow
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
@@ -513,3 +514,24 @@ def test_every_record_comes_back_as_it_was(record: Record, moment: datetime) -> 
     assert entry.record == record
     assert (entry.seq, iso(entry.at)) == (7, iso(moment))
     assert row[1] in KINDS
+
+
+def test_of_two_changes_of_bars_the_later_holds_and_what_was_forgotten_stays_so() -> None:
+    first = BarRows({"x"}, {("a", 1): "1", ("b", 1): "1", ("a", 2): None})
+    assert first.add(BarRows({"a"}, {("a", 3): "3", ("b", 1): None})) is first
+    assert first == BarRows({"x", "a"}, {("b", 1): None, ("a", 3): "3"})
+    assert BarRows().statements() == []
+
+
+async def test_bars_are_read_as_they_were_kept_and_an_older_journal_has_none(
+    database: MemoryDatabase, clock: HandClock
+) -> None:
+    journal = await Journal.over(database, clock, ids(clock))
+    journal.keep({}, BarRows(set(), {("a", 1): "1", ("a", 2): "2", ("b", 1): "3"}))
+    await journal.flush()
+    assert await journal.bars() == [("a", 1, "1"), ("a", 2, "2"), ("b", 1, "3")]
+    journal.keep({}, BarRows({"b"}, {("a", 1): None, ("a", 2): "4", ("b", 5): "5"}))
+    await journal.flush()
+    assert await journal.bars() == [("a", 2, "4"), ("b", 5, "5")]
+    database.data.execute("DROP TABLE bars")
+    assert await journal.bars() == []

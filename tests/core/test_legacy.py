@@ -59,13 +59,13 @@ def test_only_ultra_conservative_settings_with_the_switch_on_close_by_force(
 
 
 def test_the_fingerprint_changes_with_what_a_position_may_risk_and_with_nothing_else() -> None:
-    own = legacy.fingerprint(settings())
-    assert own == legacy.fingerprint(settings("0.0030", stop="0.050"))
-    assert own == legacy.fingerprint(settings(on=False))
-    assert own != legacy.fingerprint(settings("0.004"))
-    assert own != legacy.fingerprint(settings(None))
-    assert own != legacy.fingerprint(settings(stop="0.06"))
-    assert own != legacy.fingerprint(settings(stop=None))
+    own = legacy.fingerprint(settings(), held().key)
+    assert own == legacy.fingerprint(settings("0.0030", stop="0.050"), held().key)
+    assert own == legacy.fingerprint(settings(on=False), held().key)
+    assert own != legacy.fingerprint(settings("0.004"), held().key)
+    assert own != legacy.fingerprint(settings(None), held().key)
+    assert own != legacy.fingerprint(settings(stop="0.06"), held().key)
+    assert own != legacy.fingerprint(settings(stop=None), held().key)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_legacy_is_what_the_journal_does_not_know_under_the_present_settings(
     known = {}
     if belief is not None:
         known[position.key] = structs.replace(Belief(position.key, Side.LONG, D("9.2"), D(100), None, "now"), **belief)
-    assert (legacy.unknown([position], known, "now") == [position]) is expected
+    assert (legacy.unknown([position], known, lambda _: "now") == [position]) is expected
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,9 @@ def test_an_adoption_takes_over_what_the_broker_says() -> None:
     made = legacy.adopted(held(), "legacy", "now")
     assert (made.side, made.quantity, made.entry, made.leverage) == (Side.LONG, D("9.2"), D(100), D(25))
     assert (made.why, made.settings) == ("legacy", "now")
+
+
+def test_the_risk_of_a_legacy_position_is_by_the_stop_of_its_own_symbol() -> None:
+    known = structs.replace(settings(), exit_symbols={"BTC": {"stop_loss_pct": D("0.10")}})
+    (action,) = legacy.actions([holding()], known, equity={ACCOUNT: D(1000)}, tiers=TIERS, blocked={})
+    assert "risk 9.20 % exceeds" in action.text

@@ -15,7 +15,7 @@ from core.model import OrderSide, PositionKey
 from core.opener import Report
 from core.plan import NotApproved
 from core.records import EntryApproved, EntryEnded, IntentAnswered, IntentWritten, Opened, Scaled
-from core.settings import CleanupSettings
+from core.settings import CleanupSettings, EntrySettings
 from tests.support.builders import ACCOUNT, SYMBOL, D
 from tests.support.virtual_time import virtual
 from tests.support.world import QUOTE, World, book
@@ -106,6 +106,17 @@ async def test_a_limit_that_nobody_takes_is_withdrawn_and_the_place_is_free_agai
         assert report.entry.price == D("99.8")
         assert desk.venue.state.live == {}
         assert not (await desk.engine.opener.drafts.ledger.read()).pending
+
+
+@virtual
+async def test_the_configured_offset_and_window_are_taken():
+    async with world(entries=EntrySettings(duplicate_window=300.0, limit_offset=D("0.05"))) as desk:
+        report = await enter(desk, signal("BTC"), limit=True, wait=20)
+        assert report.entry.price == D("94.9")
+        await asyncio.sleep(250)
+        assert await refused(desk, signal("BTC")) is Code.DUPLICATE_SIGNAL
+        await asyncio.sleep(60)
+        assert (await enter(desk, signal("BTC"))).success
 
 
 @virtual

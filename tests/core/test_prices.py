@@ -11,7 +11,7 @@ from msgspec import structs
 
 from core.exits import as_float, saved, step
 from core.model import Kind, Position, Quote, Side
-from core.prices import LONGEST_REREAD, PriceGate, Rereads, Verdict, split_ratio
+from core.prices import LONGEST_REREAD, PriceGate, Rereads, Verdict, split_like, split_ratio
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, guard, settings
 
@@ -172,9 +172,9 @@ def test_a_side_that_changed_is_no_split() -> None:
 
 def test_a_share_that_jumped_is_read_again_before_any_rule_runs() -> None:
     reads = Rereads()
-    assert not reads.jumped("btc", Kind.PERP, 10)
+    assert not reads.jumped("btc", Kind.PERP, 10, D("1.7"))
     assert not reads.waits("btc", 10)
-    assert reads.jumped("aapl", Kind.EQUITY, 10)
+    assert reads.jumped("aapl", Kind.EQUITY, 10, D("1.7"))
     assert reads.waits("aapl", 11)
     reads.read("aapl", asked=9, priced=12)
     assert reads.waits("aapl", 12)
@@ -183,6 +183,32 @@ def test_a_share_that_jumped_is_read_again_before_any_rule_runs() -> None:
     reads.read("aapl", asked=10.5, priced=11)
     assert not reads.waits("aapl", 12)
     reads.read("unheard", asked=1, priced=1)
+
+
+def test_a_jump_of_a_splits_size_waits_for_the_position_to_show_it_but_not_for_ever() -> None:
+    reads = Rereads()
+    assert reads.jumped("aapl", Kind.EQUITY, 10, D(2))
+    reads.read("aapl", asked=11, priced=11)
+    assert reads.waits("aapl", 11)
+    reads.split("aapl", 12)
+    reads.read("aapl", asked=13, priced=13)
+    assert not reads.waits("aapl", 13)
+    assert reads.jumped("aapl", Kind.EQUITY, 20, D(2))
+    assert not reads.waits("aapl", 20.1 + LONGEST_REREAD)
+    assert reads.jumped("aapl", Kind.EQUITY, 30, D("1.7"))
+    reads.read("aapl", asked=31, priced=31)
+    assert not reads.waits("aapl", 31)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        (("2", "1.95", "0.5", "0.1", "10.2", "1.52", "0.66"), True),
+        (("1.3", "1.7", "0.6", "2.5", "1"), False),
+    ],
+)
+def test_a_split_has_a_simple_ratio(ratio: tuple[str, ...], expected: bool) -> None:
+    assert {split_like(D(one)) for one in ratio} == {expected}
 
 
 def test_a_split_that_was_seen_waits_for_a_new_price_and_never_for_ever() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from core.book import Book
 from core.events import HoldingsRead, PositionSeen, QuoteSeen
+from core.exits_levels import same
 from core.model import Account, Holdings, Instrument, Kind, Position, PositionKey, Quote, Side
 from core.quotes import Quotes
 from core.settings import ExitSettings
@@ -32,7 +33,7 @@ def known(quotes: Quotes) -> Decimal | None:
     "bad", [quote(None, 2), quote("0", 2), quote("-1", 2), quote("NaN", 2), quote("100", 2, ask="99")]
 )
 def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
-    quotes = Quotes(ExitSettings())
+    quotes = Quotes(same(ExitSettings()))
     assert quotes.take(quote("100", 1))
     quotes.take(bad)
     assert known(quotes) == D(100)
@@ -41,7 +42,7 @@ def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
 
 
 def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
-    quotes = Quotes(ExitSettings())
+    quotes = Quotes(same(ExitSettings()))
     quotes.take(quote("-1", 1))
     assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == "price not positive"
     assert quotes.take(quote("100", 2))
@@ -49,7 +50,7 @@ def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
 
 
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
-    quotes = Quotes(ExitSettings())
+    quotes = Quotes(same(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert known(quotes) == D(100)
@@ -59,7 +60,7 @@ def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
 
 
 def test_a_jump_that_goes_away_was_none() -> None:
-    quotes = Quotes(ExitSettings())
+    quotes = Quotes(same(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert quotes.take(quote("101", 3))

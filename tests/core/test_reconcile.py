@@ -32,6 +32,11 @@ D = Decimal
 ACCOUNT = "ann/paper"
 
 
+def now(_: PositionKey) -> str:
+    """The fingerprint of the present settings."""
+    return "now"
+
+
 def key(symbol: str = "BTC", leg: Leg = Leg.NET) -> PositionKey:
     return PositionKey(ACCOUNT, symbol, leg)
 
@@ -134,7 +139,7 @@ def test_broker_truth_wins_with_one_record_per_position() -> None:
         [believed("A"), believed("B", "3", entry="1"), believed("C", side=Side.SHORT)],
         [held("B"), held("C"), held("D", entry=None)],
     )
-    made = reconcile.corrections(found, "now")
+    made = reconcile.corrections(found, now)
     assert [type(r).__name__ for r in made] == ["PositionClosed", "Adopted", "Adopted", "Adopted"]
     assert [(r.why, r.settings) for r in made if isinstance(r, Adopted)] == [
         ("quantity", "old"),  # what was accepted stays accepted
@@ -145,14 +150,14 @@ def test_broker_truth_wins_with_one_record_per_position() -> None:
 
 def test_what_the_broker_does_not_know_is_kept_of_the_same_position() -> None:
     found = compare([believed(quantity="1")], [held(entry=None)])
-    (made,) = reconcile.corrections(found, "now")
+    (made,) = reconcile.corrections(found, now)
     assert isinstance(made, Adopted)
     assert (made.quantity, made.entry) == (D(2), D(90))
 
 
 def test_an_orphan_order_corrects_nothing() -> None:
     found = reconcile.orphans([order("o1", "BTC", "fd1")], [], frozenset(), frozenset())
-    assert reconcile.corrections(found, "now") == []
+    assert reconcile.corrections(found, now) == []
 
 
 def test_every_kind_is_counted_by_name() -> None:
@@ -267,5 +272,5 @@ def test_what_is_written_makes_both_sides_agree(
     known, positions = sides(ours, as_belief), sides(theirs, as_position)
     records = [Adopted(b.key, b.side, b.quantity, b.entry, None, "missed", "x") for b in known]
     found = compare(known, positions)
-    beliefs = told(*records, *reconcile.corrections(found, "now"))
+    beliefs = told(*records, *reconcile.corrections(found, now))
     assert reconcile.compare(beliefs.held, positions, lambda _: D("0.5")) == []

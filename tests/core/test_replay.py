@@ -52,7 +52,7 @@ def test_with_both_stops_off_there_is_none() -> None:
 
 
 def test_fees_lower_the_roi_that_is_shown() -> None:
-    (tick,) = walked(settings(include_fees=True), "101", leverage=D(5), fee_rate=D("0.001"))
+    (tick,) = walked(settings(include_fees=True, fee_rate=D("0.001")), "101", leverage=D(5))
     assert tick.roi == D("0.04")
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.exits import Guard, as_float, close_bar, news_of, open_guard, target_price
+from core.exits_factors import target_tables
 from core.exits_rules import rules_of
 from core.model import Side
 from core.settings import ExitSettings
@@ -14,13 +15,14 @@ from core.signals import NEUTRAL, Signals
 from core.target import personal_factor, push_of
 from tests.core.exit_prices import LONG, D, both_sides, favour, guard, only, paths
 
+TABLES = target_tables(ExitSettings())
 TARGET = only(take_profit_pct=D("0.10"))
 DAY = 86_400.0
 NAN = float("nan")
 
 
 def bar(held: Guard, price: object, signals: Signals = NEUTRAL, now: float = 0.0) -> None:
-    close_bar(held, news_of(signals, held.rules.side), float(str(price)), now)
+    close_bar(held, news_of(signals, held.rules), float(str(price)), now)
 
 
 def mirrored(side: Side, **given_: float | bool) -> Signals:
@@ -63,7 +65,7 @@ def mirrored(side: Side, **given_: float | bool) -> Signals:
     ],
 )
 def test_the_factors_apply_to_the_initial_distance(side: Side, given_: dict[str, float | bool], factor: float) -> None:
-    assert push_of(mirrored(side, **given_), float(side.sign)).factor == pytest.approx(factor)
+    assert push_of(mirrored(side, **given_), float(side.sign), TABLES).factor == pytest.approx(factor)
     held = guard(TARGET, side)
     for _ in range(3):  # and not to the last one
         bar(held, 100, mirrored(side, **given_))
@@ -83,12 +85,12 @@ def test_the_factors_apply_to_the_initial_distance(side: Side, given_: dict[str,
     ],
 )
 def test_age_shortens_and_profit_stretches(hours: float, move: float, factor: float) -> None:
-    assert personal_factor(hours * 3600, move) == pytest.approx(factor)
+    assert personal_factor(hours * 3600, move, TABLES) == pytest.approx(factor)
 
 
 def test_an_unknown_age_or_move_is_no_factor() -> None:
-    assert personal_factor(NAN, NAN) == 1.0
-    assert personal_factor(-5.0, 0.0) == 1.0
+    assert personal_factor(NAN, NAN, TABLES) == 1.0
+    assert personal_factor(-5.0, 0.0, TABLES) == 1.0
 
 
 @both_sides
@@ -105,6 +107,7 @@ def test_the_whole_is_within_half_and_twice_the_initial_distance(side: Side) -> 
             reach=0.1,
             push=target.Push(factor),
             personal=1.0,
+            tables=TABLES,
         )
         assert moved * side.sign == pytest.approx(100 * (1 + side.sign * reach))
 

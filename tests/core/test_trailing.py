@@ -20,6 +20,7 @@ from core.exits import (
     step,
     stop_price,
 )
+from core.exits_factors import trail_tables
 from core.exits_rules import rules_of
 from core.model import Side
 from core.settings import ExitSettings
@@ -27,6 +28,7 @@ from core.signals import Signals
 from core.trailing import distances, place_of, trail_of
 from tests.core.exit_prices import D, any_settings, at, both_sides, favour, guard, leverages, moves, only, paths, walk
 
+TABLES = trail_tables(ExitSettings())
 TRAILING = only(trailing_base=D("0.02"), stop_loss_pct=D("0.05"))
 
 
@@ -82,7 +84,7 @@ def test_volatility_widens_and_momentum_in_favour_loosens(
 ) -> None:
     held = guard(TRAILING, side)
     signals = Signals(volatility=volatility, momentum=None if momentum is None else momentum * side.sign)
-    close_bar(held, news_of(signals, side), 100.0, 0.0)
+    close_bar(held, news_of(signals, held.rules), 100.0, 0.0)
     at(held, "100")
     assert stop_price(held) == 100 * (1 - side.sign * D(distance))
     behind = distance_behind(held)
@@ -92,7 +94,7 @@ def test_volatility_widens_and_momentum_in_favour_loosens(
 
 def test_the_bounds_hold_and_are_one_of_the_four_factors() -> None:
     for base in (0.0001, 0.02, 0.5):
-        for one in distances(base, 0.004, 0.04, adaptive=True):
+        for one in distances(base, 0.004, 0.04, TABLES):
             assert 0.004 <= one.distance <= 0.04
             assert one.distance == pytest.approx(
                 base * one.volatility * one.profit * one.momentum * one.bounds, rel=1e-12
@@ -100,18 +102,18 @@ def test_the_bounds_hold_and_are_one_of_the_four_factors() -> None:
 
 
 def test_in_every_group_a_higher_profit_has_no_wider_distance() -> None:
-    found = distances(0.02, 0.004, 0.04, adaptive=True)
+    found = distances(0.02, 0.004, 0.04, TABLES)
     for start in range(0, len(found), 4):
         group = [one.distance for one in found[start : start + 4]]
         assert group == sorted(group, reverse=True)
 
 
 def test_every_group_of_distances_is_found_again_by_its_factors() -> None:
-    found = distances(0.02, 0.004, 0.04, adaptive=True)
+    found = distances(0.02, 0.004, 0.04, TABLES)
     for place, one in enumerate(found):
-        assert place_of(one.volatility, one.momentum, one.profit) == place
-    assert place_of(9.0, 9.0) == 0
-    assert trail_of(Signals(volatility=2.0, momentum=-3.0), -1.0) == place_of(1.3, 1.2)
+        assert place_of(TABLES, one.volatility, one.momentum, one.profit) == place
+    assert place_of(TABLES, 9.0, 9.0) == 0
+    assert trail_of(Signals(volatility=2.0, momentum=-3.0), -1.0, TABLES) == place_of(TABLES, 1.3, 1.2)
 
 
 @both_sides
@@ -119,10 +121,10 @@ def test_the_stop_only_ratchets_though_the_distance_widens(side: Side) -> None:
     held = guard(TRAILING, side)
     moves(held, "0.04")
     stop = stop_price(held)
-    close_bar(held, news_of(Signals(volatility=2.0), side), 100.0, 0.0)
+    close_bar(held, news_of(Signals(volatility=2.0), held.rules), 100.0, 0.0)
     moves(held, "0.04", "0.042", "0.039")
     assert stop_price(held) == stop
-    close_bar(held, news_of(Signals(volatility=0.5), side), 100.0, 0.0)
+    close_bar(held, news_of(Signals(volatility=0.5), held.rules), 100.0, 0.0)
     price = favour(side, "0.039")
     assert at(held, price) is None
     assert stop_price(held) == price * (1 - side.sign * D("0.0119"))
@@ -132,7 +134,7 @@ def test_the_stop_only_ratchets_though_the_distance_widens(side: Side) -> None:
 def test_a_shrinking_distance_starts_from_the_current_price_and_not_from_the_peak(side: Side) -> None:
     held = guard(only(trailing_base=D("0.02")), side)
     moves(held, "0.02", "0.005")
-    close_bar(held, news_of(Signals(volatility=0.5, momentum=-2.0 * side.sign), side), 100.0, 0.0)
+    close_bar(held, news_of(Signals(volatility=0.5, momentum=-2.0 * side.sign), held.rules), 100.0, 0.0)
     price = favour(side, "0.005")
     assert at(held, price) is None
     stop = stop_price(held)
@@ -170,7 +172,7 @@ def test_without_an_initial_stop_the_first_candidate_is_the_first_stop(side: Sid
 @both_sides
 def test_with_adaptive_off_all_factors_are_one(side: Side) -> None:
     held = guard(only(trailing_base=D("0.02"), adaptive=False), side)
-    close_bar(held, news_of(Signals(volatility=3.0, momentum=3.0), side), 100.0, 0.0)
+    close_bar(held, news_of(Signals(volatility=3.0, momentum=3.0), held.rules), 100.0, 0.0)
     moves(held, "0.12")
     behind = distance_behind(held)
     assert behind is not None
@@ -218,7 +220,7 @@ def test_a_stop_never_loosens_never_crosses_the_price_and_its_distance_is_within
     for number, price in enumerate(prices):
         if number % 5 == 4:
             signals = Signals(volatility=volatilities[number % len(volatilities)], momentum=volatilities[0] - 1.5)
-            close_bar(held, news_of(signals, side), as_float(price), number * 60.0)
+            close_bar(held, news_of(signals, held.rules), as_float(price), number * 60.0)
         before = held.stop
         step(held, as_float(price))
         assert held.stop >= before
@@ -237,7 +239,7 @@ def test_a_restart_changes_nothing(
     assume(cut < len(prices))
     held = open_guard(rules_of(settings, side), D(100), by, opened=0.0)
     walk(held, *prices[:cut])
-    close_bar(held, news_of(Signals(volatility=2.0, momentum=-2.0), side), as_float(prices[cut - 1]), 60.0)
+    close_bar(held, news_of(Signals(volatility=2.0, momentum=-2.0), held.rules), as_float(prices[cut - 1]), 60.0)
     again = restored(held.rules, saved(held))
     assert saved(again) == saved(held)
     assert walk(again, *prices[cut:]) == walk(held, *prices[cut:])

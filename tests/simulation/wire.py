@@ -16,7 +16,7 @@ from msgspec import structs
 
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import Account, Fill, Holdings, Order, OrderRequest, OrderStatus, Position, Quote
+from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, OrderStatus, Position, Quote
 from core.ports import Capabilities, Check
 from tests.simulation.faults import Fault
 from tests.simulation.gate import Gate
@@ -68,6 +68,9 @@ class Wire:
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         seen = await self._call("quotes", lambda: self._lists.quotes(symbols))
         return [structs.replace(q, received=self._life.monotonic()) for q in seen]
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        return []
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         return dict.fromkeys(currencies, "1.1")

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import structs
 
 from core.events import BrokerEvent
-from core.model import Account, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
+from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
 from core.ports import Capabilities, Check
 from tests.support.builders import ACCOUNT, D, account, holdings
 
@@ -59,6 +59,9 @@ class FakeBroker:
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         now = asyncio.get_running_loop().time()
         return await self._answer("quotes", list(symbols), lambda: [quote(s, now) for s in symbols])  # type: ignore[no-any-return]
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        return await self._answer("bars", (symbol, count), list)  # type: ignore[no-any-return]
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         return await self._answer("rates", list(currencies), dict)  # type: ignore[no-any-return]

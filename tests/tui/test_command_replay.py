@@ -83,6 +83,37 @@ def test_the_configured_rules_are_taken(prices: Path, tmp_path: Path) -> None:
     assert {tick["target"] for tick in told["ticks"]} == {"110"}
 
 
+def test_the_exits_of_an_account_and_of_the_files_symbol_are_taken(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        """[exits.symbols."BTC/USD"]
+take_profit_pct = "0.2"
+[[users]]
+id = "ann"
+[[users.accounts]]
+name = "a"
+broker = "paper"
+[users.accounts.exits]
+stop_loss_pct = "0.5"
+trailing_base = ""
+""",
+        encoding="utf-8",
+    )
+    path = tmp_path / "BTC-USD-1m.csv"
+    path.write_text(f"{HEADER}\n0,100\n", encoding="utf-8")
+
+    def levels(*more: str) -> tuple[str, str]:
+        (tick,) = document(replayed(path, "--json", "--config", str(config), *more))["ticks"]
+        return tick["stop"], tick["target"]
+
+    assert levels() == ("98", "120")
+    assert levels("--symbol", "ETH/USD") == ("98", "110")
+    assert levels("--account", "ann/a") == ("50", "120")
+    unknown = replayed(path, "--account", "ann/b", "--config", str(config))
+    assert unknown.exit_code == 2
+    assert "did you mean ann/a?" in unknown.stderr
+
+
 def test_without_a_configuration_the_defaults_hold(prices: Path) -> None:
     without = document(replayed(prices, "--json"))
     assert without == document(replayed(prices, "--json", world=FakeWorld(settings=Settings())))

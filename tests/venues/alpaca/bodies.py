@@ -185,6 +185,12 @@ def clock(timestamp: str, is_open: bool, opens: datetime, closes: datetime) -> d
     return row | {"next_open": opens.isoformat(), "next_close": closes.isoformat()}
 
 
+def bar(minute: datetime, *prices: str) -> dict[str, Any]:
+    """Open, high, low and close of a minute. Numbers, not text, as the data hosts write them."""
+    first, high, low, last = map(float, prices)
+    return {"t": f"{minute:%Y-%m-%dT%H:%M:00Z}", "o": first, "h": high, "l": low, "c": last, "v": 7, "n": 2, "vw": last}
+
+
 def asset(symbol: str, tradable: bool) -> dict[str, Any]:
     crypto = "/" in symbol
     row = {

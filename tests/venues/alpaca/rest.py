@@ -80,6 +80,8 @@ class Rest:
         for path in ("stocks/quotes/latest", "options/quotes/latest", "crypto/us/latest/quotes"):
             version = "v2" if path.startswith("stocks") else "v1beta3" if path.startswith("crypto") else "v1beta1"
             app.router.add_get(f"/{version}/{path}", self._quotes)
+        for path in ("/v2/stocks/bars", "/v1beta3/crypto/us/bars"):
+            app.router.add_get(path, self._bars)
         return app
 
     def sent(self, method: str, path: str = "/v2/") -> list[Asked]:
@@ -242,6 +244,20 @@ class Rest:
         prices = {s: self.truth.prices.get(s) for s in request.query["symbols"].split(",")}
         rows = {s: quote(p) for s, p in prices.items() if p is not None}
         return web.json_response({"quotes": rows})
+
+    async def _bars(self, request: web.Request) -> web.Response:
+        """One symbol's, a page at a time; without a start only those of the day so far."""
+        query = request.query
+        if self.truth.manners.no_prices or query["timeframe"] != "1Min":
+            raise No(403, None, "subscription does not permit querying recent SIP data")
+        symbol, day = query["symbols"], f"{self.truth.clock.now():%Y-%m-%dT00:00:00Z}"
+        rows = [row for row in self.truth.bars.get(symbol, []) if row["t"] >= query.get("start", day)]
+        if query.get("sort") == "desc":
+            rows.reverse()
+        start = int(query.get("page_token", "0"))
+        end = start + min(int(query.get("limit", "1000")), self.truth.manners.page)
+        token = str(end) if end < len(rows) else None
+        return web.json_response({"bars": {symbol: rows[start:end]}, "next_page_token": token})
 
 
 def quote(price: tuple[Decimal, Decimal]) -> dict[str, Any]:

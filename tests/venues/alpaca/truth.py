@@ -41,6 +41,7 @@ class Manners:
     next_open: datetime | None = None
     timestamp: str | None = None  # of the clock, where New York's time matters
     limit: int = 200
+    page: int = 10_000  # bars of one answer, however many are asked for
     fractional: bool = True
     no_prices: bool = False
     no_activities: bool = False
@@ -63,6 +64,7 @@ class Truth:
         self.executions: list[dict[str, Any]] = []
         self.violations: list[str] = []  # what must never happen
         self.prices: dict[str, tuple[Decimal, Decimal]] = {}
+        self.bars: dict[str, list[dict[str, Any]]] = {}  # by symbol, oldest first; see bodies.bar
         self.untradable: set[str] = set()
         self.odd_rows: list[dict[str, Any]] = []  # positions of a kind that nobody has heard of
         self.on_update: list[Callable[[dict[str, Any]], None]] = []

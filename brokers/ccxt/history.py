@@ -1,0 +1,46 @@
+"""Closed one-minute bars of a symbol, where the exchange has them: ccxt's ``fetch_ohlcv``, whose last row is the minute
+that is not over yet."""
+
+from __future__ import annotations
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from core.model import Bar
+from core.ports import Clock
+
+AT_ONCE = 300  # rows of one answer: more is refused by Coinbase and OKX
+MINUTE = 60_000
+
+
+class History:
+    """Bars are asked for without a start: an exchange answers with its latest."""
+
+    def __init__(self, client: Client, markets: Markets, clock: Clock) -> None:
+        self._client = client
+        self._markets = markets
+        self._clock = clock
+
+    async def bars(self, symbol: str, count: int) -> list[Bar]:
+        """The last ``count`` closed bars, at most ``AT_ONCE``, oldest first."""
+        await self._markets.load()
+        plain = symbol.removesuffix(wire.MARGIN)
+        if not self._client.has("fetchOHLCV") or self._markets.row(plain) is None:
+            return []
+        limit = min(count + 1, AT_ONCE)
+        rows = await self._client.ask("fetch_ohlcv", plain, "1m", None, limit)
+        now = int(self._clock.now().timestamp() * 1000) // MINUTE
+        made = (_bar(row) for row in rows if isinstance(row, list))
+        found = {bar.minute: bar for bar in made if bar is not None and bar.sane and bar.minute < now}
+        return [found[minute] for minute in sorted(found)[-count:]]
+
+
+def _bar(row: list[object]) -> Bar | None:
+    """``[milliseconds, open, high, low, close, volume]``; None for what is no bar, whose minute stays missing."""
+    prices = [wire.positive(value) for value in row[1:5]]
+    if len(prices) < 4 or not isinstance(row[0], int):
+        return None
+    first, high, low, last = prices
+    if first is None or high is None or low is None or last is None:
+        return None
+    return Bar(row[0] // MINUTE, first, high, low, last)
