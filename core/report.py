@@ -100,7 +100,7 @@ def result(action: Action, ladder: Ladder) -> ResultRow:
         residual=_residual(ladder) if close else None,
         profit_status="CONFIRMED" if closed else None,
         profit=profit(action, ladder.average_price) if closed else None,
-        error=ladder.error,
+        error=_why(ladder, outcome),
     )
 
 
@@ -112,13 +112,21 @@ def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
         gone = asked and order.id not in ladder.still_open
         kept = ladder.outcome if ladder.outcome and not ladder.outcome.settled else Outcome.STUCK
         outcome = Outcome.CANCELLED if gone else kept
-        error = None if gone else ladder.error
+        error = None if gone else _why(ladder, outcome)
         rows.append(
             ResultRow(
                 action.key, ActionKind.CANCEL_ORDER.value, outcome.value, order_id=order.id, residual=None, error=error
             )
         )
     return rows
+
+
+def _why(ladder: Ladder, outcome: Outcome) -> str | None:
+    """Why it ended so; where something is left, with the last thing that the venue said about it."""
+    last = ladder.answers[-1] if ladder.answers else ""
+    if outcome.settled or ladder.error is None or not last or ladder.error in last:
+        return ladder.error
+    return f"{ladder.error}; last answer: {last}"
 
 
 def _residual(ladder: Ladder) -> Decimal | None:

@@ -227,6 +227,20 @@ def test_every_order_of_a_close_has_a_row_that_says_whether_it_went() -> None:
     assert cancel_results(cancel(), state) == []
 
 
+def test_what_is_left_has_the_last_thing_that_the_venue_said() -> None:
+    said = ("market_ioc 1: too many decimals", "limit_aggressive 2: an operator's number is required")
+    stuck = ladder(outcome=Outcome.STUCK, error="every tier was tried", answers=said)
+    assert result(close(), stuck).error == f"every tier was tried; last answer: {said[1]}"
+    action = close(cancels=(order("o1", "SHIB-USD"),))
+    kept = ladder(action, outcome=Outcome.STUCK, error="order o1 could not be cancelled", answers=said[:1])
+    assert [r.error for r in cancel_results(action, kept)] == [
+        f"order o1 could not be cancelled; last answer: {said[0]}"
+    ]
+    assert result(close(), ladder(outcome=Outcome.CLOSED_RESIDUAL, error="below", answers=said)).error == "below"
+    unread = ladder(outcome=Outcome.STUCK, error="no route", answers=("market_ioc 1: no route",))
+    assert result(close(), unread).error == "no route"
+
+
 def test_what_was_not_begun_has_a_row_with_the_reason() -> None:
     row = not_done(cancel(), Outcome.REFUSED, "account is frozen")
     assert (row.kind, row.order_id, row.outcome, row.error) == ("cancel_order", "o1", "refused", "account is frozen")
