@@ -149,7 +149,10 @@ class DoWithdraw(Struct, frozen=True):
 
 
 class DoRestore(Struct, frozen=True):
+    """Each request puts back the order at the same place in ``orders``."""
+
     requests: tuple[OrderRequest, ...]
+    orders: tuple[Order, ...]
 
 
 class DoEnd(Struct, frozen=True):
