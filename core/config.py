@@ -29,6 +29,7 @@ from core.settings import (
     ExitSettings,
     LadderSettings,
     LegacySettings,
+    ProtectSettings,
     Settings,
 )
 
@@ -252,6 +253,7 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
         ladder=LadderSettings(**root.ladder.given()),
         legacy=LegacySettings(**root.legacy.given()),
         automation=AutomationSettings(**root.automation.given()),
+        protect=ProtectSettings(**root.protect.given()),
         owners=root.owners(),
     )
 

@@ -21,11 +21,12 @@ from core.settings import (
     LadderSettings,
     LegacySettings,
     OwnerSettings,
+    ProtectSettings,
 )
 
 DAY = 86_400.0
 _ENGINE, _CLEANUP, _EXITS = EngineSettings(), CleanupSettings(), ExitSettings()
-_LADDER, _LEGACY, _AUTOMATION = LadderSettings(), LegacySettings(), AutomationSettings()
+_LADDER, _LEGACY, _AUTOMATION, _PROTECT = LadderSettings(), LegacySettings(), AutomationSettings(), ProtectSettings()
 
 _amount = kinds.exact('an amount from 0, like "1.00"', lambda v: v >= 0)
 _share = kinds.exact('a fraction above 0 and below 1, like "0.05" for 5 %', lambda v: 0 < v < 1)
@@ -195,6 +196,13 @@ class AutomationTable(_Table):
     legacy: Approval = _AUTOMATION.legacy
 
 
+class ProtectTable(_Table):
+    enabled: Annotated[bool, PlainValidator(kinds.flag)] = _PROTECT.enabled
+    behind: Annotated[Decimal, PlainValidator(_share)] = _PROTECT.behind
+    min_move: Annotated[Decimal, PlainValidator(_share)] = _PROTECT.min_move
+    min_interval: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _PROTECT.min_interval
+
+
 class _Owner(_Table):
     accounts: list[AnyAccount] = []
 
@@ -236,8 +244,16 @@ class Root(_Table):
     ladder: LadderTable = LadderTable()
     legacy: LegacyTable = LegacyTable()
     automation: AutomationTable = AutomationTable()
+    protect: ProtectTable = ProtectTable()
     platform: PlatformTable = PlatformTable()
     users: list[UserTable] = []
+
+    @model_validator(mode="after")
+    def _stops(self) -> Self:
+        if self.protect.enabled and self.exits.stop_loss_pct is None and self.exits.trailing_base is None:
+            text = 'needs a stop to rest behind, and [exits] has none; set stop_loss_pct, like stop_loss_pct = "0.05"'
+            raise Wrong(text, at=("protect", "enabled"), full=True)
+        return self
 
     @model_validator(mode="after")
     def _apart(self) -> Self:

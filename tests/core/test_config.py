@@ -17,6 +17,7 @@ from core.settings import (
     ExitSettings,
     LadderSettings,
     LegacySettings,
+    ProtectSettings,
     Settings,
 )
 
@@ -153,6 +154,11 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
         exits = "auto"
         cleanup = "auto"
         legacy = "auto"
+        [protect]
+        enabled = true
+        behind = "0.02"
+        min_move = "0.01"
+        min_interval = 30
         """,
     ).settings
     assert (settings.engine.cycle_seconds, settings.engine.log_level, settings.engine.metrics) == (0.5, "debug", True)
@@ -179,6 +185,7 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
     assert settings.ladder == LadderSettings(5, 2.0, 60.5, (), tiers, 0.0)
     assert settings.legacy == LegacySettings(False, D("0.003"))
     assert settings.automation == AutomationSettings("auto", "auto", "auto")
+    assert settings.protect == ProtectSettings(True, D("0.02"), D("0.01"), 30.0)
 
 
 def test_an_empty_text_or_list_turns_a_rule_off(path: Path) -> None:
