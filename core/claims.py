@@ -1,4 +1,4 @@
-"""Who acts on an instrument: a close that was approved, or a protective order on its way to the venue. Never both begin.
+"""Who acts on an instrument: a close that was approved, or a protective order on its way to the venue.
 
 A protective order does not leave while a close of its instrument is approved or in flight. A close that finds one on
 its way waits for the venue's answer, so that its first read can show the order, but no longer than it was told.

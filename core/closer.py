@@ -157,7 +157,9 @@ class Closer:
                 await self._ask_cancel(order)
                 return await self._await(order, seconds)
             case DoRestore(requests, orders):
-                return Restored(tuple([await self._restore(state, *pair) for pair in zip(requests, orders, strict=True)]))
+                return Restored(
+                    tuple([await self._restore(state, *pair) for pair in zip(requests, orders, strict=True)])
+                )
             case DoEnd():
                 raise InvariantBroken("a close that ended was asked to go on")
 

@@ -51,11 +51,11 @@ class Executor:
         gear: dict[str, Gear],
         journal: Journal,
         clock: Clock,
+        claims: Claims | None = None,
         *,
         say: Say,
         frozen: dict[str, str],
         wait_for_open: bool,
-        claims: Claims | None = None,
     ) -> None:
         self._settings = settings
         self._gear = gear

@@ -98,7 +98,7 @@ class JournalView:
         return bool(await self._query(sql, client_id))
 
     async def protective(self, client_id: str) -> IntentWritten | None:
-        """The latest intent written for this client order id, where it is one of the program's own protective orders."""
+        """The latest intent of this client order id, where it is one of the program's own protective orders."""
         sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
         records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
         return next((r for r in records if isinstance(r, IntentWritten) and r.protects), None)
