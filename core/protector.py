@@ -18,8 +18,9 @@ from core.claims import Claims
 from core.dispatch import Sent
 from core.errors import FlatdeckError, Refusal
 from core.journal import Journal
+from core.ledger import Ledger
 from core.lookup import limited
-from core.model import Instrument, Order, OrderStatus, Position, PositionKey
+from core.model import Order, OrderStatus, Position, PositionKey
 from core.plan import guards
 from core.ports import Broker, Clock
 from core.protect import MOST_REFUSALS, Decision, Do, Post, Seen, decide, same_place
@@ -88,13 +89,12 @@ class Protector:
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> GuardView | None:
-        """How a position is watched, with the order that rests for it, or why there is none."""
+        """How a position is watched, and why no order rests for it where one should."""
         seen, post = self._eyes.watched(key), self._posts.get(key)
-        if seen is None or post is None:
+        if seen is None or post is None or not post.note:
             return seen
-        notes = (seen.note, f"no protective order: {post.note}" if post.note else "")
-        trigger = post.order.trigger if post.order is not None else None
-        return structs.replace(seen, protective=trigger, note="; ".join(note for note in notes if note))
+        note = f"no protective order: {post.note}" if post.order is None else f"protective order: {post.note}"
+        return structs.replace(seen, note=f"{seen.note}; {note}" if seen.note else note)
 
     async def run(self) -> None:
         """For ever: every account by itself."""
@@ -102,16 +102,25 @@ class Protector:
         await asyncio.gather(*(self._watch(account) for account in self._hands))
 
     async def _watch(self, account: str) -> None:
-        failed, every = "", LOOK_EVERY if self._engine.settings.protect.enabled else LOOK_SELDOM
+        failed, recalled = "", False
+        every = LOOK_EVERY if self._engine.settings.protect.enabled else LOOK_SELDOM
         while True:
             await self._engine.clock.sleep(every)
             try:
                 if account not in self._engine.frozen and self._engine.book.readable(account):
+                    recalled = recalled or await self._recall(account)
                     await self._look(account)
                 failed = ""
             except Exception as error:  # noqa: BLE001 - a fault here never ends the protection of the others
                 if failed != (failed := str(error) or repr(error)):
                     self._engine.say("alarm", f"[PROTECT] {account} cannot be looked after: {failed}", account)
+
+    async def _recall(self, account: str) -> bool:
+        """What was believed to be held: of one that fired while nobody looked it is told, too. Raises JournalError."""
+        for belief in (await Ledger(self._journal).read()).held.values():
+            if belief.key.account == account:
+                (await self._opened(belief.key)).position = belief.position
+        return True
 
     async def _look(self, account: str) -> None:
         """Begin to act wherever the book calls for it. Raises JournalError."""
@@ -128,7 +137,7 @@ class Protector:
             post = self._posts.get(key) or await self._opened(key)
             if where in self._working or post.until > now:
                 continue
-            decision = self._decided(key, post, book.position(key), ours, asked)
+            decision = self._decided(key, post, book.position(key), ours, now)  # by the book: it is read before acting
             self._tell(key, post, decision)
             missing = post.order is not None and post.order.id not in listed and asked > post.changed
             if decision.do is not Do.NOTHING or post.unknown or (missing and not self._claims.closing(where)):
@@ -147,7 +156,7 @@ class Protector:
         """Those that are live protective orders of this program, by its journal. Raises JournalError."""
         assert self._journal is not None
         mine = [o for o in orders if guards(o) and not o.status.terminal]
-        for name in {o.client_id or "" for o in mine} - set(self._known):
+        for name in sorted({o.client_id or "" for o in mine} - set(self._known)):
             self._known[name] = await self._journal.protective(name)
         return [o for o in mine if self._known[o.client_id or ""] is not None]
 
@@ -222,7 +231,7 @@ class Protector:
             post.order = await hand.seen(post.order, post.intent)
             if post.order.status.terminal:
                 await self._ended(key, post, post.order, post.intent)
-                return True
+                return post.until <= self._engine.clock.monotonic()
             post.until = self._engine.clock.monotonic() + FIRST_PAUSE  # a list that lags is not asked every second
         position = holdings.position(key)
         if position is None and self._engine.book.position(key) is not None:
@@ -231,16 +240,14 @@ class Protector:
         self._tell(key, post, decision)
         if decision.do is Do.PLACE and position is not None:
             post.number += 1
-            instrument = self._instrument(key, holdings.instruments)
+            known = self._engine.book.instrument(key.account, key.symbol)
+            instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), known)
             intent, sent = await hand.place(position, instrument, decision, post.number)
             self._known[intent.client_id] = intent
             await self._took(key, post, intent, sent, sent_now=True)
             return post.unknown
         gone = [await self._withdraw(key, post, order, decision) for order in decision.orders]
         return bool(gone) and all(gone)
-
-    def _instrument(self, key: PositionKey, read: Iterable[Instrument]) -> Instrument:
-        return next((i for i in read if i.symbol == key.symbol), self._engine.book.instrument(key.account, key.symbol))
 
     async def _took(self, key: PositionKey, post: Post, intent: IntentWritten, sent: Sent, *, sent_now: bool) -> None:
         """What became of one that was sent."""

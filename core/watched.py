@@ -32,4 +32,3 @@ class GuardView(Struct, frozen=True):
     due: str | None = None  # the exit that the last price called for
     ratchets: tuple[Ratchet, ...] = ()  # oldest first
     note: str = ""
-    protective: Decimal | None = None  # the trigger of the order that rests at the venue for it
