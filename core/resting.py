@@ -76,7 +76,7 @@ class Hand:
         """Send one, decided just now on a fresh read; ``not_sent`` where a close comes first. Raises JournalError."""
         key, where = position.key, (position.account, position.symbol)
         name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
-        request = request_for(decision, position, instrument, name)
+        request = request_for(decision, position, instrument, name[: self.broker.capabilities.client_id_length])
         intent = self._intent(key, request, number, position)
         with self._claims.placing(where, CALL_TIMEOUT if may_open(instrument) else YIELD):
             if self._claims.closing(where):
