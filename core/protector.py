@@ -304,6 +304,7 @@ class Protector:
     async def _fired(self, key: PositionKey, post: Post, order: Order, intent: IntentWritten) -> None:
         """The venue closed the position, or a part of it."""
         hand, held = self._hands[key.account], post.position
+        post.changed = self._engine.clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
         fills = await hand.fills(intent, order)
         price = order.average_price
         if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
