@@ -271,6 +271,7 @@ async def test_it_is_put_back_when_the_close_is_stuck_and_stays_ours():
         await world.lives(70)
         assert len(world.stops()) == 1
         assert world.where() > [D(94)]  # what was put back is ratcheted like any
+        assert [i.protects for i in await world.records(IntentWritten) if i.step < 0] == [True]
         assert world.most == 1
 
 
@@ -286,6 +287,7 @@ async def test_a_users_stop_that_was_put_back_is_still_the_users():
         assert outcomes(await plan) == {SYMBOL: "stuck"}
         await world.lives(60)
         assert world.where() == [D(80)]
+        assert [i.protects for i in await world.records(IntentWritten) if i.step < 0] == [False]
 
 
 @virtual
