@@ -288,6 +288,65 @@ async def test_a_users_stop_that_was_put_back_is_still_the_users():
         await world.lives(60)
         assert world.where() == [D(80)]
         assert [i.protects for i in await world.records(IntentWritten) if i.step < 0] == [False]
+        assert not await world.said("")
+
+
+@virtual
+async def test_one_that_was_put_back_and_fires_is_told():
+    async with Protected(ladder=LadderSettings(total_timeout=20)) as world:
+        await world.watched()
+        world.faults.script("no_fill", times=1000)
+        plan = asyncio.create_task(world.flatten())
+        await world.lives(30)
+        assert outcomes(await plan) == {SYMBOL: "stuck"}
+        world.faults.scripts.clear()
+        await world.lives(70)
+        world.price("93")
+        await world.lives(40)
+        assert world.flat
+        assert len(await world.said("fired at the venue")) == 1
+
+
+@virtual
+async def test_one_that_fills_while_a_close_cancels_it_is_part_of_that_close():
+    async with Protected() as world:
+        await world.watched()
+        world.faults.script("cancel_fill_race")
+        report = await world.flatten()
+        assert outcomes(report) == {SYMBOL: "closed"}
+        await world.lives(60)
+        assert not await world.records(PositionClosed)
+        assert world.stops() == []
+
+
+@virtual
+async def test_a_close_begins_when_the_order_on_its_way_was_answered():
+    async with Protected() as world:
+        where = (ACCOUNT, SYMBOL)
+        with world.engine._claims.placing(where, 10.0):
+            plan = world.begin()
+            await asyncio.sleep(5)
+            assert not world.sent()
+        await asyncio.sleep(1)
+        assert world.sent()
+        assert outcomes(await plan) == {SYMBOL: "closed"}
+
+
+@virtual
+async def test_a_plan_that_goes_on_elsewhere_keeps_no_position_naked():
+    content = book("BTC long 2", "ETH long 2")
+    async with Protected(content, ladder=LadderSettings(total_timeout=10)) as world:
+        await world.watched()
+        world.faults.numbers["closed_seconds"] = 3600.0
+        world.faults.script("market_closed", times=1000, symbol="ETH")
+        world.faults.script("no_fill", times=1000, symbol=SYMBOL)
+        plan = world.begin()
+        await world.lives(30)
+        world.faults.scripts.clear()
+        world.price("110")
+        await world.lives(90)
+        assert not plan.done()
+        assert world.where() > [D(94)]
 
 
 @virtual

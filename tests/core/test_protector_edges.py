@@ -38,6 +38,8 @@ class Bench:
         self.held: Position | None = position()
         self.orders: list[Order] = []
         self.stop = D(95)
+        self.cut = 0  # so many lists to come have no positions
+        self.dark = 0.0  # until then nobody sees an order
         self.broker = FakeBroker(
             **{"holdings": [self._list], "submit": [self._take], "find_order": [self._find], **answers}
         )
@@ -113,8 +115,10 @@ class Bench:
 
     def _list(self, _: object) -> Holdings:
         now = self.clock.monotonic()
-        held = () if self.held is None else (self.held,)
-        return Holdings(ACCOUNT, now, now, held, tuple(self.orders), (instrument(),))
+        held = () if self.held is None or self.cut else (self.held,)
+        self.cut = max(self.cut - 1, 0)
+        orders = () if now < self.dark else tuple(self.orders)
+        return Holdings(ACCOUNT, now, now, held, orders, (instrument(),))
 
     def _take(self, request: OrderRequest) -> Order:
         order = Order(
@@ -133,6 +137,8 @@ class Bench:
         return order
 
     def _find(self, name: str) -> Order | None:
+        if self.clock.monotonic() < self.dark:
+            return None
         return next((o for o in self.known.values() if name in (o.id, o.client_id)), None)
 
     def _cancel(self, order: Order) -> None:
@@ -213,6 +219,54 @@ async def test_a_list_without_it_is_no_proof_while_the_venue_says_that_it_lives(
     await bench.runs(120)
     assert bench.sent == 1
     assert bench.broker.calls["find_order"] <= 30  # asked now and then
+
+
+@virtual
+async def test_an_order_list_behind_a_cancel_makes_no_second_cancel_and_the_next_is_placed():
+    bench = await (await Bench().start()).runs(82)
+    (old,) = bench.orders
+    bench.stop = D(99)
+    while old in bench.orders:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.001)
+    bench.orders.append(old)
+    await bench.runs(20)
+    assert bench.broker.calls["cancel"] == 1
+    assert {o.trigger for o in bench.orders} == {old.trigger, D("98.0")}
+    assert bench.sent == 2
+
+
+@virtual
+async def test_one_list_without_the_position_is_no_proof():
+    bench = await (await Bench().start()).runs(82)
+    bench.stop, bench.cut = D(99), 1
+    await bench.runs(2.5)
+    assert bench.cut == 0
+    assert not any("cancelled" in text for _, text in bench.log)
+    await bench.runs(30)
+    assert [o.trigger for o in bench.orders] == [D("98.0")]
+
+
+@virtual
+async def test_an_order_that_nobody_sees_yet_is_there():
+    bench = Bench()
+    bench.broker.able = structs.replace(bench.broker.able, position_lag=8.0)
+    await (await bench.start()).runs(1)
+    while not bench.orders:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    bench.dark = bench.clock.monotonic() + 7.5
+    await bench.runs(100)
+    assert (bench.sent, len(bench.orders)) == (1, 1)
+
+
+@virtual
+async def test_a_cancel_of_one_that_the_venue_does_not_know_and_still_lists_is_no_end():
+    bench = await (await Bench().start()).runs(82)
+    bench.known.clear()
+    bench.broker.answers["cancel"] = [Refused(Refusal.UNKNOWN_ORDER, "which order?")]
+    bench.stop = D(99)
+    await bench.runs(120)
+    assert bench.sent == 1
+    assert "could not be cancelled: which order?" in bench.note()
 
 
 @virtual
