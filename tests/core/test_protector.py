@@ -454,6 +454,18 @@ async def test_a_position_that_went_while_nobody_looked_leaves_no_order():
 
 
 @virtual
+async def test_settings_that_ask_for_more_room_never_move_it_back():
+    async with Protected() as world:
+        await world.watched()
+        await world.crash()
+        world.settings = _with(world, ProtectSettings(enabled=True, behind=D("0.03")))
+        await world.open()
+        world.by_hand(OrderSide.SELL, "0.5")
+        await world.watched(60)
+        assert [(o.trigger, o.quantity) for o in world.stops()] == [(D(94), D("1.5"))]
+
+
+@virtual
 async def test_turned_off_they_are_cancelled_and_it_is_said():
     async with Protected() as world:
         await world.watched()
