@@ -226,6 +226,9 @@ class Protector:
             await self._took(key, post, post.intent, await hand.look(post.intent), sent_now=False)
             return not post.unknown
         holdings = await limited(hand.reader.read())
+        if stranger := await hand.stranger(holdings.orders):
+            self._failed(key, post, stranger)
+            return False
         listed = await self._protective(holdings.orders)
         if post.order is not None and post.intent is not None and post.order.id not in {o.id for o in listed}:
             post.order = await hand.seen(post.order, post.intent)
@@ -240,9 +243,8 @@ class Protector:
         self._tell(key, post, decision)
         if decision.do is Do.PLACE and position is not None:
             post.number += 1
-            known = self._engine.book.instrument(key.account, key.symbol)
-            instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), known)
-            intent, sent = await hand.place(position, instrument, decision, post.number)
+            rules = self._engine.book.instrument(key.account, key.symbol)
+            intent, sent = await hand.place(position, rules, decision, post.number)
             self._known[intent.client_id] = intent
             await self._took(key, post, intent, sent, sent_now=True)
             return post.unknown
@@ -324,8 +326,6 @@ class Protector:
         closed = self._claims.closed((key.account, key.symbol))
         late = closed is not None and self._engine.clock.monotonic() - closed < LATELY
         return late or self._claims.closing((key.account, key.symbol))
-
-    # ---------------------------------------------------------------------------------------------------- saying
 
     def _tell(self, key: PositionKey, post: Post, decision: Decision) -> None:
         """Why nothing rests, once."""

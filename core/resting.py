@@ -7,6 +7,7 @@ the order is seen to have ended.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -15,7 +16,7 @@ from msgspec import Struct, structs
 from core.claims import Claims
 from core.dispatch import LONGEST_POLL, POLL, Sent, look, send
 from core.errors import FlatdeckError
-from core.ids import client_order_id
+from core.ids import client_order_id, epoch_of, is_ours
 from core.journal import Journal
 from core.ladder_order import SEND_WITHIN
 from core.ladder_read import may_open
@@ -135,6 +136,14 @@ class Hand:
             return order
         traded = sum((f.quantity for f in await self.fills(intent, order)), ZERO)
         return _further(structs.replace(order, status=OrderStatus.CANCELLED, text="the venue forgot it"), traded)
+
+    async def stranger(self, orders: Iterable[Order]) -> str:
+        """Why these mean that another flatdeck acts on the account, or empty (I12). Raises JournalError."""
+        for order in orders:
+            name = order.client_id or ""
+            if is_ours(name) and not (epoch_of(name) == self._journal.epoch and await self._journal.knows(name)):
+                return f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
+        return ""
 
     async def fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
         """What it traded, kept on record; empty where that cannot be asked."""

@@ -14,7 +14,7 @@ from core.book import Book
 from core.claims import Claims
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
-from core.ids import Ids, is_ours
+from core.ids import Ids, client_order_id, is_ours
 from core.journal import Journal
 from core.model import Holdings, Order, OrderRequest, OrderStatus, OrderType, Position
 from core.protector import Eyes, Protector
@@ -22,7 +22,7 @@ from core.reader import Reader
 from core.records import IntentAnswered, IntentWritten
 from core.settings import ProtectSettings, Settings
 from core.watched import GuardView
-from tests.support.builders import ACCOUNT, KEY, SYMBOL, D, account, instrument, position
+from tests.support.builders import ACCOUNT, KEY, SYMBOL, D, account, instrument, position, stop
 from tests.support.fake_broker import HANG, FakeBroker, quote
 from tests.support.memory_database import MemoryDatabase
 from tests.support.virtual_time import VirtualClock, virtual
@@ -256,6 +256,21 @@ async def test_an_order_that_nobody_sees_yet_is_there():
     bench.dark = bench.clock.monotonic() + 7.5
     await bench.runs(100)
     assert (bench.sent, len(bench.orders)) == (1, 1)
+
+
+@pytest.mark.parametrize("epoch", ["zzzz", None])
+def test_beside_another_flatdeck_nothing_leaves(epoch: str | None) -> None:
+    @virtual
+    async def check() -> None:
+        bench = await Bench().start()
+        name = client_order_id(epoch or bench.journal.epoch, "elsewhere", KEY, 0, "protect", 0)
+        bench.orders.append(stop("x1", client_id=name))
+        await bench.runs(60)
+        assert bench.sent == 0
+        assert bench.broker.calls["cancel"] == 0
+        assert "two act on one account" in bench.note()
+
+    check()
 
 
 @virtual
