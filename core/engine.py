@@ -89,7 +89,7 @@ class Engine:
         hands = Hands(self._max_age, self._busy, self._doubt, self._spawn)
         self.sentry = Sentry(self, journal, hands, lasting=lasting)
         self.reconciler = Reconciler(self, self._readers, journal)
-        self.opener = Opener(self, self._brokers, self._readers, ids, journal)
+        self.opener = Opener(self, self._brokers, self._readers, ids, journal, self._claims)
         eyes = Eyes(self.sentry.view, self._max_age, self._spawn)
         self.protector = Protector(self, self._brokers, self._readers, journal, self._claims, eyes)
 

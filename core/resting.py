@@ -7,7 +7,8 @@ the order is seen to have ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 
@@ -24,8 +25,9 @@ from core.ladder_state import DoLookUp
 from core.lookup import CALL_TIMEOUT, limited
 from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
 from core.outbox import Outbox
+from core.plan import guards
 from core.ports import Broker, Clock
-from core.protect import Decision, request_for
+from core.protect import Decision, request_for, same_place
 from core.reader import Reader
 from core.records import CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
 from core.resume import DEFINITIVE
@@ -59,6 +61,23 @@ class Hand:
         self._claims = claims
         self._outbox = Outbox(journal)
         self._missed: dict[str, float] = {}  # orders that the venue did not know, and since when
+
+    @asynccontextmanager
+    async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
+        """An order that is to take a part off needs what a resting stop holds: ours goes first, and stays away
+        meanwhile. One that does not go leaves it to the venue to refuse. Raises JournalError."""
+        where = (key.account, key.symbol)
+        self._claims.coming(plan, [where])
+        try:
+            await self._claims.settled(where)
+            for order in orders:
+                intent = await self._journal.protective(order.client_id or "") if guards(order) else None
+                if intent is not None and same_place(order, key):
+                    ended, text = await self.cancel(intent, order)
+                    self.answered(intent, Sent("terminal" if ended.status.terminal else "acknowledged", ended, text))
+            yield
+        finally:
+            self._claims.over(plan, where)
 
     async def past(self, key: PositionKey) -> Past:
         """What a former life left. Raises JournalError."""

@@ -238,6 +238,19 @@ async def test_a_close_takes_it_along():
 
 
 @virtual
+async def test_a_part_that_is_taken_off_gets_what_the_stop_holds():
+    async with Protected(book("BTC long 2", kind="spot")) as world:
+        await world.watched()
+        draft = await world.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D("0.5"), inward=False)
+        report = await world.engine.opener.carry_out(draft)
+        assert report.success
+        await world.lives(30)
+        assert [(o.quantity, o.trigger) for o in world.stops()] == [(D("1.5"), D(94))]
+        assert world.most == 1
+        assert not await world.said("not by this program")
+
+
+@virtual
 async def test_a_plan_stays_what_was_confirmed_while_it_moves():
     async with Protected() as world:
         await world.watched()
