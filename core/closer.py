@@ -156,8 +156,10 @@ class Closer:
             case DoWithdraw(order, seconds):
                 await self._ask_cancel(order)
                 return await self._await(order, seconds)
-            case DoRestore(requests):
-                return Restored(tuple([await self._restore(state, r) for r in requests]))
+            case DoRestore(requests, orders):
+                return Restored(
+                    tuple([await self._restore(state, *pair) for pair in zip(requests, orders, strict=True)])
+                )
             case DoEnd():
                 raise InvariantBroken("a close that ended was asked to go on")
 
@@ -179,7 +181,9 @@ class Closer:
         except (OutcomeUnknown, TimeoutError) as error:  # an adapter's own fault among them: the order may have left
             return SendUnknown(str(error) or "no answer in time")
 
-    async def _intend(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> None:
+    async def _intend(
+        self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal, *, protects: bool = False
+    ) -> None:
         """Make the intent durable. Raises JournalError."""
         intent = IntentWritten(
             plan=state.plan,
@@ -191,6 +195,7 @@ class Closer:
             request=request,
             position_before=held,
             at=self._clock.now(),
+            protects=protects,
         )
         await self._outbox.write(state.action.key, intent)
 
@@ -310,20 +315,21 @@ class Closer:
             await self._clock.sleep(min(left, PARK_STEP))
         return Waited()
 
-    async def _restore(self, state: Ladder, request: OrderRequest) -> str:
-        """Put one protective order back; the failure's text, or empty."""
+    async def _restore(self, state: Ladder, request: OrderRequest, order: Order) -> str:
+        """Put one protective order back, as whose it was; the failure's text, or empty."""
         held = state.position.quantity if state.position else request.quantity
         text = ""
         try:
             if await self._journal.knows(request.client_id):  # it left before a restart: looked for, never resent
                 return await why_not_live(self._broker, request)
+            ours = order.client_id is not None and await self._journal.protective(order.client_id) is not None
         except JournalError as error:
             return str(error)
         for tried in range(RESTORE_TRIES):
             try:
                 if tried and not isinstance(await self._read(state, False), Read):
                     continue  # nobody else may have come meanwhile
-                await self._intend(state, None, request, held)
+                await self._intend(state, None, request, held, protects=ours)
                 await limited(self._broker.submit(request))
             except (Refused, Unreachable) as error:
                 if isinstance(error, Refused) and error.refusal is Refusal.DUPLICATE:

@@ -32,6 +32,7 @@ from core.settings import (
     Given,
     LadderSettings,
     LegacySettings,
+    ProtectSettings,
     Settings,
 )
 
@@ -271,6 +272,7 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
         ladder=LadderSettings(**root.ladder.given()),
         legacy=LegacySettings(**root.legacy.given()),
         automation=AutomationSettings(**root.automation.given()),
+        protect=ProtectSettings(**root.protect.given()),
         owners=root.owners(),
         exit_symbols=exits.symbols,
     )

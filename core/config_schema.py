@@ -23,13 +23,15 @@ from core.settings import (
     LadderSettings,
     LegacySettings,
     OwnerSettings,
+    ProtectSettings,
 )
 
 DAY = 86_400.0
 _ENGINE, _CLEANUP, _ENTRIES = EngineSettings(), CleanupSettings(), EntrySettings()
-_LADDER, _LEGACY, _AUTOMATION = LadderSettings(), LegacySettings(), AutomationSettings()
+_LADDER, _LEGACY, _AUTOMATION, _PROTECT = LadderSettings(), LegacySettings(), AutomationSettings(), ProtectSettings()
 
 _amount = kinds.exact('an amount from 0, like "1.00"', lambda v: v >= 0)
+_share = kinds.exact('a fraction above 0 and below 1, like "0.05" for 5 %', lambda v: 0 < v < 1)
 _whole_share = kinds.exact('a fraction above 0 and up to 1, like "0.50" for 50 %', lambda v: 0 < v <= 1)
 _concession = kinds.exact('a fraction from 0 up to 0.20, like "0.005" for 0.5 %', lambda v: 0 <= v <= Decimal("0.20"))
 
@@ -132,6 +134,13 @@ class AutomationTable(Table):
     legacy: Approval = _AUTOMATION.legacy
 
 
+class ProtectTable(Table):
+    enabled: Annotated[bool, PlainValidator(kinds.flag)] = _PROTECT.enabled
+    behind: Annotated[Decimal, PlainValidator(_share)] = _PROTECT.behind
+    min_move: Annotated[Decimal, PlainValidator(_share)] = _PROTECT.min_move
+    min_interval: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _PROTECT.min_interval
+
+
 class _Owner(Table):
     accounts: list[AnyAccount] = Field(default_factory=list)
     exits: LevelTable = LevelTable()
@@ -175,8 +184,23 @@ class Root(Table):
     ladder: LadderTable = LadderTable()
     legacy: LegacyTable = LegacyTable()
     automation: AutomationTable = AutomationTable()
+    protect: ProtectTable = ProtectTable()
     platform: PlatformTable = PlatformTable()
     users: list[UserTable] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _stops(self) -> Self:
+        without = self.exits.stop_loss_pct is None and self.exits.trailing_base is None
+        owners = (self.platform, *self.users)
+        finer = [
+            self.exits.symbols,
+            *(o.exits.given() for o in owners),
+            *(a.exits.given() for o in owners for a in o.accounts),
+        ]
+        if self.protect.enabled and without and not any(finer):
+            text = 'needs a stop to rest behind, and [exits] has none; set stop_loss_pct, like stop_loss_pct = "0.05"'
+            raise Wrong(text, at=("protect", "enabled"), full=True)
+        return self
 
     @model_validator(mode="after")
     def _apart(self) -> Self:

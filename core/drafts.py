@@ -16,12 +16,12 @@ from core.journal import JournalView
 from core.ledger import Ledger
 from core.lookup import limited
 from core.model import Instrument, OrderSide, Position, PositionKey, Quote
-from core.plan import Reason
+from core.plan import Reason, guards
 from core.planner import Situation
 from core.ports import Broker, Clock
 from core.reconcile import leg_for
 from core.settings import Settings
-from core.units import floor_to, plain
+from core.units import ZERO, floor_to, plain
 
 
 class Expects(Protocol):
@@ -137,8 +137,10 @@ class Drafts:
             quantity, instrument, entries.taking_price(side, quote), exempt=not inward and instrument.minimum_exempt
         )
         closes = not inward and size >= held.quantity
-        if not inward and not closes and not instrument.reduce_only and size > held.free:
-            text = f"{plain(held.free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
+        ours = (o.remaining for o in self._engine.book.concerning(held.key, ours=True) if guards(o))
+        free = min(held.free + sum(ours, ZERO), held.quantity)  # a protective order of ours makes room
+        if not inward and not closes and not instrument.reduce_only and size > free:
+            text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
             raise NotAllowed(No(Code.HELD, text))
         return Draft(
             kind="scale_in" if inward else "close" if closes else "scale_out",

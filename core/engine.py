@@ -14,6 +14,7 @@ from msgspec import structs
 from core import planner, rows
 from core.automation import Automation
 from core.book import Book
+from core.claims import Claims
 from core.closer import Closer
 from core.desk import Desk
 from core.errors import FlatdeckError
@@ -32,7 +33,8 @@ from core.opener import Opener
 from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
-from core.pulse import Pulse
+from core.protector import Eyes, Protector
+from core.pulse import pulse_of
 from core.reader import Reader
 from core.reconciler import Reconciler
 from core.resume import Interrupted, interrupted
@@ -85,19 +87,22 @@ class Engine:
         self._cleanups = 0
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
+        self._claims = Claims(clock)
         self._executor = None if journal is None else self._fit_out(journal)
         hands = Hands(self._max_age, self._busy, self._doubt, self._spawn, lambda a, *of: self._brokers[a].bars(*of))
         self.sentry = Sentry(self, journal, hands, lasting=lasting)
         self.reconciler = Reconciler(self, self._readers, journal)
-        self.opener = Opener(self, self._brokers, self._readers, ids, journal)
+        self.opener = Opener(self, self._brokers, self._readers, ids, journal, self._claims)
+        eyes = Eyes(self.sentry.view, self._max_age, self._spawn)
+        self.protector = Protector(self, self._brokers, self._readers, journal, self._claims, eyes)
 
     def _fit_out(self, journal: Journal) -> Executor:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
             self._closers[account] = Closer(*args, changed=self._moved, emit=self._emit, max_age=self._max_age)
         gear = {a: Gear(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
-        waits = self._lasting
-        return Executor(self.settings, gear, journal, self.clock, say=self.say, frozen=self.frozen, wait_for_open=waits)
+        given = (self.settings, gear, journal, self.clock, self._claims)
+        return Executor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
 
     def _busy(self) -> set[tuple[str, str]]:
         """Account and symbol of every close in flight."""
@@ -134,19 +139,10 @@ class Engine:
         self._spawn(self._publish())
         self._spawn(self.reconciler.run())
         self.sentry.watch()
-        self._spawn(self._pulse().run())
+        self._spawn(pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._doubt_all).run())
+        if self._lasting:
+            self._spawn(self.protector.run())
         await Automation(self, self.hub, self.settings, self.clock).run()
-
-    def _pulse(self) -> Pulse:
-        journal, settings = self._journal, self.settings.engine
-        return Pulse(
-            self.clock,
-            self.say,
-            lambda: self._doubt(set(self._brokers)),
-            metrics=settings.metrics,
-            every=settings.cycle_seconds,
-            commit=lambda: journal.commit_latency if journal else None,
-        )
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
@@ -241,7 +237,7 @@ class Engine:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:
             if not isinstance(event, QuoteSeen):
-                self._doubt(set(self._brokers))
+                self._doubt_all()
 
     async def _consume(self) -> None:
         while True:
@@ -250,7 +246,7 @@ class Engine:
                 self._take(event)
             except Exception as error:  # noqa: BLE001 - one event that cannot be taken in never ends the taking
                 self.say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
-                self._doubt(set(self._brokers))
+                self._doubt_all()
             finally:
                 self._inbox.task_done()
 
@@ -288,6 +284,9 @@ class Engine:
         closer = self._closers.get(account)
         if closer is not None:
             closer.ring(symbol)
+
+    def _doubt_all(self) -> None:
+        self._doubt(set(self._brokers))
 
     def _doubt(self, accounts: set[str]) -> None:
         """What is known of them may be wrong: read them again, each once."""
@@ -330,7 +329,7 @@ class Engine:
         for owner in (o.id for o in self.settings.owners if o.id in owners):
             accounts = planner.owner_accounts(self.settings, owner)
             closing = {k for k in self.book.keys(accounts) if (k.account, k.symbol) in busy}
-            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing, self.sentry.view)
+            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing, self.protector.view)
             self.hub.put_owner(row, positions)
             made.extend(positions)
         for account in self.book.accounts.values():

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 
 from core import ladder, planner, report, resume
 from core.aftermath import Aftermath
+from core.claims import Claims
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
 from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome, Phase
@@ -50,6 +51,7 @@ class Executor:
         gear: dict[str, Gear],
         journal: Journal,
         clock: Clock,
+        claims: Claims | None = None,
         *,
         say: Say,
         frozen: dict[str, str],
@@ -62,6 +64,7 @@ class Executor:
         self._say = say
         self._frozen = frozen
         self._wait_for_open = wait_for_open
+        self._claims = claims or Claims(clock)
         self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
         lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
         self._aftermath = Aftermath(journal, clock, lag)
@@ -76,19 +79,33 @@ class Executor:
         wanted = [(resume.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
             self._busy.setdefault((key.account, key.symbol), plan)
+            self._claims.coming(plan, [(key.account, key.symbol)])
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
-        pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
-        await self._aftermath.load()
-        await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
-        self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
         actions = (*plan.closes, *plan.lone_cancels)
-        return await self._finish(approved, await self._all(approved, actions, None), None)
+        self._claims.coming(plan.id, _places(actions))
+        try:
+            pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
+            await self._aftermath.load()
+            await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
+            self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
+            results = await self._all(approved, actions, None)
+        finally:
+            self._claims.over(plan.id)
+        return await self._finish(approved, results, None)
 
     async def take_up(self, left: Interrupted) -> PlanReport:
         """Go on with a plan that a restart found unfinished: first what is not known of it."""
+        plan = left.approved.plan
+        self._claims.coming(plan.id, _places(left.left()))
+        try:
+            return await self._finish(left.approved, await self._interrupted(left), left)
+        finally:
+            self._claims.over(plan.id)
+
+    async def _interrupted(self, left: Interrupted) -> list[ResultRow]:
         plan = left.approved.plan
         await self._aftermath.load()
         fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
@@ -96,8 +113,7 @@ class Executor:
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
         results = [e.result for e in left.ended]
         actions = sorted(left.left(), key=lambda a: not resume.begun(a, left))  # what was begun is found out first
-        results += await self._all(left.approved, actions, (left, fresh))
-        return await self._finish(left.approved, results, left)
+        return results + await self._all(left.approved, actions, (left, fresh))
 
     async def _all(
         self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[Interrupted, bool] | None
@@ -150,10 +166,12 @@ class Executor:
     ) -> list[ResultRow]:
         rows: list[ResultRow] = []
         try:
+            await self._claims.settled(where)
             for action in actions:
                 rows += await self._isolated(action, self._one(approved, action, left))
         finally:
             del self._busy[where]
+            self._claims.over(approved.plan.id, where)
         return rows
 
     async def _one(
@@ -304,6 +322,11 @@ class Executor:
         accounts = planner.owner_accounts(self._settings, owner)
         known = [h for h in (reads.get(a) for a in accounts) if h is not None]
         return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
+
+
+def _places(actions: Iterable[Action]) -> set[tuple[str, str]]:
+    """Account and symbol of each."""
+    return {(a.key.account, a.key.symbol) for a in actions}
 
 
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:

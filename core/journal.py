@@ -23,7 +23,7 @@ from core.ids import Ids
 from core.journal_bars import BARS, READ, BarRows
 from core.journal_rows import BEFORE_SINCE, CREATE, FORGET, GUARDS, INSERT, KEEP, OPEN_PLANS, SCHEMA, entry_of, row_of
 from core.ports import Clock
-from core.records import AccountFrozen, Entry, Logged, Record
+from core.records import AccountFrozen, Entry, IntentWritten, Logged, Record
 from core.units import iso
 
 NOTES_KEPT = 10_000  # lines of the log that may wait to be written
@@ -53,6 +53,7 @@ class JournalView:
         before: int | None = None,
         since: datetime | None = None,
         kind: str | None = None,
+        plan: str | None = None,
         limit: int = 1000,
         tail: bool = False,
     ) -> list[Entry]:
@@ -68,9 +69,10 @@ class JournalView:
             found = await self._query(BEFORE_SINCE, iso(since))
             terms += ["seq > ?", "at >= ?"]
             params += [found[0][0] if found else 0, iso(since)]
-        if kind is not None:
-            terms.append("kind = ?")
-            params.append(kind)
+        for column, value in (("kind", kind), ("plan", plan)):
+            if value is not None:
+                terms.append(f"{column} = ?")
+                params.append(value)
         order = "DESC" if tail else "ASC"
         sql = f"SELECT {_COLUMNS} FROM journal WHERE {' AND '.join(terms)} ORDER BY seq {order} LIMIT ?"  # noqa: S608
         rows = await self._query(sql, *params, limit)
@@ -96,6 +98,12 @@ class JournalView:
         """Whether an intent was written for this client order id."""
         sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"
         return bool(await self._query(sql, client_id))
+
+    async def protective(self, client_id: str) -> IntentWritten | None:
+        """The latest intent of this client order id, where it is one of the program's own protective orders."""
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
+        records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
+        return next((r for r in records if isinstance(r, IntentWritten) and r.protects), None)
 
     async def kept(self) -> list[str]:
         """What was kept of the guards of positions, one text each; nothing where an older flatdeck wrote."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from msgspec import structs
@@ -88,19 +89,20 @@ def give_up(ladder: Ladder, text: str) -> Move:
 
 def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Move:
     """End it. Protective orders that were cancelled are put back first when something is left to protect."""
-    requests = () if outcome.settled else _to_restore(ladder)
+    back = () if outcome.settled else _to_restore(ladder)
+    requests = tuple(request for request, _ in back)
     bare = () if outcome.settled else _not_restored(ladder, len(requests))
     if bare:
         error = f"{error}; protective order {', '.join(bare)} was asked to go and is not put back, look at the venue"
     changes = {"outcome": outcome, "error": error, "alarm": alarm or bool(bare)}
     if requests:
         ladder = go(ladder, Phase.RESTORING, **changes, sent=ladder.sent | {r.client_id for r in requests})
-        return Move(ladder, DoRestore(requests))
+        return Move(ladder, DoRestore(requests, tuple(order for _, order in back)))
     return Move(go(ladder, Phase.ENDED, **changes), DoEnd())
 
 
-def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
-    """Orders that guarded what is still held: stops on the closing side that our cancel took away.
+def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:
+    """What puts orders back that guarded what is still held: stops on the closing side that our cancel took away.
 
     Nothing is put back while an order of ours may still be live.
     """
@@ -108,24 +110,26 @@ def _to_restore(ladder: Ladder) -> tuple[OrderRequest, ...]:
     may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
     if position is None or not may_send or position.side is not action.side:
         return ()
-    gone, length = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open], ladder.limits.client_id_length
+    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open]
     room = [position.quantity if o.reduce_only else position.free for o in gone]
     sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
-    return tuple(
-        OrderRequest(
-            account=order.account,
-            symbol=order.symbol,
-            side=order.side,
-            quantity=sizes[nth],
-            client_id=client_order_id(ladder.epoch, ladder.plan, action.key, 0, "restore", nth)[:length],
-            type=order.type,
-            tif=order.tif,
-            trigger=order.trigger,
-            reduce_only=order.reduce_only,
-            leg=order.leg,
-        )
-        for nth, order in enumerate(gone)
-        if sizes[nth] > 0
+    made = [_again(ladder, order, sizes[nth], nth) for nth, order in enumerate(gone)]
+    return tuple((request, order) for request, order in zip(made, gone, strict=True) if request.quantity > 0)
+
+
+def _again(ladder: Ladder, order: Order, quantity: Decimal, nth: int) -> OrderRequest:
+    name = client_order_id(ladder.epoch, ladder.plan, ladder.action.key, 0, "restore", nth)
+    return OrderRequest(
+        account=order.account,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=quantity,
+        client_id=name[: ladder.limits.client_id_length],
+        type=order.type,
+        tif=order.tif,
+        trigger=order.trigger,
+        reduce_only=order.reduce_only,
+        leg=order.leg,
     )
 
 

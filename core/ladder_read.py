@@ -11,7 +11,7 @@ from core.ladder_moves import advance, answer, cancel, changed_text, end, give_u
 from core.ladder_order import SEND_WITHIN
 from core.ladder_state import DoSend, Ladder, Move, Outcome, Phase, Read
 from core.model import Instrument, Kind, Order, Tier
-from core.plan import ActionKind
+from core.plan import ActionKind, guards
 from core.units import ZERO, floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that are to agree
@@ -56,6 +56,9 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
     pending = tuple(o for o in foreign if o.id in cancels)
+    late = tuple(o for o in appeared if guards(o) and _closing(ladder, o))
+    if late and len(late) == len(appeared) and ladder.action.kind is ActionKind.CLOSE and ladder.steps:
+        return _take_along(ladder, (*pending, *late), late, now)
     if appeared and ladder.action.kind is ActionKind.CLOSE:
         asked = ladder.cancelled_at
         if pending and asked is not None and now - asked < ladder.limits.tier_timeout:
@@ -73,6 +76,14 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None
+
+
+def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Move:
+    """Our own protective order came to rest after the plan was made: it goes like those that the plan names."""
+    action = ladder.action
+    shown = (*action.orders_shown, *(o.id for o in late))
+    action = structs.replace(action, cancels=(*action.cancels, *late), orders_shown=shown)
+    return cancel(structs.replace(ladder, action=action, absent=frozenset(), cancel_tries=0), orders, now)
 
 
 def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Move:

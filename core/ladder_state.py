@@ -123,8 +123,7 @@ class DoSend(Struct, frozen=True):
 class DoLookUp(Struct, frozen=True):
     """Find an order by client id; one that carries none by what is new among orders and fills.
 
-    ``known`` are order ids that were there before it was sent; ``nameless`` is set for a venue's own close call,
-    which may carry no client id; after ``seconds``.
+    ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.
     """
 
     request: OrderRequest
@@ -150,6 +149,7 @@ class DoWithdraw(Struct, frozen=True):
 
 class DoRestore(Struct, frozen=True):
     requests: tuple[OrderRequest, ...]
+    orders: tuple[Order, ...]  # that they put back
 
 
 class DoEnd(Struct, frozen=True):

@@ -75,6 +75,7 @@ class PositionRow(Struct, frozen=True):
     note: str = ""  # the reason behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
     guard: GuardView | None = None
+    protective: Decimal | None = None  # the trigger of a stop of ours that rests at the venue for it
 
 
 class ClosingRow(Struct, frozen=True):

@@ -9,23 +9,26 @@ No call at a venue sets the leverage. What was asked for is on record, and a pos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 
 from msgspec import Struct, structs
 
 from core import entries, legacy
+from core.claims import Claims
 from core.drafts import Drafts, Runs
 from core.entries import Code, Draft, No, NotAllowed, Signal
 from core.errors import FlatdeckError
 from core.ids import Ids
 from core.journal import Journal
-from core.model import Holdings, Instrument, Kind, OrderSide, Position, PositionKey, Side
+from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.placer import Patience, Placed, Placer
 from core.plan import NotApproved
 from core.ports import Broker
 from core.reader import Reader
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
+from core.resting import Hand
 from core.units import ZERO, plain
 
 RESUME_TOTAL = 30.0
@@ -65,6 +68,7 @@ class Opener:
         readers: Mapping[str, Reader],
         ids: Ids,
         journal: Journal | None,
+        claims: Claims,
     ) -> None:
         self.drafts = Drafts(engine, brokers, journal)
         self._engine = engine
@@ -72,6 +76,7 @@ class Opener:
         self._brokers = brokers
         self._ids = ids
         self._journal = journal
+        self._claims = claims
         self._turn = asyncio.Lock()
         self._placers = (
             {} if journal is None else {a: Placer(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
@@ -95,8 +100,20 @@ class Opener:
         settings = self._engine.settings.ladder
         fill = settings.tier_timeout if draft.price is None else wait
         patience = Patience(fill, settings.total_timeout, lambda: self._barred(entry.key))
-        placed = await self._placers[account].place(entry, frozenset(o.id for o in before.orders), patience)
+        known = frozenset(o.id for o in before.orders)
+        async with self._room(entry, before.orders, self._journal):
+            placed = await self._placers[account].place(entry, known, patience)
         return await self._finish(entry, placed)
+
+    def _room(
+        self, entry: EntryApproved, orders: Iterable[Order], journal: Journal
+    ) -> AbstractAsyncContextManager[None]:
+        """Where a resting stop of ours holds what is to be sold, it goes first."""
+        if entry.what != "scale_out" or entry.reduce_only:
+            return nullcontext()
+        account = entry.key.account
+        hand = Hand(self._brokers[account], self._readers[account], journal, self._engine.clock, self._claims)
+        return hand.aside(entry.plan, entry.key, orders)
 
     async def take_up(self) -> None:
         """Find out what became of entries that were on their way when the last engine ended. Raises JournalError."""

@@ -8,24 +8,22 @@ venue cannot say, the outcome stays ``unknown`` and the entry open: the next sta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 from msgspec import Struct, structs
 
-from core.errors import FlatdeckError, Refusal, Refused, Unreachable
+from core.dispatch import LONGEST_POLL, POLL, look, send
+from core.errors import FlatdeckError, Refusal
 from core.ids import client_order_id
 from core.journal import Journal
-from core.ladder_order import CONCLUSIVE_MISSES, LOOK_MARGIN
+from core.ladder_order import LOOK_MARGIN
 from core.ladder_state import DoLookUp
-from core.lookup import CALL_TIMEOUT, find, limited
+from core.lookup import limited
 from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
 from core.outbox import Outbox
 from core.ports import Broker, Clock
 from core.reader import Reader
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
-POLL = 0.1
-LONGEST_POLL = 1.0
 GLANCE = 0.05
 AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)  # the next one where the venue cannot express one
 AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
@@ -129,24 +127,12 @@ class Placer:
     async def _send(
         self, entry: EntryApproved, request: OrderRequest, known: frozenset[str], patience: Patience
     ) -> Placed:
-        try:
-            order = await limited(self._broker.submit(request))
-        except Refused as refused:
-            if refused.refusal is not Refusal.DUPLICATE:
-                self._answered(entry, request, "refused", None, str(refused))
-                return Placed("refused", None, str(refused), refused.refusal)
-            text = str(refused)  # an earlier send arrived after all
-        except Unreachable as error:
-            self._answered(entry, request, "unreachable", None, str(error))
-            return Placed("unreachable", None, str(error))
-        except (FlatdeckError, TimeoutError) as error:
-            text = str(error) or "no answer in time"
-        else:
-            if order.id and order.status is not OrderStatus.UNKNOWN:
-                self._answered(entry, request, "acknowledged", order)
-                return await self._settle(entry, request, order, patience)
-            text = "an answer without a readable order"
-        self._answered(entry, request, "unknown", None, text)
+        sent = await send(self._broker, request)
+        self._answered(entry, request, sent.outcome, sent.order, sent.text)
+        if sent.order is not None:
+            return await self._settle(entry, request, sent.order, patience)
+        if sent.outcome != "unknown":
+            return Placed(sent.outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
         return await self._find(entry, request, known, patience)
 
     async def _find(
@@ -158,32 +144,14 @@ class Placer:
         order_id: str | None = None,
     ) -> Placed:
         """Look until it is found, or proven never to have been: past its own expiry and the lists' lag, and twice."""
-        able, begun = self._broker.capabilities, self._clock.monotonic()
-        since = self._clock.now() - timedelta(seconds=CALL_TIMEOUT + 2.0)
-        since = min(since, entry.at - timedelta(seconds=2.0))
-        expired = None if able.request_expiry is None else begun + able.request_expiry
-        proof = None if expired is None else expired + max(LOOK_MARGIN, able.position_lag)
-        deadline = max(begun + patience.total, (proof or begun) + 2 * LONGEST_POLL + LOOK_MARGIN)
-        misses, pause, text = 0, POLL, "there is no such order at the venue yet"
         do = DoLookUp(request, known, order_id, nameless=False, seconds=0.0)
-        while True:
-            asked = self._clock.monotonic()
-            try:
-                found = await limited(find(self._broker, self._reader, do, since, asked))
-            except (FlatdeckError, TimeoutError) as error:
-                text = str(error) or "no answer in time"
-            else:
-                if found.order is not None and found.order.status is not OrderStatus.UNKNOWN:
-                    return await self._settle(entry, request, found.order, patience)
-                if found.order is None and found.unattributed == 0 and proof is not None and asked >= proof:
-                    misses += 1
-                if misses >= CONCLUSIVE_MISSES:
-                    self._answered(entry, request, "not_found", None)
-                    return Placed("not_sent", None, "was never executed")
-            if self._clock.monotonic() >= deadline:
-                return Placed("unknown", None, text)
-            await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_POLL)
+        sent = await look(self._broker, self._reader, self._clock, do, entry.at, patience.total)
+        if sent.order is not None:
+            return await self._settle(entry, request, sent.order, patience)
+        if sent.outcome == "not_found":
+            self._answered(entry, request, sent.outcome, None)
+            return Placed("not_sent", None, sent.text)
+        return Placed("unknown", None, sent.text)
 
     async def _settle(self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Patience) -> Placed:
         """Our order is live: until it ends by itself, or until it was withdrawn and is seen to have ended."""

@@ -15,10 +15,16 @@ from enum import Enum
 from msgspec import Struct
 
 from core.errors import FlatdeckError
-from core.model import Order, PositionKey, Side, Tier
+from core.ids import is_ours
+from core.model import Order, OrderType, PositionKey, Side, Tier
 from core.units import ZERO, plain
 
 SHOWN_FOR = timedelta(minutes=5)  # a plan that nobody confirmed for this long is no longer what was seen
+
+
+def guards(order: Order) -> bool:
+    """Whether it is a protective order that this program placed: it may be moved at any time, so nothing binds it."""
+    return order.type is OrderType.STOP and is_ours(order.client_id)
 
 
 class ActionKind(Enum):
@@ -65,7 +71,7 @@ class Action(Struct, frozen=True):
 
     def binding(self) -> str:
         """The part that confirmation binds, as canonical text."""
-        orders = ",".join(sorted(o.id for o in self.cancels)) or (self.order.id if self.order else "")
+        orders = ",".join(sorted(o.id for o in self.cancels if not guards(o))) or (self.order.id if self.order else "")
         tiers = ",".join(t.value for t in self.tiers)
         side = self.side.value if self.side else ""
         where = f"{self.key.account}|{self.key.symbol}|{self.key.leg.value}"
@@ -106,7 +112,13 @@ class Plan(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Identifies what a confirmation binds, whatever the plan's id, the order of its lines and the prices."""
-        lines = sorted(a.binding() for a in self.actions if a.kind is not ActionKind.SKIP)
+        alone = self.lone_cancels  # a protective order goes along with its close, or is named
+
+        def bound(action: Action) -> bool:
+            own = action.order is not None and guards(action.order) and action not in alone
+            return action.kind is not ActionKind.SKIP and not own
+
+        lines = sorted(a.binding() for a in self.actions if bound(a))
         return hashlib.sha256("\n".join([self.cause, *lines]).encode(errors="surrogatepass")).hexdigest()
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from core.journal import Journal
 from core.ports import Clock
+from core.settings import EngineSettings
 
 BEAT = 0.5  # seconds between two looks
 LATE = 1.0  # a lag worth a line in the log
@@ -50,3 +52,15 @@ class Pulse:
                 durable = "unknown" if commit is None else f"{commit * 1000:.2f} ms"
                 self._say("info", f"METRICS worst loop lag {worst * 1000:.1f} ms, a durable commit takes {durable}")
                 worst, said = 0.0, now
+
+
+def pulse_of(
+    settings: EngineSettings,
+    journal: Journal | None,
+    clock: Clock,
+    say: Callable[[str, str], None],
+    reread: Callable[[], None],
+) -> Pulse:
+    """An engine's, as it is configured."""
+    every, commit = settings.cycle_seconds, lambda: journal.commit_latency if journal else None
+    return Pulse(clock, say, reread, metrics=settings.metrics, every=every, commit=commit)

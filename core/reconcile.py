@@ -43,6 +43,13 @@ class Belief(Struct, frozen=True):
     settings: str = ""
     stop_pct: Decimal | None = None  # its own, of one that was opened here
 
+    @property
+    def position(self) -> Position:
+        """As a broker would report it."""
+        where = self.key
+        given = (where.account, where.symbol, self.side, self.quantity, self.quantity, self.entry, self.leverage)
+        return Position(*given, leg=where.leg)
+
 
 class Beliefs(Struct):
     """What the journal believes: positions by key, entries on their way, and when each signal was last approved."""

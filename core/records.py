@@ -27,17 +27,21 @@ class PlanApproved(Struct, frozen=True, tag=True):
 
 
 class IntentWritten(Struct, frozen=True, tag=True):
-    """An order is about to leave. Written again, with the same client id, only after it provably did not."""
+    """An order is about to leave. Written again, with the same client id, only after it provably did not.
+
+    ``protects``: the program's own protective order, placed by it or put back, and not one of the user's put back.
+    """
 
     plan: str
     key: PositionKey
     client_id: str
-    step: int  # index in the ladder's schedule; -1 for an order that is put back
+    step: int  # index in the ladder's schedule; -1 for an order that is put back; a protective order's number
     round: int
     tier: Tier | None
     request: OrderRequest
     position_before: Decimal  # what the broker reported right before
     at: datetime
+    protects: bool = False
 
 
 class IntentAnswered(Struct, frozen=True, tag=True):

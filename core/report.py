@@ -137,10 +137,14 @@ def _residual(ladder: Ladder) -> Decimal | None:
 
 def profit(action: Action, price: Decimal | None) -> str:
     """WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
-    if action.entry is None or price is None or action.side is None:
+    return win_or_loss(action.side, action.entry, price)
+
+
+def win_or_loss(side: Side | None, entry: Decimal | None, price: Decimal | None) -> str:
+    """By the realised P&L of a close at ``price``; UNKNOWN where one of them is."""
+    if side is None or entry is None or price is None:
         return "UNKNOWN"
-    gained = (price - action.entry) * (1 if action.side is Side.LONG else -1)
-    return "WIN" if gained > 0 else "LOSS"
+    return "WIN" if (price - entry) * side.sign > 0 else "LOSS"
 
 
 def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:

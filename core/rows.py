@@ -10,7 +10,7 @@ from core.book import AccountView, Book, Holding
 from core.ladder_state import DoPark, DoWait, Ladder, Move, Phase
 from core.link import AccountRow, ClosingRow, OwnerRow, PositionRow
 from core.model import PositionKey
-from core.plan import Reason
+from core.plan import Reason, guards
 from core.planner import Situation
 from core.settings import Settings
 from core.units import floor_to
@@ -84,6 +84,7 @@ def position_row(
         note="; ".join(note for note in notes if note),
         priced_at=priced_at,
         guard=guard,
+        protective=next((o.trigger for o in holding.ours if guards(o) and o.side is position.side.closing), None),
     )
 
 

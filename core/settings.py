@@ -122,6 +122,15 @@ class AutomationSettings(Struct, frozen=True):
     legacy: str = "ask"
 
 
+class ProtectSettings(Struct, frozen=True):
+    """Resting stops at the venue, behind the software stops. Fractions of a price; seconds."""
+
+    enabled: bool = False
+    behind: Decimal = D("0.01")  # how far beyond the software stop the trigger lies
+    min_move: Decimal = D("0.005")  # a trigger is moved by at least this
+    min_interval: float = 60.0  # between two moves of one position's order
+
+
 class AccountSettings(Struct, frozen=True):
     """``options`` is what its broker's adapter takes, validated by the configuration; paths in it are absolute."""
 
@@ -156,6 +165,7 @@ class Settings(Struct, frozen=True):
     ladder: LadderSettings = LadderSettings()
     legacy: LegacySettings = LegacySettings()
     automation: AutomationSettings = AutomationSettings()
+    protect: ProtectSettings = ProtectSettings()
     owners: tuple[OwnerSettings, ...] = field(default=())
     exit_symbols: dict[str, Given] = {}  # what the top's exits say of some symbols
 

@@ -10,7 +10,7 @@ import click
 
 from core.errors import FlatdeckError
 from core.link import Snapshot
-from core.ports import Check
+from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings
 from core.units import utc
 from tui import documents, output
@@ -102,13 +102,24 @@ async def _check(session: Session, settings: Settings, account: AccountSettings)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await broker.connect()
-            return account.id, account.venue, None, await broker.check()
+            return account.id, account.venue, None, [*await broker.check(), *protected(settings, broker)]
     except FlatdeckError as error:
         return account.id, account.venue, str(error), []
     except TimeoutError:
         return account.id, account.venue, f"no complete answer within {CHECK_SECONDS:g} seconds", []
     finally:
         await broker.aclose()
+
+
+def protected(settings: Settings, broker: Broker) -> list[Check]:
+    """Whether the resting stops that the configuration asks for can be had at this account's venue."""
+    if not settings.protect.enabled:
+        return []
+    if not broker.capabilities.protective_stops:
+        text = "[protect] is on, and the venue has no resting stops: here only this machine watches the stops"
+        return [Check("protective stops", ok=False, text=text)]
+    text = "a stop rests behind each software stop where it cannot open a position; status says of each"
+    return [Check("protective stops", ok=True, text=text)]
 
 
 def _check_text(found: list[Checked], width: int | None) -> str:

@@ -125,6 +125,7 @@ def position(row: PositionRow) -> Document:
         "open_orders": row.open_orders,
         "stop": _plain(row.stop),
         "target": _plain(row.target),
+        "protective": _plain(row.protective),
         "flags": list(row.flags),
         "note": row.note,
         "priced_at": _iso(row.priced_at),

@@ -72,6 +72,8 @@ def why_line(position: PositionRow, guard: GuardView, now: datetime) -> Row:
         words.append("initial stop")
     elif raised:
         words.append(f"moved {raised}×, last {age(guard.ratchets[-1].at, now)} ago")
+    if position.protective is not None:
+        words.append(f"rests at {number(position.protective)}")
     if guard.progress is not None:
         words.append(f"{pct(guard.progress).lstrip('+')} of the way")
     return Row(spans=(Cell("    " + " · ".join(w for w in words if w), "dim"),), group=position.key)

@@ -18,6 +18,7 @@ from core.settings import (
     ExitSettings,
     LadderSettings,
     LegacySettings,
+    ProtectSettings,
     Settings,
 )
 
@@ -157,6 +158,11 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
         exits = "auto"
         cleanup = "auto"
         legacy = "auto"
+        [protect]
+        enabled = true
+        behind = "0.02"
+        min_move = "0.01"
+        min_interval = 30
         """,
     ).settings
     assert (settings.engine.cycle_seconds, settings.engine.log_level, settings.engine.metrics) == (0.5, "debug", True)
@@ -184,6 +190,7 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
     assert settings.entries == EntrySettings(0.0, D("0.02"))
     assert settings.legacy == LegacySettings(False, D("0.003"))
     assert settings.automation == AutomationSettings("auto", "auto", "auto")
+    assert settings.protect == ProtectSettings(True, D("0.02"), D("0.01"), 30.0)
 
 
 def test_an_empty_text_or_list_turns_a_rule_off(path: Path) -> None:

@@ -133,6 +133,11 @@ def test_a_wrong_type_says_what_it_must_be(tmp_path: Path, text: str, line: int,
         '[legacy]\nrisk_per_trade = "0"',
         '[legacy]\nrisk_per_trade = "1.5"',
         '[automation]\nexits = "yes"',
+        '[protect]\nenabled = "sometimes"',
+        '[protect]\nbehind = "0"',
+        '[protect]\nbehind = "1"',
+        '[protect]\nmin_move = "-0.01"',
+        "[protect]\nmin_interval = 0",
         '[[users]]\nid = "a/b"',
         '[[users]]\nid = ""',
         '[[users]]\nid = ".."',
@@ -145,6 +150,11 @@ def test_an_impossible_value_is_an_error_that_names_line_and_key(tmp_path: Path,
     table, key = text.split("\n")
     section = table.strip("[]")
     says(error(tmp_path, text), 2, section, key.split(" ")[0])
+
+
+def test_a_resting_stop_needs_a_stop_to_rest_behind(tmp_path: Path) -> None:
+    text = '[protect]\nenabled = true\n[exits]\nstop_loss_pct = ""\ntrailing_base = ""'
+    says(error(tmp_path, text), 2, "protect.enabled", "stop_loss_pct")
 
 
 def test_the_two_keys_of_open_orders_must_agree(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.ids import client_order_id
 from core.ladder_state import (
     DoCancel,
     DoRestore,
@@ -12,6 +13,7 @@ from core.ladder_state import (
 )
 from core.model import Kind, OrderSide, OrderStatus, Side
 from tests.support.builders import (
+    KEY,
     D,
     cancel_action,
     close_action,
@@ -82,6 +84,54 @@ def test_a_cancel_alone_that_does_not_succeed_is_stuck():
     climb.cancelled(o7="busy")
     climb.see(position(), order("o7"), after=5.0)
     assert climb.end == ("stuck", True)
+
+
+# ------------------------------------------------------------------------------------- a protective order of our own
+
+
+OURS = client_order_id("abcd", "protect", KEY, 0, "protect", 0)
+
+
+def test_our_own_protective_order_that_came_to_rest_meanwhile_is_taken_along():
+    climb = Climb(close_action())
+    late = stop("s9", client_id=OURS)
+    climb.see(position(), late)
+    assert climb.expect(DoCancel).orders == (late,)
+    climb.cancelled(s9="")
+    climb.see(position(), late)
+    climb.expect(DoWait)
+    climb.waited()
+    climb.see(position())
+    climb.expect(DoSend)
+
+
+def test_it_is_taken_along_beside_those_that_were_to_go():
+    climb = Climb(close_action(cancels=(stop("s1"),)))
+    climb.cancelled(s1="")
+    climb.see(position(), stop("s1"), stop("s9", client_id=OURS))
+    assert [o.id for o in climb.expect(DoCancel).orders] == ["s1", "s9"]
+
+
+def test_it_is_put_back_when_the_close_is_stuck_and_what_it_filled_counts():
+    climb = Climb(close_action(cancels=(order("o1"),)), bounds=limits(total_timeout=4.0))
+    late = stop("s9", client_id=OURS)
+    climb.cancelled(o1="")
+    climb.see(position(), order("o1"), late)
+    climb.cancelled(s9="", o1="")
+    climb.see(position(), order("o1"), after=4.0)
+    restore = climb.expect(DoRestore)
+    assert restore.orders == (late,)
+    assert restore.requests[0].trigger == late.trigger
+
+
+def test_it_is_taken_along_only_where_it_closes_and_alone():
+    for foreign in (stop("s9"), order("o9", client_id=OURS), stop("s9", client_id=OURS, side=OrderSide.BUY)):
+        climb = Climb(close_action())
+        climb.see(position(), foreign)
+        assert climb.end[0] == "changed"
+    climb = Climb(close_action())
+    climb.see(position(), stop("s9", client_id=OURS), order("o9"))
+    assert climb.end[0] == "changed"
 
 
 # ----------------------------------------------------------------------------------------- protective orders put back

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from core.model import Leg, PositionKey, Side, Tier
+from core.ids import client_order_id
+from core.model import Leg, OrderType, PositionKey, Side, Tier
 from core.plan import (
     SHOWN_FOR,
     Action,
@@ -81,6 +82,24 @@ SHOWN = plan(close(), cancel())
 )
 def test_what_merely_moves_leaves_the_digest_alone(same: Plan) -> None:
     assert same.digest == SHOWN.digest
+
+
+def test_our_own_protective_order_may_be_moved_between_the_look_and_the_yes() -> None:
+    name = client_order_id("ab12", "protect", KEY, 0, "protect", 0)
+
+    def moved(id_: str, **more: object) -> Plan:
+        own = structs.replace(order(id_), **{"type": OrderType.STOP, "client_id": name, **more})
+        line = structs.replace(cancel(id_), order=own)
+        return plan(close(cancels=(order("o1"), own), orders_shown=("o1", id_)), cancel(), line)
+
+    none = plan(close(cancels=(order("o1"),)), cancel())
+    assert moved("s1").digest == moved("s2").digest == none.digest
+    assert moved("s1", client_id=None).digest != moved("s2", client_id=None).digest
+    assert moved("s1", type=OrderType.LIMIT).digest != moved("s2", type=OrderType.LIMIT).digest
+    alone = [
+        structs.replace(cancel(n), order=structs.replace(order(n), type=OrderType.STOP, client_id=name)) for n in "ab"
+    ]
+    assert plan(alone[0]).digest != plan(alone[1]).digest  # one that goes by itself is what is confirmed
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from msgspec import structs
 
 from core.errors import ConfigError, Unreachable
 from core.link import AccountRow
-from core.ports import Check
+from core.ports import Capabilities, Check
 from core.records import AccountFrozen, Entry, Logged
-from core.settings import Settings
+from core.settings import ProtectSettings, Settings
 from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, FakeWorld, call, document
 
 
@@ -21,6 +21,7 @@ class Venue:
 
     def __init__(self, *checks: Check, refuses: Exception | None = None) -> None:
         self.checks, self.refuses, self.closed = list(checks), refuses, False
+        self.capabilities = Capabilities(frozenset())
 
     async def connect(self) -> None:
         if self.refuses:
@@ -124,6 +125,22 @@ def test_check_with_something_wrong_is_exit_code_1() -> None:
     result = call(world, "check", "--json")
     assert result.exit_code == 1
     assert document(result)["accounts"][0]["checks"][0]["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("enabled", "has", "found"), [(True, False, [False]), (True, True, [True]), (False, False, [])]
+)
+def test_check_says_where_no_stop_can_rest_at_the_venue(enabled: bool, has: bool, found: list[bool]) -> None:
+    venues = Venue(), Venue()
+    for venue in venues:
+        venue.capabilities = Capabilities(frozenset(), protective_stops=has)
+    world = _checked(*venues)
+    assert world.settings is not None
+    world.settings = structs.replace(world.settings, protect=ProtectSettings(enabled=enabled))
+    result = call(world, "check", "--json")
+    assert result.exit_code == (1 if False in found else 0)
+    for row in document(result)["accounts"]:
+        assert [c["ok"] for c in row["checks"] if c["name"] == "protective stops"] == found
 
 
 @pytest.mark.parametrize("error", [Unreachable("no such host"), ConfigError("the key is not set")])

@@ -51,9 +51,14 @@ def test_a_position_is_written_as_in_the_contract() -> None:
         "open_orders": 1,
         "stop": "98.98",
         "target": "110",
+        "protective": None,
         "flags": ["cap", "open_orders"],
     }
     assert documents.position(POSITION).items() >= expected.items()
+
+
+def test_a_position_tells_where_its_stop_rests_at_the_venue() -> None:
+    assert documents.position(structs.replace(POSITION, protective=Decimal("97.90")))["protective"] == "97.9"
 
 
 def test_unknown_is_null_and_never_a_zero() -> None:

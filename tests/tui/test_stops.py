@@ -78,6 +78,11 @@ def test_without_a_target_a_price_or_a_distance_nothing_is_made_up() -> None:
     assert "no target" in said(made, key())
 
 
+def test_a_stop_that_rests_at_the_venue_is_named() -> None:
+    made = replica(position(guard=guard(), protective=D("97.9")))
+    assert "· rests at 97.9 ·" in said(made, stops.WhyKey(key()))
+
+
 # ----------------------------------------------------------------------------------------------------------- the panel
 
 

@@ -23,6 +23,8 @@ async def at() -> AsyncIterator[Opened]:
     ) -> tuple[CcxtBroker, Bodies]:
         venue = Bodies(answers)
         await venue.start()
+        if options.get("stream_endpoint") == "same":
+            options["stream_endpoint"] = venue.endpoint.replace("http", "ws")
         broker = broker_at(exchange, venue, clock, **options)
         opened.append((broker, venue))
         if connect:
