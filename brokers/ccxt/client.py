@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -27,6 +28,7 @@ from core.secret import Secret
 
 TOTAL = 10_000  # milliseconds for one request
 CONNECT = 4.0
+CLOSING = 1.0  # for the other side's good-bye
 KEEP_ALIVE = 50.0
 RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
@@ -78,8 +80,10 @@ class Session:
         self.cookie_jar = self._inner.cookie_jar
 
     def __getattr__(self, name: str) -> Any:
-        """``get``, ``post`` and the others, and ``ws_connect`` as it is."""
+        """``get``, ``post`` and the others once and in time; ``ws_connect`` without a long good-bye."""
         method = getattr(self._inner, name)
+        if name == "ws_connect":
+            return partial(method, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING))
         if name not in ("get", "post", "put", "delete", "patch", "head"):
             return method
 
