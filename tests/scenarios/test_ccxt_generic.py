@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import bitget, bitstamp, bitvavo
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
+SPEED = 20.0
 BITGET = {"api_key": bitget.KEY, "secret": bitget.SECRET, "password": bitget.PASSWORD}
 BITVAVO = {"api_key": bitvavo.KEY, "secret": bitvavo.SECRET}
 BITSTAMP = {"api_key": bitstamp.KEY, "secret": bitstamp.SECRET}
@@ -97,3 +100,69 @@ def test_an_exchange_that_there_is_not_is_named(tmp_path: Path) -> None:
         made = Operator(tmp_path, running, "bitgot", BITGET).call("status")
     assert made.exit_code == 4
     assert '"bitgot" is no exchange that ccxt knows' in made.stdout + made.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------- the ladder
+
+
+def closed(document: Any) -> dict[str, tuple[str, str | None]]:
+    """Symbol → outcome and tier of the closes."""
+    return {r["symbol"]: (r["outcome"], r["tier"]) for r in document["results"] if r["kind"] == "close"}
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+def test_bitget_is_flattened_one_way_and_hedged(tmp_path: Path, hedge: bool) -> None:
+    made, book, _ = VENUES["bitget"]
+    with Exchange(
+        made, {**book, "hedge": hedge, "orders": [] if hedge else book["orders"]}, FastClock(SPEED)
+    ) as running:
+        said = operator(tmp_path, running, "bitget").document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitget"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        orders = [body for call, body in running.stall.calls if call == "place-order"]
+    assert len(orders) == 2
+    if hedge:
+        assert {(o["side"], o["tradeSide"]) for o in orders} == {("buy", "Close"), ("sell", "Close")}
+    else:
+        assert {o["reduceOnly"] for o in orders} == {"YES"}
+
+
+def test_bitstamp_is_flattened_after_its_order_was_cancelled(tmp_path: Path) -> None:
+    with Exchange(*VENUES["bitstamp"][:2], FastClock(SPEED)) as running:
+        said = operator(tmp_path, running, "bitstamp").document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitstamp"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        paths = [path.removeprefix("/www/api/v2") for path, _ in running.stall.calls]
+    assert sorted(paths) == ["/cancel_order/", "/sell/market/btcusd/", "/sell/market/ethusd/"]
+
+
+@pytest.mark.parametrize("do", ["drop", "empty", "page", "broken"])
+@pytest.mark.parametrize(("exchange", "path"), [("bitget", "place-order"), ("bitstamp", "/sell/market/")])
+def test_an_order_whose_answer_is_lost_is_found_and_not_sent_again(
+    tmp_path: Path, exchange: str, path: str, do: str
+) -> None:
+    made, book, _ = VENUES[exchange]
+    with Exchange(made, {**book, "orders": [], "positions": book["positions"][:1]}, FastClock(SPEED)) as running:
+        lost = running.mishap("POST", path, do)
+        said = operator(tmp_path, running, exchange).document("flatten", "--all", "--yes")
+        assert lost.struck == 1
+        assert [outcome for outcome, _ in closed(said).values()] == ["closed"]
+        assert running.venue.state.positions == {}
+        assert len([call for call, _ in running.stall.calls if path in call or call in path]) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("", "bitvavo createOrder() requires an operatorId"),
+        ("options = { operatorId = 7 }", "clientOrderId parameter is invalid"),
+    ],
+)
+def test_what_an_exchange_lacks_for_closing_is_said_in_one_sentence(tmp_path: Path, more: str, said: str) -> None:
+    made, book, _ = VENUES["bitvavo"]
+    with Exchange(made, {**book, "orders": []}, FastClock(SPEED)) as running:
+        desk = operator(tmp_path, running, "bitvavo", more=more)
+        results = desk.document("flatten", "--all", "--yes", code=1)["results"]
+        assert {r["outcome"] for r in results} == {"stuck"}
+        assert all(said in r["error"] for r in results)
+        assert running.held("BTC/EUR") == Decimal("0.5")

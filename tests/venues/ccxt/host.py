@@ -24,6 +24,7 @@ from brokers.paper.wire import parse_book
 from core.model import Account, Fill, OrderSide, Side
 from core.ports import Clock
 from tests.venues.alpaca.clocks import FastClock
+from tests.venues.ccxt.mishaps import Handler, Mishap
 
 T = TypeVar("T")
 BEAT = 0.01
@@ -56,7 +57,7 @@ class Exchange:
                 fill = Fill(account.id, held.symbol, f"t{n}", f"p{n}", side, held.quantity, held.entry, leg=held.leg)
                 self.venue.state.fills[fill.trade_id] = _at(fill, self.clock)
         self.stall = make(self.venue)
-        self.fail: Callable[[web.Request], web.StreamResponse | None] = lambda _: None
+        self.mishaps: list[Mishap] = []
         self.port = 0
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -75,6 +76,11 @@ class Exchange:
         """What the account holds of a symbol, a short as a negative number."""
         found = [p.side.sign * p.quantity for p in self.venue.state.positions.values() if p.symbol == symbol]
         return sum(found, Decimal(0))
+
+    def mishap(self, method: str, path: str, do: str, **more: Any) -> Mishap:
+        """Have something go wrong with the next request like that."""
+        self.mishaps.append(Mishap(method, path, do, **more))
+        return self.mishaps[-1]
 
     def do(self, act: Callable[[], T]) -> T:
         """Change the truth, or say something on the streams, from the test's thread."""
@@ -124,9 +130,9 @@ class Exchange:
         await runner.cleanup()
 
     @web.middleware
-    async def _faulty(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
-        instead = self.fail(request)
-        return instead if instead is not None else await handler(request)
+    async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        mishap = next((m for m in self.mishaps if m.meets(request)), None)
+        return await (handler(request) if mishap is None else mishap.befall(request, handler))
 
     async def _tick(self) -> None:
         while True:
