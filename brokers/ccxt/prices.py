@@ -34,6 +34,7 @@ class Prices:
         self._reads = reads
         self._clock = clock
         self._again: dict[Kind, float] = {}
+        self._touches: dict[str, tuple[Row, float]] = {}  # the last ticker with a bid and an ask, and when it came
         self.errors: dict[Kind, str] = {}
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
@@ -51,13 +52,21 @@ class Prices:
         return [quote for quote in made if quote is not None]
 
     def quote(self, symbol: str, row: Row, now: float) -> Quote | None:
-        """A ticker as the quote of ``symbol``, with the position's own mark where that is as new."""
+        """A ticker as the quote of ``symbol``, with the position's own mark where that is as new.
+
+        A ticker without bid and ask stands beside those that were told last, and is as old as they are.
+        """
         mark = self._reads.marks.get(symbol)
         fresh = mark[0] if mark is not None and now - mark[1] <= FRESH else None
         own = wire.positive(row.get("markPrice"))
         if not row:
             return Quote(self._account, symbol, mark[1], mark=mark[0]) if mark is not None else None
-        return wire.quote(self._account, {**row, "symbol": symbol}, now, own or fresh)
+        at = now
+        if has_touch(row):
+            self._touches[symbol] = row, now
+        elif (known := self._touches.get(symbol)) is not None and now - known[1] <= FRESH:
+            row, at = {**row, "bid": known[0]["bid"], "ask": known[0]["ask"]}, known[1]
+        return wire.quote(self._account, {**row, "symbol": symbol}, at, own or fresh)
 
     async def _of_kind(self, kind: Kind, symbols: list[str]) -> dict[str, Row]:
         if self._clock.monotonic() < self._again.get(kind, 0.0):
@@ -112,6 +121,11 @@ class Prices:
                 if market is not None and market.get("active") is not False:
                     return symbol, turned
         return None
+
+
+def has_touch(row: Row) -> bool:
+    """Whether a ticker tells what a close would get, on both sides."""
+    return wire.positive(row.get("bid")) is not None and wire.positive(row.get("ask")) is not None
 
 
 def _price(quote: Quote | None) -> Decimal | None:

@@ -15,7 +15,7 @@ from typing import Any
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.prices import Prices
+from brokers.ccxt.prices import Prices, has_touch
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.wire import Row
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
@@ -36,6 +36,7 @@ SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
+ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 Said = BrokerEvent | BaseException
 
 
@@ -213,15 +214,19 @@ class Stream:
                 self._watched[kind] = wanted, self._run(work)
 
     async def _follow_prices(self, symbols: list[str]) -> None:
+        if self._name in ONE_BY_ONE:
+            await asyncio.gather(*(self._follow_tickers("watch_ticker", symbol) for symbol in symbols))
+            return
         features = ("watchBidsAsks", "watchTickers") if self._name in TOUCH_FIRST else ("watchTickers", "watchBidsAsks")
         methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
         feature = next((f for f in features if self._client.has(f)), None)
-        if feature is None:
-            return  # they are asked for
-        watch = getattr(self._client.exchange, methods[feature])
+        if feature is not None:  # else they are asked for
+            await self._follow_tickers(methods[feature], symbols)
+
+    async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
+        watch = getattr(self._client.exchange, method)
         while True:
-            told = await watch(symbols)
-            for row in _tickers(told):
+            for row in _tickers(await watch(symbols)):
                 self._price(row)
 
     def _price(self, row: Row) -> None:
@@ -229,7 +234,8 @@ class Stream:
         symbol = wire.text(row, "symbol")
         quote = self._prices.quote(symbol, row, now) if symbol else None
         if quote is not None:
-            self._heard[symbol] = now
+            if has_touch(row):  # else it is asked for in between
+                self._heard[symbol] = now
             self._say(QuoteSeen(quote))
 
     async def _ask(self) -> None:

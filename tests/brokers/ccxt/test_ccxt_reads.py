@@ -14,6 +14,7 @@ from core.model import Leg, OrderType, Side
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import kraken, kraken_pair, usdm
 from tests.brokers.ccxt.conftest import Opened
+from tests.brokers.ccxt.kit import ScriptedClock
 
 D = Decimal
 
@@ -447,3 +448,18 @@ async def test_the_margin_mode_of_a_position_is_kept_for_who_closes_it(at: Opene
     venue.answers["/positionRisk"] = []
     await broker.holdings()
     assert broker.reads.modes == {}
+
+
+async def test_a_ticker_without_a_touch_is_as_old_as_the_touch_it_stands_beside(at: Opened) -> None:
+    clock = ScriptedClock()
+    broker, _ = await at("kraken", kraken(), clock=clock)
+    whole = {"symbol": "BTC/USD", "bid": "99", "ask": "101", "last": "100"}
+    for at_, row, told in (
+        (1.0, {"symbol": "BTC/USD", "last": "98"}, (1.0, None, D(98))),
+        (2.0, whole, (2.0, D(99), D(100))),
+        (4.0, {"symbol": "BTC/USD", "last": "97"}, (2.0, D(99), D(97))),
+        (9.0, {"symbol": "BTC/USD", "last": "96"}, (9.0, None, D(96))),
+    ):
+        quote = broker.prices.quote("BTC/USD", row, at_)
+        assert quote is not None
+        assert (quote.received, quote.bid, quote.last) == told
