@@ -32,17 +32,28 @@ class Markets:
         self._clock = clock
         self._known = known_calls(client.setup.exchange)
         self._taken: object = None
+        self._renewing: asyncio.Task[SimpleNamespace] | None = None
 
     async def load(self) -> None:
-        """Have the markets; those that another account of the exchange has loaded are shared."""
+        """Have the markets; those that another account of the exchange has loaded are shared.
+
+        They are loaded anew while the old ones serve, so that no read waits for that.
+        """
         loads = _loads.setdefault(self._clock, {})
         setup = self._client.setup
         key = f"{setup.exchange} {setup.endpoint} {setup.sandbox} {setup.options}"
         now = self._clock.monotonic()
         known = loads.get(key)
-        if known is None or now - known[0] > AGAIN or (known[1].done() and _failed(known[1])):
+        if known is None or _failed(known[1]):
             known = loads[key] = now, asyncio.create_task(self._load())
-        found = await asyncio.shield(known[1])
+            known[1].add_done_callback(_failed)
+        elif now - known[0] > AGAIN:
+            loads[key] = now, known[1]  # whoever asks next does not begin it, too
+            self._renewing = asyncio.create_task(self._load())
+            self._renewing.add_done_callback(lambda done: None if _failed(done) else loads.update({key: (now, done)}))
+        self._take(await asyncio.shield(known[1]))
+
+    def _take(self, found: SimpleNamespace) -> None:
         exchange = self._client.exchange
         if self._taken is not found or exchange.markets is None:
             exchange.set_markets_from_exchange(found)
@@ -80,4 +91,5 @@ class Markets:
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
-    return task.cancelled() or task.exception() is not None
+    """Whether it ended without markets; asking also tells asyncio that the failure was seen."""
+    return task.done() and (task.cancelled() or task.exception() is not None)

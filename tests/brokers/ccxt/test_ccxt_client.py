@@ -13,6 +13,7 @@ from aiohttp import web
 
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.secret import Secret
+from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import KEY, SECRET, RealClock, ScriptedClock, soon
@@ -309,3 +310,24 @@ async def test_closing_never_raises_before_anything_was_opened(at: Opened) -> No
     await broker.aclose()
     with contextlib.suppress(Unreachable):
         await broker.client.open({"apiKey": Secret("k" * 8)})
+
+
+async def test_markets_are_loaded_anew_beside_the_reads_and_the_old_ones_serve_meanwhile(at: Opened) -> None:
+    clock = ScriptedClock()
+    broker, venue = await at("binanceusdm", usdm(), clock=clock)
+    gate = asyncio.Event()
+
+    async def slow(request: web.Request, form: str) -> web.Response:
+        await gate.wait()
+        return web.json_response({"symbols": [{**bodies.USDM_BTC, "status": "SETTLING"}]})
+
+    venue.answers["/fapi/v1/exchangeInfo"] = slow
+    clock.at += 4000
+    for _ in range(3):
+        assert (await broker.holdings()).instruments[0].tradable
+    gate.set()
+    await soon(lambda: len(venue.paths("/exchangeInfo")) == 2)
+    async with asyncio.timeout(5):
+        while (await broker.holdings()).instruments[0].tradable:  # noqa: ASYNC110  # a read takes them up
+            await asyncio.sleep(0.01)
+    assert len(venue.paths("/exchangeInfo")) == 2
