@@ -50,19 +50,18 @@ from core.ladder_state import (
     SendUnreachable,
     Waited,
 )
-from core.lookup import CALL_TIMEOUT, find, limited, read_beside, why_not_live
+from core.lookup import find, limited, read_beside
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.outbox import Outbox
 from core.plan import ApprovedPlan
 from core.ports import Broker, Clock
 from core.reader import Reader
 from core.records import CancelAsked, FillRecorded, IntentWritten
+from core.restoring import Hands, put_back
 from core.tiers import Step
 from core.units import ZERO
 
 PARK_STEP = 60.0
-RESTORE_TRIES = 3
-RESTORE_WAIT = 1.0
 SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
@@ -156,10 +155,8 @@ class Closer:
             case DoWithdraw(order, seconds):
                 await self._ask_cancel(order)
                 return await self._await(order, seconds)
-            case DoRestore(requests, orders):
-                return Restored(
-                    tuple([await self._restore(state, *pair) for pair in zip(requests, orders, strict=True)])
-                )
+            case DoRestore():
+                return await self._restore(state, do)
             case DoEnd():
                 raise InvariantBroken("a close that ended was asked to go on")
 
@@ -315,34 +312,20 @@ class Closer:
             await self._clock.sleep(min(left, PARK_STEP))
         return Waited()
 
-    async def _restore(self, state: Ladder, request: OrderRequest, order: Order) -> str:
-        """Put one protective order back, as whose it was; the failure's text, or empty."""
-        held = state.position.quantity if state.position else request.quantity
-        text = ""
-        try:
-            if await self._journal.knows(request.client_id):  # it left before a restart: looked for, never resent
-                return await why_not_live(self._broker, request)
-            ours = order.client_id is not None and await self._journal.protective(order.client_id) is not None
-        except JournalError as error:
-            return str(error)
-        for tried in range(RESTORE_TRIES):
-            try:
-                if tried and not isinstance(await self._read(state, False), Read):
-                    continue  # nobody else may have come meanwhile
-                await self._intend(state, None, request, held, protects=ours)
-                await limited(self._broker.submit(request))
-            except (Refused, Unreachable) as error:
-                if isinstance(error, Refused) and error.refusal is Refusal.DUPLICATE:
-                    return ""  # it is there: an earlier try arrived after all
-                text, wait = str(error), getattr(error, "retry_after", None)
-                await self._clock.sleep(min(wait or RESTORE_WAIT, CALL_TIMEOUT))
-            except InvariantBroken:
-                raise
-            except (FlatdeckError, TimeoutError) as error:
-                return str(error) or "no answer in time"
-            else:
-                return ""
-        return text
+    async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
+        """One after another, each on what was read last."""
+        read_at = self._clock.monotonic()
+
+        async def look() -> bool:
+            return isinstance(await self._read(state, False), Read)
+
+        async def intend(request: OrderRequest, ours: bool) -> None:
+            held = state.position.quantity if state.position else request.quantity
+            await self._intend(state, None, request, held, protects=ours)
+
+        hands = Hands(self._broker, self._journal, self._clock, look, intend)
+        pairs = zip(do.requests, do.orders, strict=True)
+        return Restored(tuple([await put_back(hands, *pair, read_at) for pair in pairs]))
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:

@@ -16,7 +16,7 @@ from core.aftermath import Aftermath
 from core.claims import Claims
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal import Journal
-from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome, Phase
+from core.ladder_state import CloseBroken, Ladder, Limits, Move, Outcome
 from core.link import PlanReport, ResultRow, VerifiedOwner
 from core.lookup import limited
 from core.model import Holdings, PositionKey
@@ -182,7 +182,7 @@ class Executor:
             why = f"{account} is frozen: {self._frozen[account]}"
             row = report.not_done(action, Outcome.REFUSED, why)
             if left is not None and resume.begun(action, left[0]):
-                row = _stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
+                row = report.stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
             return [await self._end(plan, action, row)]
         if left is not None and not left[1] and not resume.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
@@ -333,15 +333,7 @@ def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
     """What came of a close that an invariant stopped: what it had closed until then counts."""
     if not isinstance(breach, CloseBroken):
         return report.not_done(action, Outcome.STUCK, str(breach))
-    return _stopped(action, breach.ladder, Outcome.STUCK, str(breach))
-
-
-def _stopped(action: Action, state: Ladder, outcome: Outcome, why: str) -> ResultRow:
-    """A close that goes no further: what it had closed until then counts."""
-    outcome = Outcome.PARTIAL if state.filled > 0 else outcome
-    if state.phase is Phase.RESTORING:
-        why = f"{why}; a protective order that was cancelled may not have been put back, look at the venue"
-    return report.result(action, structs.replace(state, outcome=outcome, error=why))
+    return report.stopped(action, breach.ladder, Outcome.STUCK, str(breach))
 
 
 def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:

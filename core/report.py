@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from core.ladder_state import Ladder, Outcome
+from core.ladder_state import Ladder, Outcome, Phase
 from core.link import ResultRow
 from core.model import Side
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
@@ -102,6 +102,20 @@ def result(action: Action, ladder: Ladder) -> ResultRow:
         profit=profit(action, ladder.average_price) if closed else None,
         error=_why(ladder, outcome),
     )
+
+
+MAY_BE_LIVE = frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.WITHDRAWING})
+
+
+def stopped(action: Action, ladder: Ladder, outcome: Outcome, why: str) -> ResultRow:
+    """A close that goes no further: what it had closed until then counts, and what is not known of it is said."""
+    if ladder.phase in MAY_BE_LIVE and ladder.request is not None:
+        outcome = Outcome.STUCK
+        why = f"{why}; whether order {ladder.request.client_id} was executed is not known, look at the venue"
+    if ladder.phase is Phase.RESTORING:
+        why = f"{why}; a protective order that was cancelled may not have been put back, look at the venue"
+    outcome = Outcome.PARTIAL if ladder.filled > 0 else outcome
+    return result(action, structs.replace(ladder, outcome=outcome, error=why))
 
 
 def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:

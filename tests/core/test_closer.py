@@ -11,12 +11,13 @@ import pytest
 
 from core import ladder
 from core.book import Book
-from core.closer import CALL_TIMEOUT, Closer
+from core.closer import Closer
 from core.errors import InvariantBroken, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal import Journal
 from core.ladder_state import Ladder, Move
+from core.lookup import CALL_TIMEOUT
 from core.model import Order, OrderStatus, Tier
 from core.plan import Action, by_rule
 from core.reader import Reader

@@ -11,7 +11,7 @@ from core.ladder_state import DoEnd
 from core.model import OrderRequest, OrderSide, OrderStatus, OrderType
 from core.records import AccountFrozen, FillRecorded, IntentAnswered, IntentWritten
 from tests.core.test_closer import FLAT, HELD, Hands, filling
-from tests.support.builders import ACCOUNT, D, close_action, done, fill, holdings, position
+from tests.support.builders import ACCOUNT, D, close_action, done, fill, holdings, order, position, stop
 from tests.support.memory_database import MemoryDatabase
 from tests.support.virtual_time import virtual
 from tests.support.world import EVERYTHING, World, book, outcomes
@@ -196,3 +196,21 @@ async def test_a_rate_limit_is_waited_out_on_the_clock():
     state = await hands.climb()
     assert state.filled == D(2)
     assert 7.0 <= hands.clock.monotonic() - began < 8.0
+
+
+# ------------------------------------------------------------------------------------------ stops that are put back
+
+
+@virtual
+async def test_a_stop_that_waited_too_long_for_the_disk_is_put_back_only_after_another_look():
+    gone = stop(status=OrderStatus.CANCELLED)
+    hands = Hands(holdings=[HELD], find_order=[gone], submit=[Refused(Refusal.BANNED, "banned"), order("s2")])
+    hands.database = Slow(0.0, 0.0, 3.0)  # the intent of the stop
+    state = await hands.climb(close_action(cancels=(stop(),)))
+    assert state.outcome is not None
+    assert state.outcome.value == "stuck"
+    looks = [name for name, _ in hands.broker.asked if name in ("holdings", "submit")]
+    assert looks[-2:] == ["holdings", "submit"]
+    intents = [i for i in await hands.records(IntentWritten) if i.step < 0]
+    assert len(intents) == 2
+    assert "put back" not in str(state.error)

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from core.model import OrderSide, Side
 from core.records import (
+    AccountFrozen,
     ClosingEnded,
     PlanApproved,
     PlanEnded,
@@ -190,3 +191,17 @@ async def test_of_two_interrupted_plans_for_one_instrument_the_one_with_an_order
         assert world.flat
         assert not await world.journal.open_plans()
         await world.audit()
+
+
+@virtual
+async def test_a_frozen_account_says_that_an_interrupted_orders_outcome_is_not_known():
+    async with World({ACCOUNT: book()}) as world:
+        world.faults.script("lose_response")
+        world.begin()
+        await asyncio.sleep(0.1)  # its order has filled, and the answer is lost
+        await world.journal.append(AccountFrozen(ACCOUNT, "two act on one account"))
+        await world.restart(after=0.01)
+        (end,) = await world.records(ClosingEnded)
+        assert end.result.outcome == "stuck"
+        assert "is not known" in str(end.result.error)
+        assert len(world.sent()) == 1

@@ -118,9 +118,9 @@ def reduce_only_where_it_exists(evidence: Evidence) -> Iterator[Breach]:
 
 def fills_count_once(evidence: Evidence) -> Iterator[Breach]:
     """I6: what the journal says that an order filled is what it filled, and so is the result."""
-    known: dict[str, str] = {}
+    known: dict[str, tuple[int, str]] = {}
     for index, answer in evidence.answers:
-        known[answer.client_id] = answer.outcome
+        known[answer.client_id] = index, answer.outcome
         order = answer.order
         if answer.outcome != "terminal" or order is None:
             continue
@@ -133,10 +133,17 @@ def fills_count_once(evidence: Evidence) -> Iterator[Breach]:
         ours = [s for s in evidence.sends if s.intent and s.intent.plan == end.plan and s.key == row.key and s.closing]
         ours = [s for s in ours if s.index < index]
         truth = sum((s.filled for s in ours), ZERO)
-        unsure = [s for s in ours if known.get(s.request.client_id) not in DEFINITIVE]
+        unsure = [s for s in ours if not _answered(evidence, s, known)]
         if row.kind == "close" and truth != row.filled and not unsure:
             text = f"{row.key.symbol}: reported {row.filled} filled, in truth {truth}"
             yield Breach("I6", text, evidence.at(index))
+
+
+def _answered(evidence: Evidence, send: Send, known: dict[str, tuple[int, str]]) -> bool:
+    """Whether the journal says what became of it: an answer to an earlier try under its name is none to this one."""
+    index, outcome = known.get(send.request.client_id, (-1, ""))
+    latest = max(i for i, _ in evidence.intents.get(send.request.client_id, [(-1, None)]))
+    return outcome in DEFINITIVE and (outcome == "terminal" or index > latest)
 
 
 def terminal_stays_terminal(evidence: Evidence) -> Iterator[Breach]:
