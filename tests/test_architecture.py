@@ -41,7 +41,8 @@ COMPOSITION = re.compile(
     r"tui\.(?:main|session|demo|commands\w*|entry_texts)(?:\.|$)"
 )  # may see adapters and the engine
 _SHELL = (
-    "automation|closer|database|desk|drafts|dust|engine|executor|hub|journal|ledger|logbook|lookup|opener|placer|reader"
+    "automation|claims|closer|database|desk|dispatch|drafts|dust|engine|executor|hub|journal|ledger|logbook|lookup|opener"
+    "|placer|protector|reader|resting"
 )
 BEHIND_THE_LINK = re.compile(rf"(?:brokers|core\.(?:{_SHELL}|reconciler|sentry|watch))(?:\.|$)")
 
