@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from brokers.ccxt import direct, orders, wire
 from brokers.ccxt.client import Client
@@ -11,7 +12,7 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.venues import Venue
 from brokers.ccxt.wire import MARGIN
-from core.errors import Refusal, Refused
+from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
 
@@ -58,7 +59,7 @@ class Acting:
             )
         mode = self._reads.modes.get((request.symbol, request.leg), "")
         plan = direct.raw_of(self._client.setup.exchange, market)
-        rules = await self._client.look_up(plan.rules, plan.rules_of(market))
+        rules = await self._first(plan.rules, plan.rules_of(market))
         sized = direct.sized(request, plan.filters(rules, market))
         method, params = plan.order(sized, market, self._venue, mode, self._clock.now())
         answer = await self._client.act(method, params)
@@ -103,11 +104,18 @@ class Acting:
         buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
         if not buys:
             return None
-        row = await self._client.look_up("fetch_ticker", request.symbol.removesuffix(MARGIN))
+        row = await self._first("fetch_ticker", request.symbol.removesuffix(MARGIN))
         ask = wire.positive(row.get("ask")) if isinstance(row, dict) else None
         if ask is None:
             raise Refused(Refusal.OTHER, "nothing was sent: there is no ask to reckon a buy for cash by")
         return ask
+
+    async def _first(self, method: str, *args: object) -> Any:
+        """What an order has to know before it is sent. Not to have it is no doubt about an order: none has left."""
+        try:
+            return await self._client.look_up(method, *args)
+        except OutcomeUnknown as error:
+            raise Unreachable(f"nothing was sent: {error}") from error
 
     def _taken(self, row: object, request: OrderRequest) -> Order:
         made = orders.answered(self._account, row, request, self._client.setup.exchange)

@@ -78,6 +78,10 @@ def _reduces(request: OrderRequest, venue: Venue) -> Params:
     """Reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse as a parameter."""
     if request.symbol.endswith(MARGIN):
         return {"reduceOnly": True, "leverage": ANY_LEVERAGE}
+    if request.leg is Leg.NET and request.reduce_only and venue.sized:
+        if request.type is not OrderType.MARKET:  # ccxt would close at the market and drop the price
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: only a market order can be reduce-only there")
+        return {"reduceOnly": True, venue.sized: plain(request.quantity)}
     if request.leg is Leg.NET:
         return {"reduceOnly": True} if request.reduce_only else {}
     if not venue.leg:

@@ -32,6 +32,9 @@ class Venue(Struct, frozen=True):
     leg: str = ""  # the raw parameter that names a position of hedge mode; empty: ccxt's ``hedged``
     legs: dict[Leg, Any] = {}  # its values
     reduce_with_leg: bool = False  # reduce-only is said beside the leg
+    sized: str = (
+        ""  # where ccxt makes a close call of a reduce-only order: its parameter for the size, else it closes all
+    )
     margin_mode: str = ""  # the parameter that takes the position's margin mode
     close: frozenset[Kind] = frozenset()  # of what its own close call closes one whole position and opens none
     expiry: float | None = None
@@ -111,6 +114,7 @@ _VENUES: dict[str, Venue] = {
     "coinbase": Venue(
         client_id="client_order_id",
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
+        sized="size",
         expiry=120.0,
         raw=True,
     ),

@@ -186,8 +186,11 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
     error, errors = body.get("error"), body.get("errors")
     row: Mapping[str, Any] = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
     if isinstance(inner, dict):
-        words = (inner.get("error"), inner.get("message"), inner.get("preview_failure_reason"))
-        return str(inner.get("error") or ""), ": ".join(dict.fromkeys(str(w) for w in words if w))
+        failed, preview = inner.get("error"), inner.get("preview_failure_reason")
+        if failed == "UNKNOWN_FAILURE_REASON" and preview not in (None, "", "UNKNOWN_PREVIEW_FAILURE_REASON"):
+            failed = preview  # Coinbase's preview of the order failed, and it made none
+        words = (failed, inner.get("message"), preview)
+        return str(failed or ""), ": ".join(dict.fromkeys(str(w) for w in words if w))
     if isinstance(error, list) and error:
         return str(error[0]), "; ".join(str(e) for e in error)
     if isinstance(status, dict):

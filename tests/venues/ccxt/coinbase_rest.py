@@ -84,6 +84,7 @@ class CoinbaseRest:
         }
         market: dict[str, Callable[[web.Request], Row]] = {
             "/products": self._products,
+            "/products/{id}": self._product,
             "/products/{id}/ticker": self._ticker,
             "/products/{id}/candles": self._candles,
         }
@@ -181,6 +182,10 @@ class CoinbaseRest:
         top = self.venue.floor.market.top
         rows = [bodies.product(x, top(x.instrument.symbol)) for x in self._asked(request, kind)]
         return {"products": rows, "num_products": len(rows), "pagination": None}
+
+    def _product(self, request: web.Request) -> Row:
+        listing = self.listing(request.match_info["id"])
+        return bodies.product(listing, self.venue.floor.market.top(listing.instrument.symbol))
 
     def _book(self, listing: Listing) -> Row:
         return bodies.book(listing.instrument, self.venue.floor.market.top(listing.instrument.symbol), self.now())
