@@ -326,7 +326,8 @@ class Client:
 
 
 def _number(value: Any) -> float:
-    return value if isinstance(value, int | float) and value > 0 else 1.0
+    """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
+    return value if isinstance(value, int | float) and value >= 0 else 1.0
 
 
 def _seconds(text: str | None) -> float | None:

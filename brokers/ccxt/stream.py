@@ -36,6 +36,7 @@ SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
+MARKS_APART = frozenset({"binanceusdm", "binancecoinm"})
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 Said = BrokerEvent | BaseException
 
@@ -220,8 +221,19 @@ class Stream:
         features = ("watchBidsAsks", "watchTickers") if self._name in TOUCH_FIRST else ("watchTickers", "watchBidsAsks")
         methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
         feature = next((f for f in features if self._client.has(f)), None)
-        if feature is not None:  # else they are asked for
-            await self._follow_tickers(methods[feature], symbols)
+        if feature is None:
+            return  # they are asked for
+        if self._name in MARKS_APART and self._client.has("watchMarkPrices"):
+            await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(symbols))
+        await self._follow_tickers(methods[feature], symbols)
+
+    async def _follow_marks(self, symbols: list[str]) -> None:
+        """They stand beside the next touch, as those that a read tells."""
+        while True:
+            for row in _tickers(await self._client.exchange.watch_mark_prices(symbols)):
+                mark = wire.positive(row.get("markPrice"))
+                if mark is not None:
+                    self._reads.marks[wire.text(row, "symbol")] = mark, self._clock.monotonic()
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
         watch = getattr(self._client.exchange, method)

@@ -14,10 +14,10 @@ from aiohttp import WSMsgType, web
 
 from brokers.ccxt.broker import CcxtBroker
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
-from core.events import AccountChanged, AccountState, FillSeen, OrderSeen, QuoteSeen
-from core.model import OrderStatus
+from core.events import AccountChanged, AccountState, FillSeen, OrderSeen, PositionSeen, QuoteSeen
+from core.model import Leg, OrderStatus
 from tests.brokers.ccxt import kit
-from tests.brokers.ccxt.bodies import kraken
+from tests.brokers.ccxt.bodies import kraken, usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import broker_at, soon
 from tests.venues.alpaca.clocks import FastClock
@@ -206,3 +206,49 @@ async def test_with_an_endpoint_alone_nothing_is_streamed(at: Opened, options: d
 async def test_an_exchange_whose_streams_ccxt_does_not_have_is_polled(at: Opened) -> None:
     broker, _ = await at("btcmarkets", {}, connect=False, stream_endpoint="ws://127.0.0.1:1")
     assert not broker.capabilities.streams
+
+
+def usdm_sockets() -> dict[str, Any]:
+    """Binance USD-M with its three kinds of socket: the account's, the touch's and the marks'."""
+
+    async def accept(request: web.Request, form: str) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        if "listenKey" in request.query:
+            gone = {"s": "BTCUSDT", "pa": "0", "ep": "0", "up": "0", "mt": "cross", "iw": "0", "ps": "BOTH"}
+            await asyncio.sleep(0.05)
+            await socket.send_json({"e": "ACCOUNT_UPDATE", "T": 1, "E": 1, "a": {"m": "ORDER", "B": [], "P": [gone]}})
+        async for message in socket:
+            asked = json.loads(message.data)
+            await socket.send_json({"result": None, "id": asked["id"]})
+            mark = {"e": "markPriceUpdate", "E": 1, "s": "BTCUSDT", "p": "51234", "i": "1", "P": "1", "r": "0", "T": 1}
+            touch = {
+                "e": "bookTicker",
+                "u": 1,
+                "E": 1,
+                "T": 1,
+                "s": "BTCUSDT",
+                "b": "51",
+                "B": "1",
+                "a": "52",
+                "A": "1",
+            }
+            await socket.send_json(mark if "markPrice" in message.data else touch)
+        return socket
+
+    return usdm(**{"/listenKey": {"listenKey": "lk"}, "/private/ws": accept, "/ws/0": accept, "/ws/1": accept})
+
+
+async def test_marks_that_come_apart_from_the_touch_stand_beside_it(at: Opened) -> None:
+    broker, _ = await at("binanceusdm", usdm_sockets(), clock=FastClock(FAST), stream_endpoint="same")
+    await broker.holdings()
+    async with listening(broker) as stream:
+        await soon(lambda: [e for e in stream.of(QuoteSeen) if e.quote.bid == D(51)])
+        await soon(lambda: broker.reads.marks["BTC/USDT:USDT"][0] == D(51234))
+        gone = await _first(stream, PositionSeen)
+        assert (gone.key.symbol, gone.key.leg, gone.position) == ("BTC/USDT:USDT", Leg.NET, None)
+
+
+async def _first(stream: Listener, kind: type[Any]) -> Any:
+    await soon(lambda: stream.of(kind))
+    return stream.of(kind)[0]
