@@ -58,6 +58,7 @@ class Exchange:
                 self.venue.state.fills[fill.trade_id] = _at(fill, self.clock)
         self.stall = make(self.venue)
         self.mishaps: list[Mishap] = []
+        self.delay = 0.0  # seconds that every answer takes
         self.port = 0
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
@@ -131,6 +132,7 @@ class Exchange:
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await asyncio.sleep(self.delay)
         mishap = next((m for m in self.mishaps if m.meets(request)), None)
         return await (handler(request) if mishap is None else mishap.befall(request, handler))
 
