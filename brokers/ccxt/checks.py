@@ -111,7 +111,7 @@ async def _clock(client: Client) -> Check:
 
 
 def _limits(client: Client) -> Check:
-    limiter = client.limiter
+    limiter = client.limiters[0]
     whose = "all accounts at this address" if client.setup.by_address else "this account"
     text = (
         f"{max(limiter.left, 0):.0f} of {limiter.capacity:.0f} units left for {whose}, {limiter.per_second:g} a second"

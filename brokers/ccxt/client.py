@@ -108,7 +108,7 @@ class Client:
         self._exchange: Any = None
         self._session: Session | None = None
         self._secrets: tuple[str, ...] = ()
-        self._limiter: Limiter | None = None
+        self._limiters: tuple[Limiter, Limiter] | None = None  # of signed calls, and of the others
         self._opening = asyncio.Lock()
         self._turns = Turns()
         self._last_number = 0
@@ -121,10 +121,11 @@ class Client:
         return self._exchange
 
     @property
-    def limiter(self) -> Limiter:
-        if self._limiter is None:
+    def limiters(self) -> tuple[Limiter, Limiter]:
+        """That of signed calls and that of the others; one and the same where the venue counts by address."""
+        if self._limiters is None:
             raise Unreachable(f"not connected to {self.setup.exchange}")
-        return self._limiter
+        return self._limiters
 
     def milliseconds(self) -> int:
         """The time that ccxt signs with."""
@@ -148,7 +149,8 @@ class Client:
                 await session.close()
                 raise
             self._secrets = tuple(secret.reveal() for secret in login.values())
-            self._limiter = self._limiter or self._limit(exchange)
+            # What is not signed is counted apart, so that prices never take an account's own calls away.
+            self._limiters = self._limiters or (self._limit(exchange), self._limit(exchange))
             self._session, self._exchange = session, exchange
 
     def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
@@ -187,8 +189,11 @@ class Client:
         ) -> Any:
             attempt = _attempt.get()
             cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
-            await self.limiter.enter(_number(cost), Priority.READ if attempt is None else attempt.priority)
-            if not (self.setup.numbered and "private" in api):
+            signed = "private" in str(api).lower()
+            await self.limiters[0 if signed else 1].enter(
+                _number(cost), Priority.READ if attempt is None else attempt.priority
+            )
+            if not (self.setup.numbered and signed):
                 return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
             async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
                 return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
@@ -289,7 +294,8 @@ class Client:
             banned = refused.refusal is Refusal.BANNED
             wait = refused.retry_after or (BAN if banned else RETRY_AFTER)
             refused.retry_after = wait
-            self.limiter.pause(wait, str(refused), banned=banned)
+            for limiter in self.limiters:
+                limiter.pause(wait, str(refused), banned=banned)
         elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
             self._resync_at = self._clock.monotonic()
 

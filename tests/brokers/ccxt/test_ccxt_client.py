@@ -331,3 +331,15 @@ async def test_markets_are_loaded_anew_beside_the_reads_and_the_old_ones_serve_m
         while (await broker.holdings()).instruments[0].tradable:  # noqa: ASYNC110  # a read takes them up
             await asyncio.sleep(0.01)
     assert len(venue.paths("/exchangeInfo")) == 2
+
+
+async def test_prices_do_not_take_an_account_s_own_calls_away(at: Opened) -> None:
+    """Kraken counts what is signed by account; its tickers are counted apart."""
+    clock = ScriptedClock()
+    ticker = {"error": [], "result": {}}
+    broker, _ = await at("kraken", {"/AssetPairs": ticker, "/Ticker": ticker, "/Balance": ticker}, clock=clock)
+    for _ in range(60):
+        await broker.client.ask("publicGetTicker")
+    before = clock.at
+    await broker.client.ask("privatePostBalance")
+    assert clock.at == before
