@@ -76,9 +76,9 @@ class Lookups:
         for row in await self._rows("fetch_open_orders", symbol, None):
             if name in (wire.text(row, "id"), wire.client_id(row)):
                 return self._read(symbol, row)
-        ended = [feature for feature in ENDED if self._client.has(feature)]
-        if not ended and self._client.has("fetchOrders"):
-            ended = ["fetchOrders"]
+        # One list of all of them where there is one: by state, Coinbase's expired and failed are in none of the others.
+        whole = self._client.has("fetchOrders")
+        ended = ["fetchOrders"] if whole else [feature for feature in ENDED if self._client.has(feature)]
         for feature in ended:
             for row in await self._rows(_method(feature), symbol, since):
                 if name in (wire.text(row, "id"), wire.client_id(row)):

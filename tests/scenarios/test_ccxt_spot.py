@@ -82,6 +82,21 @@ def test_an_order_whose_answer_is_lost_is_found_and_not_sent_again(tmp_path: Pat
         assert len(placed(running, exchange)) == 1
 
 
+@pytest.mark.parametrize("fault", ["partial_fill", "no_fill"])
+@pytest.mark.parametrize("exchange", list(VENUES))
+def test_what_was_left_of_an_order_whose_answer_is_lost_is_closed_once(
+    tmp_path: Path, exchange: str, fault: str
+) -> None:
+    with opened(exchange, orders=[], positions=VENUES[exchange][1]["positions"][:1]) as running:
+        running.do(lambda: running.venue.faults.script(fault))
+        running.mishap("POST", PLACE[exchange], "drop")
+        said = operator(tmp_path, running, exchange).document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.venue.state.positions == {}
+        sold = [f.quantity for f in running.venue.state.fills.values() if f.side is OrderSide.SELL]
+        assert sum(sold) == Decimal(VENUES[exchange][1]["positions"][0]["quantity"])
+
+
 def test_kraken_s_deadline_that_elapsed_is_looked_up_and_then_sent_again(tmp_path: Path) -> None:
     with opened("kraken", orders=[], positions=VENUES["kraken"][1]["positions"][:1]) as running:
         running.mishap("POST", "AddOrder", "status", status=200, body='{"error":["EService:Deadline elapsed"]}')
