@@ -1,0 +1,78 @@
+"""Kraken's and Coinbase's streams through the account: what happens is told, and a stream that ends says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from brokers.ccxt.broker import CcxtBroker, Options
+from brokers.ccxt.client import Setup
+from core.errors import FlatdeckError
+from core.events import BrokerEvent, OrderSeen, QuoteSeen
+from core.model import Account, OrderSide, OrderStatus
+from tests.venues.alpaca.clocks import FastClock
+from tests.venues.ccxt import coinbase, kraken
+from tests.venues.ccxt.host import Exchange
+
+VENUES: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
+    "kraken": (kraken.Kraken, kraken.BOOK, {"api_key": kraken.KEY, "secret": kraken.SECRET}),
+    "coinbase": (coinbase.Coinbase, coinbase.BOOK, {"api_key": coinbase.KEY, "secret": coinbase.SECRET}),
+}
+LOGIN = {"apiKey": "env:api_key", "secret": "env:secret"}
+Live = tuple[Exchange, CcxtBroker]
+
+
+@asynccontextmanager
+async def live(exchange: str) -> AsyncIterator[Live]:
+    """An exchange and an account that is connected there and was read."""
+    made, book, env = VENUES[exchange]
+    with Exchange(made, book, FastClock(5.0)) as running:
+        setup = Setup(exchange=exchange, endpoint=running.endpoint, stream=running.stream_endpoint, burst=60.0)
+        account = Account("user_1/a", "user_1", "a", f"ccxt:{exchange}")
+        broker = CcxtBroker(account, Options(setup=setup, login=LOGIN), running.clock, env)
+        await broker.connect()
+        await broker.holdings()
+        try:
+            yield running, broker
+        finally:
+            await broker.aclose()
+
+
+async def until(events: AsyncGenerator[BrokerEvent, None], wanted: Any) -> BrokerEvent:
+    async def look() -> BrokerEvent:
+        async for event in events:
+            if wanted(event):
+                return event
+        raise AssertionError("the stream ended without a word")
+
+    return await asyncio.wait_for(look(), 20)
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+async def test_a_trade_by_hand_and_a_new_price_are_told(exchange: str) -> None:
+    async with live(exchange) as (running, broker), aclosing(broker.stream()) as events:
+        await until(events, lambda e: isinstance(e, QuoteSeen) and e.quote.symbol == "BTC/USD")
+        running.do(lambda: running.venue.set_quote("BTC/USD", bid=Decimal(42000), ask=Decimal(42001)))
+        await until(events, lambda e: isinstance(e, QuoteSeen) and e.quote.bid == 42000)
+        running.do(lambda: running.venue.trade_by_hand("ETH/USD", OrderSide.SELL, Decimal("0.5")))
+        told = await until(events, lambda e: isinstance(e, OrderSeen) and e.order.symbol == "ETH/USD")
+        assert isinstance(told, OrderSeen)
+        assert (told.order.status, told.order.filled) == (OrderStatus.FILLED, Decimal("0.5"))
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+async def test_a_stream_that_is_hung_up_ends_with_a_reason_and_another_begins(exchange: str) -> None:
+    async with live(exchange) as (running, broker):
+        async with aclosing(broker.stream()) as events:
+            await until(events, lambda e: isinstance(e, QuoteSeen))
+            await asyncio.to_thread(running.hang_up)
+            with pytest.raises(FlatdeckError):
+                await until(events, lambda _: False)
+        async with aclosing(broker.stream()) as events:
+            running.do(lambda: running.venue.set_quote("BTC/USD", bid=Decimal(41000), ask=Decimal(41001)))
+            await until(events, lambda e: isinstance(e, QuoteSeen) and e.quote.bid == 41000)
