@@ -9,6 +9,7 @@ from typing import NamedTuple
 from core.link import PlanRequest
 from core.model import Order, Side
 from core.plan import Action, ActionKind, OwnerTally, Plan
+from core.units import ZERO
 from tui.figures import number, pct, tone_of, usd
 from tui.plain import plain
 from tui.rows import Cell, Column, Row
@@ -231,11 +232,12 @@ def summary(plan: Plan) -> list[Cell]:
     before = [o.value_before for o in plan.owners]
     after = [o.value_after for o in plan.owners]
     if plan.owners and None not in before and None not in after:
-        cells.append(Cell(f"{usd(sum(v for v in before if v))}{ARROW}{usd(sum(v for v in after if v))}"))
+        was, left = (sum((v for v in values if v is not None), ZERO) for values in (before, after))
+        cells.append(Cell(f"{usd(was)}{ARROW}{usd(left)}"))
     costs = [a.cost for a in closes]
     if costs:
         unknown = costs.count(None)
-        known = usd(sum((c for c in costs if c is not None), start=closes[0].quantity * 0))
+        known = usd(sum((c for c in costs if c is not None), ZERO))
         cells.append(
             Cell(f"estimated cost {known if unknown < len(costs) else '—'}" + f" + {unknown} unknown" * bool(unknown))
         )

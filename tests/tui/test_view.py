@@ -318,3 +318,9 @@ def test_the_closing_summary_says_verified_or_not() -> None:
 
 def test_tiers_are_named_as_the_ladder_names_them() -> None:
     assert diff.ladders(plan(close(tiers=(Tier.VENUE_CLOSE,)))) == "1 by venue_close"
+
+
+def test_a_plan_after_which_nothing_is_left_says_so_with_its_value():
+    owner = OwnerTally("platform", 8, 1, final=0, value_before=D(100), value_after=D(0))
+    made = plan(close(), owners=(owner,))
+    assert "$100.00 → $0.00" in " ".join(cell.text for cell in diff.summary(made))
