@@ -52,6 +52,7 @@ class Setup(Struct, frozen=True):
     allow_withdraw: bool = False  # keys that may withdraw are taken without complaint
     numbered: bool = False  # each signed request has to carry a greater number than the one before
     by_address: bool = False  # the venue counts requests by address, not by account
+    per_second: float | None = None  # cost that a second allows; None: as ccxt says
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
 
 
@@ -172,7 +173,7 @@ class Client:
         return exchange
 
     def _limit(self, exchange: Any) -> Limiter:
-        per_second = 1000 / max(exchange.rateLimit or 1, 1)
+        per_second = self.setup.per_second or 1000 / max(exchange.rateLimit or 1, 1)
         window = (exchange.rollingWindowSize or 0) / 1000
         burst = self.setup.burst or min(max(window, BURST), MOST_BURST)
         if not self.setup.by_address:
