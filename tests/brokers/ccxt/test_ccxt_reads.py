@@ -463,3 +463,47 @@ async def test_a_ticker_without_a_touch_is_as_old_as_the_touch_it_stands_beside(
         quote = broker.prices.quote("BTC/USD", row, at_)
         assert quote is not None
         assert (quote.received, quote.bid, quote.last) == told
+
+
+async def test_every_page_of_okx_s_open_orders_is_read_and_each_of_its_lists_of_conditional_ones(at: Opened) -> None:
+    made = [
+        {"ordId": str(900 + n), "instId": "BTC-USDT", "side": "buy", "sz": "1", "state": "live"} for n in range(230)
+    ]
+
+    def pending(request: web.Request, form: str) -> web.Response:
+        rows = [row for row in reversed(made) if int(row["ordId"]) < int(request.query.get("after") or 10**9)]
+        return web.json_response({"code": "0", "msg": "", "data": rows[:100]})
+
+    def algo(request: web.Request, form: str) -> web.Response:
+        kind = request.query["ordType"]
+        row = {"algoId": kind, "instId": "BTC-USDT", "side": "sell", "sz": "", "ordType": kind, "slTriggerPx": "9"}
+        return web.json_response({"code": "0", "msg": "", "data": [{**row, "state": "live"}]})
+
+    nothing = {"code": "0", "msg": "", "data": []}
+    broker, _ = await at(
+        "okx",
+        {
+            "/public/instruments": nothing,
+            "/account/balance": {"code": "0", "msg": "", "data": [{"details": [], "totalEq": "0"}]},
+            "/account/positions": nothing,
+            "/orders-pending": pending,
+            "/orders-algo-pending": algo,
+        },
+    )
+    read = await broker.holdings()
+    ids = {order.id for order in read.orders}
+    assert len(ids) == 230 + 4
+    assert {"conditional", "oco", "trigger", "move_order_stop"} <= ids
+    assert {o.type for o in read.orders if o.id == "oco"} == {OrderType.STOP}
+
+
+async def test_a_list_of_orders_that_does_not_end_is_an_error(at: Opened) -> None:
+    row = {"instId": "BTC-USDT", "side": "buy", "sz": "1", "state": "live"}
+    same = [{**row, "ordId": str(n)} for n in range(100)]
+    answers = {
+        "/public/instruments": {"code": "0", "msg": "", "data": []},
+        "/orders-pending": {"code": "0", "msg": "", "data": same},
+    }
+    broker, _ = await at("okx", answers)
+    with pytest.raises(OutcomeUnknown, match="does not end"):
+        await broker.reads._order_rows({})
