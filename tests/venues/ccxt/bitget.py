@@ -88,8 +88,8 @@ class Bitget(Polled):
         posts: dict[str, Callable[[Row], Any]] = {
             "mix/order/place-order": self._place,
             "mix/order/place-plan-order": self._place,
-            "mix/order/cancel-order": self._cancel,
-            "mix/order/cancel-plan-order": lambda b: {"successList": [self._cancel(b["orderIdList"][0])]},
+            "mix/order/cancel-order": lambda b: self._cancel(b, plan=False),
+            "mix/order/cancel-plan-order": lambda b: {"successList": [self._cancel(b["orderIdList"][0], plan=True)]},
         }
         for path, handler in public.items():
             app.router.add_get(f"{ROOT}/api/v2/{path}", self._handler(handler, signed=False))
@@ -319,10 +319,13 @@ class Bitget(Polled):
         )
         return {"orderId": order.id, "clientOid": order.client_id}
 
-    def _cancel(self, body: Row) -> Row:
+    def _cancel(self, body: Row, *, plan: bool) -> Row:
+        """Orders that wait for a trigger are another kind, and unknown to the plain call."""
         ticket = self.venue.state.find(body.get("clientOid"), body.get("orderId"))
-        self.venue.cancel(ticket.order.id if ticket is not None else "")
-        return {"orderId": ticket.order.id if ticket else "", "clientOid": ticket.order.client_id if ticket else ""}
+        if ticket is None or (ticket.order.type is OrderType.STOP) != plan:
+            raise No("40768", "Order does not exist")
+        self.venue.cancel(ticket.order.id)
+        return {"orderId": ticket.order.id, "clientOid": ticket.order.client_id}
 
 
 def perp(base: str, **more: Any) -> Row:
