@@ -336,7 +336,7 @@ async def test_markets_are_loaded_anew_beside_the_reads_and_the_old_ones_serve_m
 async def test_prices_do_not_take_an_account_s_own_calls_away(at: Opened) -> None:
     """Kraken counts what is signed by account; its tickers are counted apart."""
     clock = ScriptedClock()
-    ticker = {"error": [], "result": {}}
+    ticker: dict[str, Any] = {"error": [], "result": {}}
     broker, _ = await at("kraken", {"/AssetPairs": ticker, "/Ticker": ticker, "/Balance": ticker}, clock=clock)
     for _ in range(60):
         await broker.client.ask("publicGetTicker")
