@@ -129,9 +129,11 @@ def _okx_kind(market: Row) -> Params:
 
 
 def _okx_filters(answer: object, market: Row) -> Filters | None:
+    """What a market order may have at most is told in USDT for a coin, which is no limit of its size."""
     row = _listed(answer, "data")
     step = wire.positive(row.get("lotSz"))
-    return Filters(step, wire.number(row.get("minSz")) or ZERO, wire.positive(row.get("maxMktSz"))) if step else None
+    most = None if market.get("spot") is True else wire.positive(row.get("maxMktSz"))
+    return Filters(step, wire.number(row.get("minSz")) or ZERO, most) if step else None
 
 
 def _okx(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:

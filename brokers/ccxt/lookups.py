@@ -102,19 +102,24 @@ class Lookups:
         return replace(made, symbol=symbol)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions at or after ``since``, page by page."""
-        name, market = self._client.setup.exchange, self._markets.row(self._plain(symbol))
-        start, found = int(since.timestamp() * 1000), dict[str, Fill]()
+        """Executions at or after ``since``, page by page: onwards from there, or back from now."""
+        name, market, newest = self._client.setup.exchange, self._markets.row(self._plain(symbol)), self._venue.newest
+        start, found, until = int(since.timestamp() * 1000), dict[str, Fill](), Params()
         for _ in range(MOST_PAGES):
-            answer = await self._client.look_up("fetch_my_trades", self._plain(symbol), start, None, {})
+            answer = await self._client.look_up("fetch_my_trades", self._plain(symbol), start, None, dict(until))
             rows = wire.rows(answer, "trades", name)
             made = [f for row in rows if (f := wire.fill(self._account, row, market)) is not None]
             fresh = {f.trade_id: replace(f, symbol=symbol) for f in made if f.trade_id not in found}
             found |= fresh
-            last = max((int(at) for row in rows if (at := row.get("timestamp"))), default=start)
-            if not fresh or last <= start:
+            times = [int(at) for row in rows if (at := row.get("timestamp"))]
+            if newest and len(rows) >= newest:
+                if not fresh or not times:
+                    break
+                until = {"until": min(times)}
+            elif newest or not fresh or max(times, default=start) <= start:
                 return [f for f in found.values() if f.at is None or f.at >= since]
-            start = last
+            else:
+                start = max(times)
         raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
 
     def _plain(self, symbol: str) -> str:

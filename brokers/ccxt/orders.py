@@ -61,8 +61,9 @@ def send(
         params[venue.margin_mode] = mode
     price = plain(request.price) if request.price is not None else None
     if request.type is OrderType.STOP:
-        if not venue.stop or request.trigger is None:
-            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: no stop can rest at this exchange")
+        if not venue.stop or kind not in venue.stops or request.trigger is None:
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: no such stop can rest at this exchange")
+        params |= {venue.stop_id: request.client_id} if venue.stop_id else {}
         params[venue.stop] = plain(request.trigger)
     elif request.type is OrderType.LIMIT:
         params |= _said(request, venue.tifs)

@@ -45,6 +45,9 @@ class Venue(Struct, frozen=True):
     find: str = ""  # the parameter that finds an order by our name of it; empty: lists are searched
     found: Params = {}  # said with every look-up of one order
     stop: str = ""  # the parameter of a market order that makes it a stop; empty: none can rest there
+    stop_id: str = ""  # where a stop carries our name in another parameter, too
+    stops: frozenset[Kind] = frozenset(Kind)  # of what a stop can rest there
+    newest: int = 0  # rows of one answer of executions, where those are the newest of a time; 0: the first of it
     raw: bool = False  # ``direct`` knows its raw call
 
     @property
@@ -78,7 +81,8 @@ _VENUES: dict[str, Venue] = {
     "binanceus": _BINANCE,
     "binanceusdm": _BINANCE_CONTRACTS,
     "binancecoinm": _BINANCE_CONTRACTS,
-    # ``optimal_limit_ioc`` and ``market`` are two kinds of order there. A signature is good for 30 s (50102).
+    # ``optimal_limit_ioc`` and ``market`` are two kinds of order there. A signature is good for 30 s (50102). An algo
+    # order is found by ``algoClOrdId`` only, and ccxt sends one of a coin on cross margin, where it could borrow.
     "okx": Venue(
         market={TimeInForce.IOC: "IOC", TimeInForce.GTC: ""},
         expiry=30.0,
@@ -89,6 +93,9 @@ _VENUES: dict[str, Venue] = {
         conditional={"trigger": True},
         find="clOrdId",
         stop="stopLossPrice",
+        stop_id="algoClOrdId",
+        stops=CONTRACTS,
+        newest=100,
         raw=True,
     ),
     "bybit": Venue(
@@ -99,6 +106,7 @@ _VENUES: dict[str, Venue] = {
         find="orderLinkId",
         found={"acknowledged": True},
         stop="stopLossPrice",
+        newest=50,
         raw=True,
     ),
     # 18 free characters are the longest name that is neither a UUID nor a number. The deadline is its own promise.
@@ -116,6 +124,7 @@ _VENUES: dict[str, Venue] = {
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
         sized="size",
         expiry=120.0,
+        newest=100,
         raw=True,
     ),
     "kucoinfutures": Venue(

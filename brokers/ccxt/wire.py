@@ -204,8 +204,10 @@ def order(account: str, row: object, exchange: str) -> Order:
 
 
 def client_id(row: Row) -> str | None:
-    """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none."""
-    found = text(inner(row, "info"), "cl_ord_id") or text(row, "clientOrderId")
+    """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none; of OKX's
+    conditional orders it tells the name of what they will place."""
+    info = inner(row, "info")
+    found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
     return found if found not in ("", "0") else None
 
 

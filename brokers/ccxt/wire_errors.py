@@ -57,7 +57,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "51169": Refusal.REDUCE_ONLY, "51170": Refusal.REDUCE_ONLY, "51202": Refusal.UNSUPPORTED,
         "51201": Refusal.UNSUPPORTED, "51400": Refusal.UNKNOWN_ORDER, "51401": Refusal.UNKNOWN_ORDER,
         "51402": Refusal.UNKNOWN_ORDER, "51509": Refusal.UNKNOWN_ORDER, "51603": Refusal.UNKNOWN_ORDER,
-        "51008": Refusal.HELD, "51131": Refusal.HELD, "51119": Refusal.HELD,
+        "51008": Refusal.HELD, "51115": Refusal.HELD, "51131": Refusal.HELD, "51119": Refusal.HELD,
     },
     "kucoinfutures": {
         "200002": Refusal.RATE_LIMITED, "429000": Refusal.RATE_LIMITED, "400002": Refusal.CLOCK,
