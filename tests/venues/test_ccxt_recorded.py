@@ -14,7 +14,7 @@ import pytest
 from brokers.paper.state import Ticket
 from brokers.paper.wire import Top, parse_book
 from core.model import Fill, Order, OrderSide, OrderStatus, OrderType, Position, Side, TimeInForce
-from tests.venues.ccxt import coinbase, coinbase_bodies, kraken, kraken_bodies
+from tests.venues.ccxt import coinbase, coinbase_bodies, kraken, kraken_bodies, okx, okx_bodies
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "venues"
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -43,6 +43,7 @@ FILL = Fill("user_1/loopback", "BTC/USD", "t1", "p1", OrderSide.SELL, Decimal("0
 HELD = Position("user_1/loopback", "BTC/USD:USD", Side.LONG, Decimal(2), Decimal(2), Decimal("49000"), Decimal(5))
 KRAKEN = parse_book(json.dumps(kraken.BOOK), "book", "user_1/loopback").listings
 COINBASE = parse_book(json.dumps(coinbase.BOOK), "book", "user_1/loopback").listings
+OKX = parse_book(json.dumps(okx.BOOK), "book", "user_1/loopback").listings
 SPOT, PERP = COINBASE["BTC/USD"], COINBASE["BTC/USD:USD"]
 FREE = {  # fields that say nothing about an account's orders or money, which the loopback leaves out
     *("long_position_limit", "short_position_limit", "fcm_trading_session_details", "index_price", "time_to_expiry_ms"),
@@ -132,6 +133,25 @@ CASES: dict[str, tuple[tuple[str, tuple[str | int, ...]], Any]] = {
         ("coinbase/ws_ticker.json", ("events", 0, "tickers", 0)),
         coinbase_bodies.ws_ticker(SPOT.instrument, TOP, batch=False),
     ),
+    "okx coin": (("okx/http_get_instruments_spot.json", ("data", 0)), okx_bodies.instrument(OKX["BTC/USDT"])),
+    "okx swap": (("okx/http_get_instruments_swap.json", ("data", 1)), okx_bodies.instrument(OKX["BTC/USDT:USDT"])),
+    "okx balance": (
+        ("okx/http_get_account_balance.json", ("data", 0)),
+        okx_bodies.balance([okx_bodies.asset("BTC", Decimal(1), Decimal(1), Decimal(50000), AT)], AT),
+    ),
+    "okx position": (
+        ("okx/http_get_positions.json", ("data", 0)),
+        okx_bodies.position(HELD, "1", "cross", Decimal("0.01"), Decimal(50000), AT),
+    ),
+    "okx order": (
+        ("okx/http_get_orders_pending.json", ("data", 0)),
+        okx_bodies.order(LIMIT, "1", "cash", "", AT),
+    ),
+    "okx conditional order": (
+        ("okx/http_get_orders_algo_pending.json", ("data", 0)),
+        okx_bodies.algo(LIMIT, "1", "cross", AT),
+    ),
+    "okx stream ticker": (("okx/ws_tickers.json", ("data", 0)), okx_bodies.ticker("BTC/USDT:USDT", TOP, AT)),
 }
 
 

@@ -1,4 +1,4 @@
-"""OKX on loopback: REST over one truth, and a book to begin with."""
+"""OKX on loopback: REST and streams over one truth, and books to begin with."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aiohttp import web
 
 from brokers.paper.venue import Venue
 from tests.venues.ccxt.okx_rest import OkxRest
+from tests.venues.ccxt.okx_streams import OkxStreams
 
 KEY = "okx-loopback-key"
 SECRET = "canary-of-the-okx-venue"
@@ -18,16 +19,18 @@ LOGIN = {"api_key": KEY, "secret": SECRET, "password": PASSPHRASE}
 class Okx:
     def __init__(self, venue: Venue) -> None:
         self.rest = OkxRest(venue, KEY, SECRET, PASSPHRASE)
+        self.streams = OkxStreams(self.rest)
         self.violations = self.rest.violations
 
     def add_to(self, app: web.Application) -> None:
         self.rest.add_to(app)
+        self.streams.add_to(app)
 
     def tell(self) -> None:
-        return
+        self.streams.tell()
 
     async def hang_up(self) -> None:
-        return
+        await self.streams.hang_up()
 
 
 def swap(symbol: str, size: str, **more: Any) -> dict[str, Any]:

@@ -91,9 +91,10 @@ class OkxAccount:
     def positions(self, given: Row) -> list[Row]:
         wanted = given["instId"].split(",") if given.get("instId") else None
         held = [p for p in reports.positions(self.venue) if ":" in p.symbol]
-        return [self._position(p) for p in held if wanted is None or bodies.native(p.symbol) in wanted]
+        return [self.told(p) for p in held if wanted is None or bodies.native(p.symbol) in wanted]
 
-    def _position(self, held: Position) -> Row:
+    def told(self, held: Position) -> Row:
+        """A position's row."""
         floor = self.venue.floor.market
         top, size = floor.tops.get(held.symbol), floor.listings[held.symbol].instrument.multiplier
         mark = (top.mark or top.last) if top else None
