@@ -90,12 +90,19 @@ class CcxtBroker:
         streams = self._options.streams and library.streamed(self._options.setup.exchange)
         return Capabilities(
             self._venue.tiers,
-            self._venue.expiry,
+            self._expiry,
             self._venue.lag,
             streams=streams,
             protective_stops=bool(self._venue.stop),
             client_id_length=self._venue.client_id_length,
         )
+
+    @property
+    def _expiry(self) -> float | None:
+        """Until the credentials are known, the longer of two."""
+        secret = (self._login or {}).get("secret")
+        shared = secret is not None and "PRIVATE KEY" not in secret.reveal()
+        return self._venue.hmac_expiry if shared and self._venue.hmac_expiry is not None else self._venue.expiry
 
     @property
     def converter(self) -> CcxtConverter | None:

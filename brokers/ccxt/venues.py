@@ -38,6 +38,7 @@ class Venue(Struct, frozen=True):
     margin_mode: str = ""  # the parameter that takes the position's margin mode
     close: frozenset[Kind] = frozenset()  # of what its own close call closes one whole position and opens none
     expiry: float | None = None
+    hmac_expiry: float | None = None  # the same where the secret is no private key
     window: Params = {}  # said with every order, so that what ``expiry`` says is so
     deadline: str = ""  # the parameter that takes the time after which the order is not accepted
     lag: float = 10.0
@@ -124,6 +125,7 @@ _VENUES: dict[str, Venue] = {
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
         sized="size",
         expiry=120.0,
+        hmac_expiry=30.0,
         newest=100,
         raw=True,
     ),
