@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
@@ -38,6 +40,7 @@ BACKLOG = 10_000
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
 MARKS_APART = frozenset({"binanceusdm", "binancecoinm"})
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
+OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 Said = BrokerEvent | BaseException
 
 
@@ -144,6 +147,8 @@ class Stream:
 
     def _fill(self, row: Row) -> BrokerEvent | None:
         made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
+        if made is not None and self._name in OWN_SIGN:
+            made = replace(made, fee=-made.fee)
         return None if made is None else FillSeen(made)
 
     def _position(self, row: Row) -> BrokerEvent | None:
