@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from brokers.ccxt import wire
 from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import MARGIN, Row
+from brokers.ccxt.wire_errors import Said, translate
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
 from core.units import floor_to, iso, plain
@@ -102,8 +104,12 @@ def _said(request: OrderRequest, words: dict[TimeInForce, str]) -> Params:
 def answered(account: str, row: object, request: OrderRequest, exchange: str) -> Order:
     """The order that was taken. Many exchanges answer with its id and nothing else: then it is open, as was asked for.
 
-    An answer without an id says nothing about an order: OutcomeUnknown.
+    An answer without an id says nothing about an order: OutcomeUnknown. But a row can be refused in an answer that
+    went well, which ccxt tells as an order that was rejected (OKX).
     """
+    if isinstance(row, dict) and not wire.text(row, "id") and row.get("status") == "rejected":
+        body = msgspec.json.encode({"data": [wire.inner(row, "info")]}).decode()
+        raise translate(Said(exchange, ("ExchangeError", "BaseError"), body), acts=True)
     if not isinstance(row, dict) or not wire.text(row, "id"):
         raise OutcomeUnknown(f"{exchange} answered without an order's id")
     said = {key: value for key, value in row.items() if value is not None}
