@@ -253,3 +253,37 @@ async def test_every_execution_is_read_when_there_are_more_than_a_page() -> None
         fills = await broker.fills(SWAP, since)
         assert sum((fill.quantity for fill in fills), Decimal(0)) == Decimal("2.30")
         await broker.aclose()
+
+
+async def test_a_row_that_is_refused_in_an_answer_that_went_well_is_a_refusal() -> None:
+    row = '{"algoId":"","algoClOrdId":"mine","sCode":"51000","sMsg":"Parameter instId error"}'
+    with opened(orders=[], speed=1.0) as running:
+        broker = await connected(running)
+        await broker.holdings()
+        body = f'{{"code":"0","msg":"","data":[{row}]}}'
+        running.mishap("POST", "/trade/order-algo", "status", status=200, body=body)
+        asked = OrderRequest(
+            "user_1/a",
+            SWAP,
+            OrderSide.SELL,
+            Decimal(25),
+            "mine",
+            type=OrderType.STOP,
+            trigger=Decimal(39000),
+            reduce_only=True,
+        )
+        with pytest.raises(Refused, match="Parameter instId error") as refused:
+            await broker.submit(asked)
+        assert refused.value.code == "51000"
+        await broker.aclose()
+
+
+def test_an_order_that_never_arrived_is_sent_again_once_its_signature_is_worth_nothing(tmp_path: Path) -> None:
+    with opened(orders=[], positions=LONG) as running:
+        running.mishap("POST", PLACE, "never")
+        began = running.clock.monotonic()
+        desk = operator(tmp_path, running, rules="[ladder]\ntotal_timeout = 400")
+        said = desk.document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.clock.monotonic() - began > 30
+        assert len(sent(running)) == 1
