@@ -103,24 +103,33 @@ class Lookups:
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions at or after ``since``, page by page: onwards from there, or back from now."""
-        name, market, newest = self._client.setup.exchange, self._markets.row(self._plain(symbol)), self._venue.newest
-        start, found, until = int(since.timestamp() * 1000), dict[str, Fill](), Params()
-        for _ in range(MOST_PAGES):
-            answer = await self._client.look_up("fetch_my_trades", self._plain(symbol), start, None, dict(until))
+        name, venue, plain = self._client.setup.exchange, self._venue, self._plain(symbol)
+        start, found, more = int(since.timestamp() * 1000), dict[str, Fill](), Params()
+        for page in range(1, MOST_PAGES + 1):
+            asked = None if venue.offset else plain
+            answer = await self._client.look_up("fetch_my_trades", asked, start, None, dict(more))
             rows = wire.rows(answer, "trades", name)
-            made = [f for row in rows if (f := wire.fill(self._account, row, market)) is not None]
-            fresh = {f.trade_id: replace(f, symbol=symbol) for f in made if f.trade_id not in found}
-            found |= fresh
+            before = len(found)
+            found |= self._fills(symbol, rows)
             times = [int(at) for row in rows if (at := row.get("timestamp"))]
-            if newest and len(rows) >= newest:
-                if not fresh or not times:
+            if venue.newest:
+                last = len(rows) < venue.newest
+                more = {venue.offset: page * venue.newest} if venue.offset else {"until": min(times, default=start)}
+                if not last and not venue.offset and len(found) == before:
                     break
-                until = {"until": min(times)}
-            elif newest or not fresh or max(times, default=start) <= start:
-                return [f for f in found.values() if f.at is None or f.at >= since]
             else:
-                start = max(times)
+                last = len(found) == before or max(times, default=start) <= start
+                start = max(times, default=start)
+            if last:
+                return [f for f in found.values() if f.at is None or f.at >= since]
         raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
+
+    def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
+        """Those of the symbol: a list of the whole account has others, too."""
+        plain = self._plain(symbol)
+        market = self._markets.row(plain)
+        made = [wire.fill(self._account, row, market) for row in rows if wire.text(row, "symbol") in (plain, symbol)]
+        return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
 
     def _plain(self, symbol: str) -> str:
         return symbol.removesuffix(MARGIN)

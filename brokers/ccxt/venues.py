@@ -49,6 +49,7 @@ class Venue(Struct, frozen=True):
     stop_id: str = ""  # where a stop carries our name in another parameter, too
     stops: frozenset[Kind] = frozenset(Kind)  # of what a stop can rest there
     newest: int = 0  # rows of one answer of executions, where those are the newest of a time; 0: the first of it
+    offset: str = ""  # the parameter that goes back in a list of the whole account; empty: ``until``, of one symbol
     raw: bool = False  # ``direct`` knows its raw call
 
     @property
@@ -111,7 +112,15 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
     # 18 free characters are the longest name that is neither a UUID nor a number. The deadline is its own promise.
-    "kraken": Venue(client_id_length=18, expiry=10.0, deadline="deadline", stop="stopLossPrice", raw=True),
+    "kraken": Venue(
+        client_id_length=18,
+        expiry=10.0,
+        deadline="deadline",
+        stop="stopLossPrice",
+        newest=50,
+        offset="ofs",
+        raw=True,
+    ),
     # An upper-case IOC is taken for a limit order that rests. There is no fill-or-kill.
     "krakenfutures": Venue(
         tifs={TimeInForce.IOC: "ioc", TimeInForce.GTC: "gtc"},
