@@ -39,7 +39,7 @@ def kind_of(symbol: str) -> str:
 
 
 def millis(at: datetime | None) -> str:
-    return str(int(at.timestamp() * 1000)) if at is not None else ""
+    return str(round(at.timestamp() * 1000)) if at is not None else ""
 
 
 def side_of(leg: Leg, symbol: str) -> str:
