@@ -160,7 +160,9 @@ def _kraken_filters(answer: object, market: Row) -> Filters | None:
     pairs = wire.inner(answer, "result") if isinstance(answer, dict) else {}
     row = next((r for r in pairs.values() if isinstance(r, dict)), {})
     places = wire.number(row.get("lot_decimals"))
-    return Filters(Decimal(1).scaleb(-int(places)), wire.number(row.get("ordermin")) or ZERO) if places else None
+    if places is None:
+        return None
+    return Filters(Decimal(1).scaleb(-int(places)), wire.number(row.get("ordermin")) or ZERO)
 
 
 def _kraken(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
