@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from core.model import OrderSide, OrderType
-from core.records import AccountFrozen, PlanEnded
+from core.plan import Plan
+from core.records import AccountFrozen, PlanApproved, PlanEnded
 from tests.simulation.checkers import CHECKERS, judge
-from tests.simulation.history import Answered, Began, Called, Filled, Killed, Left, Quiet, Said
+from tests.simulation.history import Answered, Armed, Began, Called, Filled, Killed, Left, Quiet, Quoted, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
+from tests.simulation.venue import BIRTH
 
 Plant = Callable[[], Story]
 
@@ -251,6 +253,48 @@ def through_the_wrong_connection() -> Story:
     return Story().begin().intend(request()).tell(Called, 1, "u2/b", 1, "submit", request())
 
 
+def quoted(price: str, story: Story | None = None) -> Story:
+    given = D(price)
+    story = story or Story(more={"ages": {"u1/a": 5.0}}).begin()
+    return story.tell(Quoted, "u1/a", "AAA", story.now, given, given, given)
+
+
+def fired(story: Story, price: str, why: str, *, armed: bool = True) -> Story:
+    text = f"[EXIT] AAA on u1/a is being closed: {why.split(maxsplit=1)[0]} (price {price}, {why.partition(' ')[2]})"
+    return story.tell(Armed, 1, armed).tell(Said, "warning", text, "u1/a")
+
+
+def left_on_a_stale_price() -> Story:
+    story = quoted("90", quoted("91"))
+    story.now += 6
+    return fired(story, "90", "stop_loss stop 95")
+
+
+def left_on_a_bad_price() -> Story:
+    return fired(quoted("-90", quoted("91")), "90", "stop_loss stop 95")
+
+
+def left_on_a_spike() -> Story:
+    return fired(quoted("40", quoted("100", quoted("101"))), "40", "stop_loss stop 95")
+
+
+def left_above_its_stop() -> Story:
+    return fired(quoted("97", quoted("98")), "97", "stop_loss stop 95")
+
+
+def left_below_its_target() -> Story:
+    return fired(quoted("97", quoted("98")), "97", "take_profit target 110")
+
+
+def left_while_disarmed() -> Story:
+    return fired(quoted("90", quoted("91")), "90", "stop_loss stop 95", armed=False)
+
+
+def approved_and_never_armed() -> Story:
+    made = Plan("p2", "exit", BIRTH, (action(),), ())
+    return Story().begin().durable(PlanApproved(made, "rule:exits", BIRTH))
+
+
 PLANTED: dict[str, tuple[Plant, ...]] = {
     "I1": (more_than_confirmed,),
     "I2": (crossed_zero,),
@@ -266,7 +310,10 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I12": (sent_beside_a_stranger, order_without_a_row, frozen_for_nothing, frozen_by_the_second_lock),
     "I13": (close_call_beside_an_order, name_used_again, anothers_order_taken_for_ours),
     "I14": (closed_and_held, closed_on_one_list),
-    "I15": (limit_far_away, limit_that_is_no_number),
+    "I15": (
+        *(limit_far_away, limit_that_is_no_number),
+        *(left_on_a_stale_price, left_on_a_bad_price, left_on_a_spike),
+    ),
     "I16": (decided_long_ago, decided_in_another_life),
     "I17": (not_read_for_minutes,),
     "I18": (in_no_plan, on_the_other_side, grown, order_that_appeared, cancelled_unasked, resumed_too_late),
@@ -275,6 +322,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I22": (storm, again_and_again, before_retry_after),
     "I23": (never_ended, ended_twice, stuck_in_silence, took_too_long, left_over, stops_not_put_back),
     "I24": (through_the_wrong_connection,),
+    "I25": (left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
 }
 
 
@@ -285,6 +333,11 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
 )
 def test_a_planted_breach_is_reported(name: str, plant: Plant):
     assert plant().breaches(name)
+
+
+def test_an_exit_at_its_stop_on_confirmed_prices_breaks_nothing():
+    story = fired(quoted("90", quoted("91")), "90", "stop_loss stop 95")
+    assert not story.breaches("I15") + story.breaches("I25")
 
 
 def test_a_close_that_went_well_breaks_nothing():
