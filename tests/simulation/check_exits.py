@@ -9,7 +9,7 @@ from decimal import Decimal
 from core.model import Side
 from core.records import PlanApproved
 from tests.simulation.evidence import Breach, Evidence
-from tests.simulation.history import Armed, Durable, Quoted, Said
+from tests.simulation.history import Armed, Began, Durable, Quoted, Said
 
 FIRED = re.compile(
     r"\[EXIT\] (?P<symbol>\S+) on (?P<account>\S+) is being closed: (?P<why>\w+) \(price (?P<price>[\d.]+)"
@@ -48,6 +48,7 @@ def exits_on_their_side(evidence: Evidence) -> Iterator[Breach]:
             for p in x.positions
             if p.symbol == fired["symbol"]
         }
+        sides |= _true_sides(evidence, index, fired["account"], fired["symbol"])
         price = Decimal(fired["price"])
         for pattern, sign in ((STOP, 1), (TARGET, -1)):
             level = pattern.search(said.text)
@@ -81,11 +82,21 @@ def _fired(evidence: Evidence) -> Iterator[tuple[int, Said, re.Match[str]]]:
             yield index, event, found
 
 
+def _true_sides(evidence: Evidence, index: int, account: str, symbol: str) -> set[Side]:
+    """What is held in truth: a list may be older than a turn by hand."""
+    held = [t.at(index) for k, t in evidence.held.items() if (k.account, k.symbol) == (account, symbol)]
+    return {Side.LONG if quantity > 0 else Side.SHORT for quantity in held if quantity}
+
+
 def _quotes(evidence: Evidence, index: int, account: str, symbol: str) -> list[Quoted]:
-    """Since the last share split: what came before is of another share."""
-    splits = [i for i, f in evidence.foreign.get((account, symbol), ()) if i < index and f.what == "share split"]
-    since = evidence.events[max(splits, default=0) : index]
-    return [e for e in since if isinstance(e, Quoted) and (e.account, e.symbol) == (account, symbol)]
+    """Since the last share split, which made it another share, and of this life: a restart forgets prices."""
+    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if i < index and f.what == "share split"]
+    since += [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
+    return [
+        e
+        for e in evidence.events[max(since, default=0) : index]
+        if isinstance(e, Quoted) and (e.account, e.symbol) == (account, symbol)
+    ]
 
 
 def _sane(quoted: Quoted) -> bool:

@@ -8,12 +8,21 @@ from typing import Any
 import pytest
 
 from core.model import OrderSide, OrderType
-from core.plan import Plan
-from core.records import AccountFrozen, PlanApproved, PlanEnded
+from core.records import AccountFrozen, PlanEnded
 from tests.simulation.checkers import CHECKERS, judge
-from tests.simulation.history import Answered, Armed, Began, Called, Filled, Killed, Left, Quiet, Quoted, Said
+from tests.simulation.history import Answered, Began, Called, Filled, Killed, Left, Quiet, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
-from tests.simulation.venue import BIRTH
+from tests.simulation.planted_exits import (
+    approved_and_never_armed,
+    fired,
+    left_above_its_stop,
+    left_below_its_target,
+    left_on_a_bad_price,
+    left_on_a_spike,
+    left_on_a_stale_price,
+    left_while_disarmed,
+    quoted,
+)
 
 Plant = Callable[[], Story]
 
@@ -251,48 +260,6 @@ def stops_not_put_back() -> Story:
 
 def through_the_wrong_connection() -> Story:
     return Story().begin().intend(request()).tell(Called, 1, "u2/b", 1, "submit", request())
-
-
-def quoted(price: str, story: Story | None = None) -> Story:
-    given = D(price)
-    story = story or Story(more={"ages": {"u1/a": 5.0}}).begin()
-    return story.tell(Quoted, "u1/a", "AAA", story.now, given, given, given)
-
-
-def fired(story: Story, price: str, why: str, *, armed: bool = True) -> Story:
-    text = f"[EXIT] AAA on u1/a is being closed: {why.split(maxsplit=1)[0]} (price {price}, {why.partition(' ')[2]})"
-    return story.tell(Armed, 1, armed).tell(Said, "warning", text, "u1/a")
-
-
-def left_on_a_stale_price() -> Story:
-    story = quoted("90", quoted("91"))
-    story.now += 6
-    return fired(story, "90", "stop_loss stop 95")
-
-
-def left_on_a_bad_price() -> Story:
-    return fired(quoted("-90", quoted("91")), "90", "stop_loss stop 95")
-
-
-def left_on_a_spike() -> Story:
-    return fired(quoted("40", quoted("100", quoted("101"))), "40", "stop_loss stop 95")
-
-
-def left_above_its_stop() -> Story:
-    return fired(quoted("97", quoted("98")), "97", "stop_loss stop 95")
-
-
-def left_below_its_target() -> Story:
-    return fired(quoted("97", quoted("98")), "97", "take_profit target 110")
-
-
-def left_while_disarmed() -> Story:
-    return fired(quoted("90", quoted("91")), "90", "stop_loss stop 95", armed=False)
-
-
-def approved_and_never_armed() -> Story:
-    made = Plan("p2", "exit", BIRTH, (action(),), ())
-    return Story().begin().durable(PlanApproved(made, "rule:exits", BIRTH))
 
 
 PLANTED: dict[str, tuple[Plant, ...]] = {
