@@ -79,7 +79,9 @@ def _with_prices(plain: Scenario, roll: Dice) -> Scenario:
     if roll.random() >= 0.25:
         return plain
     exits = roll.choice(("ask", "auto", "auto"))
-    settings = structs.replace(plain.settings, automation=AutomationSettings(exits=exits))
+    target = roll.choice((None, Decimal("0.10")))  # without one profit is taken by the other rules
+    rules = structs.replace(plain.settings.exits, take_profit_pct=target)
+    settings = structs.replace(plain.settings, automation=AutomationSettings(exits=exits), exits=rules)
     asks = tuple(structs.replace(a, after=a.after + 25) for a in plain.asks)
     return structs.replace(plain, settings=settings, asks=asks, mode="service", watches=True, exits=exits)
 

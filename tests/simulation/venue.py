@@ -33,7 +33,11 @@ from tests.simulation.history import Accepted, Event, Filled, Over
 
 BIRTH = datetime(2030, 1, 7, 12, tzinfo=UTC)
 ZERO = Decimal(0)
-LEVERAGE = Decimal(5)
+LEVERAGE = {
+    "AAA": Decimal(5),
+    "BBB": Decimal(1),
+    "CCC": Decimal(2),
+}  # so that emergencies, stops and targets all come first at times
 
 
 class Manners(Struct, frozen=True):
@@ -315,7 +319,7 @@ class Venue:
             self.free(key),
             price,
             opened_at=BIRTH,
-            leverage=LEVERAGE,
+            leverage=LEVERAGE[key.symbol],
             leg=key.leg,
         )
 
