@@ -170,8 +170,9 @@ class Book:
         """A share split is no loss: position and price are read again before anything is made of them."""
         held = self._positions[position.account]
         before = held.get(position.key)
-        if before is not None and split_ratio(before, position) is not None:
-            self._quotes.forget(position.account, position.symbol)
+        ratio = None if before is None else split_ratio(before, position)
+        if ratio is not None:
+            self._quotes.split(position.account, position.symbol, ratio)
             change.doubted.add(position.account)
         held[position.key] = position
         return change

@@ -89,9 +89,10 @@ class Guardian:
             self._drop(key)
             return False
         if before is None or before.side is not position.side:
+            known = self._market(key).former
             self._drop(key)
             self._open(position, stop_pct)
-            return False
+            return self._leapt(key, position.entry, known, now)
         self._held[key] = position
         return before is not position and self._adapt(key, before, position, now)
 
@@ -154,7 +155,16 @@ class Guardian:
         exits.changed(guard, entry, leverage)
         market.guards.put(key, guard)
         self._changed.add(key)
-        return ratio is not None
+        return ratio is not None or self._leapt(key, entry, before.entry, now)
+
+    def _leapt(self, key: PositionKey, entry: Decimal | None, known: Decimal | None, now: float) -> bool:
+        """An entry that is a jump away from what was known: a split and a trade between two reads, say. Then no price
+        of before says anything about the position, and it waits for a fresh one."""
+        if entry is None or known is None or not jumps(entry, known, self._exits_of(key.account, key.symbol).max_jump):
+            return False
+        self._rereads.split(key, now)
+        self._due.pop(key, None)
+        return True
 
     def _market(self, key: PositionKey) -> Market:
         place = (key.account, key.symbol)

@@ -17,6 +17,7 @@ of the local monotonic clock.
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from enum import Enum
 
@@ -87,9 +88,10 @@ class PriceGate:
         """Whether a price is being held, for a person to see."""
         return self._held is not None and now - self._held.since <= self._window
 
-    def forget(self) -> None:
-        """The next good price is taken as the first: after a split, or after a restart of the feed elsewhere."""
-        self._price = self._held = None
+    def split(self, ratio: Decimal) -> None:
+        """So many new shares for an old one: the next price is looked for where the old one would be now."""
+        self._price = None if self._price is None else self._price / ratio
+        self._at, self._held = -math.inf, None
 
     def _use(self, price: Decimal, at: float, verdict: Verdict) -> Verdict:
         self._price, self._at, self._held = price, at, None

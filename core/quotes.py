@@ -3,9 +3,11 @@ not replace what was good, and what was good grows old."""
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from core.exits_levels import ExitsOf
 from core.model import Quote
-from core.prices import PriceGate
+from core.prices import PriceGate, Verdict
 
 
 class Quotes:
@@ -26,9 +28,10 @@ class Quotes:
         known = self._quotes.get(name)
         if known is not None and quote.received < known.received:
             return False
-        usable = gate.take(quote, quote.received).usable
+        verdict = gate.take(quote, quote.received)
+        usable = verdict.usable
         flaw = "" if usable else quote.flaw() or f"a jump to {quote.reference} waits to be confirmed"
-        if usable or known is None or known.flaw():
+        if usable or (verdict is not Verdict.HELD and (known is None or known.flaw())):
             self._quotes[name] = quote
         changed = usable or flaw != self._flaws.get(name, "")
         self._flaws[name] = flaw
@@ -42,14 +45,16 @@ class Quotes:
         """Why there is no usable price now, or empty."""
         quote = self._quotes.get((account, symbol))
         if quote is None:
-            return "no price"
+            return self._flaws.get((account, symbol)) or "no price"
         age = monotonic - quote.received
         if age >= max_age:
             why = self._flaws.get((account, symbol), "")
             return f"price is {age:.0f} s old" + (f" ({why})" if why else "")
         return quote.flaw() or ""
 
-    def forget(self, account: str, symbol: str) -> None:
-        """After a share split: the old share's price says nothing of the new one."""
+    def split(self, account: str, symbol: str, ratio: Decimal) -> None:
+        """So many new shares for an old one: the old share's price is none of the new one, but says where to look."""
         self._quotes.pop((account, symbol), None)
-        self._gates.pop((account, symbol), None)
+        gate = self._gates.get((account, symbol))
+        if gate is not None:
+            gate.split(ratio)

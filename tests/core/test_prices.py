@@ -116,12 +116,14 @@ def test_a_spike_of_the_last_price_alone_is_nothing_where_the_mark_stays() -> No
     assert gate.price(1) == 100
 
 
-def test_what_is_forgotten_is_no_measure_for_the_next() -> None:
+def test_after_a_split_the_next_price_is_looked_for_where_the_old_one_would_be() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
-    gate.forget()
+    gate.split(D(4))
     assert gate.price(0) is None
-    assert taken(gate, ("25", 1)) == ["usable"]
+    assert taken(gate, ("99", 1)) == ["held"]
+    assert gate.price(1) is None
+    assert taken(gate, ("25", 2)) == ["usable"]
 
 
 @given(st.lists(st.tuples(st.sampled_from(range(len(BAD))), st.floats(0, 20)), max_size=20), st.sampled_from(Side))

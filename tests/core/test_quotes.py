@@ -79,7 +79,11 @@ def test_a_share_split_is_no_loss_its_price_is_forgotten_and_the_account_is_read
     holding = book.holding(KEY, 1.5, 5.0)
     assert holding is not None
     assert (holding.value, holding.flaw) == (None, "no price")
-    book.apply(QuoteSeen(quote("101", 2)), NOW)  # no jump: the old share's price says nothing of the new one
+    book.apply(QuoteSeen(quote("409", 1.8)), NOW)  # of the old share still, or a spike: nothing confirms it
+    held = book.holding(KEY, 1.9, 5.0)
+    assert held is not None
+    assert (held.value, held.flaw) == (None, "a jump to 409 waits to be confirmed")
+    book.apply(QuoteSeen(quote("101", 2)), NOW)
     fresh = book.holding(KEY, 2.0, 5.0)
     assert fresh is not None
     assert fresh.value == D(4040)

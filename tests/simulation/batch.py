@@ -11,14 +11,16 @@ from core.errors import Refusal
 from core.ladder_state import Outcome
 from core.model import Tier
 from core.records import ClosingEnded, IntentWritten
+from tests.simulation.check_exits import FIRED
 from tests.simulation.checkers import judge
 from tests.simulation.evidence import Breach
 from tests.simulation.faults import Fault
-from tests.simulation.history import Answered, Durable
+from tests.simulation.history import Answered, Durable, Said
 from tests.simulation.mutants import planted
 from tests.simulation.play import Run, play
 
 ENDS = frozenset(o.value for o in Outcome) - {"skipped"}
+EXITS = frozenset({"emergency_stop", "stop_loss", "trailing_stop", "take_profit", "smart_profit", "profit_drawdown"})
 MUTANT_POINTS = 60  # crash points of one seed that are tried before the next one, for a mutant
 
 
@@ -41,6 +43,7 @@ class Summary(Struct):
     tiers: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
+    exits: Counter[str] = field(default_factory=Counter)  # that fired, by rule
     failures: list[Failure] = field(default_factory=list)
 
     def take(self, run: Run, kill_at: int | None, breaches: list[Breach]) -> None:
@@ -56,6 +59,8 @@ class Summary(Struct):
                     self.tiers[tier.value] += 1
                 case Durable(record=ClosingEnded(result=row)):
                     self.ends[row.outcome] += 1
+                case Said(text=text) if text.startswith("[EXIT]"):
+                    self.exits.update(_rule(text))
                 case Answered(word=word) if word.startswith("refused:"):
                     self.refusals[word.partition(":")[2]] += 1
                 case _:
@@ -67,7 +72,7 @@ class Summary(Struct):
         """Add what another process did."""
         for name in ("runs", "crash_points", "callbacks", "virtual"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("fired", "tiers", "ends", "refusals"):
+        for name in ("fired", "tiers", "ends", "refusals", "exits"):
             getattr(self, name).update(getattr(other, name))
         self.failures += other.failures
 
@@ -78,6 +83,7 @@ class Summary(Struct):
             "tier": ({t.value for t in Tier}, self.tiers),
             "end": (ENDS, self.ends),
             "refusal": ({r.value for r in Refusal}, self.refusals),
+            "exit": (EXITS, self.exits),
         }
         return [f"{kind} {name}" for kind, (all_, seen) in wanted.items() for name in sorted(all_) if not seen[name]]
 
@@ -87,12 +93,18 @@ class Summary(Struct):
             f"{self.runs} runs, {self.crash_points} of them crash points, {self.callbacks} callbacks, "
             f"{self.virtual / 3600:.1f} virtual hours, {len(self.failures)} failed"
         ]
-        for name in ("ends", "tiers", "refusals", "fired"):
+        for name in ("ends", "tiers", "refusals", "exits", "fired"):
             counts = getattr(self, name)
             lines.append(f"{name}: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())))
         if self.missing():
             lines.append("never happened: " + ", ".join(self.missing()))
         return "\n".join(lines)
+
+
+def _rule(text: str) -> list[str]:
+    """The exit that fired, without its level."""
+    found = FIRED.match(text)
+    return [name for name in EXITS if found and found["why"].startswith(name)]
 
 
 def seeds(numbers: Iterable[int], *, mutant: str | None = None, told: Callable[[], None] = lambda: None) -> Summary:

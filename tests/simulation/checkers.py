@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.simulation import check_authority, check_data, check_orders, check_quantity
+from tests.simulation import check_authority, check_data, check_exits, check_orders, check_quantity
 from tests.simulation.evidence import Breach, Evidence
 from tests.simulation.history import History
 
@@ -33,7 +33,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_data.answers_are_of_our_orders,
     ),
     "I14": (check_data.closed_is_flat, check_data.flat_is_seen_twice),
-    "I15": (check_data.prices_are_sane,),
+    "I15": (check_data.prices_are_sane, check_exits.exits_on_usable_prices),
     "I16": (check_data.decisions_are_fresh,),
     "I17": (check_data.silence_is_noticed,),
     "I18": (
@@ -53,6 +53,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_authority.reports_agree,
     ),
     "I24": (check_authority.own_key_own_orders,),
+    "I25": (check_exits.exits_on_their_side, check_exits.exits_are_armed),
 }
 _ALL = tuple(check for checks in CHECKERS.values() for check in checks)
 

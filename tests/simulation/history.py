@@ -72,6 +72,26 @@ class Listed(Struct):
     wrong: bool
 
 
+class Quoted(Struct):
+    """A price reached the program. ``stamped`` is when the venue said it."""
+
+    at: float
+    account: str
+    symbol: str
+    stamped: float
+    bid: Decimal
+    ask: Decimal
+    price: Decimal
+
+
+class Armed(Struct):
+    """Exits close by themselves from here on, or do not, in this life."""
+
+    at: float
+    life: int
+    on: bool
+
+
 class Nothing(Struct):
     """A send came to nothing for good: lost, too late or refused. Only now is that certain."""
 
@@ -155,6 +175,8 @@ Event = (
     | Called
     | Answered
     | Listed
+    | Quoted
+    | Armed
     | Nothing
     | Accepted
     | Filled
@@ -185,6 +207,7 @@ class History(Struct):
     alien: set[str] = set()  # orders at the venues that another flatdeck placed
     limits: dict[str, float] = {}  # attempts, tier_timeout, total_timeout, resume_within
     prices: dict[tuple[str, str], Decimal] = {}  # by account and symbol, at the beginning
+    ages: dict[str, float] = {}  # by account: how old a price may be that an exit fires on
     watched: bool = False  # the first life follows its accounts' streams
     stretched: bool = False  # a clock that jumps or a market that is closed makes time limits mean nothing
     errors: list[str] = []  # exceptions that no task should have ended in

@@ -62,12 +62,12 @@ class Lists:
         return self._venue.executions(symbol, since, self._behind(Fault.FILLS_LAG))
 
     def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        return [q for s in symbols if s in self._venue.rules and (q := self._quote(s)) is not None]
+        return [q for s in symbols if s in self._venue.rules and (q := self.quote(s)) is not None]
 
-    def _quote(self, symbol: str) -> Quote | None:
+    def quote(self, symbol: str) -> Quote | None:
         if self._faults.fires(Fault.NO_PRICE):
             return None
-        price = self._venue.rules[symbol].price
+        price = self._venue.price(symbol)
         bid, ask = price * Decimal("0.9995"), price * Decimal("1.0005")
         if self._faults.fires(Fault.BAD_PRICE):
             bad = BAD_PRICES[int(self._faults.between(0, len(BAD_PRICES)))]

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from core import closer, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
+from core import closer, exits, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.invariants import LiveOrders
 from core.ladder_moves import advance, end, read, wait
@@ -35,6 +35,9 @@ from core.ladder_state import (
 )
 from core.lookup import limited
 from core.model import OrderRequest
+from core.prices import PriceGate
+from core.quotes import Quotes
+from core.sentry import Sentry
 from core.tiers import Step
 
 
@@ -230,6 +233,31 @@ def _old_decisions_leave() -> Any:
     return _instead(closer, "SEND_WITHIN", 1e9)
 
 
+def _stale_prices_are_used() -> Any:
+    real = Quotes.flaw
+    return _instead(Quotes, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
+
+
+def _jumps_are_believed() -> Any:
+    return _instead(PriceGate, "_near", lambda *_: True)
+
+
+def _ask_is_ignored() -> Any:
+    return _instead(Sentry, "armed", property(lambda _: True))
+
+
+def _shorts_have_the_wrong_sign() -> Any:
+    """The stop of a short is compared as that of a long."""
+    real = exits._matching
+
+    def matching(guard: Any, rules: Any, u: float, move: float, best: float) -> int | None:
+        if rules.sign < 0 and u > guard.stop > float("-inf"):
+            return int(rules.stop_loss)
+        return real(guard, rules, u, move, best)
+
+    return _instead(exits, "_matching", matching)
+
+
 MUTANTS = {
     m.name: m
     for m in (
@@ -248,6 +276,10 @@ MUTANTS = {
         Mutant("stops-stay-away", "protective stops are not put back", _stops_stay_away),
         Mutant("retry-after-ignored", "a venue's Retry-After is ignored", _retry_after_is_ignored, 3000),
         Mutant("late-decision", "an order leaves long after it was decided on", _old_decisions_leave),
+        Mutant("stale-price-used", "an exit fires on a price that grew old", _stale_prices_are_used),
+        Mutant("jump-believed", "a jump is believed at once", _jumps_are_believed),
+        Mutant("ask-ignored", "exits close by themselves though nobody armed them", _ask_is_ignored),
+        Mutant("short-sign", "the sign of a short's stop is wrong", _shorts_have_the_wrong_sign),
     )
 }
 

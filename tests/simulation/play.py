@@ -22,17 +22,20 @@ from tests.simulation.disk import Disk, platter
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.foreign import Others
 from tests.simulation.gate import Gate
-from tests.simulation.history import Began, Facts, History, Killed, Left, Quiet, Reported, Said
+from tests.simulation.history import Armed, Began, Facts, History, Killed, Left, Quiet, Reported, Said
 from tests.simulation.life import Life
 from tests.simulation.lists import Lists
 from tests.simulation.loop import Deadlock, Endless, Loop
 from tests.simulation.loop import Killed as KilledNow
+from tests.simulation.market import Market
 from tests.simulation.matching import Matching
 from tests.simulation.scenario import Ask, Place, Scenario, draw
 from tests.simulation.venue import Venue
 from tests.simulation.wire import Wire
 
 SUSPENDS = 0.002
+MOVES = 90.0  # seconds in which prices move
+ARMING = 6.0
 LIVES = 3
 FAULTS_OF_OURS = ("an event could not be taken in", "a part of the engine failed")
 FAULT_IN_A_CLOSE = "a fault in the program"
@@ -99,6 +102,11 @@ class World:
         gate = self.gates[account] = Gate(venue, self.faults, matching, loop.time)
         self.lists[account] = Lists(venue, self.faults, loop.time, gate.gone)
         Others(gate, self.history, loop.time, EPOCH).schedule(loop.at, list(place.held))
+        if self.scenario.exits:
+            market = Market(venue, dice(self.scenario.seed, f"market {account}"), lambda: self.faults.quiet)
+            market.schedule(loop.at, 0.0, MOVES)
+            ages = self.scenario.settings.exits
+            self.history.ages[account] = ages.max_price_age if place.streams else ages.max_price_age_polling
         rules = place.rules.items()
         self.history.prices.update({(account, s): r.price for s, r in rules})
         self.history.facts[account] = Facts(
@@ -123,6 +131,7 @@ class World:
         """A process's engine, on what the disk holds."""
         journal = await Journal.over(Disk(self.data, life, self.faults), life, life.ids)
         life.record(Began(life.at, life.nth, journal.epoch, mode == "one-shot"))
+        life.record(Armed(life.at, life.nth, mode == "service" and self.scenario.exits == "auto"))
         wires = [self._wire(life, place) for place in self.scenario.places]
         engine = Engine(
             self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, lasting=mode == "service"
@@ -165,7 +174,7 @@ class World:
         instrument = gate.venue.rules[key.symbol].instrument
         exempt = instrument.reduce_only and instrument.minimum_exempt
         whole = abs(held) // instrument.step * instrument.step
-        price = gate.venue.rules[key.symbol].price
+        price = gate.venue.price(key.symbol)
         enough = exempt or (whole >= instrument.min_quantity and whole * price * CAUTION >= instrument.min_cost)
         return Left(self.loop.time(), key, held, whole > 0 and enough and not gate.gone(key.symbol))
 
@@ -176,8 +185,27 @@ async def _work(world: World, life: Life) -> None:
     engine, journal = await world.engine(life, scenario.mode)
     await engine.start()
     running = asyncio.ensure_future(engine.run()) if scenario.watches else None
-    await asyncio.gather(*(_ask(engine, life, ask) for ask in scenario.asks))
+    await asyncio.gather(*(_ask(engine, life, ask) for ask in scenario.asks), _arming(world, engine, life))
     await _close(engine, journal, running)
+
+
+async def _arming(world: World, engine: Engine, life: Life) -> None:
+    """A person disarms, arms again, and disarms before the end, so that nothing is under way then."""
+    if not world.scenario.exits:
+        return
+    roll = dice(world.scenario.seed, f"arming {life.nth}")
+    for on in (False, True, False):
+        await life.sleep(4 + ARMING * roll.random())
+        try:
+            engine.sentry.arm(on, engine.sentry.preview().digest)
+            life.record(Armed(life.at, life.nth, on))
+        except NotApproved:  # each exit waits for a person here
+            continue
+    await life.sleep(0.5)
+    for _ in range(PATIENCE):
+        if not any(reason is Reason.CLOSING for reason, _ in engine.situation().blocked.values()):
+            break
+        await life.sleep(1.0)
 
 
 async def _ask(engine: Engine, life: Life, ask: Ask) -> None:
@@ -203,12 +231,14 @@ async def _again(world: World, life: Life) -> None:
     """A life after a kill: what was interrupted is taken up at the start."""
     engine, journal = await world.engine(life, world.scenario.mode)
     await engine.start()
+    running = asyncio.ensure_future(engine.run()) if world.scenario.exits else None
+    await _arming(world, engine, life)
     await life.sleep(0.5)
     for _ in range(PATIENCE):  # a service goes on in the background
         if not any(reason is Reason.CLOSING for reason, _ in engine.situation().blocked.values()):
             break
         await life.sleep(1.0)
-    await _close(engine, journal, None)
+    await _close(engine, journal, running)
 
 
 async def _quiet(world: World, life: Life) -> None:

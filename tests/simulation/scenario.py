@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from core.link import PlanRequest
 from core.model import Account, Instrument, Kind, Leg, PositionKey, Tier
-from core.settings import AccountSettings, CleanupSettings, EngineSettings, LadderSettings, OwnerSettings, Settings
+from core.settings import (
+    AccountSettings,
+    AutomationSettings,
+    CleanupSettings,
+    EngineSettings,
+    LadderSettings,
+    OwnerSettings,
+    Settings,
+)
 from tests.simulation.dice import Dice, dice
 from tests.simulation.venue import Manners, Rules
 
@@ -46,6 +54,7 @@ class Scenario(Struct, frozen=True):
     mode: str  # one-shot or service
     watches: bool  # engine.run() beside it: streams, polling, publishing
     fifo: bool
+    exits: str = ""  # ask or auto, while prices move; empty: they do not
 
     @property
     def keys(self) -> list[PositionKey]:
@@ -61,7 +70,20 @@ def draw(seed: int) -> Scenario:
     asks = tuple(_ask(roll, places, nth) for nth in range(roll.choice((1, 1, 1, 2))))
     mode = "service" if roll.random() < 0.3 else "one-shot"
     watches = mode == "service" and roll.random() < 0.4
-    return Scenario(seed, places, settings, asks, mode, watches, roll.random() < 0.25)
+    plain = Scenario(seed, places, settings, asks, mode, watches, roll.random() < 0.25)
+    return _with_prices(plain, dice(seed, "market"))
+
+
+def _with_prices(plain: Scenario, roll: Dice) -> Scenario:
+    """A quarter of the runs watch prices that move, with exits that wait for a person or are armed."""
+    if roll.random() >= 0.25:
+        return plain
+    exits = roll.choice(("ask", "auto", "auto"))
+    target = roll.choice((None, Decimal("0.10")))  # without one profit is taken by the other rules
+    rules = structs.replace(plain.settings.exits, take_profit_pct=target)
+    settings = structs.replace(plain.settings, automation=AutomationSettings(exits=exits), exits=rules)
+    asks = tuple(structs.replace(a, after=a.after + 25) for a in plain.asks)
+    return structs.replace(plain, settings=settings, asks=asks, mode="service", watches=True, exits=exits)
 
 
 def _place(roll: Dice, owner: str, nth: int) -> Place:

@@ -12,6 +12,17 @@ from core.records import AccountFrozen, PlanEnded
 from tests.simulation.checkers import CHECKERS, judge
 from tests.simulation.history import Answered, Began, Called, Filled, Killed, Left, Quiet, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
+from tests.simulation.planted_exits import (
+    approved_and_never_armed,
+    fired,
+    left_above_its_stop,
+    left_below_its_target,
+    left_on_a_bad_price,
+    left_on_a_spike,
+    left_on_a_stale_price,
+    left_while_disarmed,
+    quoted,
+)
 
 Plant = Callable[[], Story]
 
@@ -266,7 +277,10 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I12": (sent_beside_a_stranger, order_without_a_row, frozen_for_nothing, frozen_by_the_second_lock),
     "I13": (close_call_beside_an_order, name_used_again, anothers_order_taken_for_ours),
     "I14": (closed_and_held, closed_on_one_list),
-    "I15": (limit_far_away, limit_that_is_no_number),
+    "I15": (
+        *(limit_far_away, limit_that_is_no_number),
+        *(left_on_a_stale_price, left_on_a_bad_price, left_on_a_spike),
+    ),
     "I16": (decided_long_ago, decided_in_another_life),
     "I17": (not_read_for_minutes,),
     "I18": (in_no_plan, on_the_other_side, grown, order_that_appeared, cancelled_unasked, resumed_too_late),
@@ -275,6 +289,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I22": (storm, again_and_again, before_retry_after),
     "I23": (never_ended, ended_twice, stuck_in_silence, took_too_long, left_over, stops_not_put_back),
     "I24": (through_the_wrong_connection,),
+    "I25": (left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
 }
 
 
@@ -285,6 +300,11 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
 )
 def test_a_planted_breach_is_reported(name: str, plant: Plant):
     assert plant().breaches(name)
+
+
+def test_an_exit_at_its_stop_on_confirmed_prices_breaks_nothing():
+    story = fired(quoted("90", quoted("91")), "90", "stop_loss stop 95")
+    assert not story.breaches("I15") + story.breaches("I25")
 
 
 def test_a_close_that_went_well_breaks_nothing():

@@ -33,6 +33,11 @@ from tests.simulation.history import Accepted, Event, Filled, Over
 
 BIRTH = datetime(2030, 1, 7, 12, tzinfo=UTC)
 ZERO = Decimal(0)
+LEVERAGE = {
+    "AAA": Decimal(5),
+    "BBB": Decimal(1),
+    "CCC": Decimal(2),
+}  # so that emergencies, stops and targets all come first at times
 
 
 class Manners(Struct, frozen=True):
@@ -89,7 +94,8 @@ class Venue:
         self.held: dict[PositionKey, Decimal] = {}  # signed
         self.orders: dict[str, Resting] = {}
         self.fills: list[tuple[float, Fill]] = []
-        self.told: Callable[[Order | Fill | PositionKey], None] | None = None
+        self.factors: dict[str, Decimal] = {}  # what the market made of each price
+        self.told: Callable[[Order | Fill | PositionKey | str], None] | None = None
         self._record = record
         self._moment = moment
         self._numbers = count(1)
@@ -213,7 +219,7 @@ class Venue:
             if quantity <= 0:
                 self.end(resting, OrderStatus.CANCELLED, "nothing left to reduce")
                 return
-        filled, price = order.filled + quantity, self.rules[order.symbol].price
+        filled, price = order.filled + quantity, self.price(order.symbol)
         self._execute(order, key, quantity, price)
         full = filled >= order.quantity
         status = OrderStatus.FILLED if full else OrderStatus.OPEN
@@ -278,7 +284,15 @@ class Venue:
         self._remember()
         self._tell(order)
 
-    def _tell(self, news: Order | Fill | PositionKey) -> None:
+    def price(self, symbol: str) -> Decimal:
+        """What it costs now; a rule's price is what it cost at the beginning."""
+        return self.rules[symbol].price * self.factors.get(symbol, Decimal(1))
+
+    def priced(self, symbol: str) -> None:
+        """A price moved: the streams hear of it."""
+        self._tell(symbol)
+
+    def _tell(self, news: Order | Fill | PositionKey | str) -> None:
         if self.told is not None:
             self.told(news)
 
@@ -297,7 +311,17 @@ class Venue:
     def position(self, key: PositionKey, held: Decimal) -> Position:
         side = Side.LONG if held > 0 else Side.SHORT
         price = self.rules[key.symbol].price
-        return Position(key.account, key.symbol, side, abs(held), self.free(key), price, opened_at=BIRTH, leg=key.leg)
+        return Position(
+            key.account,
+            key.symbol,
+            side,
+            abs(held),
+            self.free(key),
+            price,
+            opened_at=BIRTH,
+            leverage=LEVERAGE[key.symbol],
+            leg=key.leg,
+        )
 
     def stop_order(self, key: PositionKey, quantity: Decimal) -> OrderRequest:
         """A protective order as a user would have placed it."""

@@ -23,7 +23,7 @@ from tests.simulation.gate import Gate
 from tests.simulation.history import Answered, Called, Listed, Nothing
 from tests.simulation.life import Life
 from tests.simulation.lists import Lists
-from tests.simulation.stream import Stream
+from tests.simulation.stream import Stream, quoted
 
 SENDS = frozenset({"submit", "submit_direct", "close_position"})
 WORDS = {Unreachable: "unreachable", OutcomeUnknown: "unknown"}
@@ -67,6 +67,8 @@ class Wire:
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         seen = await self._call("quotes", lambda: self._lists.quotes(symbols))
+        for quote in seen:
+            self._life.record(quoted(self._life.at, self._life.at, quote))
         return [structs.replace(q, received=self._life.monotonic()) for q in seen]
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
@@ -76,7 +78,7 @@ class Wire:
         return dict.fromkeys(currencies, "1.1")
 
     async def stream(self) -> AsyncIterator[BrokerEvent]:
-        stream = Stream(self._life, self._venue, self._faults)
+        stream = Stream(self._life, self._venue, self._faults, self._lists)
         self._venue.told = stream.put
         try:
             while True:

@@ -1,0 +1,42 @@
+"""Prices that move: a seeded walk with jumps that stay and spikes that do not, told on the stream and by queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from tests.simulation.dice import Dice
+from tests.simulation.venue import Venue
+
+STEPS = (Decimal("0.99"), Decimal("0.995"), Decimal(1), Decimal(1), Decimal("1.005"), Decimal("1.01"))
+JUMPS = (Decimal("0.6"), Decimal("0.75"), Decimal("1.3"), Decimal("1.6"))
+LEAST, MOST = Decimal("0.3"), Decimal(3)
+At = Callable[[float, Callable[[], None]], None]
+
+
+class Market:
+    """One venue's prices, as factors of what they were; ``ends`` says when they stand still."""
+
+    def __init__(self, venue: Venue, dice: Dice, ends: Callable[[], bool]) -> None:
+        self._venue = venue
+        self._dice = dice
+        self._ends = ends
+        self._jumps = dice.choice((0.0, 0.01, 0.05))
+        self._spike: dict[str, Decimal] = {}
+
+    def schedule(self, at: At, now: float, until: float) -> None:
+        while (now := now + 0.3 + self._dice.random()) < until:
+            at(now, self._tick)
+
+    def _tick(self) -> None:
+        if self._ends():
+            return
+        for symbol in self._venue.rules:
+            factor = self._spike.pop(symbol, None) or self._venue.factors.get(symbol, Decimal(1))
+            moved = factor * self._dice.choice(STEPS)
+            if self._dice.random() < self._jumps:
+                if self._dice.random() < 0.5:
+                    self._spike[symbol] = factor  # the next price is as before
+                moved = factor * self._dice.choice(JUMPS)
+            self._venue.factors[symbol] = min(max(moved, LEAST), MOST)
+            self._venue.priced(symbol)

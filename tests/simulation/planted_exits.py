@@ -1,0 +1,51 @@
+"""Exits that must not be: on a price that is none, on the wrong side of their level, or while disarmed."""
+
+from __future__ import annotations
+
+from core.plan import Plan
+from core.records import PlanApproved
+from tests.simulation.history import Armed, Quoted, Said
+from tests.simulation.planted import D, Story, action
+from tests.simulation.venue import BIRTH
+
+
+def quoted(price: str, story: Story | None = None) -> Story:
+    given = D(price)
+    story = story or Story(more={"ages": {"u1/a": 5.0}}).begin()
+    return story.tell(Quoted, "u1/a", "AAA", story.now, given, given, given)
+
+
+def fired(story: Story, price: str, why: str, *, armed: bool = True) -> Story:
+    text = f"[EXIT] AAA on u1/a is being closed: {why.split(maxsplit=1)[0]} (price {price}, {why.partition(' ')[2]})"
+    return story.tell(Armed, 1, armed).tell(Said, "warning", text, "u1/a")
+
+
+def left_on_a_stale_price() -> Story:
+    story = quoted("90", quoted("91"))
+    story.now += 6
+    return fired(story, "90", "stop_loss stop 95")
+
+
+def left_on_a_bad_price() -> Story:
+    return fired(quoted("-90", quoted("91")), "90", "stop_loss stop 95")
+
+
+def left_on_a_spike() -> Story:
+    return fired(quoted("40", quoted("100", quoted("101"))), "40", "stop_loss stop 95")
+
+
+def left_above_its_stop() -> Story:
+    return fired(quoted("97", quoted("98")), "97", "stop_loss stop 95")
+
+
+def left_below_its_target() -> Story:
+    return fired(quoted("97", quoted("98")), "97", "take_profit target 110")
+
+
+def left_while_disarmed() -> Story:
+    return fired(quoted("90", quoted("91")), "90", "stop_loss stop 95", armed=False)
+
+
+def approved_and_never_armed() -> Story:
+    made = Plan("p2", "exit", BIRTH, (action(),), ())
+    return Story().begin().durable(PlanApproved(made, "rule:exits", BIRTH))
