@@ -146,8 +146,8 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
     if ladder.misses + 1 < CONCLUSIVE_MISSES:
         return _look_up(structs.replace(ladder, misses=ladder.misses + 1), poll(ladder))
     record = (_record(ladder, "not_found"),)
-    ladder = advance(structs.replace(_unsent(ladder), failed=True))
-    move = read(answer(ladder, "was never executed"))
+    ladder = answer(_unsent(ladder), "was never executed")  # said of the tier that it was
+    move = read(advance(structs.replace(ladder, failed=True)))
     return Move(move.ladder, move.do, record)
 
 
