@@ -1,0 +1,147 @@
+"""What leaves for each exchange: its words for reduce-only, legs, names and time in force, and nothing too small."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from brokers.ccxt import direct, orders
+from brokers.ccxt.venues import venue_of
+from core.errors import OutcomeUnknown, Refusal, Refused
+from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+NAME = "fdab12abcdefghijklmnopqrstuvwxyz"
+
+
+def request(**more: Any) -> OrderRequest:
+    given = {"account": "u/x", "symbol": "BTC/USDT:USDT", "side": OrderSide.SELL, "quantity": Decimal("0.5")}
+    return OrderRequest(**{**given, "client_id": NAME, "reduce_only": True, **more})
+
+
+def params(exchange: str, kind: Kind = Kind.PERP, mode: str = "", **more: Any) -> dict[str, Any]:
+    return orders.send(request(**more), kind, venue_of(exchange), NOW, mode).params
+
+
+ONE_WAY = {
+    "binanceusdm": {"clientOrderId": NAME, "recvWindow": 5000, "reduceOnly": True},
+    "bybit": {"clientOrderId": NAME, "reduceOnly": True},
+    "okx": {"clientOrderId": NAME, "reduceOnly": True, "tdMode": "isolated", "timeInForce": "IOC"},
+    "krakenfutures": {"clientOrderId": NAME, "processBefore": "2026-01-02T03:04:15.000Z", "reduceOnly": True},
+    "kucoinfutures": {"clientOrderId": NAME, "reduceOnly": True, "marginMode": "isolated"},
+    "coinbase": {"client_order_id": NAME, "reduceOnly": True, "size": "0.5"},
+    "some_other": {"clientOrderId": NAME, "reduceOnly": True},
+}
+
+
+@pytest.mark.parametrize("exchange", list(ONE_WAY))
+def test_a_market_close_of_a_one_way_position_is_reduce_only_and_named(exchange: str):
+    assert params(exchange, mode="isolated") == ONE_WAY[exchange]
+
+
+HEDGED = {
+    "binanceusdm": {"positionSide": "LONG"},
+    "okx": {"posSide": "long"},
+    "bybit": {"positionIdx": 1, "reduceOnly": True},
+    "kucoinfutures": {"positionSide": "LONG", "reduceOnly": True},
+    "some_other": {"hedged": True, "reduceOnly": True},
+}
+
+
+@pytest.mark.parametrize("exchange", list(HEDGED))
+def test_in_hedge_mode_the_leg_is_named_on_the_closing_side(exchange: str):
+    made = orders.send(request(leg=Leg.LONG), Kind.PERP, venue_of(exchange), NOW)
+    assert made.side == "sell"
+    assert {k: made.params.get(k) for k in HEDGED[exchange]} == HEDGED[exchange]
+    assert ("reduceOnly" in made.params) is ("reduceOnly" in HEDGED[exchange])
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "bybit", "coinbase", "some_other"])
+@pytest.mark.parametrize("leg", list(Leg))
+def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg):
+    more = {"leg": leg} if venue_of(exchange).legs or leg is Leg.NET else {}
+    for given in ({"reduce_only": False}, {"reduce_only": True}):
+        assert params(exchange, Kind.PERP, **given, **more).get("reduceOnly", True) is True
+
+
+def test_a_spot_sale_at_kraken_is_a_plain_sale_that_dies_at_its_deadline():
+    made = params("kraken", Kind.SPOT, reduce_only=False)
+    assert made == {"clientOrderId": NAME, "deadline": "2026-01-02T03:04:15.000Z"}
+
+
+def test_krakenfutures_takes_a_time_in_force_in_lower_case_only():
+    limit = {"type": OrderType.LIMIT, "price": Decimal(100)}
+    assert params("krakenfutures", tif=TimeInForce.IOC, **limit)["timeInForce"] == "ioc"
+    with pytest.raises(Refused) as refused:
+        params("krakenfutures", tif=TimeInForce.FOK, **limit)
+    assert refused.value.refusal is Refusal.UNSUPPORTED
+
+
+def test_a_market_order_of_binance_has_no_time_in_force_and_one_that_cannot_be_said_is_refused():
+    assert "timeInForce" not in params("binanceusdm")
+    with pytest.raises(Refused, match="cannot express a market order that is gtc"):
+        params("binanceusdm", tif=TimeInForce.GTC)
+    assert Tier.MARKET_GTC not in venue_of("binanceusdm").tiers
+    assert Tier.MARKET_GTC in venue_of("okx").tiers
+
+
+def test_a_stop_is_a_market_order_with_a_trigger_where_one_can_rest():
+    stop = {"type": OrderType.STOP, "trigger": Decimal(90)}
+    assert params("binanceusdm", **stop)["stopLossPrice"] == "90"
+    with pytest.raises(Refused, match="no such stop can rest"):
+        params("coinbase", Kind.SPOT, reduce_only=False, **stop)
+
+
+RULES = Instrument(
+    "BTC/USDT:USDT",
+    "BTCUSDT",
+    kind=Kind.PERP,
+    step=Decimal("0.01"),
+    min_quantity=Decimal("0.1"),
+    max_market=Decimal(10),
+    reduce_only=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "refusal"),
+    [("0.005", Refusal.PRECISION), ("0.05", Refusal.BELOW_MINIMUM), ("10.01", Refusal.OTHER)],
+)
+def test_what_the_exchanges_rules_will_not_have_is_refused_before_it_leaves(quantity: str, refusal: Refusal):
+    with pytest.raises(Refused, match="nothing was sent") as refused:
+        orders.check(request(quantity=Decimal(quantity)), RULES)
+    assert refused.value.refusal is refusal
+
+
+@pytest.mark.parametrize("row", [None, "", {}, {"id": None, "status": "open"}, {"id": ""}, []])
+def test_an_answer_without_an_id_says_nothing_about_the_order(row: object):
+    with pytest.raises(OutcomeUnknown):
+        orders.answered("u/x", row, request(), "okx")
+
+
+def test_an_answer_with_an_id_and_nothing_else_is_an_open_order_as_asked_for():
+    made = orders.answered("u/x", {"id": "7", "status": None, "symbol": None}, request(), "okx")
+    assert (made.id, made.status, made.quantity, made.client_id) == ("7", OrderStatus.OPEN, Decimal("0.5"), NAME)
+
+
+def test_the_raw_call_takes_the_coarser_of_binances_steps_and_never_more_than_is_held():
+    filters = [
+        {"filterType": "LOT_SIZE", "stepSize": "0.1", "minQty": "0.1", "maxQty": "1000000"},
+        {"filterType": "MARKET_LOT_SIZE", "stepSize": "1", "minQty": "1", "maxQty": "20000"},
+    ]
+    plan = direct.raw_of("binanceusdm", {"spot": False})
+    found = plan.filters({"symbols": [{"symbol": "ALGOUSDT", "filters": filters}]}, {"id": "ALGOUSDT"})
+    assert direct.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
+    assert direct.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
+    with pytest.raises(Refused) as refused:
+        direct.sized(request(quantity=Decimal("0.4")), found)
+    assert refused.value.refusal is Refusal.BELOW_MINIMUM
+
+
+def test_a_symbol_without_filters_is_not_sized():
+    plan = direct.raw_of("binance", {"spot": True})
+    with pytest.raises(Refused):
+        direct.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
