@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from decimal import DefaultContext, getcontext
 
 import pytest
 from hypothesis import settings
@@ -27,3 +29,11 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def same_arithmetic() -> Iterator[None]:
+    """Nobody's library changes how this program calculates: the decimal context is everybody's, and stays as it was."""
+    yield
+    now = getcontext()
+    assert (now.prec, now.rounding, now.traps) == (DefaultContext.prec, DefaultContext.rounding, DefaultContext.traps)

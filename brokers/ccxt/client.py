@@ -2,16 +2,16 @@
 
 ``ask`` reads, ``look_up`` reads what an order of ours waits for, ``act`` places or cancels. ccxt's unified and raw
 methods are called by name, and each HTTP request that they make passes ``fetch2``, which is where it is given its
-turn. Below that the session follows no redirect and repeats nothing: aiohttp itself sends a GET or DELETE once more
-over a connection that broke.
+turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
+from decimal import localcontext
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -21,15 +21,12 @@ from msgspec import Struct
 
 from brokers.ccxt import library
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, shared
+from brokers.ccxt.session import TOTAL, Session
 from brokers.ccxt.wire_errors import Said, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 from core.secret import Secret
 
-TOTAL = 10_000  # milliseconds for one request
-CONNECT = 4.0
-CLOSING = 1.0  # for the other side's good-bye
-KEEP_ALIVE = 50.0
 RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
@@ -69,33 +66,6 @@ class Attempt:
 
 
 _attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
-
-
-class Session:
-    """aiohttp's session as ccxt uses one, without redirects; ccxt neither makes nor closes it."""
-
-    def __init__(self) -> None:
-        connector = aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE, ssl=library.trust(), limit_per_host=30)
-        self._inner = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        self._inner._retry_connection = False
-        self.cookie_jar = self._inner.cookie_jar
-
-    def __getattr__(self, name: str) -> Any:
-        """``get``, ``post`` and the others once and in time; ``ws_connect`` without a long good-bye."""
-        method = getattr(self._inner, name)
-        if name == "ws_connect":
-            return partial(method, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING))
-        if name not in ("get", "post", "put", "delete", "patch", "head"):
-            return method
-
-        def once(url: Any, **given: Any) -> Any:
-            limit = aiohttp.ClientTimeout(total=TOTAL / 1000, sock_connect=CONNECT)
-            return method(url, **{**given, "timeout": limit, "allow_redirects": False})
-
-        return once
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 class Client:
@@ -156,8 +126,9 @@ class Client:
 
     def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
         """The instance. Describing one takes some milliseconds, which is why this runs in a thread."""
-        exchange = made({"enableRateLimit": False, "timeout": TOTAL, "session": session})
+        exchange = made({"enableRateLimit": False, "timeout": int(TOTAL * 1000), "session": session})
         exchange.number = str  # every number is the venue's own text: no binary fraction on the way
+        exchange.decimal_to_precision = partial(_contained, exchange.decimal_to_precision)
         exchange.ssl_context = library.trust()  # else it makes one, while everything waits
         exchange.timeout_on_exit = 0
         for name, secret in login.items():
@@ -330,6 +301,13 @@ class Client:
                 await closing.close()
             except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
                 continue
+
+
+def _contained(rounding: Callable[..., str], *given: Any) -> str:
+    """ccxt's rounding of a number, without what it does to everybody's: it sets the rounding mode and a trap in the
+    decimal context that it finds (``base/decimal_to_precision.py``), which is the whole program's."""
+    with localcontext():
+        return rounding(*given)
 
 
 def _number(value: Any) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from decimal import Decimal, getcontext
 from typing import Any
 
 import pytest
@@ -343,3 +344,13 @@ async def test_prices_do_not_take_an_account_s_own_calls_away(at: Opened) -> Non
     before = clock.at
     await broker.client.ask("privatePostBalance")
     assert clock.at == before
+
+
+@pytest.mark.parametrize(("amount", "rounded"), [("1.23456", "1.234"), ("0.0000001", "0")])
+async def test_ccxt_rounds_without_changing_how_everybody_else_does(at: Opened, amount: str, rounded: str) -> None:
+    broker, _ = await at("binanceusdm", usdm())
+    exchange = broker.client.exchange
+    before = getcontext().copy()
+    assert exchange.decimal_to_precision(amount, 0, 0.001, exchange.precisionMode) == rounded
+    assert (getcontext().rounding, getcontext().traps) == (before.rounding, before.traps)
+    assert round(Decimal("0.125"), 2) == Decimal("0.12")
