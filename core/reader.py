@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 from core.errors import OutcomeUnknown
 from core.events import BrokerEvent, HoldingsRead
@@ -26,6 +27,7 @@ class Reader:
         self._clock = clock
         self._emit = emit
         self._next: asyncio.Task[Holdings] | None = None
+        self.asked = -inf  # when the last read that succeeded was begun, on the clock's monotonic seconds
 
     async def read(self) -> Holdings:
         """A complete read begun after this call. Raises Refused, Unreachable or OutcomeUnknown."""
@@ -42,6 +44,7 @@ class Reader:
                 holdings = await self._broker.holdings()
         except TimeoutError as error:
             raise OutcomeUnknown("no answer in time") from error
+        self.asked = max(self.asked, holdings.asked)
         self._emit(HoldingsRead(holdings))
         return holdings
 

@@ -1,17 +1,28 @@
 """Keeps one account's picture true: connects, reads all, follows the stream, reads all again after every gap.
 
 A stream is a hint and a complete read the truth, so there is a complete read before each stream, one every
-``READ_EVERY`` seconds beside it, and one whenever it ends, fails or falls silent.
+``READ_EVERY`` seconds beside it, one soon after it spoke of a trade and once more when lists that lag have it too, and
+one whenever it ends, fails or falls silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from core.errors import FlatdeckError, Refusal, Refused
-from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen, RatesSeen
+from core.events import (
+    AccountChanged,
+    AccountState,
+    BrokerEvent,
+    FillSeen,
+    OrderSeen,
+    PositionSeen,
+    QuoteSeen,
+    RatesSeen,
+)
 from core.model import USD_LIKE, Holdings, Quote
 from core.ports import Broker, Clock
 from core.reader import Reader
@@ -20,6 +31,7 @@ from core.units import decimal
 READ_EVERY = 30.0
 POLL_EVERY = 5.0
 QUOTES_EVERY = 2.0
+SOON, LATER = 0.5, 9.0  # seconds after a word of a trade: until it is looked at, and until it is again
 SILENCE = 10.0  # a stream that says nothing for so long is not believed to be alive
 PRICE_TRIES = 3
 READ_TRIES = 3
@@ -38,6 +50,7 @@ class Watcher:
         self._emit = emit
         self._account = broker.account.id
         self._heard = 0.0
+        self._traded = asyncio.Event()
         self._held: list[str] = []  # symbols, by the last complete read of ours
 
     async def first(self) -> bool:
@@ -83,7 +96,8 @@ class Watcher:
             return
         self._heard = self._clock.monotonic()
         async with asyncio.TaskGroup() as group:
-            beside = [group.create_task(self._poll(READ_EVERY)), group.create_task(self._watchdog())]
+            works = (self._poll(READ_EVERY), self._look_sooner(), self._watchdog())
+            beside = [group.create_task(work) for work in works]
             await self._stream()
             for task in beside:
                 task.cancel()
@@ -93,6 +107,20 @@ class Watcher:
         async for event in self._broker.stream():
             self._heard = self._clock.monotonic()
             self._emit(event)
+            if _tells_of_a_trade(event):
+                self._traded.set()
+
+    async def _look_sooner(self) -> None:
+        """Read what the stream spoke of, unless somebody did since, and again when lists that lag have it too."""
+        while True:
+            await self._traded.wait()
+            self._traded.clear()
+            for wait in (SOON, LATER):
+                began = self._clock.monotonic()
+                await self._clock.sleep(wait)
+                if self._reader.asked <= began and not (wait == LATER and self._traded.is_set()):
+                    with suppress(FlatdeckError):  # the next read that is due says so
+                        await self._read_and_quote()
 
     async def _watchdog(self) -> None:
         while True:
@@ -103,9 +131,13 @@ class Watcher:
     async def _poll(self, every: float) -> None:
         while True:
             await self._clock.sleep(every)
-            known = set(self._held)
-            await self._read()
-            await self._quote([s for s in self._held if s not in known])
+            await self._read_and_quote()
+
+    async def _read_and_quote(self) -> None:
+        """What is held, and a price of what is new among it."""
+        known = set(self._held)
+        await self._read()
+        await self._quote([s for s in self._held if s not in known])
 
     async def _poll_quotes(self) -> None:
         while True:
@@ -149,6 +181,19 @@ class Watcher:
 
 class _StreamEnded(FlatdeckError):
     """The stream is over; what it may have missed is read."""
+
+
+def _tells_of_a_trade(event: BrokerEvent) -> bool:
+    """Whether what is held is another quantity by it."""
+    match event:
+        case FillSeen():
+            return True
+        case OrderSeen(order):
+            return order.filled > 0
+        case PositionSeen(_, position):
+            return position is None
+        case _:
+            return False
 
 
 def _rate(text: str) -> Decimal | None:

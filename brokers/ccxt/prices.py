@@ -18,7 +18,7 @@ from core.model import Quote
 from core.ports import Clock
 from core.units import ONE, plain
 
-FRESH = 5.0  # seconds that a mark which a read told may stand beside a newer touch
+FRESH = 5.0  # seconds that a bid and an ask may stand beside a ticker that has none
 AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
 FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
 Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
@@ -57,10 +57,10 @@ class Prices:
         A ticker without bid and ask stands beside those that were told last, and is as old as they are.
         """
         mark = self._reads.marks.get(symbol)
-        fresh = mark[0] if mark is not None and now - mark[1] <= FRESH else None
+        fresh = mark.price if mark is not None and now - mark.at <= mark.lasts else None
         own = wire.positive(row.get("markPrice"))
         if not row:
-            return Quote(self._account, symbol, mark[1], mark=mark[0]) if mark is not None else None
+            return Quote(self._account, symbol, mark.at, mark=mark.price) if mark is not None else None
         at = now
         if has_touch(row):
             self._touches[symbol] = row, now

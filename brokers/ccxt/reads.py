@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from brokers.ccxt import wire, wire_balances, wire_markets
 from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
@@ -23,7 +25,16 @@ from core.ports import Clock
 
 MOST_PAGES = 40
 WORTH_EVERY = 60.0
+OF_THE_MOMENT = 1.0  # seconds that a mark which a read told may stand beside a newer touch
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
+
+
+class Mark(Struct, frozen=True):
+    """The venue's own mark, when it was told, and for how many seconds it may stand beside a newer touch."""
+
+    price: Decimal
+    at: float
+    lasts: float
 
 
 class Reads:
@@ -41,7 +52,7 @@ class Reads:
         self.entries = Entries(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
-        self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own mark of a position, and when it was read
+        self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
@@ -130,7 +141,7 @@ class Reads:
             modes[made.symbol, made.leg] = wire.text(row, "marginMode")
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
-                self.marks[made.symbol] = mark, received
+                self.marks[made.symbol] = Mark(mark, received, OF_THE_MOMENT)
         self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
         return list(found.values())

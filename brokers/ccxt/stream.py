@@ -18,7 +18,7 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices, has_touch
-from brokers.ccxt.reads import Reads
+from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.wire import Row
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
@@ -38,7 +38,8 @@ SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
-MARKS_APART = frozenset({"binanceusdm", "binancecoinm"})
+# Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
+MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 Said = BrokerEvent | BaseException
@@ -228,8 +229,9 @@ class Stream:
         feature = next((f for f in features if self._client.has(f)), None)
         if feature is None:
             return  # they are asked for
-        if self._name in MARKS_APART and self._client.has("watchMarkPrices"):
-            await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(symbols))
+        contracts = [symbol for symbol in symbols if ":" in symbol]
+        if contracts and self._name in MARKS_APART and self._client.has("watchMarkPrices"):
+            await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(contracts))
         await self._follow_tickers(methods[feature], symbols)
 
     async def _follow_marks(self, symbols: list[str]) -> None:
@@ -238,7 +240,8 @@ class Stream:
             for row in _tickers(await self._client.exchange.watch_mark_prices(symbols)):
                 mark = wire.positive(row.get("markPrice"))
                 if mark is not None:
-                    self._reads.marks[wire.text(row, "symbol")] = mark, self._clock.monotonic()
+                    made = Mark(mark, self._clock.monotonic(), MARKS_APART[self._name])
+                    self._reads.marks[wire.text(row, "symbol")] = made
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
         watch = getattr(self._client.exchange, method)

@@ -9,10 +9,20 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
-from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen, RatesSeen
+from core.events import (
+    AccountChanged,
+    AccountState,
+    BrokerEvent,
+    FillSeen,
+    HoldingsRead,
+    OrderSeen,
+    PositionSeen,
+    QuoteSeen,
+    RatesSeen,
+)
 from core.reader import Reader
-from core.watch import POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, Watcher
-from tests.support.builders import D, holdings, instrument, position
+from core.watch import POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, SOON, Watcher
+from tests.support.builders import D, fill, holdings, instrument, order, position
 from tests.support.fake_broker import HANG, STREAM_END, FakeBroker, quote
 from tests.support.virtual_time import VirtualClock, virtual
 
@@ -26,7 +36,8 @@ class Watched:
         self.broker = broker
         self.seen: list[BrokerEvent] = []
         self.clock = VirtualClock()
-        self.watcher = Watcher(broker, Reader(broker, self.clock, self.seen.append), self.clock, self.seen.append)
+        self.reader = Reader(broker, self.clock, self.seen.append)
+        self.watcher = Watcher(broker, self.reader, self.clock, self.seen.append)
 
     @property
     def states(self) -> list[tuple[str, str | None]]:
@@ -203,6 +214,58 @@ async def test_beside_a_stream_everything_is_read_every_so_often():
             await asyncio.sleep(1)
         assert account.count(HoldingsRead) == 2
         assert account.states == [("live", None)]
+
+
+TRADED = [
+    FillSeen(fill("1", "o1")),
+    OrderSeen(order(filled="1")),
+    PositionSeen(position().key, None),
+]
+
+
+@virtual
+@pytest.mark.parametrize("event", TRADED, ids=["execution", "order", "position"])
+async def test_a_trade_that_the_stream_tells_is_read_soon_and_again_when_lagging_lists_have_it(event: BrokerEvent):
+    async with watched().running() as account:
+        await asyncio.sleep(1)
+        account.broker.events.put_nowait(event)
+        reads = []
+        for _ in range(14):
+            reads.append(account.count(HoldingsRead))
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+        assert (reads[0], reads[1], reads[9], reads[-1]) == (1, 2, 2, 3)
+
+
+@virtual
+async def test_a_stream_full_of_trades_is_not_read_more_often_than_that():
+    async with watched().running() as account:
+        await asyncio.sleep(1)
+        for nth in range(200):
+            account.broker.events.put_nowait(FillSeen(fill("1", "o1", f"t{nth}")))
+            await asyncio.sleep(0.1)
+        assert account.count(HoldingsRead) == 1 + 3
+
+
+@virtual
+async def test_what_somebody_read_since_a_trade_is_not_read_once_more():
+    async with watched().running() as account:
+        await asyncio.sleep(1)
+        account.broker.events.put_nowait(FillSeen(fill("1", "o1")))
+        await asyncio.sleep(SOON / 2)
+        await account.reader.read()
+        await asyncio.sleep(SOON * 2)
+        assert account.count(HoldingsRead) == 2
+
+
+@virtual
+async def test_an_order_that_only_rests_is_nothing_to_read_for():
+    async with watched().running() as account:
+        await asyncio.sleep(1)
+        account.broker.events.put_nowait(OrderSeen(order()))
+        account.broker.events.put_nowait(PositionSeen(position().key, position()))
+        await asyncio.sleep(SILENCE / 2)
+        assert account.count(HoldingsRead) == 1
 
 
 @virtual

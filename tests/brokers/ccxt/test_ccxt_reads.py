@@ -450,6 +450,17 @@ async def test_the_margin_mode_of_a_position_is_kept_for_who_closes_it(at: Opene
     assert broker.reads.modes == {}
 
 
+async def test_a_mark_that_a_read_told_does_not_hide_where_the_price_went_since(at: Opened) -> None:
+    broker, _ = await at("binanceusdm", usdm())
+    await broker.holdings()
+    (symbol, mark), *_ = broker.reads.marks.items()
+    row = {"symbol": symbol, "bid": "99", "ask": "101", "last": "100"}
+    for age, told in ((0.5, mark.price), (1.5, None)):
+        quote = broker.prices.quote(symbol, row, mark.at + age)
+        assert quote is not None
+        assert quote.mark == told
+
+
 async def test_a_ticker_without_a_touch_is_as_old_as_the_touch_it_stands_beside(at: Opened) -> None:
     clock = ScriptedClock()
     broker, _ = await at("kraken", kraken(), clock=clock)

@@ -244,7 +244,7 @@ async def test_marks_that_come_apart_from_the_touch_stand_beside_it(at: Opened) 
     await broker.holdings()
     async with listening(broker) as stream:
         await soon(lambda: [e for e in stream.of(QuoteSeen) if e.quote.bid == D(51)])
-        await soon(lambda: broker.reads.marks["BTC/USDT:USDT"][0] == D(51234))
+        await soon(lambda: broker.reads.marks["BTC/USDT:USDT"].price == D(51234))
         gone = await _first(stream, PositionSeen)
         assert (gone.key.symbol, gone.key.leg, gone.position) == ("BTC/USDT:USDT", Leg.NET, None)
 

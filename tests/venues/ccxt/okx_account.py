@@ -64,6 +64,11 @@ class OkxAccount:
         key = "instId" if "instId" in given else "instType"
         return [row for row in rows if row[key] == given[key]]
 
+    def marks(self, given: Row) -> list[Row]:
+        """Marks of one contract, as the public channel tells them: here the last price."""
+        rows = self.tickers(given)
+        return [{"instType": r["instType"], "instId": r["instId"], "markPx": r["last"], "ts": r["ts"]} for r in rows]
+
     def candles(self, given: Row) -> list[list[str]]:
         """Five minutes of what the price is now, the newest first; the last is not closed."""
         top = self.venue.floor.market.tops[self.symbol(given["instId"])]

@@ -1,5 +1,5 @@
-"""OKX's WebSocket over the truth: tickers on the public connection, orders and positions behind a login on the private
-one. Positions are told at once when they are subscribed, orders only when they change."""
+"""OKX's WebSocket over the truth: tickers and marks on the public connection, orders and positions behind a login on
+the private one. Positions are told at once when they are subscribed, orders only when they change."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class OkxStreams:
             if isinstance(event, QuoteSeen):
                 name = bodies.native(event.quote.symbol)
                 self._to(f"tickers:{name}", *self.rest.tickers({"instId": name}))
+                self._to(f"mark-price:{name}", *self.rest.marks({"instId": name}))
             elif isinstance(event, FillSeen):
                 self._to("orders", self._traded(event.fill))
             elif isinstance(event, OrderSeen) and event.order.type is not OrderType.STOP:
@@ -107,11 +108,13 @@ class OkxStreams:
             if channel in PRIVATE and socket not in self._known:
                 self._send(socket, {"event": "error", "code": "60011", "msg": "Please log in", "connId": "a4d3ae55"})
                 return
-            name = f"{channel}:{arg['instId']}" if channel == "tickers" else channel
+            name = f"{channel}:{arg['instId']}" if channel in ("tickers", "mark-price") else channel
             self._heard[socket].add(name)
             self._send(socket, {"event": "subscribe", "arg": arg, "connId": "a4d3ae55"})
             if channel == "tickers":
                 self._to(name, *self.rest.tickers({"instId": arg["instId"]}))
+            elif channel == "mark-price":
+                self._to(name, *self.rest.marks({"instId": arg["instId"]}))
             elif channel == "positions":
                 self._to(name, *self.rest.positions({}))
 
