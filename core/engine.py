@@ -299,7 +299,7 @@ class Engine:
         await self.clock.sleep(DOUBT_WAIT)
         self._doubted.discard(account)
         try:
-            await self._readers[account].read()
+            await self._readers[account].read(urgent=False)
         except FlatdeckError as error:
             self.say("warning", f"{account} could not be read again: {error}", account)
 

@@ -60,8 +60,11 @@ class Broker(Protocol):
     async def aclose(self) -> None:
         """Close connections; never raises."""
 
-    async def holdings(self) -> Holdings:
-        """Every position and open order of the account, complete, or an error."""
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
+        """Every position and open order of the account, complete, or an error.
+
+        An urgent read is one that somebody who acts waits for: it goes before those that only watch.
+        """
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         """Prices of those symbols that have one; a symbol without a price is left out."""

@@ -27,10 +27,15 @@ class Reader:
         self._clock = clock
         self._emit = emit
         self._next: asyncio.Task[Holdings] | None = None
+        self._urgent = False
         self.asked = -inf  # when the last read that succeeded was begun, on the clock's monotonic seconds
 
-    async def read(self) -> Holdings:
-        """A complete read begun after this call. Raises Refused, Unreachable or OutcomeUnknown."""
+    async def read(self, *, urgent: bool = True) -> Holdings:
+        """A complete read begun after this call. Raises Refused, Unreachable or OutcomeUnknown.
+
+        One that is not urgent only watches; shared with somebody who acts, it is urgent.
+        """
+        self._urgent |= urgent
         if self._next is None:
             self._next = asyncio.create_task(self._begin())
             self._next.add_done_callback(_retrieve)
@@ -39,9 +44,10 @@ class Reader:
     async def _begin(self) -> Holdings:
         await self._clock.sleep(GATHER)
         self._next = None
+        urgent, self._urgent = self._urgent, False
         try:
             async with asyncio.timeout(READ_TIMEOUT):
-                holdings = await self._broker.holdings()
+                holdings = await self._broker.holdings(urgent=urgent)
         except TimeoutError as error:
             raise OutcomeUnknown("no answer in time") from error
         self.asked = max(self.asked, holdings.asked)

@@ -169,7 +169,7 @@ class Reconciler:
     async def _look(self, account: str) -> list[Discrepancy]:
         """One read against what is believed. A symbol in which something is under way is left to that."""
         async with asyncio.timeout(15):
-            holdings = await self._readers[account].read()
+            holdings = await self._readers[account].read(urgent=False)
         beliefs = await self._ledger.read()
         busy = self._busy(account, beliefs)
         book = self._engine.book

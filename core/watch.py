@@ -31,6 +31,7 @@ from core.units import decimal
 READ_EVERY = 30.0
 POLL_EVERY = 5.0
 QUOTES_EVERY = 2.0
+JUST_READ = 1.0  # seconds for which a read, as that of the start, need not be made again before a stream
 SOON, LATER = 0.5, 9.0  # seconds after a word of a trade: until it is looked at, and until it is again
 SILENCE = 10.0  # a stream that says nothing for so long is not believed to be alive
 PRICE_TRIES = 3
@@ -78,7 +79,8 @@ class Watcher:
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
                     await self._broker.connect()
-                    await self._read_all()
+                    if self._clock.monotonic() - self._reader.asked > JUST_READ:
+                        await self._read_all()
                 self._state(AccountState.LIVE if self._broker.capabilities.streams else AccountState.POLLING)
                 failures = 0
                 await self._follow()
@@ -150,7 +152,7 @@ class Watcher:
 
     async def _read(self) -> None:
         """Positions and orders, and the rates of their currencies."""
-        holdings = await self._reader.read()
+        holdings = await self._reader.read(urgent=False)
         self._held = sorted({p.symbol for p in holdings.positions})
         await self._rates(holdings)
 

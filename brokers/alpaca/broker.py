@@ -94,9 +94,9 @@ class AlpacaBroker:
         await self.reads.aclose()
         await self.client.aclose()
 
-    async def holdings(self) -> Holdings:
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         self.market.warm()
-        return await self.reads.holdings()
+        return await self.reads.holdings(urgent=urgent)
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         return await self.prices.quotes(symbols)

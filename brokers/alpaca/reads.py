@@ -1,18 +1,19 @@
 """Complete reads of an account: positions, every page of open orders, equity, and what instruments allow.
 
-Reads never overlap: whoever asks while one is under way shares the next, so that 59 closes at once do not read 59
-times. Orders and positions of Alpaca can disagree for up to ten seconds, which the core waits for.
+They are shared, so that 59 closes at once do not read 59 times. Orders and positions of Alpaca can disagree for up to
+ten seconds, which the core waits for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
+from brokers.sharing import SharedReads
 from core.errors import OutcomeUnknown
 from core.model import Holdings, Instrument, Kind
 from core.ports import Clock
@@ -23,6 +24,7 @@ ACCOUNT_EVERY = 60.0
 FEW_ASSETS = 10  # up to here each is asked for by itself
 ASSET_AGAIN = 60.0
 ASSETS_TIME = 5.0
+Ask = Callable[[str, dict[str, str]], Awaitable[Any]]
 
 
 class Reads:
@@ -32,8 +34,7 @@ class Reads:
         self._account = account
         self._client = client
         self._clock = clock
-        self._lock = asyncio.Lock()
-        self._next: asyncio.Task[Holdings] | None = None
+        self._shared = SharedReads(self._read)
         self._equity: tuple[float, Decimal | None] | None = None
         self._assets: dict[str, wire.Asset] = {}
         self._listed: set[str] = set()  # crypto by its native name, as the venue's list of it has it
@@ -44,22 +45,15 @@ class Reads:
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own price of a position, and when it was read
 
-    async def holdings(self) -> Holdings:
-        """A read that began after this call."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._in_turn())
-            self._next.add_done_callback(_retrieve)
-        return await asyncio.shield(self._next)
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
+        """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
+        return await self._shared.holdings(urgent=urgent)
 
-    async def _in_turn(self) -> Holdings:
-        async with self._lock:
-            self._next = None
-            return await self._read()
-
-    async def _read(self) -> Holdings:
+    async def _read(self, urgent: bool) -> Holdings:
+        ask = self._client.look_up if urgent else self._client.get
         asked = self._clock.monotonic()
         positions, orders, equity = await asyncio.gather(
-            self._client.get("/v2/positions"), self._open_orders(), self._read_equity(asked)
+            ask("/v2/positions", {}), self._open_orders(ask), self._read_equity(asked)
         )
         received = self._clock.monotonic()
         await self._learn(wire.listed(positions, "positions"))
@@ -82,12 +76,12 @@ class Reads:
             equity=equity,
         )
 
-    async def _open_orders(self) -> list[Any]:
+    async def _open_orders(self, ask: Ask) -> list[Any]:
         """Every open order. A page ends at a time: the next begins a millisecond before it, and ids tell them apart."""
         found: dict[str, Any] = {}
         params = {"status": "open", "limit": str(PAGE), "nested": "true", "direction": "asc"}
         for _ in range(MOST_PAGES):
-            page = wire.listed(await self._client.get("/v2/orders", params), "orders")
+            page = wire.listed(await ask("/v2/orders", params), "orders")
             fresh = {wire.text(row, "id"): row for row in page if wire.text(row, "id") not in found}
             found |= fresh
             if len(page) < PAGE:
@@ -161,9 +155,3 @@ class Reads:
 
 async def _together(calls: list[Awaitable[None]]) -> None:
     await asyncio.gather(*calls, return_exceptions=True)
-
-
-def _retrieve(task: asyncio.Task[Holdings]) -> None:
-    """A failure that nobody waits for any more is not reported as lost."""
-    if not task.cancelled():
-        task.exception()

@@ -130,8 +130,8 @@ class CcxtBroker:
         await self.reads.aclose()
         await self.client.aclose()
 
-    async def holdings(self) -> Holdings:
-        return await self.reads.holdings()
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
+        return await self.reads.holdings(urgent=urgent)
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
         return await self.prices.quotes(symbols)

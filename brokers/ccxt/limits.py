@@ -1,4 +1,4 @@
-"""Which request leaves next: what closes or cancels first, look-ups of it next, reads last.
+"""Which request leaves next: what closes or cancels first, what it waits to know next, reads that only watch last.
 
 ccxt's own throttle is one queue without priorities, in which a close waits behind every poll. Here the cost of each
 call is ccxt's (``calculate_rate_limiter_cost``), the bucket that it is taken from is filled at the exchange's rate,
@@ -19,6 +19,7 @@ from core.ports import Clock
 
 BURST = 10.0  # seconds of the exchange's rate that may leave at once
 OVERDRAFT = 1.0  # of the burst, that what acts may take beyond it
+RESERVE = 0.4  # of the burst, that reads leave to what is looked up
 MOST_SHUT = 3600.0  # a ban that says longer is asked about again after this
 
 
@@ -28,7 +29,7 @@ class Priority(IntEnum):
     READ = 2
 
 
-PATIENCE = {Priority.ACT: 8.0, Priority.LOOK_UP: 8.0, Priority.READ: 12.0}  # seconds that a request waits for its turn
+PATIENCE = {Priority.ACT: 8.0, Priority.LOOK_UP: 12.0, Priority.READ: 12.0}  # seconds that a request waits for its turn
 
 
 class Limiter:
@@ -72,9 +73,14 @@ class Limiter:
         self._fill()
         shut = self._shut - self._clock.monotonic()
         before = sum(cost for priority, nth, cost in self._waiting if (priority, nth) < ticket[:2])
-        floor = -self.capacity * OVERDRAFT if ticket[0] == Priority.ACT else 0.0
-        lacking = before + ticket[2] - (self._tokens - floor)
+        lacking = before + ticket[2] - (self._tokens - self._floor(*ticket))
         return max(shut, lacking / self.per_second)
+
+    def _floor(self, priority: int, _nth: int, cost: float) -> float:
+        """What must be left when it has left; a call that costs more than that allows takes all."""
+        if priority == Priority.ACT:
+            return -self.capacity * OVERDRAFT
+        return min(self.capacity * RESERVE, self.capacity - cost) if priority == Priority.READ else 0.0
 
     def _fill(self) -> None:
         now = self._clock.monotonic()

@@ -1,13 +1,13 @@
 """Complete reads of an account: every position and open order that the exchange has of it, or an error.
 
-Reads never overlap: whoever asks while one is under way shares the next. Its parts are asked for at the same time,
-and one that fails fails the read, because a list without one of its parts looks like having closed something.
+Its parts are asked for at the same time, and one that fails fails the read, because a list without one of its parts
+looks like having closed something.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
+from brokers.sharing import SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position
 from core.ports import Clock
@@ -26,6 +27,7 @@ from core.ports import Clock
 MOST_PAGES = 40
 WORTH_EVERY = 60.0
 OF_THE_MOMENT = 1.0  # seconds that a mark which a read told may stand beside a newer touch
+Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 
 
@@ -46,9 +48,9 @@ class Reads:
         self._markets = markets
         self._known: Calls | None = None
         self._clock = clock
-        self._lock = asyncio.Lock()
-        self._next: asyncio.Task[Holdings] | None = None
+        self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
+        self._margin: list[Position] | None = None  # what the last list had
         self.entries = Entries(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
@@ -63,22 +65,15 @@ class Reads:
             self._known = calls_of(self._client.setup.exchange, exchange.has, exchange.features)
         return self._known
 
-    async def holdings(self) -> Holdings:
-        """A read that began after this call."""
-        if self._next is None:
-            self._next = asyncio.create_task(self._in_turn())
-            self._next.add_done_callback(_retrieve)
-        return await asyncio.shield(self._next)
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
+        """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
+        return await self._shared.holdings(urgent=urgent)
 
-    async def _in_turn(self) -> Holdings:
-        async with self._lock:
-            self._next = None
-            return await self._read()
-
-    async def _read(self) -> Holdings:
+    async def _read(self, urgent: bool) -> Holdings:
+        ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
         asked = self._clock.monotonic()
-        balance, listed, orders = await _together(self._balance(), self._positions(), self._orders())
+        balance, listed, orders = await _together(self._balance(ask), self._positions(ask, urgent), self._orders(ask))
         received = self._clock.monotonic()
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         worth = balance if self._calls.balance is not None and not self._calls.worth else None
@@ -103,8 +98,8 @@ class Reads:
             return wire_markets.margin_instrument(self._markets.instrument(symbol.removesuffix(wire.MARGIN)))
         return self._markets.instrument(symbol)
 
-    async def _balance(self) -> Any:
-        return None if self._calls.balance is None else await self._client.ask("fetch_balance", self._calls.balance)
+    async def _balance(self, ask: Ask) -> Any:
+        return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
         """Balances of what can be sold, each as a position in the market that sells it."""
@@ -118,9 +113,11 @@ class Reads:
             for h, market in known
         ]
 
-    async def _positions(self) -> list[Position]:
+    async def _positions(self, ask: Ask, urgent: bool) -> list[Position]:
+        if self._calls.margin and urgent and self._margin is not None:
+            return self._margin  # shown and never traded: not worth a call of the few that closing has
         try:
-            answers = await _together(*(self._position_rows(params) for params in self._calls.positions))
+            answers = await _together(*(self._position_rows(ask, params) for params in self._calls.positions))
         except Refused as refused:
             if not self._calls.optional or refused.refusal in TRANSIENT:
                 raise
@@ -144,19 +141,20 @@ class Reads:
                 self.marks[made.symbol] = Mark(mark, received, OF_THE_MOMENT)
         self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
-        return list(found.values())
+        self._margin = list(found.values())
+        return self._margin
 
     def _position(self, row: Row) -> Position | None:
         make = wire.margin_position if self._calls.margin else wire.position
         return make(self._account, row, self._client.setup.exchange)
 
-    async def _position_rows(self, params: Params) -> list[Row]:
+    async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
         name = self._client.setup.exchange
         method = self._calls.positions_method
         if not self._calls.parse:
-            return wire.rows(await self._client.ask(method, None, params), "positions", name)
+            return wire.rows(await ask(method, None, params), "positions", name)
         parse = getattr(self._client.exchange, self._calls.parse)
-        raw = wire.rows(wire.listed(await self._client.ask(method, params)), "positions", name)
+        raw = wire.rows(wire.listed(await ask(method, params)), "positions", name)
         try:
             return wire.rows([parse(row) for row in raw], "positions", name)
         except FlatdeckError:
@@ -164,8 +162,8 @@ class Reads:
         except Exception as error:  # ccxt's parsers raise anything
             raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
 
-    async def _orders(self) -> list[Order]:
-        answers = await _together(*(self._order_rows(params) for params in self._calls.orders))
+    async def _orders(self, ask: Ask) -> list[Order]:
+        answers = await _together(*(self._order_rows(ask, params) for params in self._calls.orders))
         made = (self._order(row) for answer in answers for row in answer)
         resting = {order.id: order for order in made if not order.status.terminal}
         return list(resting.values())
@@ -173,16 +171,14 @@ class Reads:
     def _order(self, row: Row) -> Order:
         return wire.order(self._account, row, self._client.setup.exchange)
 
-    async def _order_rows(self, params: Params) -> list[Row]:
+    async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""
         name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
         found: dict[str, Row] = {}
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
         most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
         for _ in range(MOST_PAGES):
-            rows = wire.rows(
-                await self._client.ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name
-            )
+            rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
             fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
             found |= fresh
             if page is None or not cursor or len(rows) < page:
@@ -221,9 +217,3 @@ async def _together(*calls: Any) -> list[Any]:
 def _drop(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-
-
-def _retrieve(task: asyncio.Task[Holdings]) -> None:
-    """A failure that nobody waits for any more is not reported as lost."""
-    if not task.cancelled():
-        task.exception()

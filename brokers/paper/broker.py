@@ -63,7 +63,7 @@ class PaperBroker:
             listener.close()
         self.venue.aclose()
 
-    async def holdings(self) -> Holdings:
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         asked = self._clock.monotonic()
         if self._faults.strikes("read_fails"):
             raise Unreachable("the paper account cannot be read")

@@ -39,7 +39,7 @@ async def test_a_read_that_had_begun_before_the_question_does_not_answer_it():
         return first
 
     class Slow(FakeBroker):
-        async def holdings(self):
+        async def holdings(self, *, urgent=False):
             self.calls["holdings"] += 1
             return await slow() if self.calls["holdings"] == 1 else second
 

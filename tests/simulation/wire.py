@@ -58,7 +58,7 @@ class Wire:
     async def check(self) -> list[Check]:
         return []
 
-    async def holdings(self) -> Holdings:
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         asked = self._life.monotonic()
         positions, orders, instruments, wrong = await self._call("holdings", self._lists.read)
         received = self._life.monotonic()

@@ -50,7 +50,7 @@ class FakeBroker:
     async def aclose(self) -> None:
         self.closed = True
 
-    async def holdings(self) -> Holdings:
+    async def holdings(self, *, urgent: bool = False) -> Holdings:
         """A read without times of its own was asked now."""
         asked = asyncio.get_running_loop().time()
         found: Holdings = await self._answer("holdings", None, holdings)

@@ -38,7 +38,7 @@ async def settle() -> None:
 
 async def test_a_close_overtakes_queued_reads() -> None:
     clock = SteppedClock()
-    limiter = Limiter(clock, per_second=1, burst=2)
+    limiter = Limiter(clock, per_second=1, burst=4)
     order: list[str] = []
 
     async def ask(name: str, priority: Priority) -> None:
@@ -60,9 +60,23 @@ async def test_a_close_overtakes_queued_reads() -> None:
 async def test_twenty_closes_at_once_leave_at_once_although_reads_used_everything_up() -> None:
     clock = SteppedClock()
     limiter = Limiter(clock, per_second=2)
-    for _ in range(20):
+    for _ in range(12):
         await limiter.enter(1, Priority.READ)
+    for _ in range(8):
+        await limiter.enter(1, Priority.LOOK_UP)
     await asyncio.wait_for(asyncio.gather(*(limiter.enter(1, Priority.ACT) for _ in range(20))), 1)
+
+
+async def test_reads_that_only_watch_leave_a_part_of_the_limit_to_what_closing_has_to_know() -> None:
+    clock = SteppedClock()
+    limiter = Limiter(clock, per_second=1, burst=10)
+    watching = [asyncio.create_task(limiter.enter(1, Priority.READ)) for _ in range(10)]
+    await settle()
+    assert sum(task.done() for task in watching) == 6
+    await asyncio.wait_for(asyncio.gather(*(limiter.enter(1, Priority.LOOK_UP) for _ in range(4))), 1)
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
 
 
 async def test_a_look_up_goes_before_reads_that_came_earlier() -> None:

@@ -14,7 +14,7 @@ from core.model import Leg, OrderType, Side
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import kraken, kraken_pair, usdm
 from tests.brokers.ccxt.conftest import Opened
-from tests.brokers.ccxt.kit import ScriptedClock
+from tests.brokers.ccxt.kit import ScriptedClock, soon
 
 D = Decimal
 
@@ -188,6 +188,34 @@ async def test_who_asks_during_a_read_shares_the_next_one(at: Opened) -> None:
     broker, venue = await at("binanceusdm", usdm())
     await asyncio.gather(*(broker.holdings() for _ in range(50)))
     assert len(venue.paths("/positionRisk")) <= 2
+
+
+async def test_an_urgent_read_does_not_wait_behind_one_that_only_watches(at: Opened) -> None:
+    gate = asyncio.Event()
+
+    async def slow(request: web.Request, form: str) -> web.Response:
+        if not gate.is_set() and len(venue.paths("/positionRisk")) == 1:
+            await gate.wait()
+        return web.json_response([bodies.USDM_POSITION])
+
+    broker, venue = await at("binanceusdm", usdm(**{"/positionRisk": slow}))
+    watching = asyncio.create_task(broker.holdings())
+    await soon(lambda: venue.paths("/positionRisk"))
+    assert (await broker.holdings(urgent=True)).positions
+    assert not watching.done()
+    gate.set()
+    assert (await watching).positions
+
+
+async def test_an_urgent_read_at_kraken_takes_the_margin_that_is_known_and_saves_its_call(at: Opened) -> None:
+    row = {"pair": "XXBTZUSD", "type": "buy", "cost": "40000", "vol": "1", "vol_closed": "0.25", "leverage": "2.0"}
+    broker, venue = await at("kraken", kraken(**{"/OpenPositions": {"error": [], "result": [row]}}))
+    first = await broker.holdings(urgent=True)
+    again = await broker.holdings(urgent=True)
+    assert [p.key for p in again.positions] == [p.key for p in first.positions]
+    assert len(venue.paths("/OpenPositions")) == 1
+    await broker.holdings()
+    assert len(venue.paths("/OpenPositions")) == 2
 
 
 async def test_bybit_s_usdc_and_inverse_positions_are_asked_for_too(at: Opened) -> None:
@@ -517,4 +545,4 @@ async def test_a_list_of_orders_that_does_not_end_is_an_error(at: Opened) -> Non
     }
     broker, _ = await at("okx", answers)
     with pytest.raises(OutcomeUnknown, match="does not end"):
-        await broker.reads._order_rows({})
+        await broker.reads._order_rows(broker.client.ask, {})
