@@ -20,6 +20,7 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices, has_touch
 from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_errors import plainly, redacted
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
     AccountChanged,
@@ -42,6 +43,7 @@ TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
+KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
 Said = BrokerEvent | BaseException
 
 
@@ -68,6 +70,7 @@ class Stream:
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
         """Everything that the exchange says, until it stops saying it."""
         try:
+            self._overhear()
             self._start()
             self._run(self._pulse())
             while True:
@@ -85,10 +88,40 @@ class Stream:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
+            vars(self._client.exchange).pop("handle_message", None)
             await self._client.exchange.close_ws_clients()
             self._client.exchange.clean_ws_data()
         except Exception:  # noqa: BLE001  # what is being left need not say good-bye
             return
+
+    def _overhear(self) -> None:
+        """ccxt passes over the word that a listen key has ended, after which its socket answers pings and tells
+        nothing; the stream ends, and the next one asks for another key."""
+        exchange = self._client.exchange
+        pass_on = exchange.handle_message
+
+        def heard(socket: Any, message: Any) -> None:
+            if isinstance(message, dict) and message.get("e") == KEY_ENDED:
+                for known in self._keyed():
+                    known["lastAuthenticatedTime"] = 0
+                self._say(OutcomeUnknown(f"the listen key of {self._name}'s stream has expired"))
+            pass_on(socket, message)
+
+        exchange.handle_message = heard
+
+    async def _prolong(self) -> None:
+        """ccxt prolongs a listen key once and then when it is called again, which for a quiet account is never: its
+        ``keep_alive_listen_key`` looks for subscriptions in what is no dictionary. Asking for a key prolongs it."""
+        before = [known["listenKey"] for known in self._keyed()]
+        if before:
+            await self._client.exchange.authenticate()  # does nothing as long as the last time is not long ago
+            if before != [known["listenKey"] for known in self._keyed()]:
+                raise OutcomeUnknown(f"the listen key of {self._name}'s stream is not valid any more")
+
+    def _keyed(self) -> list[dict[str, Any]]:
+        """What ccxt keeps of each kind of market's listen key."""
+        options = self._client.exchange.options.values()
+        return [known for known in options if isinstance(known, dict) and isinstance(known.get("listenKey"), str)]
 
     def _start(self) -> None:
         watches: tuple[tuple[str, str, Callable[[Row], BrokerEvent | None]], ...] = (
@@ -121,7 +154,11 @@ class Stream:
         except Exception as error:  # noqa: BLE001  # a call that nobody follows any more is never silent
             told = self._client.translated(error)
             broke = isinstance(told, OutcomeUnknown)
-            self._say(OutcomeUnknown(f"{self._name}'s stream broke: {self._client.plain(error)}") if broke else told)
+            self._say(OutcomeUnknown(f"{self._name}'s stream broke: {self._plain(error)}") if broke else told)
+
+    def _plain(self, error: Exception) -> str:
+        """Without the listen key, which is in the address of a socket that could not be opened."""
+        return plainly(redacted(self._client.plain(error), [known["listenKey"] for known in self._keyed()]))
 
     def _say(self, said: Said) -> None:
         try:
@@ -164,6 +201,7 @@ class Stream:
         await self._connected()
         while True:
             await self._ping()
+            await self._prolong()
             self._say(AccountChanged(self._account, AccountState.LIVE))
             self._watch_prices()
             await self._ask()
