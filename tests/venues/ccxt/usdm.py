@@ -1,4 +1,4 @@
-"""Binance USD-M futures on loopback: REST over one truth, and a book to begin with."""
+"""Binance USD-M futures on loopback: REST and streams over one truth, and books to begin with."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from aiohttp import web
 
 from brokers.paper.venue import Venue
 from tests.venues.ccxt.usdm_rest import UsdmRest
+from tests.venues.ccxt.usdm_streams import UsdmStreams
 
 KEY = "usdm-loopback-key"
 SECRET = "canary-of-the-usdm-venue"
+LOGIN = {"api_key": KEY, "secret": SECRET}
 
 
 class Usdm:
     def __init__(self, venue: Venue) -> None:
         self.rest = UsdmRest(venue, KEY, SECRET)
+        self.streams = UsdmStreams(self.rest)
         self.violations = self.rest.violations
 
     def add_to(self, app: web.Application) -> None:
         self.rest.add_to(app)
+        self.streams.add_to(app)
 
     def tell(self) -> None:
-        return
+        self.streams.tell()
 
     async def hang_up(self) -> None:
-        return
+        await self.streams.hang_up()
 
 
 def perp(symbol: str, **more: Any) -> dict[str, Any]:
@@ -75,6 +79,27 @@ BOOK: dict[str, Any] = {
             "type": "stop",
             "trigger": "38000",
             "reduce_only": True,
+        },
+    ],
+}
+HEDGED: dict[str, Any] = {
+    **BOOK,
+    "hedge": True,
+    "positions": [
+        {"symbol": "BTC/USDT:USDT", "side": "long", "quantity": "0.5", "entry": "40000", "leverage": "5"},
+        {"symbol": "BTC/USDT:USDT", "side": "short", "quantity": "0.2", "entry": "52000", "leverage": "5"},
+        {"symbol": "ETH/USDT:USDT", "side": "short", "quantity": "3", "entry": "2400", "leverage": "25"},
+    ],
+    "orders": [
+        {"id": "h1", "symbol": "BTC/USDT:USDT", "side": "sell", "quantity": "0.1", "price": "60000", "leg": "long"},
+        {
+            "id": "h2",
+            "symbol": "BTC/USDT:USDT",
+            "side": "buy",
+            "quantity": "0.2",
+            "type": "stop",
+            "trigger": "60000",
+            "leg": "short",
         },
     ],
 }
