@@ -120,6 +120,11 @@ def known_calls(exchange: str) -> Calls:
     return _CODED.get(exchange, Calls())
 
 
+def is_known(exchange: str) -> bool:
+    """Whether every list of it is known to be asked for in all its parts."""
+    return exchange in _CODED
+
+
 def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> Calls:
     """Those of a known exchange, else by what ccxt says that it has."""
     if exchange in _CODED:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from brokers.ccxt.calls import is_known
 from brokers.ccxt.client import Client
 from brokers.ccxt.reads import Reads
 from core.errors import FlatdeckError, Refusal, Refused
@@ -17,6 +18,7 @@ MOST_SKEW = 1.0  # seconds; a second ahead is what Binance takes, and what is si
 STREAM_TIME = 8.0
 WITHDRAWS = "these keys may withdraw or transfer: make ones that may only read and trade"
 UNTOLD = "cannot verify: {} does not tell what these keys may do; see to it there that they may not withdraw"
+UNSURE = "as ccxt lists {} by itself: positions that settle in another currency than its usual one may be missing"
 
 Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
 # The raw call that tells what a key may do. Kraken's, KuCoin's and Coinbase's other kinds of keys tell nothing.
@@ -44,6 +46,8 @@ async def run(client: Client, reads: Reads, able: Capabilities, stream: Streamin
     place = "sandbox" if client.setup.sandbox else "real money"
     results = [Check("credentials", ok=True, text=f"{held}, {place}"), await _rights(client), await _clock(client)]
     results.append(_limits(client))
+    if not is_known(client.setup.exchange) and client.has("fetchPositions"):
+        results.append(Check("lists", ok=None, text=UNSURE.format(client.setup.exchange)))
     if reads.unread:
         results.append(Check("derivatives", ok=None, text=f"not listed for this account: {reads.unread}"))
     return [*results, *_able(able), await _stream(client, able, stream)]
