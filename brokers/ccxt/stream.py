@@ -137,6 +137,7 @@ class Stream:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it began never awaited it
         return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
