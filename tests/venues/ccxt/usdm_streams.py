@@ -110,7 +110,13 @@ class UsdmStreams:
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._gone)
+
+    def _gone(self, task: asyncio.Future[None]) -> None:
+        """Whoever hung up meanwhile is told nothing."""
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     async def _listen(self, request: web.Request) -> web.Response:
         """A key that is valid is given out again and prolonged; only the login's own key is asked for, no signature."""
