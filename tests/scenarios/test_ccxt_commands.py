@@ -1,0 +1,142 @@
+"""Every command on an account of each exchange, and an engine that closes all while it watches the streams."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from core.link import PlanRequest
+from core.model import OrderSide
+from tests.venues.alpaca.clocks import FastClock
+from tests.venues.ccxt import coinbase, kraken, okx, usdm
+from tests.venues.ccxt.host import Exchange
+from tests.venues.ccxt.operators import Operator
+from tui.main import Outside
+
+
+class Desk(Struct):
+    """An exchange, what the account holds there at the start, and which position is worth most."""
+
+    make: Any
+    book: dict[str, Any]
+    login: dict[str, str]
+    largest: str
+    acts: tuple[str, ...]  # what a call that changes something is named like in the loopback exchange's list
+
+
+VENUES = {
+    "binanceusdm": Desk(
+        usdm.Usdm,
+        usdm.BOOK,
+        {"api_key": usdm.KEY, "secret": usdm.SECRET},
+        "BTC/USDT:USDT",
+        ("POST /v1/order", "POST /v1/algoOrder", "DELETE"),
+    ),
+    "kraken": Desk(
+        kraken.Kraken,
+        kraken.BOOK,
+        {"api_key": kraken.KEY, "secret": kraken.SECRET},
+        "BTC/USD",
+        ("AddOrder", "Cancel"),
+    ),
+    "coinbase": Desk(
+        coinbase.Coinbase,
+        coinbase.BOOK,
+        {"api_key": coinbase.KEY, "secret": coinbase.SECRET},
+        "BTC/USD",
+        ("orders", "batch_cancel", "close_position"),
+    ),
+    "okx": Desk(okx.Okx, okx.BOOK, okx.LOGIN, "BTC/USDT:USDT", ("POST /trade",)),
+}
+
+
+CLOSES = {"long": "sell", "short": "buy"}
+
+
+def acts(running: Exchange, desk: Desk) -> list[str]:
+    return [call for call, _ in running.stall.rest.calls if call.startswith(desk.acts)]
+
+
+def outcomes(document: Any) -> set[str]:
+    return {result["outcome"] for result in document["results"]}
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+def test_an_account_is_checked_shown_cleaned_up_and_flattened(tmp_path: Path, exchange: str) -> None:
+    desk = VENUES[exchange]
+    rules = "[cleanup]\nmax_positions = 1"
+    with Exchange(desk.make, desk.book, FastClock()) as running:
+        operator = Operator(tmp_path, running, exchange, desk.login, streams=True, rules=rules)
+        checked = operator.call("check")
+        assert checked.exit_code == 0, checked.output
+        shown = operator.document("status")
+        assert len(shown["positions"]) == len(desk.book["positions"])
+        planned = operator.document("cleanup", "--dry-run", "--include-open-orders")
+        assert len(planned["actions"]) >= len(desk.book["positions"]) - 1
+        assert acts(running, desk) == []
+        assert outcomes(operator.document("cancel-orders", "--all", "--yes")) == {"cancelled"}
+        assert list(running.venue.state.live_orders()) == []
+        assert outcomes(operator.document("cleanup", "--yes")) == {"closed"}
+        assert [symbol for symbol, _ in running.venue.state.positions] == [desk.largest]
+        assert outcomes(operator.document("flatten", "--all", "--yes")) == {"closed"}
+        assert running.venue.state.positions == {}
+
+
+@asynccontextmanager
+async def engine_of(operator: Operator) -> AsyncIterator[Any]:
+    """A service on the operator's configuration, on the exchange's clock."""
+    world = Outside({**os.environ})
+    world.clock = operator.running.clock  # type: ignore[assignment]  # a Clock too
+    loaded = world.load(str(operator.config))
+    assert loaded is not None
+    async with world.engine(loaded.settings, acting=True, mode="service", lasting=True) as engine:
+        task = asyncio.ensure_future(engine.run())  # type: ignore[attr-defined]  # the real one
+        yield engine
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def soon(holds: Callable[[], object]) -> None:
+    """Until it holds, within twenty seconds."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110  # the venue is a thread with a loop of its own
+            await asyncio.sleep(0.01)
+
+
+def marks(engine: Any) -> dict[str, Decimal | None]:
+    return {p.key.symbol: p.mark for p in engine.snapshot().positions}
+
+
+@pytest.mark.parametrize("exchange", list(VENUES))
+async def test_prices_and_trades_by_hand_arrive_live_and_a_flatten_ends_flat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str
+) -> None:
+    desk = VENUES[exchange]
+    by_hand = next(p for p in desk.book["positions"] if p["symbol"] != desk.largest)
+    with Exchange(desk.make, desk.book, FastClock(5.0)) as running:
+        operator = Operator(tmp_path, running, exchange, desk.login, streams=True)
+        for name, value in operator.secrets.items():
+            monkeypatch.setenv(name, value)
+        async with engine_of(operator) as engine:
+            await soon(lambda: str(engine.snapshot().accounts[0].state) == "live")
+            await soon(lambda: len(marks(engine)) == len(desk.book["positions"]))
+            price = dict.fromkeys(("bid", "ask", "last"), Decimal(51000))
+            running.do(lambda: running.venue.set_quote(desk.largest, **price))
+            await soon(lambda: marks(engine)[desk.largest] == 51000)
+            side, quantity = OrderSide(CLOSES[by_hand["side"]]), Decimal(by_hand["quantity"])
+            running.do(lambda: running.venue.trade_by_hand(by_hand["symbol"], side, quantity))
+            await soon(lambda: by_hand["symbol"] not in marks(engine))
+            plan = await engine.prepare(PlanRequest("flatten", everything=True))
+            report = await engine.execute(plan.id, plan.digest)
+            assert {r.outcome for r in report.results} <= {"closed", "cancelled"}
+            await soon(lambda: not engine.snapshot().positions)
+        assert running.venue.state.positions == {}
+        assert list(running.venue.state.live_orders()) == []
