@@ -43,7 +43,7 @@ _BINANCE: Params = {
     "warnOnFetchOpenOrdersWithoutSymbol": False,
     "fetchMargins": False,  # which pairs may be traded on margin takes two signed calls
 }
-_ALGO = ("conditional", "oco", "trigger", "move_order_stop")
+_ALGO = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 _BYBIT: tuple[Params, ...] = (
     {"type": "swap", "subType": "linear", "settleCoin": "USDT"},
     {"type": "swap", "subType": "linear", "settleCoin": "USDC"},
