@@ -40,6 +40,8 @@ ERRORS = {
     Refusal.HALTED: (-4140, "Invalid symbol status for opening position."),
 }
 
+UNSURE = "Unknown error, please check your request or try again later."  # the execution status is unknown
+
 
 class No(Exception):
     """A refusal with Binance's code."""
@@ -50,13 +52,19 @@ class No(Exception):
 
 
 class UsdmRest:
-    """One account. ``market_step`` are steps of market orders that are coarser than the symbol's."""
+    """One account. ``market_step`` are steps of market orders that are coarser than the symbol's.
+
+    ``unsure`` is how many orders are carried out and answered with a 503 that does not know so, ``stubborn`` how many
+    cancelled orders the user's bot places again at once; ``nameless`` drops our name of an order.
+    """
 
     def __init__(self, venue: Venue, key: str, secret: str) -> None:
         self.venue, self.key, self.secret = venue, key, secret.encode()
         self.market_step: dict[str, Decimal] = {}
         self.unified_imprecise: set[str] = set()  # native symbols whose orders of ccxt's unified call are refused
         self.may_withdraw = False
+        self.unsure = self.stubborn = 0
+        self.nameless = False
         self.calls: list[tuple[str, Row]] = []
         self.violations: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -250,7 +258,11 @@ class UsdmRest:
             unified and native in self.unified_imprecise
         ):
             raise No(-1111, "Precision is over the maximum defined for this asset.")
-        return self._row(self.venue.place(self._audited(request)))
+        told = self._row(self.venue.place(self._audited(request)))
+        if self.unsure > 0:
+            self.unsure -= 1
+            raise No(-1000, UNSURE, 503)
+        return told
 
     def _place_algo(self, given: Row) -> Row:
         if given.get("algoType") != "CONDITIONAL" or given.get("type") != "STOP_MARKET":
@@ -268,7 +280,7 @@ class UsdmRest:
             symbol=self.symbol(given["symbol"]),
             side=OrderSide(given["side"].lower()),
             quantity=Decimal(given["quantity"]),
-            client_id=given.get(name, ""),
+            client_id="" if self.nameless else given.get(name, ""),
             type=kind,
             tif=TimeInForce(given.get("timeInForce", "IOC" if kind is OrderType.MARKET else "GTC").lower()),
             price=Decimal(given["price"]) if kind is OrderType.LIMIT else None,
@@ -291,9 +303,17 @@ class UsdmRest:
 
     def _cancel(self, order: Order) -> Row:
         self.venue.cancel(order.id)
+        if self.stubborn > 0:
+            self.stubborn -= 1
+            self._again(order)
         told = self._row(reports.told(self.venue, self.venue.state.tickets[order.id].order))
         return (
             told
             if "orderId" in told
             else {"algoId": told["algoId"], "clientAlgoId": told["clientAlgoId"], "code": "200", "msg": "success"}
         )
+
+    def _again(self, order: Order) -> None:
+        """What the user's own bot does when its order is gone."""
+        same = {name: getattr(order, name) for name in ("type", "tif", "price", "trigger", "reduce_only", "leg")}
+        self.venue.place_by_hand(OrderRequest(order.account, order.symbol, order.side, order.quantity, "", **same))
