@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brokers.ccxt.broker import CcxtBroker, Options
+from brokers.ccxt.calls import known_calls
+from brokers.ccxt.client import Setup
+from core.errors import OutcomeUnknown
+from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import usdm
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
 MODES = pytest.mark.parametrize("rows", [usdm.BOOK, usdm.HEDGED], ids=["one-way", "hedge"])
+SWAP = "BTC/USDT:USDT"
 ONE = "[cleanup]\nmax_positions = 1"
 
 
@@ -56,7 +65,7 @@ def test_an_account_is_checked_and_shown_each_leg_as_a_position(tmp_path: Path, 
     }
     assert legs(shown) == wanted
     orders = {(p["symbol"], p["leg"]): p["open_orders"] for p in shown["positions"]}
-    on_bitcoin = {leg: count for (symbol, leg), count in orders.items() if symbol == "BTC/USDT:USDT"}
+    on_bitcoin = {leg: count for (symbol, leg), count in orders.items() if symbol == SWAP}
     assert on_bitcoin == ({"long": 1, "short": 1} if hedge else {"net": 2})
 
 
@@ -77,7 +86,7 @@ def test_a_dry_run_sends_nothing_and_a_cleanup_leaves_what_the_cap_allows(tmp_pa
         assert planned["actions"]
         desk.document("cleanup", "--include-open-orders", "--yes")
         (left,) = running.venue.state.positions.values()
-        assert (left.symbol, left.quantity) == ("BTC/USDT:USDT", Decimal("0.5"))
+        assert (left.symbol, left.quantity) == (SWAP, Decimal("0.5"))
         assert all(bound(order, hedge=rows is usdm.HEDGED) for order in acts(running, "POST /v1/order"))
 
 
@@ -106,11 +115,69 @@ def test_both_kinds_of_orders_are_cancelled_each_by_its_own_call(tmp_path: Path,
 
 @pytest.mark.parametrize(("kept", "closed"), [("long", "short"), ("short", "long")])
 def test_one_leg_is_closed_and_the_other_of_the_same_symbol_stays(tmp_path: Path, kept: str, closed: str) -> None:
-    swap = "BTC/USDT:USDT"
-    held = [{"symbol": swap, "side": kept, "quantity": "0.5"}, {"symbol": swap, "side": closed, "quantity": "0.2"}]
+    held = [{"symbol": SWAP, "side": kept, "quantity": "0.5"}, {"symbol": SWAP, "side": closed, "quantity": "0.2"}]
     with opened(usdm.HEDGED, orders=[], positions=held) as running:
         operator(tmp_path, running, rules=ONE).document("cleanup", "--yes")
         (left,) = running.venue.state.positions.values()
         assert (left.side.value, left.quantity) == (kept, Decimal("0.5"))
         (order,) = acts(running, "POST /v1/order")
         assert (order["positionSide"], order["quantity"]) == (closed.upper(), "0.2")
+
+
+@asynccontextmanager
+async def connected(running: Exchange) -> AsyncIterator[CcxtBroker]:
+    """An account that was read once."""
+    calls = known_calls("binanceusdm")
+    setup = Setup(exchange="binanceusdm", endpoint=running.endpoint, defaults=calls.options, burst=60.0)
+    login = {"apiKey": "env:api_key", "secret": "env:secret"}
+    account = Account("user_1/a", "user_1", "a", "ccxt:binanceusdm")
+    broker = CcxtBroker(account, Options(setup=setup, login=login), running.clock, usdm.LOGIN)
+    try:
+        await broker.connect()
+        await broker.holdings()
+        yield broker
+    finally:
+        await broker.aclose()
+
+
+@pytest.mark.parametrize("do", ["", "drop"], ids=["answered", "lost"])
+@MODES
+async def test_a_stop_rests_as_a_conditional_order_and_is_found_by_its_name(rows: dict[str, Any], do: str) -> None:
+    leg = Leg.LONG if rows is usdm.HEDGED else Leg.NET
+    with opened(rows, speed=1.0, orders=[]) as running:
+        if do:
+            running.mishap("POST", "/v1/algoOrder", do)
+        async with connected(running) as broker:
+            asked = OrderRequest(
+                "user_1/a",
+                SWAP,
+                OrderSide.SELL,
+                Decimal("0.5"),
+                "mine",
+                type=OrderType.STOP,
+                trigger=Decimal(39000),
+                reduce_only=True,
+                leg=leg,
+            )
+            with pytest.raises(OutcomeUnknown) if do else nullcontext():
+                await broker.submit(asked)
+            found = await broker.find_order(SWAP, client_id="mine")
+            assert found is not None
+            assert (found.type, found.trigger, found.leg) == (OrderType.STOP, 39000, leg)
+            assert (await broker.holdings()).orders == (found,)
+            await broker.cancel(found)
+            assert (await broker.holdings()).orders == ()
+        (order,) = acts(running, "POST /v1/algoOrder")
+        assert bound(order, hedge=rows is usdm.HEDGED)
+
+
+async def test_every_execution_is_read_when_there_are_more_than_a_page() -> None:
+    with opened(usdm.BOOK, speed=1.0, orders=[], positions=usdm.BOOK["positions"][:1]) as running:
+        since = running.clock.now() - timedelta(seconds=1)
+        async with connected(running) as broker:
+            for nth in range(620):
+                running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.SELL, Decimal("0.0001")))
+                if nth % 100 == 0:
+                    await running.clock.sleep(0.01)
+            fills = await broker.fills(SWAP, since)
+            assert sum((fill.quantity for fill in fills), Decimal(0)) == Decimal("0.062")

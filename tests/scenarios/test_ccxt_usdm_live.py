@@ -30,6 +30,7 @@ from core.model import (
     PositionKey,
     Side,
 )
+from tests.scenarios.test_ccxt_commands import engine_of, marks, soon
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import usdm, usdm_events
 from tests.venues.ccxt.host import Exchange
@@ -206,6 +207,34 @@ def test_an_account_is_flattened_over_its_streams(tmp_path: Path) -> None:
         said = desk.document("flatten", "--all", "--yes")
         assert {r["outcome"] for r in said["results"]} == {"closed", "cancelled"}
         assert running.venue.state.positions == {}
+
+
+@pytest.mark.parametrize("trouble", ["key", "hung up", "mute"])
+async def test_an_engine_whose_stream_ended_reads_again_and_knows_what_it_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    with Exchange(usdm.Usdm, usdm.BOOK, FastClock(5.0)) as running:
+        streams = running.stall.streams
+        desk = Operator(tmp_path, running, "binanceusdm", usdm.LOGIN, streams=True)
+        for name, value in desk.secrets.items():
+            monkeypatch.setenv(name, value)
+        async with engine_of(desk) as engine:
+
+            def state() -> str:
+                return str(engine.snapshot().accounts[0].state)
+
+            await soon(lambda: state() == "live" and len(marks(engine)) == 3)
+            assert len(streams.dialled) == 1
+            streams.mute = trouble == "mute"
+            if trouble == "key":
+                running.do(streams.expire)
+            elif trouble == "hung up":
+                await asyncio.to_thread(running.hang_up)
+            sell(running, "0.5")
+            await soon(lambda: state() == "stale")
+            streams.mute = False
+            await soon(lambda: state() == "live" and SWAP not in marks(engine))
+            assert len(streams.dialled) > 1
 
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
