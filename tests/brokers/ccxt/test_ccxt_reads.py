@@ -15,6 +15,9 @@ from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import kraken, kraken_pair, usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import ScriptedClock, soon
+from tests.venues.alpaca.clocks import FastClock
+
+FAST = 20  # Kraken allows few requests
 
 D = Decimal
 
@@ -209,7 +212,8 @@ async def test_an_urgent_read_does_not_wait_behind_one_that_only_watches(at: Ope
 
 async def test_an_urgent_read_at_kraken_takes_the_margin_that_is_known_and_saves_its_call(at: Opened) -> None:
     row = {"pair": "XXBTZUSD", "type": "buy", "cost": "40000", "vol": "1", "vol_closed": "0.25", "leverage": "2.0"}
-    broker, venue = await at("kraken", kraken(**{"/OpenPositions": {"error": [], "result": [row]}}))
+    answers = kraken(**{"/OpenPositions": {"error": [], "result": [row]}})
+    broker, venue = await at("kraken", answers, clock=FastClock(FAST))
     first = await broker.holdings(urgent=True)
     again = await broker.holdings(urgent=True)
     assert [p.key for p in again.positions] == [p.key for p in first.positions]
@@ -335,7 +339,7 @@ async def test_trades_that_cannot_be_had_leave_the_entry_unknown_and_fail_nothin
 
 async def test_a_quantity_that_changed_has_its_entry_looked_for_again(at: Opened) -> None:
     told = history(("buy", "0.5", "40000", 1_700_000_000.0))
-    broker, venue = await at("kraken", kraken(**{"/TradesHistory": told}))
+    broker, venue = await at("kraken", kraken(**{"/TradesHistory": told}), clock=FastClock(FAST))
     await broker.holdings()
     venue.answers["/BalanceEx"] = bodies.balance_ex(XXBT=("0.7", "0"))
     venue.answers["/TradesHistory"] = history(

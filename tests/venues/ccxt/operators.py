@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Operator:
     def call(self, *args: str) -> Result:
         os.environ.update(self.secrets)
         world = Outside({**os.environ})
-        world.clock = self.running.clock  # type: ignore[assignment]  # a Clock too
+        world.clock = copy(self.running.clock)  # type: ignore[assignment]  # a process of its own counts for itself
         try:
             result = CliRunner().invoke(cli, ["--config", str(self.config), *args], obj=world)
         finally:
