@@ -21,8 +21,11 @@ SLACK = 120.0  # seconds beyond the ladder's own limit: final reads, withdrawals
 
 
 def only_what_was_confirmed(evidence: Evidence) -> Iterator[Breach]:
-    """I18: nothing is closed that an approved plan did not list, with its side and no more than its size."""
+    """I18: nothing is closed that an approved plan did not list, with its side and no more than its size; what the
+    program's own protective stops may do is I26's."""
     for send in evidence.sends:
+        if send.unplanned:
+            continue
         plan = send.intent.plan if send.intent else ""
         action = evidence.action(plan, send.key)
         if action is None:
@@ -127,16 +130,16 @@ def bounded(evidence: Evidence) -> Iterator[Breach]:
 
 def _retry_after(evidence: Evidence) -> Iterator[Breach]:
     sent = {(s.account, s.n): s for s in evidence.sends}
-    until: dict[tuple[int, PositionKey], float] = {}
+    until: dict[tuple[int, PositionKey, bool], float] = {}  # a close does not wait for what a protective stop was told
     by_index = {s.index: s for s in evidence.sends}
     for index, event in enumerate(evidence.events):
         send = by_index.get(index)
-        if send is not None and send.at < until.get((send.life, send.key), 0.0) - 0.001:
+        if send is not None and send.at < until.get((send.life, send.key, send.protects), 0.0) - 0.001:
             yield Breach("I22", f"{send.request.client_id} left before the venue's Retry-After", send.at)
         if isinstance(event, Answered) and event.retry_after is not None:
             refused = sent.get((event.account, event.n))
             if refused is not None:
-                until[refused.life, refused.key] = event.at + event.retry_after
+                until[refused.life, refused.key, refused.protects] = event.at + event.retry_after
 
 
 def everything_ends(evidence: Evidence) -> Iterator[Breach]:

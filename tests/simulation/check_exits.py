@@ -17,6 +17,7 @@ FIRED = re.compile(
 STOP = re.compile(r"stop ([\d.]+)")
 TARGET = re.compile(r"target ([\d.]+)")
 MOMENT = 0.05  # from a price to the word that its exit fires, in virtual seconds
+UNSEEN = 1.0  # seconds, beyond the lists' lag, until a list that shows a change is read
 JUMP = Decimal("0.2")
 TICK = Decimal("0.01")  # levels are told on the grid
 
@@ -89,8 +90,12 @@ def _true_sides(evidence: Evidence, index: int, account: str, symbol: str) -> se
 
 
 def _quotes(evidence: Evidence, index: int, account: str, symbol: str) -> list[Quoted]:
-    """Since the last share split, which made it another share, and of this life: a restart forgets prices."""
-    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if i < index and f.what == "share split"]
+    """Since the last share split, which made it another share, and of this life: a restart forgets prices.
+
+    A split that no list can be asked to have shown yet is not known, and a price of before it is as good as any.
+    """
+    shown = evidence.at(index) - evidence.facts(account).lag - UNSEEN
+    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if f.at < shown and f.what == "share split"]
     since += [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
     return [
         e

@@ -11,14 +11,15 @@ from tests.simulation.history import Accepted
 
 
 def intent_before_send(evidence: Evidence) -> Iterator[Breach]:
-    """I8: plan and intent are durable, and say what is sent, before anything leaves."""
+    """I8: plan and intent are durable, and say what is sent, before anything leaves; a stop that the program places
+    by itself has no plan."""
     for send in evidence.sends:
         name, intent = send.request.client_id, send.intent
         if intent is None:
             yield Breach("I8", f"{name} left without a durable intent", send.at)
             continue
         plan = evidence.plans.get(intent.plan)
-        if plan is None or plan[0] > send.index:
+        if not send.unplanned and (plan is None or plan[0] > send.index):
             yield Breach("I8", f"{name} left before its plan was durable", send.at)
         same = (intent.request.symbol, intent.request.side, intent.request.leg) == (
             send.request.symbol,
@@ -30,7 +31,9 @@ def intent_before_send(evidence: Evidence) -> Iterator[Breach]:
 
 
 def resolved_before_the_next_tier(evidence: Evidence) -> Iterator[Breach]:
-    """I9: every intent has a definitive answer in the journal before the next one of the same close."""
+    """I9: every intent has a definitive answer in the journal before the next one of the same close, or of the same
+    position's protective stop; one of these that the disk did not take, so that nothing left, needs none."""
+    left = {s.request.client_id for s in evidence.sends}
     last: dict[tuple[str, object], str] = {}
     said: dict[str, str] = {}
     records = [(i, a) for i, a in evidence.answers] + [(i, w) for ws in evidence.intents.values() for i, w in ws]
@@ -42,7 +45,8 @@ def resolved_before_the_next_tier(evidence: Evidence) -> Iterator[Breach]:
             continue
         close = (record.plan, record.key)
         before = last.get(close)
-        if before is not None and said.get(before) not in DEFINITIVE:
+        unsent = record.protects and before not in left
+        if before is not None and not unsent and said.get(before) not in DEFINITIVE:
             text = f"{record.client_id} follows {before}, of which is known: {said.get(before)}"
             yield Breach("I9", text, evidence.at(index))
         last[close] = record.client_id
@@ -115,12 +119,14 @@ def names_are_used_once(evidence: Evidence) -> Iterator[Breach]:
 
 
 def close_call_stands_alone(evidence: Evidence) -> Iterator[Breach]:
-    """I13: the venue's own close call is used only when no order of ours is open or unknown on the instrument."""
+    """I13: the venue's own close call is used only when no order of ours is open or unknown on the instrument, but for
+    a stop that was put back and the protective stop of the other leg: no market order is ever taken for a stop."""
     for send in evidence.sends:
         if send.what != "close_position":
             continue
         for other in _before(evidence, send):
-            if other.settled > send.index and not (other.intent and other.intent.step < 0):
+            stays = (other.intent and other.intent.step < 0) or (other.protects and other.key != send.key)
+            if other.settled > send.index and not stays:
                 yield Breach("I13", f"close call while {other.request.client_id} was not over", send.at)
 
 

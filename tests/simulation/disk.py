@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Iterable
 from functools import cache
 
 import msgspec
 
 from core.database import Row, Statements, explained, transact
 from core.errors import JournalError
-from core.journal_rows import CREATE, SCHEMA
+from core.journal_rows import CREATE, KEEP, SCHEMA
+from core.keeping import guards_of
 from core.records import Record
 from tests.simulation.faults import Fault, Faults
-from tests.simulation.history import Durable
+from tests.simulation.history import Durable, Levels
 from tests.simulation.life import Life
 
 _DECODER = msgspec.json.Decoder(Record)
@@ -84,10 +86,17 @@ class Disk:
         except sqlite3.Error as error:
             raise explained(error, self.name) from error
         for sql, rows in statements:
+            if sql == KEEP:
+                self._levels(body for _, body in sorted(rows))
             if "INTO journal" in sql:
                 for row in rows:
                     if row[1] != "log":
                         self._life.truth(Durable(self._life.at, self._life.nth, _DECODER.decode(row[-1])))
+
+    def _levels(self, bodies: Iterable[str]) -> None:
+        for kept in guards_of(bodies)[0]:
+            saved = kept.saved
+            self._life.truth(Levels(self._life.at, self._life.nth, kept.key, kept.side, saved.entry, saved.stop))
 
     def _alive(self) -> None:
         if self._life.dead:

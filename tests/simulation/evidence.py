@@ -70,6 +70,16 @@ class Send(Struct):
         return self.request.type is not OrderType.STOP
 
     @property
+    def protects(self) -> bool:
+        """The program's own protective stop: placed by itself, or put back by a close that had taken it away."""
+        return self.intent is not None and self.intent.protects
+
+    @property
+    def unplanned(self) -> bool:
+        """A protective stop that the program placed by itself: it belongs to a position and to no plan of a person."""
+        return self.protects and self.intent is not None and self.intent.plan.startswith("protect|")
+
+    @property
     def settled(self) -> int:
         """From which event on it can certainly not execute any more."""
         return min(self.over, self.nothing)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from core.link import PlanReport
-from core.model import Leg, Order, OrderRequest, Position, PositionKey
+from core.model import Leg, Order, OrderRequest, Position, PositionKey, Side
 from core.records import Record
 
 
@@ -92,6 +92,17 @@ class Armed(Struct):
     on: bool
 
 
+class Levels(Struct):
+    """What is kept on the disk of a position's exits, for the next life. ``stop`` is None while there is none."""
+
+    at: float
+    life: int
+    key: PositionKey
+    side: Side
+    entry: Decimal | None
+    stop: Decimal | None
+
+
 class Nothing(Struct):
     """A send came to nothing for good: lost, too late or refused. Only now is that certain."""
 
@@ -159,6 +170,14 @@ class Quiet(Struct):
     at: float
 
 
+class Calm(Struct):
+    """A service ran undisturbed, without closing anything, for as long as it takes to put everything in order."""
+
+    at: float
+    life: int
+    sizes: dict[PositionKey, Decimal]  # what is truly held and could be sold
+
+
 class Left(Struct):
     """What the venue truly holds of one key when all is over. ``sellable``: a close of it was possible."""
 
@@ -177,6 +196,7 @@ Event = (
     | Listed
     | Quoted
     | Armed
+    | Levels
     | Nothing
     | Accepted
     | Filled
@@ -185,6 +205,7 @@ Event = (
     | Said
     | Reported
     | Quiet
+    | Calm
     | Left
 )
 
@@ -208,6 +229,7 @@ class History(Struct):
     limits: dict[str, float] = {}  # attempts, tier_timeout, total_timeout, resume_within
     prices: dict[tuple[str, str], Decimal] = {}  # by account and symbol, at the beginning
     ages: dict[str, float] = {}  # by account: how old a price may be that an exit fires on
+    protects: bool = False  # stops of the program rest at the venues
     watched: bool = False  # the first life follows its accounts' streams
     stretched: bool = False  # a clock that jumps or a market that is closed makes time limits mean nothing
     errors: list[str] = []  # exceptions that no task should have ended in
@@ -239,6 +261,8 @@ def _text(value: object) -> str:
     if isinstance(value, Order):
         name = f"{value.id}/{value.client_id}"
         return f"[{value.symbol} {name} {value.side.value} {value.filled:f}/{value.quantity:f} {value.status.value}]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_text(k)}={_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple):
         return "(" + ",".join(map(_text, value)) + ")"
     if isinstance(value, PlanReport):

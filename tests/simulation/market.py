@@ -15,12 +15,15 @@ At = Callable[[float, Callable[[], None]], None]
 
 
 class Market:
-    """One venue's prices, as factors of what they were; ``ends`` says when they stand still."""
+    """One venue's prices, as factors of what they were; ``ends`` says when they stand still, ``moved`` hears of all."""
 
-    def __init__(self, venue: Venue, dice: Dice, ends: Callable[[], bool]) -> None:
+    def __init__(
+        self, venue: Venue, dice: Dice, ends: Callable[[], bool], moved: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._venue = venue
         self._dice = dice
         self._ends = ends
+        self._moved = moved
         self._jumps = dice.choice((0.0, 0.01, 0.05))
         self._spike: dict[str, Decimal] = {}
 
@@ -40,3 +43,4 @@ class Market:
                 moved = factor * self._dice.choice(JUMPS)
             self._venue.factors[symbol] = min(max(moved, LEAST), MOST)
             self._venue.priced(symbol)
+            self._moved(symbol)

@@ -42,6 +42,22 @@ class Matching:
         else:
             self._venue.fill(resting, order.quantity)
 
+    def fire(self, symbol: str) -> list[Order]:
+        """Stops that came through the program, as market orders where the price has reached them; which these were."""
+        price, fired = self._venue.price(symbol), list[Order]()
+        for resting in self._venue.live():
+            order = resting.now
+            if order.type is not OrderType.STOP or order.symbol != symbol or order.filled or order.trigger is None:
+                continue
+            if resting.n is None or order.side.sign * (price - order.trigger) < 0:
+                continue
+            fired.append(order)
+            if self._faults.fires(Fault.PARTIAL_FILL):
+                self._in_parts(resting)
+            else:
+                self._venue.fill(resting, order.quantity)
+        return fired
+
     def settle(self) -> None:
         """The quiet end: what rests of the program's closing orders is filled, what is deaf hears again."""
         for resting in self._venue.live():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from core.model import Side
 from core.plan import Plan
 from core.records import PlanApproved
-from tests.simulation.history import Armed, Quoted, Said
-from tests.simulation.planted import D, Story, action
+from tests.simulation.history import Armed, Began, Killed, Levels, Quoted, Said
+from tests.simulation.planted import KEY, D, Story, action
 from tests.simulation.venue import BIRTH
 
 
@@ -49,3 +50,18 @@ def left_while_disarmed() -> Story:
 def approved_and_never_armed() -> Story:
     made = Plan("p2", "exit", BIRTH, (action(),), ())
     return Story().begin().durable(PlanApproved(made, "rule:exits", BIRTH))
+
+
+def kept(story: Story, stop: str | None, entry: str = "100") -> Story:
+    """The disk took a stop of the position."""
+    return story.tell(Levels, story.life, KEY, Side.LONG, D(entry), None if stop is None else D(stop))
+
+
+def level_that_loosened() -> Story:
+    return kept(kept(Story().begin(), "95"), "90")
+
+
+def level_lost_by_a_restart() -> Story:
+    story = kept(Story().begin(), "95").tell(Killed, 1)
+    story.life, story.now = 2, story.now + 60
+    return kept(story.tell(Began, 2, "sim1", False), None)

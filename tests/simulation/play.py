@@ -5,44 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from decimal import Decimal
-from itertools import count
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from core.engine import Engine
 from core.errors import JournalError
 from core.journal import Journal
-from core.link import LogRow, PlanRequest
-from core.model import OrderType, PositionKey
+from core.link import PlanRequest
 from core.plan import NotApproved, Reason
-from core.ports import Capabilities
+from core.protector import LATEST
 from tests.simulation.dice import dice
-from tests.simulation.disk import Disk, platter
-from tests.simulation.faults import Fault, Faults
-from tests.simulation.foreign import Others
-from tests.simulation.gate import Gate
-from tests.simulation.history import Armed, Began, Facts, History, Killed, Left, Quiet, Reported, Said
+from tests.simulation.faults import Fault
+from tests.simulation.history import Armed, Calm, History, Killed, Reported, Said
 from tests.simulation.life import Life
-from tests.simulation.lists import Lists
-from tests.simulation.loop import Deadlock, Endless, Loop
+from tests.simulation.loop import Deadlock, Endless
 from tests.simulation.loop import Killed as KilledNow
-from tests.simulation.market import Market
-from tests.simulation.matching import Matching
-from tests.simulation.scenario import Ask, Place, Scenario, draw
-from tests.simulation.venue import Venue
-from tests.simulation.wire import Wire
+from tests.simulation.scenario import Ask, Scenario, draw
+from tests.simulation.world import World
 
-SUSPENDS = 0.002
-MOVES = 90.0  # seconds in which prices move
 ARMING = 6.0
 LIVES = 3
-FAULTS_OF_OURS = ("an event could not be taken in", "a part of the engine failed")
-FAULT_IN_A_CLOSE = "a fault in the program"
-CAUTION = Decimal("0.99")  # what a close would get is a little less than the price
 PLANS = 40
 PATIENCE = 300  # seconds that a person leaves a restarted service to what it took up
-EPOCH = "sim1"
+SETTLES = 8  # seconds, behind what an order may need to arrive and a list to show it
 
 
 class Run(Struct):
@@ -54,129 +39,6 @@ class Run(Struct):
     fired: Counter[Fault]
     callbacks: int
     seconds: float  # virtual
-
-
-class World:
-    """Everything of one run that outlives a process."""
-
-    def __init__(self, scenario: Scenario, without: Iterable[Fault], fifo: bool | None) -> None:
-        seed = scenario.seed
-        self.scenario = scenario
-        self.history = History()
-        self.loop = Loop(dice(seed, "loop"), fifo=scenario.fifo if fifo is None else fifo)
-        self.faults = Faults(dice(seed, "faults"), without)
-        self.data = platter(EPOCH)
-        self.gates: dict[str, Gate] = {}
-        self.lists: dict[str, Lists] = {}
-        self.life: Life | None = None
-        self._nth = 0
-        self._numbers = count(1)
-        ladder = scenario.settings.ladder
-        self.history.limits = {
-            "attempts": ladder.attempts,
-            "tier_timeout": ladder.tier_timeout,
-            "total_timeout": ladder.total_timeout,
-            "resume_within": ladder.resume_within,
-        }
-        self.history.watched = scenario.watches
-        self.history.stretched = not {Fault.SUSPENDED, Fault.CLOSED_MARKET}.isdisjoint(self.faults.chance)
-        for place in scenario.places:
-            self._open(place)
-
-    def _open(self, place: Place) -> None:
-        """An account with its positions and the user's orders."""
-        account, loop = place.account.id, self.loop
-        record = self.history.events.append
-        venue = Venue(place.account, place.manners, dict(place.rules), record=record, moment=loop.time)
-        for key, quantity in place.held.items():
-            venue.move(key, quantity, None)
-        for key, kind, quantity in place.orders:
-            if quantity < place.rules[key.symbol].instrument.min_quantity or venue.free(key) < quantity:
-                continue
-            request = venue.stop_order(key, quantity)
-            if kind == "limit":
-                price = place.rules[key.symbol].price * 2
-                request = structs.replace(request, type=OrderType.LIMIT, trigger=None, price=price)
-            venue.place(request, None)
-        matching = Matching(venue, self.faults, lambda after, what: loop.at(loop.time() + after, what))
-        gate = self.gates[account] = Gate(venue, self.faults, matching, loop.time)
-        self.lists[account] = Lists(venue, self.faults, loop.time, gate.gone)
-        Others(gate, self.history, loop.time, EPOCH).schedule(loop.at, list(place.held))
-        if self.scenario.exits:
-            market = Market(venue, dice(self.scenario.seed, f"market {account}"), lambda: self.faults.quiet)
-            market.schedule(loop.at, 0.0, MOVES)
-            ages = self.scenario.settings.exits
-            self.history.ages[account] = ages.max_price_age if place.streams else ages.max_price_age_polling
-        rules = place.rules.items()
-        self.history.prices.update({(account, s): r.price for s, r in rules})
-        self.history.facts[account] = Facts(
-            account,
-            place.manners.lag,
-            place.manners.expiry,
-            {s: r.instrument.reduce_only for s, r in rules},
-            {s: r.balance for s, r in rules},
-        )
-
-    def begin(self) -> Life:
-        """A new process."""
-        self._nth += 1
-        life = Life(self._nth, self.loop, dice(self.scenario.seed, f"life{self._nth}"), self._record, self._numbers)
-        self.life = life
-        return life
-
-    def _record(self, event: object) -> None:
-        self.history.events.append(event)  # type: ignore[arg-type]  # one of them
-
-    async def engine(self, life: Life, mode: str) -> tuple[Engine, Journal]:
-        """A process's engine, on what the disk holds."""
-        journal = await Journal.over(Disk(self.data, life, self.faults), life, life.ids)
-        life.record(Began(life.at, life.nth, journal.epoch, mode == "one-shot"))
-        life.record(Armed(life.at, life.nth, mode == "service" and self.scenario.exits == "auto"))
-        wires = [self._wire(life, place) for place in self.scenario.places]
-        engine = Engine(
-            self.scenario.settings, wires, clock=life, ids=life.ids, journal=journal, lasting=mode == "service"
-        )
-
-        def said(row: LogRow) -> None:
-            life.record(Said(life.at, row.level, row.text, row.account))
-            ours = row.text.startswith(FAULTS_OF_OURS) or FAULT_IN_A_CLOSE in row.text
-            if ours and "JournalError" not in row.text:  # a full disk ends parts of the engine, loudly
-                self.history.errors.append(row.text)
-
-        engine.on_log(said)
-        return engine, journal
-
-    def _wire(self, life: Life, place: Place) -> Wire:
-        able = Capabilities(place.tiers, place.manners.expiry, place.manners.lag, place.streams, protective_stops=True)
-        account = place.account.id
-        return Wire(life, self.gates[account], self.lists[account], able)
-
-    def suspend(self) -> float:
-        if self.faults.between(0, 1) < SUSPENDS and self.faults.fires(Fault.SUSPENDED):
-            return self.faults.between(0.5, 40)
-        return 0.0
-
-    def quieten(self) -> None:
-        """From now on nothing goes wrong, and what was under way at the venues comes to its end."""
-        self.faults.quiet = True
-        for gate in self.gates.values():
-            gate.quiet()
-            gate.matching.settle()
-        self.history.events.append(Quiet(self.loop.time()))
-
-    def held(self) -> dict[PositionKey, Decimal]:
-        """What all venues truly hold."""
-        return {k: q for gate in self.gates.values() for k, q in gate.venue.held.items()}
-
-    def left(self, key: PositionKey) -> Left:
-        gate = self.gates[key.account]
-        held = gate.venue.held.get(key, Decimal(0))
-        instrument = gate.venue.rules[key.symbol].instrument
-        exempt = instrument.reduce_only and instrument.minimum_exempt
-        whole = abs(held) // instrument.step * instrument.step
-        price = gate.venue.price(key.symbol)
-        enough = exempt or (whole >= instrument.min_quantity and whole * price * CAUTION >= instrument.min_cost)
-        return Left(self.loop.time(), key, held, whole > 0 and enough and not gate.gone(key.symbol))
 
 
 async def _work(world: World, life: Life) -> None:
@@ -202,9 +64,14 @@ async def _arming(world: World, engine: Engine, life: Life) -> None:
         except NotApproved:  # each exit waits for a person here
             continue
     await life.sleep(0.5)
+    await _idle(engine, life)
+
+
+async def _idle(engine: Engine, life: Life) -> None:
+    """Until no close is in flight: a service goes on in the background."""
     for _ in range(PATIENCE):
         if not any(reason is Reason.CLOSING for reason, _ in engine.situation().blocked.values()):
-            break
+            return
         await life.sleep(1.0)
 
 
@@ -234,10 +101,25 @@ async def _again(world: World, life: Life) -> None:
     running = asyncio.ensure_future(engine.run()) if world.scenario.exits else None
     await _arming(world, engine, life)
     await life.sleep(0.5)
-    for _ in range(PATIENCE):  # a service goes on in the background
-        if not any(reason is Reason.CLOSING for reason, _ in engine.situation().blocked.values()):
-            break
+    await _idle(engine, life)
+    await _close(engine, journal, running)
+
+
+async def _calm(world: World, life: Life) -> None:
+    """A service that nobody disturbs and that closes nothing puts the stops at the venues in order."""
+    manners = [p.manners for p in world.scenario.places]
+    await life.sleep(max(30.0, *(m.lag for m in manners)))
+    engine, journal = await world.engine(life, "service")
+    await engine.start()
+    engine.sentry.arm(False)
+    life.record(Armed(life.at, life.nth, on=False))
+    running = asyncio.ensure_future(engine.run())
+    await _idle(engine, life)
+    for _ in range(int(max((LATEST if m.expiry is None else m.expiry) + m.lag for m in manners)) + SETTLES):
         await life.sleep(1.0)
+        world.tell_prices()
+    left = [world.left(key) for key in world.held()]
+    life.record(Calm(life.at, life.nth, {x.key: x.quantity for x in left if x.sellable}))
     await _close(engine, journal, running)
 
 
@@ -282,13 +164,7 @@ def play(seed: int, *, fifo: bool | None = None, kill_at: int | None = None, wit
                 first = first or loop.callbacks
         else:
             faults.quiet = True
-        history.errors += loop.errors
-        loop.errors.clear()
-        loop.kill_at = loop.pause = None
-        world.quieten()
-        loop.live(_quiet(world, world.begin()))
-        history.errors += loop.errors
-        history.events.extend(world.left(k) for k in scenario.keys)
+        _end(world)
     except (Deadlock, Endless) as error:
         history.errors.append(f"{type(error).__name__}: {error}")
         if world.life is not None:
@@ -301,6 +177,19 @@ def play(seed: int, *, fifo: bool | None = None, kill_at: int | None = None, wit
         world.data.close()
         loop.close()
     return Run(seed, scenario, history, faults.fired, first, loop.time())
+
+
+def _end(world: World) -> None:
+    """The lives in which nothing goes wrong any more, and what is left then."""
+    history, loop = world.history, world.loop
+    history.errors += loop.errors
+    loop.errors.clear()
+    loop.kill_at = loop.pause = None
+    world.quieten()
+    for last in (_calm, _quiet) if world.scenario.protects else (_quiet,):
+        loop.live(last(world, world.begin()))
+    history.errors += loop.errors
+    history.events.extend(world.left(k) for k in world.scenario.keys)
 
 
 def _kill(world: World, nth: int, kill_at: int | None) -> int | None:

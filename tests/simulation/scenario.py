@@ -15,6 +15,7 @@ from core.settings import (
     EngineSettings,
     LadderSettings,
     OwnerSettings,
+    ProtectSettings,
     Settings,
 )
 from tests.simulation.dice import Dice, dice
@@ -57,6 +58,11 @@ class Scenario(Struct, frozen=True):
     exits: str = ""  # ask or auto, while prices move; empty: they do not
 
     @property
+    def protects(self) -> bool:
+        """Whether stops of the program rest at the venues."""
+        return self.settings.protect.enabled
+
+    @property
     def keys(self) -> list[PositionKey]:
         return [k for p in self.places for k in p.held]
 
@@ -71,7 +77,7 @@ def draw(seed: int) -> Scenario:
     mode = "service" if roll.random() < 0.3 else "one-shot"
     watches = mode == "service" and roll.random() < 0.4
     plain = Scenario(seed, places, settings, asks, mode, watches, roll.random() < 0.25)
-    return _with_prices(plain, dice(seed, "market"))
+    return _with_stops(_with_prices(plain, dice(seed, "market")), dice(seed, "protect"))
 
 
 def _with_prices(plain: Scenario, roll: Dice) -> Scenario:
@@ -84,6 +90,18 @@ def _with_prices(plain: Scenario, roll: Dice) -> Scenario:
     settings = structs.replace(plain.settings, automation=AutomationSettings(exits=exits), exits=rules)
     asks = tuple(structs.replace(a, after=a.after + 25) for a in plain.asks)
     return structs.replace(plain, settings=settings, asks=asks, mode="service", watches=True, exits=exits)
+
+
+def _with_stops(plain: Scenario, roll: Dice) -> Scenario:
+    """A third of the runs that watch have stops resting at the venue behind the software's."""
+    if not plain.watches or roll.random() > 0.35:
+        return plain
+    protect = ProtectSettings(
+        enabled=True,
+        behind=roll.choice((Decimal("0.002"), Decimal("0.01"), Decimal("0.05"))),
+        min_interval=roll.choice((1.0, 5.0, 60.0)),
+    )
+    return structs.replace(plain, settings=structs.replace(plain.settings, protect=protect))
 
 
 def _place(roll: Dice, owner: str, nth: int) -> Place:

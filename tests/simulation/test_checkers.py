@@ -9,18 +9,22 @@ import pytest
 
 from core.model import OrderSide, OrderType
 from core.records import AccountFrozen, PlanEnded
+from tests.simulation import planted_stops
 from tests.simulation.checkers import CHECKERS, judge
 from tests.simulation.history import Answered, Began, Called, Filled, Killed, Left, Quiet, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
 from tests.simulation.planted_exits import (
     approved_and_never_armed,
     fired,
+    kept,
     left_above_its_stop,
     left_below_its_target,
     left_on_a_bad_price,
     left_on_a_spike,
     left_on_a_stale_price,
     left_while_disarmed,
+    level_lost_by_a_restart,
+    level_that_loosened,
     quoted,
 )
 
@@ -289,7 +293,11 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I22": (storm, again_and_again, before_retry_after),
     "I23": (never_ended, ended_twice, stuck_in_silence, took_too_long, left_over, stops_not_put_back),
     "I24": (through_the_wrong_connection,),
-    "I25": (left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
+    "I25": (
+        *(left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
+        *(level_that_loosened, level_lost_by_a_restart),
+    ),
+    "I26": planted_stops.BREACHES,
 }
 
 
@@ -305,6 +313,19 @@ def test_a_planted_breach_is_reported(name: str, plant: Plant):
 def test_an_exit_at_its_stop_on_confirmed_prices_breaks_nothing():
     story = fired(quoted("90", quoted("91")), "90", "stop_loss stop 95")
     assert not story.breaches("I15") + story.breaches("I25")
+
+
+def test_a_stop_that_only_rises_breaks_nothing():
+    assert not kept(kept(Story().begin(), "95"), "96").breaches("I25")
+
+
+def test_a_level_of_another_position_breaks_nothing():
+    assert not kept(kept(Story().begin(), "95").fill("10", "0", None), "90").breaches("I25")
+
+
+@pytest.mark.parametrize("plant", planted_stops.AS_THEY_SHOULD_BE)
+def test_a_protective_stop_as_it_should_be_breaks_nothing(plant: Plant):
+    assert not plant().breaches("I26") + plant().breaches("I9") + plant().breaches("I8") + plant().breaches("I18")
 
 
 def test_a_close_that_went_well_breaks_nothing():

@@ -33,7 +33,7 @@ def test_the_trace_is_the_same_whatever_the_hash_seed():
 
 def test_another_seed_and_another_order_make_another_trace():
     assert play(3).history.digest() != play(4).history.digest()
-    assert play(11, fifo=True).history.digest() != play(11, fifo=False).history.digest()
+    assert play(3, fifo=True).history.digest() != play(3, fifo=False).history.digest()
 
 
 def test_a_kill_point_replays_as_well():
