@@ -32,6 +32,7 @@ class Filters(Struct, frozen=True):
     step: Decimal
     least: Decimal = ZERO
     most: Decimal | None = None
+    finer: Decimal | None = None  # the step of other orders, which can close what is left below ``step``
 
 
 class Raw(Struct, frozen=True):
@@ -53,11 +54,17 @@ def raw_of(exchange: str, market: Row) -> Raw:
 
 
 def sized(request: OrderRequest, filters: Filters | None) -> OrderRequest:
-    """The order with what the filters leave of it, never more. Raises Refused below the minimum."""
+    """The order with what the filters leave of it, never more. Raises Refused below the minimum.
+
+    With PRECISION where only a market order is too coarse for it.
+    """
     if filters is None:
         raise Refused(Refusal.UNKNOWN_SYMBOL, f"nothing was sent: the exchange lists no filters of {request.symbol}")
     most = request.quantity if filters.most is None else min(request.quantity, filters.most)
     quantity = floor_to(most, filters.step)
+    if quantity <= 0 and filters.finer is not None and request.quantity >= filters.finer:
+        text = f"{plain(request.quantity)} is below the step of market orders, {plain(filters.step)}"
+        raise Refused(Refusal.PRECISION, f"nothing was sent: {text}")
     if quantity <= 0 or (quantity < filters.least and not request.reduce_only):
         text = f"{plain(request.quantity)} is below the minimum of {plain(max(filters.least, filters.step))}"
         raise Refused(Refusal.BELOW_MINIMUM, f"nothing was sent: {text}")
@@ -98,7 +105,8 @@ def _binance_filters(answer: object, market: Row) -> Filters | None:
     if not steps:
         return None
     most = [m for f in found if (m := wire.positive(f.get("maxQty"))) is not None]
-    return Filters(max(steps), max(wire.number(f.get("minQty")) or ZERO for f in found), min(most, default=None))
+    least = max(wire.number(f.get("minQty")) or ZERO for f in found)
+    return Filters(max(steps), least, min(most, default=None), min(steps))
 
 
 def _binance(method: str) -> Order:
