@@ -161,3 +161,22 @@ def test_1008_of_an_overloaded_exchange_is_a_no_and_sent_again(tmp_path: Path) -
         running.mishap("POST", ORDER, "status", status=503, body=body)
         closed_once(running, flattened(tmp_path, running))
         assert len(calls(running, f"GET {ORDER}")) == 0
+
+
+def test_1111_of_a_step_of_market_orders_that_is_coarser_leaves_the_rest_to_a_limit_order(tmp_path: Path) -> None:
+    held = [{**ONE_WAY["positions"][0], "quantity": "0.505"}]
+    with opened(ONE_WAY, positions=held) as running:
+        running.stall.rest.market_step = {"BTCUSDT": Decimal("0.01")}
+        (result,) = flattened(tmp_path, running)
+        assert (result["outcome"], running.venue.state.positions) == ("closed", {})
+        assert sold(running) == Decimal("0.505")
+        last = calls(running, f"POST {ORDER}")[-1]
+        assert (last["type"], last["quantity"], last["reduceOnly"]) == ("LIMIT", "0.005", "true")
+
+
+@pytest.mark.parametrize("most", ["0.2", "0.499"])
+def test_more_than_one_market_order_may_have_is_closed_by_several(tmp_path: Path, most: str) -> None:
+    first = {**usdm.BOOK["instruments"][0], "max_market": most}
+    with opened(ONE_WAY, instruments=[first, *usdm.BOOK["instruments"][1:]]) as running:
+        closed_once(running, flattened(tmp_path, running))
+        assert max(Decimal(order["quantity"]) for order in calls(running, f"POST {ORDER}")) <= Decimal(most)
