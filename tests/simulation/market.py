@@ -10,6 +10,7 @@ from tests.simulation.venue import Venue
 
 STEPS = (Decimal("0.99"), Decimal("0.995"), Decimal(1), Decimal(1), Decimal("1.005"), Decimal("1.01"))
 JUMPS = (Decimal("0.6"), Decimal("0.75"), Decimal("1.3"), Decimal("1.6"))
+SELDOM, LONG = 0.06, 20  # of the steps after which a symbol is not told of, and for how many
 LEAST, MOST = Decimal("0.3"), Decimal(3)
 At = Callable[[float, Callable[[], None]], None]
 
@@ -26,6 +27,7 @@ class Market:
         self._moved = moved
         self._jumps = dice.choice((0.0, 0.01, 0.05))
         self._spike: dict[str, Decimal] = {}
+        self._untold: dict[str, int] = {}  # symbol → steps in which the stream says nothing of it while others go on
 
     def schedule(self, at: At, now: float, until: float) -> None:
         while (now := now + 0.3 + self._dice.random()) < until:
@@ -42,5 +44,12 @@ class Market:
                     self._spike[symbol] = factor  # the next price is as before
                 moved = factor * self._dice.choice(JUMPS)
             self._venue.factors[symbol] = min(max(moved, LEAST), MOST)
-            self._venue.priced(symbol)
+            if not self._kept_back(symbol):
+                self._venue.priced(symbol)
             self._moved(symbol)
+
+    def _kept_back(self, symbol: str) -> bool:
+        """Whether nobody is told this step; once it begins it goes on for longer than a price is good for."""
+        left = self._untold.get(symbol, 0) or (LONG if self._dice.random() < SELDOM else 0)
+        self._untold[symbol] = max(left - 1, 0)
+        return left > 0
