@@ -26,8 +26,8 @@ def opened(rows: dict[str, Any], **book: Any) -> Exchange:
     return Exchange(usdm.Usdm, {**rows, **book}, FastClock(20.0))
 
 
-def flattened(path: Path, running: Exchange, *, rules: str = PATIENT, code: int = 0) -> list[Any]:
-    desk = Operator(path, running, "binanceusdm", usdm.LOGIN, rules=rules)
+def flattened(path: Path, running: Exchange, *, code: int = 0, streams: bool = False) -> list[Any]:
+    desk = Operator(path, running, "binanceusdm", usdm.LOGIN, rules=PATIENT, streams=streams)
     results = desk.document("flatten", "--all", "--yes", code=code)["results"]
     return [r for r in results if r["kind"] == "close"]
 
@@ -80,12 +80,13 @@ def test_a_503_of_an_unknown_error_without_an_order_is_sent_again_once_it_can_ar
         assert running.clock.monotonic() - began > 5  # the window of its signature
 
 
-def test_an_order_that_arrives_after_it_was_given_up_waiting_for_is_not_sent_again(tmp_path: Path) -> None:
+def test_2013_of_an_order_that_is_found_a_little_later_is_no_leave_to_send_it_again(tmp_path: Path) -> None:
     with opened(ONE_WAY) as running:
         running.do(lambda: running.venue.faults.script("lookup_not_found_at_first", times=2))
         running.mishap("POST", ORDER, "drop")
         closed_once(running, flattened(tmp_path, running))
         assert len(calls(running, f"POST {ORDER}")) == 1
+        assert len(calls(running, f"GET {ORDER}")) > 1
 
 
 @pytest.mark.parametrize("fault", ["partial_fill", "no_fill"])
@@ -180,3 +181,20 @@ def test_more_than_one_market_order_may_have_is_closed_by_several(tmp_path: Path
     with opened(ONE_WAY, instruments=[first, *usdm.BOOK["instruments"][1:]]) as running:
         closed_once(running, flattened(tmp_path, running))
         assert max(Decimal(order["quantity"]) for order in calls(running, f"POST {ORDER}")) <= Decimal(most)
+
+
+@pytest.mark.parametrize("do", ["drop", "empty", "page", "broken"])
+@pytest.mark.parametrize("path", ["positionRisk", "openOrders", "openAlgoOrders"])
+def test_a_list_that_is_lost_or_cut_off_is_no_empty_list(tmp_path: Path, path: str, do: str) -> None:
+    with opened(ONE_WAY, orders=usdm.BOOK["orders"]) as running:
+        lost = running.mishap("GET", path, do)
+        closed_once(running, flattened(tmp_path, running))
+        assert lost.struck == 1
+        assert list(running.venue.state.live_orders()) == []
+        assert len(calls(running, f"POST {ORDER}")) == 1
+
+
+def test_a_listen_key_that_is_refused_does_not_keep_an_account_from_being_closed(tmp_path: Path) -> None:
+    with opened(ONE_WAY) as running:
+        running.mishap("POST", "/v1/listenKey", "status", times=99)
+        closed_once(running, flattened(tmp_path, running, streams=True))
