@@ -8,10 +8,9 @@ turn.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
-from decimal import localcontext
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -99,8 +98,8 @@ class Client:
         return self._limiters
 
     def milliseconds(self) -> int:
-        """The time that ccxt signs with."""
-        return int(self.exchange.milliseconds())
+        """The time that ccxt signs with: the program's, which ages and deadlines are counted by, too."""
+        return int(self._clock.now().timestamp() * 1000)
 
     def has(self, feature: str) -> bool:
         """Whether ccxt says that the exchange has it, itself and not by emulation."""
@@ -128,7 +127,10 @@ class Client:
         """The instance. Describing one takes some milliseconds, which is why this runs in a thread."""
         exchange = made({"enableRateLimit": False, "timeout": int(TOTAL * 1000), "session": session})
         exchange.number = str  # every number is the venue's own text: no binary fraction on the way
-        exchange.decimal_to_precision = partial(_contained, exchange.decimal_to_precision)
+        exchange.milliseconds = self.milliseconds
+        exchange.microseconds = lambda: self.milliseconds() * 1000
+        exchange.seconds = lambda: self.milliseconds() // 1000
+        exchange.decimal_to_precision = partial(library.contained, exchange.decimal_to_precision)
         exchange.ssl_context = library.trust()  # else it makes one, while everything waits
         exchange.timeout_on_exit = 0
         for name, secret in login.items():
@@ -301,13 +303,6 @@ class Client:
                 await closing.close()
             except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
                 continue
-
-
-def _contained(rounding: Callable[..., str], *given: Any) -> str:
-    """ccxt's rounding of a number, without what it does to everybody's: it sets the rounding mode and a trap in the
-    decimal context that it finds (``base/decimal_to_precision.py``), which is the whole program's."""
-    with localcontext():
-        return rounding(*given)
 
 
 def _number(value: Any) -> float:

@@ -18,8 +18,9 @@ import logging
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import localcontext
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -160,3 +161,10 @@ def rebase(urls: Any, endpoint: str, stream: str, hostname: str) -> Any:
         return urls
     query = f"?{parts.query}" if parts.query else ""
     return f"{base.rstrip('/')}/{parts.hostname.partition('.')[0]}{parts.path}{query}"
+
+
+def contained(rounding: Callable[..., str], *given: Any) -> str:
+    """ccxt's rounding of a number, without what it does to everybody's: it sets the rounding mode and a trap in the
+    decimal context that it finds (``base/decimal_to_precision.py``), which is the whole program's."""
+    with localcontext():
+        return rounding(*given)
