@@ -17,7 +17,7 @@ FIRED = re.compile(
 STOP = re.compile(r"stop ([\d.]+)")
 TARGET = re.compile(r"target ([\d.]+)")
 MOMENT = 0.05  # from a price to the word that its exit fires, in virtual seconds
-UNSEEN = 1.0  # seconds, beyond the lists' lag, until a list that shows a change is read
+UNSEEN = 8.0  # seconds that a list may be on its way, beyond its lag
 JUMP = Decimal("0.2")
 TICK = Decimal("0.01")  # levels are told on the grid
 
@@ -26,8 +26,9 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
     """I15: an exit fires on a sane and fresh price that was received, and on no jump that nothing else confirmed."""
     stretched = evidence.history.stretched
     for index, said, fired in _fired(evidence):
-        unseen = evidence.facts(fired["account"]).lag + UNSEEN
-        seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at - unseen)
+        read = next((x.at for x in evidence.last_lists(fired["account"], index, 1)), 0.0)
+        known = read - UNSEEN - evidence.facts(fired["account"]).lag
+        seen = _quotes(evidence, index, fired["account"], fired["symbol"], known)
         price, age = Decimal(fired["price"]), evidence.history.ages[fired["account"]]
         same = [q for q in seen if q.price == price]
         name = f"{fired['symbol']} left at {price}"
