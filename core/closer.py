@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
+from math import inf
 
 from msgspec import structs
 
@@ -313,8 +314,8 @@ class Closer:
         return Waited()
 
     async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
-        """One after another, each on what was read last."""
-        read_at = self._clock.monotonic()
+        """One after another, each on what was read last; behind a read that failed only after another one."""
+        read_at = -inf if state.blind else self._clock.monotonic()
 
         async def look() -> bool:
             return isinstance(await self._read(state, False), Read)

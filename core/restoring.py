@@ -39,8 +39,10 @@ async def put_back(hands: Hands, request: OrderRequest, order: Order, read_at: f
     for tried in range(TRIES):
         try:
             if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
-                if not await hands.look():
-                    continue  # nobody else may have come meanwhile
+                if not await hands.look():  # nobody else may have come meanwhile
+                    text = text or "the position could not be read"
+                    await hands.clock.sleep(WAIT)
+                    continue
                 read_at = hands.clock.monotonic()
             await hands.intend(request, ours)
             if hands.clock.monotonic() - read_at > SEND_WITHIN:  # a slow disk, a suspended machine

@@ -214,3 +214,25 @@ async def test_a_stop_that_waited_too_long_for_the_disk_is_put_back_only_after_a
     intents = [i for i in await hands.records(IntentWritten) if i.step < 0]
     assert len(intents) == 2
     assert "put back" not in str(state.error)
+
+
+@virtual
+async def test_a_stop_is_not_put_back_on_a_position_that_cannot_be_read_any_more_and_that_is_told():
+    gone, revoked = stop(status=OrderStatus.CANCELLED), Refused(Refusal.AUTH, "revoked")
+    hands = Hands(holdings=[HELD, revoked], find_order=[gone], submit=[Refused(Refusal.OTHER, "no"), order("s2")])
+    state = await hands.climb(close_action(cancels=(stop(),)))
+    assert "a protective order could not be put back: the position could not be read" in str(state.error)
+    assert hands.broker.calls["submit"] == 1  # the close
+
+
+@virtual
+async def test_a_stop_is_put_back_behind_a_read_that_failed_once_the_position_is_read_again():
+    gone, revoked = stop(status=OrderStatus.CANCELLED), Refused(Refusal.AUTH, "revoked")
+    reads, answers = [HELD, revoked, revoked, HELD], [Refused(Refusal.OTHER, "no"), order("s2")]
+    hands = Hands(holdings=reads, find_order=[gone], submit=answers)
+    state = await hands.climb(close_action(cancels=(stop(),)))
+    assert state.outcome is not None
+    assert state.outcome.value == "stuck"
+    assert "put back" not in str(state.error)
+    looks = [name for name, _ in hands.broker.asked if name in ("holdings", "submit")]
+    assert looks == ["holdings", "submit", "holdings", "holdings", "holdings", "submit"]

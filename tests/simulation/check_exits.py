@@ -17,7 +17,7 @@ FIRED = re.compile(
 STOP = re.compile(r"stop ([\d.]+)")
 TARGET = re.compile(r"target ([\d.]+)")
 MOMENT = 0.05  # from a price to the word that its exit fires, in virtual seconds
-UNSEEN = 1.0  # seconds, beyond the lists' lag, until a list that shows a change is read
+UNSEEN = 8.0  # seconds that a list may be on its way, beyond its lag
 JUMP = Decimal("0.2")
 TICK = Decimal("0.01")  # levels are told on the grid
 
@@ -26,7 +26,9 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
     """I15: an exit fires on a sane and fresh price that was received, and on no jump that nothing else confirmed."""
     stretched = evidence.history.stretched
     for index, said, fired in _fired(evidence):
-        seen = _quotes(evidence, index, fired["account"], fired["symbol"])
+        read = next((x.at for x in evidence.last_lists(fired["account"], index, 1)), 0.0)
+        known = read - UNSEEN - evidence.facts(fired["account"]).lag
+        seen = _quotes(evidence, index, fired["account"], fired["symbol"], known)
         price, age = Decimal(fired["price"]), evidence.history.ages[fired["account"]]
         same = [q for q in seen if q.price == price]
         name = f"{fired['symbol']} left at {price}"
@@ -34,9 +36,11 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
             yield Breach("I15", f"{name}, which no good quote said", said.at)
         elif not stretched and not any(_sane(q) and said.at - q.stamped <= age + MOMENT for q in same):
             yield Breach("I15", f"{name}, which was older than {age:.0f} s", said.at)
+        seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at)
         stamps = {q.stamped for q in seen if _sane(q) and abs(q.price - price) <= JUMP * max(price, q.price)}
-        sane = {q.stamped for q in seen if _sane(q)}
-        if len(stamps) < 2 <= len(sane):
+        sane = [q for q in seen if _sane(q)]
+        first = bool(sane) and sane[0].price == price  # there was nothing yet that it jumped from
+        if len(stamps) < 2 <= len({q.stamped for q in sane}) and not first:
             yield Breach("I15", f"{name}, a jump that nothing confirmed", said.at)
 
 
@@ -89,13 +93,13 @@ def _true_sides(evidence: Evidence, index: int, account: str, symbol: str) -> se
     return {Side.LONG if quantity > 0 else Side.SHORT for quantity in held if quantity}
 
 
-def _quotes(evidence: Evidence, index: int, account: str, symbol: str) -> list[Quoted]:
+def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: float) -> list[Quoted]:
     """Since the last share split, which made it another share, and of this life: a restart forgets prices.
 
-    A split that no list can be asked to have shown yet is not known, and a price of before it is as good as any.
+    Of a split after ``known`` the program cannot know, and a price of before it is as good as any.
     """
-    shown = evidence.at(index) - evidence.facts(account).lag - UNSEEN
-    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if f.at < shown and f.what == "share split"]
+    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if f.at <= known and f.what == "share split"]
+    since = [i for i in since if i < index]
     since += [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
     return [
         e

@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from core import closer, exits, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.guardian import Guardian
 from core.invariants import LiveOrders
 from core.ladder_moves import advance, end, read, wait
 from core.ladder_state import (
@@ -34,8 +35,10 @@ from core.ladder_state import (
     SendUnreachable,
 )
 from core.lookup import limited
-from core.model import OrderRequest
+from core.model import Order, OrderRequest, PositionKey
 from core.prices import PriceGate
+from core.protect import Decision, Do, Post
+from core.protector import Protector
 from core.quotes import Quotes
 from core.sentry import Sentry
 from core.tiers import Step
@@ -258,6 +261,27 @@ def _shorts_have_the_wrong_sign() -> Any:
     return _instead(exits, "_matching", matching)
 
 
+def _moved_by_placing_another() -> Any:
+    """A stop that is to be moved is cancelled only once the next one rests."""
+    real = Protector._withdraw
+
+    async def withdraw(self: Protector, key: PositionKey, post: Post, order: Order, decision: Decision) -> bool:
+        if decision.do is not Do.REPLACE:
+            return await real(self, key, post, order, decision)
+        post.order = post.intent = None
+        post.gone.add(order.id)
+        post.replaced, post.changed = order.trigger, self._engine.clock.monotonic()
+        return True
+
+    return _instead(Protector, "_withdraw", withdraw)
+
+
+def _peaks_are_lost() -> Any:
+    """A restart begins every stop anew."""
+    real = Guardian.remember
+    return _instead(Guardian, "remember", lambda self, _kept, bars: real(self, (), bars))
+
+
 MUTANTS = {
     m.name: m
     for m in (
@@ -280,6 +304,13 @@ MUTANTS = {
         Mutant("jump-believed", "a jump is believed at once", _jumps_are_believed),
         Mutant("ask-ignored", "exits close by themselves though nobody armed them", _ask_is_ignored),
         Mutant("short-sign", "the sign of a short's stop is wrong", _shorts_have_the_wrong_sign),
+        Mutant(
+            "two-stops-live",
+            "a protective stop is placed before the last one has ended",
+            _moved_by_placing_another,
+            300,
+        ),
+        Mutant("peak-lost", "peak and stop are not taken up by a restart", _peaks_are_lost, 50),
     )
 }
 
