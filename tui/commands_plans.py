@@ -19,7 +19,9 @@ from core.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.settings import Settings
 from core.units import decimal
 from tui import documents, output
-from tui.session import DECLINED, DONE, REMAINED, UNREACHED, Session, known, shared_options, with_session
+from tui.session import DECLINED, DONE, REMAINED, UNREACHED, Engine, Session, known, shared_options, with_session
+
+SURE_AFTER = 0.5  # seconds until an empty list is read again
 
 _GOOD = frozenset({"closed", "closed_residual", "cancelled"})
 _LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE})
@@ -169,8 +171,18 @@ def carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes:
 async def _look(session: Session, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
     """The plan and the read it was made from, by an engine that cannot act."""
     async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
-        plan = await engine.prepare(request)
+        plan = await _planned(session, engine, request)
         return plan, engine.snapshot()
+
+
+async def _planned(session: Session, engine: Engine, request: PlanRequest) -> Plan:
+    """The plan. That nothing at all is there is believed when a second read says so, too: one list may be empty."""
+    plan = await engine.prepare(request)
+    if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
+        await session.world.clock.sleep(SURE_AFTER)
+        await engine.read_all()
+        plan = await engine.prepare(request)
+    return plan
 
 
 async def _act(
@@ -178,7 +190,7 @@ async def _act(
 ) -> tuple[Plan, PlanReport | Snapshot | None]:
     """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
     async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
-        plan = await engine.prepare(request)
+        plan = await _planned(session, engine, request)
         stale = agreed is not None and session.world.clock.now() - agreed.created_at > SHOWN_FOR
         changed = agreed is not None and (stale or plan.digest != agreed.digest)
         if agreed is None or (changed and plan.empty):

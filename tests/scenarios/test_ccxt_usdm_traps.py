@@ -63,6 +63,13 @@ def test_an_answer_that_is_lost_empty_a_page_or_truncated_is_looked_up_by_our_na
     assert order["newClientOrderId"] in asked
 
 
+def test_one_empty_list_of_positions_is_not_taken_for_an_empty_account(tmp_path: Path) -> None:
+    with opened(ONE_WAY) as running:
+        empty = running.mishap("GET", "/v3/positionRisk", "status", status=200, body="[]")
+        closed_once(running, flattened(tmp_path, running))
+    assert empty.struck == 1
+
+
 def test_a_503_of_an_unknown_error_after_which_the_order_stands_is_not_sent_again(tmp_path: Path) -> None:
     with opened(ONE_WAY) as running:
         running.stall.rest.unsure = 1

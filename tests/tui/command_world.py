@@ -111,6 +111,9 @@ class FakeEngine:
     def reached(self) -> int:
         return self.world.reached
 
+    async def read_all(self) -> None:
+        self.world.reads += 1
+
     async def prepare(self, request: PlanRequest) -> Plan:
         self.world.requests.append(request)
         plans = self.world.plans
@@ -146,11 +149,15 @@ class FakeWorld:
         self.engines: list[bool] = []
         self.shown: list[bool] = []
         self.forgotten: list[str] = []
+        self.reads = 0
         for name, value in given.items():
             setattr(self, name, value)
 
     def now(self) -> datetime:
         return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
 
     def interactive(self) -> bool:
         return self.terminal

@@ -81,6 +81,19 @@ def test_what_went_away_while_it_was_asked_about_leaves_nothing_to_do() -> None:
     assert "Nothing to do" in result.stdout
 
 
+def test_that_nothing_is_held_is_believed_when_a_second_read_says_so() -> None:
+    nothing = structs.replace(EMPTY, owners=(structs.replace(EMPTY.owners[0], initial=0, final=0),))
+    world = FakeWorld(plans=[nothing, PLAN])
+    assert call(world, "cleanup", "--yes").exit_code == 0
+    assert (world.reads, world.executed) == (1, [("p1", PLAN.digest)])
+    world = FakeWorld(plans=[nothing])
+    assert "Nothing to do" in call(world, "cleanup", "--yes").stdout
+    assert (world.reads, len(world.requests)) == (1, 2)
+    world = FakeWorld(plans=[EMPTY])  # positions are there, and none of them is to be closed
+    assert "Nothing to do" in call(world, "cleanup", "--yes").stdout
+    assert world.reads == 0
+
+
 def test_yes_shows_the_plan_before_anything_is_sent_and_the_results_after() -> None:
     world = FakeWorld()
     result = call(world, "cleanup", "--yes")
