@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from tests.simulation import batch
@@ -15,16 +17,17 @@ OF_ONE = 25  # many seeds, points spread over each
 pytestmark = pytest.mark.timeout(900)  # a time-out is for what hangs, not for a slow machine
 
 
-@pytest.fixture(scope="module")
+@cache
 def summary() -> Summary:
+    """Made in the first test that asks: a fixture's setup would run under the coverage tracer."""
     return batch.crashes(SEEDS, points=OF_ONE, most=POINTS)
 
 
-def test_no_invariant_is_broken_wherever_the_process_dies(summary: Summary):
-    assert summary.crash_points == POINTS
-    assert not summary.failures, told(summary)
+def test_no_invariant_is_broken_wherever_the_process_dies():
+    assert summary().crash_points == POINTS
+    assert not summary().failures, told(summary())
 
 
-def test_plans_are_taken_up_and_closes_go_on(summary: Summary):
-    assert summary.fired["process killed"] >= POINTS
-    assert summary.ends["closed"] > POINTS / 2
+def test_plans_are_taken_up_and_closes_go_on():
+    assert summary().fired["process killed"] >= POINTS
+    assert summary().ends["closed"] > POINTS / 2
