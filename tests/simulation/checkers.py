@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.simulation import check_authority, check_data, check_exits, check_orders, check_protect, check_quantity
+from tests.simulation import (
+    check_authority,
+    check_data,
+    check_exits,
+    check_firing,
+    check_orders,
+    check_protect,
+    check_quantity,
+)
 from tests.simulation.evidence import Breach, Evidence
 from tests.simulation.history import History
 
@@ -53,7 +61,12 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_authority.reports_agree,
     ),
     "I24": (check_authority.own_key_own_orders,),
-    "I25": (check_exits.exits_on_their_side, check_exits.exits_are_armed, check_protect.levels_never_loosen),
+    "I25": (
+        check_exits.exits_on_their_side,
+        check_exits.exits_are_armed,
+        check_firing.crossed_stops_are_acted_on,
+        check_protect.levels_never_loosen,
+    ),
     "I26": (
         check_protect.one_stop_rests,
         check_protect.stops_only_reduce,

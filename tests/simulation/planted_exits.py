@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.model import Side
 from core.plan import Plan
 from core.records import PlanApproved
-from tests.simulation.history import Armed, Began, Killed, Levels, Quoted, Said
+from tests.simulation.history import Armed, Began, Filled, Killed, Levels, Quoted, Said
 from tests.simulation.planted import KEY, D, Story, action
 from tests.simulation.venue import BIRTH
 
@@ -55,6 +55,22 @@ def approved_and_never_armed() -> Story:
 def kept(story: Story, stop: str | None, entry: str = "100") -> Story:
     """The disk took a stop of the position."""
     return story.tell(Levels, story.life, KEY, Side.LONG, D(entry), None if stop is None else D(stop))
+
+
+def beyond_its_stop(word: str = "") -> Story:
+    """Prices below the stop for ten seconds."""
+    story = Story(more={"ages": {"u1/a": 5.0}}).tell(Began, 1, "sim1", one_shot=False)
+    kept(story.tell(Filled, "u1/a", None, KEY, D(0), D(10)).read(), "95").now += 60
+    for price in ("94", "93", "94", "92", "93", "94"):
+        quoted(price, story).read().now += 2
+        if word:
+            story.tell(Said, "alarm", f"[EXIT] AAA on u1/a {word}: stop_loss (price {price}, stop 95)", "u1/a")
+            word = ""
+    return story
+
+
+def waiting_beyond_its_stop() -> Story:
+    return beyond_its_stop("waits for a person")
 
 
 def level_that_loosened() -> Story:

@@ -15,6 +15,7 @@ from tests.simulation.history import Answered, Began, Called, Filled, Killed, Le
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
 from tests.simulation.planted_exits import (
     approved_and_never_armed,
+    beyond_its_stop,
     fired,
     kept,
     left_above_its_stop,
@@ -26,6 +27,7 @@ from tests.simulation.planted_exits import (
     level_lost_by_a_restart,
     level_that_loosened,
     quoted,
+    waiting_beyond_its_stop,
 )
 
 Plant = Callable[[], Story]
@@ -295,7 +297,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I24": (through_the_wrong_connection,),
     "I25": (
         *(left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
-        *(level_that_loosened, level_lost_by_a_restart),
+        *(beyond_its_stop, level_that_loosened, level_lost_by_a_restart),
     ),
     "I26": planted_stops.BREACHES,
 }
@@ -319,7 +321,8 @@ def test_a_stop_that_only_rises_breaks_nothing():
     assert not kept(kept(Story().begin(), "95"), "96").breaches("I25")
 
 
-def test_a_level_of_another_position_breaks_nothing():
+def test_an_exit_that_waits_and_a_level_of_another_position_break_nothing():
+    assert not waiting_beyond_its_stop().breaches("I25")
     assert not kept(kept(Story().begin(), "95").fill("10", "0", None), "90").breaches("I25")
 
 
