@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.model import Side
+from core.model import Side, Tier
 from core.plan import Plan
-from core.records import PlanApproved
+from core.records import IntentWritten, PlanApproved
 from tests.simulation.history import Armed, Began, Filled, Killed, Levels, Quoted, Said
-from tests.simulation.planted import KEY, D, Story, action
+from tests.simulation.planted import KEY, TWO, D, Story, action, request
 from tests.simulation.venue import BIRTH
 
 
@@ -81,3 +81,11 @@ def level_lost_by_a_restart() -> Story:
     story = kept(Story().begin(), "95").tell(Killed, 1)
     story.life, story.now = 2, story.now + 60
     return kept(story.tell(Began, 2, "sim1", False), None)
+
+
+def two_plans_at_once() -> Story:
+    """A cleanup sends while an exit, whose order is over, is not done with the position."""
+    story = Story().begin().intend(request(quantity="5")).send(request(quantity="5")).nothing()
+    again = request(TWO, "5")
+    story.approve(action(), "p2").durable(IntentWritten("p2", KEY, TWO, 0, 1, Tier.MARKET_IOC, again, D(10), BIRTH))
+    return story.send(again)
