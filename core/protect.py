@@ -76,6 +76,7 @@ class Post(Struct):
     failures: int = 0
     refusals: int = 0
     refused: tuple[Decimal, Decimal] | None = None  # the quantity and trigger that the venue will not have
+    fired: bool = False  # the last one did: once the position is gone, it is gone by that
     note: str = ""  # why nothing rests there
     told: str = ""
 

@@ -144,6 +144,8 @@ class Protector:
                 self._working.add(where)
                 self._eyes.spawn(self._act(key, post))
             elif post.order is None and book.position(key) is None:
+                if post.fired and not self._closed_lately(key):
+                    self._hands[account].remember(key, PositionClosed(key, FIRED))
                 del self._posts[key]
 
     async def _opened(self, key: PositionKey) -> Post:
@@ -257,7 +259,7 @@ class Protector:
         post.intent = intent if sent.outcome == "unknown" else None
         if order is not None and not order.status.terminal:
             post.order, post.intent, post.moved, post.replaced = order, intent, post.changed, None
-            post.failures, post.refusals, post.refused, post.note, post.told = 0, 0, None, "", ""
+            post.failures, post.refusals, post.refused, post.note, post.told, post.fired = 0, 0, None, "", "", False
             self._say("info", key, f"a stop for {plain(order.quantity)} rests at {plain(request.trigger or ZERO)}")
         elif order is not None and order.filled > 0:
             await self._fired(key, post, order, intent)
@@ -317,9 +319,7 @@ class Protector:
             f"the stop at {plain(order.trigger or ZERO)} fired at the venue: {order.side.value} {plain(order.filled)}"
         )
         self._say("warning", key, f"{text} at {at}, Reason: {FIRED}, OUTCOME = {outcome}")
-        all_of_it = held is not None and order.filled >= held.quantity
-        if not self._closed_lately(key) and (all_of_it or self._engine.book.position(key) is None):
-            hand.remember(key, PositionClosed(key, FIRED))
+        post.fired = not self._closed_lately(key)
 
     def _closed_lately(self, key: PositionKey) -> bool:
         """A close takes the order along and says itself what came of it."""

@@ -540,6 +540,20 @@ async def test_one_that_fired_while_nobody_looked_is_told_by_the_next_life():
 
 
 @virtual
+async def test_one_that_fired_leaves_on_record_what_others_had_added_to_the_position():
+    async with Protected() as world:
+        await world.watched()
+        await world.crash()
+        world.by_hand(OrderSide.BUY, "0.3")
+        world.price("93.9")
+        await world.open()
+        await world.watched(30)
+        assert world.held() == {SYMBOL: D("0.3")}
+        assert len(await world.said("fired at the venue")) == 1
+        assert not await world.records(PositionClosed)
+
+
+@virtual
 async def test_it_acts_after_the_software_stop():
     async with Protected(automation=AutomationSettings(exits="auto")) as world:
         await world.watched()

@@ -32,15 +32,15 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
         price, age = Decimal(fired["price"]), evidence.history.ages[fired["account"]]
         same = [q for q in seen if q.price == price]
         name = f"{fired['symbol']} left at {price}"
-        if not any(_sane(q) for q in same):
+        if not any(sane(q) for q in same):
             yield Breach("I15", f"{name}, which no good quote said", said.at)
-        elif not stretched and not any(_sane(q) and said.at - q.stamped <= age + MOMENT for q in same):
+        elif not stretched and not any(sane(q) and said.at - q.stamped <= age + MOMENT for q in same):
             yield Breach("I15", f"{name}, which was older than {age:.0f} s", said.at)
         seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at)
-        stamps = {q.stamped for q in seen if _sane(q) and abs(q.price - price) <= JUMP * max(price, q.price)}
-        sane = [q for q in seen if _sane(q)]
-        first = bool(sane) and sane[0].price == price  # there was nothing yet that it jumped from
-        if len(stamps) < 2 <= len({q.stamped for q in sane}) and not first:
+        stamps = {q.stamped for q in seen if sane(q) and abs(q.price - price) <= JUMP * max(price, q.price)}
+        good = [q for q in seen if sane(q)]
+        first = bool(good) and good[0].price == price  # there was nothing yet that it jumped from
+        if len(stamps) < 2 <= len({q.stamped for q in good}) and not first:
             yield Breach("I15", f"{name}, a jump that nothing confirmed", said.at)
 
 
@@ -108,6 +108,7 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
     ]
 
 
-def _sane(quoted: Quoted) -> bool:
+def sane(quoted: Quoted) -> bool:
+    """Whether all that a quote says is a price, and its sides are not crossed."""
     values = (quoted.bid, quoted.ask, quoted.price)
     return all(v.is_finite() and v > 0 for v in values) and quoted.bid <= quoted.ask

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from core.model import PositionKey
 from core.records import IntentAnswered
-from tests.simulation.evidence import DEFINITIVE, ZERO, Breach, Evidence, Send
+from tests.simulation.evidence import DEFINITIVE, NEVER, ZERO, Breach, Evidence, Send
 from tests.simulation.history import Filled, Foreign, Left
 
 DECIDED = 1.1  # seconds from the read that an order was decided on until it leaves
@@ -106,6 +107,23 @@ def one_closing_order(evidence: Evidence) -> Iterator[Breach]:
                 text = f"{send.key.symbol}: {send.request.client_id} sent while {other.request.client_id} was not over"
                 yield Breach("I4", text, send.at)
         others.append(send)
+
+
+def one_close_at_a_time(evidence: Evidence) -> Iterator[Breach]:
+    """I4: an exit, a cleanup and a person who want one position make one close: while one plan's close of it goes on,
+    no other plan sends for it."""
+    ends: dict[tuple[str, PositionKey], int] = {}
+    for index, end in evidence.ends:
+        ends.setdefault((end.plan, end.result.key), index)
+    at_work: dict[PositionKey, str] = {}
+    for send in evidence.sends:
+        if not send.closing or send.intent is None:
+            continue
+        before = at_work.get(send.key, send.intent.plan)
+        if before != send.intent.plan and ends.get((before, send.key), NEVER) > send.index:
+            text = f"{send.key.symbol}: {send.request.client_id} of {send.intent.plan} left while {before} closed it"
+            yield Breach("I4", text, send.at)
+        at_work[send.key] = send.intent.plan
 
 
 def reduce_only_where_it_exists(evidence: Evidence) -> Iterator[Breach]:

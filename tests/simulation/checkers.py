@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tests.simulation import check_authority, check_data, check_exits, check_orders, check_protect, check_quantity
+from tests.simulation import (
+    check_authority,
+    check_books,
+    check_data,
+    check_exits,
+    check_firing,
+    check_orders,
+    check_protect,
+    check_quantity,
+)
 from tests.simulation.evidence import Breach, Evidence
 from tests.simulation.history import History
 
@@ -14,7 +23,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
     "I1": (check_quantity.plan_is_a_limit,),
     "I2": (check_quantity.never_crosses_zero,),
     "I3": (check_quantity.sized_by_the_last_read,),
-    "I4": (check_quantity.one_closing_order,),
+    "I4": (check_quantity.one_closing_order, check_quantity.one_close_at_a_time),
     "I5": (check_quantity.reduce_only_where_it_exists,),
     "I6": (check_quantity.fills_count_once, check_quantity.terminal_stays_terminal),
     "I7": (check_quantity.rests_are_dust,),
@@ -53,7 +62,12 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_authority.reports_agree,
     ),
     "I24": (check_authority.own_key_own_orders,),
-    "I25": (check_exits.exits_on_their_side, check_exits.exits_are_armed, check_protect.levels_never_loosen),
+    "I25": (
+        check_exits.exits_on_their_side,
+        check_exits.exits_are_armed,
+        check_firing.crossed_stops_are_acted_on,
+        check_protect.levels_never_loosen,
+    ),
     "I26": (
         check_protect.one_stop_rests,
         check_protect.stops_only_reduce,
@@ -61,6 +75,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_protect.what_is_left_is_protected,
         check_protect.triggers_never_loosen,
     ),
+    "I27": (check_books.differences_are_named,),
 }
 _ALL = tuple(check for checks in CHECKERS.values() for check in checks)
 

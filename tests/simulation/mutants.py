@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from core import closer, exits, ladder, ladder_moves, ladder_order, ladder_read, resume, tiers
+from core import closer, exits, ladder, ladder_moves, ladder_order, ladder_read, reconcile, resume, tiers
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.guardian import Guardian
 from core.invariants import LiveOrders
@@ -261,7 +261,22 @@ def _shorts_have_the_wrong_sign() -> Any:
     return _instead(exits, "_matching", matching)
 
 
-def _moved_by_placing_another() -> Any:
+def _shorts_are_asleep() -> Any:
+    """No price reaches the stop of a short."""
+    real = exits._matching
+
+    def matching(guard: Any, rules: Any, u: float, move: float, best: float) -> int | None:
+        return None if rules.sign < 0 and u <= guard.stop else real(guard, rules, u, move, best)
+
+    return _instead(exits, "_matching", matching)
+
+
+def _differences_stay() -> Any:
+    """What a broker reports otherwise is told and not taken over."""
+    return _instead(reconcile, "corrections", lambda *_: [])
+
+
+def _moved_by_another() -> Any:
     """A stop that is to be moved is cancelled only once the next one rests."""
     real = Protector._withdraw
 
@@ -304,12 +319,9 @@ MUTANTS = {
         Mutant("jump-believed", "a jump is believed at once", _jumps_are_believed),
         Mutant("ask-ignored", "exits close by themselves though nobody armed them", _ask_is_ignored),
         Mutant("short-sign", "the sign of a short's stop is wrong", _shorts_have_the_wrong_sign),
-        Mutant(
-            "two-stops-live",
-            "a protective stop is placed before the last one has ended",
-            _moved_by_placing_another,
-            300,
-        ),
+        Mutant("short-asleep", "the stop of a short never fires", _shorts_are_asleep),
+        Mutant("two-stops-live", "a protective stop is placed before the last one has ended", _moved_by_another, 300),
+        Mutant("differences-stay", "what the broker reports otherwise is not taken over", _differences_stay, 500),
         Mutant("peak-lost", "peak and stop are not taken up by a restart", _peaks_are_lost, 50),
     )
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from core.model import Side
+from core.model import Side, Tier
 from core.plan import Plan
-from core.records import PlanApproved
-from tests.simulation.history import Armed, Began, Killed, Levels, Quoted, Said
-from tests.simulation.planted import KEY, D, Story, action
+from core.records import IntentWritten, PlanApproved
+from tests.simulation.history import Armed, Began, Filled, Killed, Levels, Quoted, Said
+from tests.simulation.planted import KEY, TWO, D, Story, action, request
 from tests.simulation.venue import BIRTH
 
 
@@ -57,6 +57,22 @@ def kept(story: Story, stop: str | None, entry: str = "100") -> Story:
     return story.tell(Levels, story.life, KEY, Side.LONG, D(entry), None if stop is None else D(stop))
 
 
+def beyond_its_stop(word: str = "") -> Story:
+    """Prices below the stop for ten seconds."""
+    story = Story(more={"ages": {"u1/a": 5.0}}).tell(Began, 1, "sim1", one_shot=False)
+    kept(story.tell(Filled, "u1/a", None, KEY, D(0), D(10)).read(), "95").now += 60
+    for price in ("94", "93", "94", "92", "93", "94"):
+        quoted(price, story).read().now += 2
+        if word:
+            story.tell(Said, "alarm", f"[EXIT] AAA on u1/a {word}: stop_loss (price {price}, stop 95)", "u1/a")
+            word = ""
+    return story
+
+
+def waiting_beyond_its_stop() -> Story:
+    return beyond_its_stop("waits for a person")
+
+
 def level_that_loosened() -> Story:
     return kept(kept(Story().begin(), "95"), "90")
 
@@ -65,3 +81,11 @@ def level_lost_by_a_restart() -> Story:
     story = kept(Story().begin(), "95").tell(Killed, 1)
     story.life, story.now = 2, story.now + 60
     return kept(story.tell(Began, 2, "sim1", False), None)
+
+
+def two_plans_at_once() -> Story:
+    """A cleanup sends while an exit, whose order is over, is not done with the position."""
+    story = Story().begin().intend(request(quantity="5")).send(request(quantity="5")).nothing()
+    again = request(TWO, "5")
+    story.approve(action(), "p2").durable(IntentWritten("p2", KEY, TWO, 0, 1, Tier.MARKET_IOC, again, D(10), BIRTH))
+    return story.send(again)

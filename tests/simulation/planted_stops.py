@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.model import Order, OrderRequest, OrderStatus, OrderType
-from core.records import AccountFrozen, IntentWritten
+from core.model import Order, OrderRequest, OrderStatus, OrderType, Side
+from core.records import AccountFrozen, Adopted, IntentWritten, PositionClosed
 from tests.simulation.history import Began, Calm, Filled, Over, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, order, request
 from tests.simulation.venue import BIRTH
+
+PHANTOM = "[RECONCILE][PHANTOM] AAA on u1/a: 10 long is not held at the broker any more"
 
 
 def asked(client_id: str = ONE, trigger: str = "90", **more: Any) -> OrderRequest:
@@ -29,6 +31,7 @@ def resting(order_id: str = "s1", client_id: str = ONE) -> Order:
 def protected() -> Story:
     """A position of 10 and its stop."""
     story = Story().tell(Began, 1, "sim1", one_shot=False).tell(Filled, "u1/a", None, KEY, D(0), D(10)).read()
+    story.durable(Adopted(KEY, Side.LONG, D(10), D(100), D(1), "legacy"))
     return placed(story, asked()).accept(resting())
 
 
@@ -99,9 +102,31 @@ def left_on_a_frozen_account() -> Story:
     return calm(protected().fill("10", "0", None).durable(AccountFrozen("u1/a", "another flatdeck acts on it")), "0")
 
 
+def adopted(quantity: str = "10") -> Story:
+    """A position that the journal knows, and a service that begins once it is gone."""
+    story = Story().tell(Began, 1, "sim1", one_shot=False).tell(Filled, "u1/a", None, KEY, D(0), D(10))
+    story.durable(Adopted(KEY, Side.LONG, D(quantity), D(100), D(1), "legacy")).fill("10", "0", None)
+    story.life = 2
+    return story.tell(Began, 2, "sim1", one_shot=False)
+
+
+def gone_in_silence() -> Story:
+    return calm(adopted().durable(PositionClosed(KEY, "not held at the broker any more")), "0")
+
+
+def gone_and_believed() -> Story:
+    return calm(adopted().tell(Said, "warning", PHANTOM, "u1/a"), "0")
+
+
+def gone_and_named() -> Story:
+    said = adopted().tell(Said, "warning", PHANTOM, "u1/a")
+    return calm(said.durable(PositionClosed(KEY, "not held at the broker any more")), "0")
+
+
 BREACHES = (
     *(beside_a_live_one, beside_one_of_unknown_outcome, for_no_position, larger_than_its_position),
     *(without_reduce_only, that_opened_a_position, outlived_its_position, left_when_all_is_over),
     *(forgotten_after_a_stuck_close, moved_back),
 )
-AS_THEY_SHOULD_BE = (moved, without_one_and_told, left_on_a_frozen_account)
+AS_THEY_SHOULD_BE = (moved, without_one_and_told, left_on_a_frozen_account, gone_and_named)
+NOT_COMPARED = (gone_in_silence, gone_and_believed)

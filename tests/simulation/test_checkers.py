@@ -15,6 +15,7 @@ from tests.simulation.history import Answered, Began, Called, Filled, Killed, Le
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
 from tests.simulation.planted_exits import (
     approved_and_never_armed,
+    beyond_its_stop,
     fired,
     kept,
     left_above_its_stop,
@@ -26,6 +27,8 @@ from tests.simulation.planted_exits import (
     level_lost_by_a_restart,
     level_that_loosened,
     quoted,
+    two_plans_at_once,
+    waiting_beyond_its_stop,
 )
 
 Plant = Callable[[], Story]
@@ -270,7 +273,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I1": (more_than_confirmed,),
     "I2": (crossed_zero,),
     "I3": (larger_than_read,),
-    "I4": (second_order_beside_a_live_one, second_order_beside_one_on_its_way),
+    "I4": (second_order_beside_a_live_one, second_order_beside_one_on_its_way, two_plans_at_once),
     "I5": (no_reduce_only,),
     "I6": (wrong_fill_in_the_journal, wrong_fill_in_the_result, terminal_twice),
     "I7": (residual_that_sells,),
@@ -295,9 +298,10 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I24": (through_the_wrong_connection,),
     "I25": (
         *(left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),
-        *(level_that_loosened, level_lost_by_a_restart),
+        *(beyond_its_stop, level_that_loosened, level_lost_by_a_restart),
     ),
     "I26": planted_stops.BREACHES,
+    "I27": planted_stops.NOT_COMPARED,
 }
 
 
@@ -319,13 +323,14 @@ def test_a_stop_that_only_rises_breaks_nothing():
     assert not kept(kept(Story().begin(), "95"), "96").breaches("I25")
 
 
-def test_a_level_of_another_position_breaks_nothing():
+def test_an_exit_that_waits_and_a_level_of_another_position_break_nothing():
+    assert not waiting_beyond_its_stop().breaches("I25")
     assert not kept(kept(Story().begin(), "95").fill("10", "0", None), "90").breaches("I25")
 
 
 @pytest.mark.parametrize("plant", planted_stops.AS_THEY_SHOULD_BE)
 def test_a_protective_stop_as_it_should_be_breaks_nothing(plant: Plant):
-    assert not plant().breaches("I26") + plant().breaches("I9") + plant().breaches("I8") + plant().breaches("I18")
+    assert not [b for name in ("I8", "I9", "I18", "I26", "I27") for b in plant().breaches(name)]
 
 
 def test_a_close_that_went_well_breaks_nothing():
