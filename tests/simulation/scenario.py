@@ -94,7 +94,7 @@ def _with_prices(plain: Scenario, roll: Dice) -> Scenario:
 
 def _with_stops(plain: Scenario, roll: Dice) -> Scenario:
     """A third of the runs that watch have stops resting at the venue behind the software's."""
-    if not plain.watches or roll.random() > 0.35:
+    if not plain.watches or roll.random() > 0.3:
         return plain
     protect = ProtectSettings(
         enabled=True,
