@@ -98,13 +98,14 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
 
     Of a split after ``known`` the program cannot know, and a price of before it is as good as any.
     """
-    since = [i for i, f in evidence.foreign.get((account, symbol), ()) if f.at <= known and f.what == "share split"]
-    since = [i for i in since if i < index]
-    since += [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
+    foreign = evidence.foreign.get((account, symbol), ())
+    splits = [f.at for i, f in foreign if i < index and f.at <= known and f.what == "share split"]
+    since = [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
+    split = max(splits, default=0.0)  # a price of before it may come late
     return [
         e
         for e in evidence.events[max(since, default=0) : index]
-        if isinstance(e, Quoted) and (e.account, e.symbol) == (account, symbol)
+        if isinstance(e, Quoted) and (e.account, e.symbol) == (account, symbol) and e.stamped >= split
     ]
 
 
