@@ -35,6 +35,7 @@ from core.settings import Settings
 from core.watched import GuardView
 
 PAUSE = 30.0  # seconds after a close before its position may be closed by an exit again
+AGAIN = 5.0  # the same after one that never began, as when the journal could not be written
 
 
 class Runs(Protocol):
@@ -227,8 +228,8 @@ class Sentry:
                 approved = by_rule(plan, "exits", armed=self.armed, now=self._engine.clock.now())
                 await self._engine.carry_out(approved)
                 self._pause((due.key,))
-        except FlatdeckError as error:
-            self._pause((due.key,))
+        except FlatdeckError as error:  # nothing left
+            self._pause((due.key,), AGAIN)
             self._say("alarm", due, f"could not be closed: {error}")
         finally:
             self._closing.discard(due.key)
@@ -242,8 +243,8 @@ class Sentry:
         """A plan ended: what it closed may be on the board a little longer."""
         self._pause(a.key for a in plan.closes)
 
-    def _pause(self, keys: Iterable[PositionKey]) -> None:
-        until = self._engine.clock.monotonic() + PAUSE
+    def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
+        until = self._engine.clock.monotonic() + seconds
         self._paused.update((key, until) for key in keys if self._engine.book.position(key) is not None)
 
     def _let_go(self, key: PositionKey) -> None:

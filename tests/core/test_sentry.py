@@ -127,6 +127,23 @@ async def test_auto_closes_at_the_stop_and_verifies_it():
 
 
 @virtual
+async def test_an_exit_that_could_not_be_written_down_is_tried_again_soon():
+    async with desk(automation=AUTO) as world:
+        await started(world)
+        said: list[str] = []
+        world.engine.on_log(lambda told: said.append(told.text))
+        world.database.failure = "the disk is full"
+        await priced(world, "90")
+        await priced(world, "90.1")
+        assert not world.flat
+        assert any("could not be closed: the disk is full" in line for line in said)
+        world.database.failure = None
+        await asyncio.sleep(6)
+        await priced(world, "90")
+        assert world.flat
+
+
+@virtual
 async def test_ask_leaves_one_plan_waiting_whatever_the_price_repeats():
     async with desk() as world:
         link = await started(world)
