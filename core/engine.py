@@ -190,9 +190,10 @@ class Engine:
 
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
-            return await self._report(await work)
+            report = await work
+            self.sentry.ended(plan)  # one that could not be written down sent nothing and keeps no exit back
+            return await self._report(report)
         finally:
-            self.sentry.ended(plan)
             self.hub.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.errors import JournalError
 from core.events import AccountChanged, AccountState, QuoteSeen
 from core.link import (
     Arm,
@@ -139,6 +140,18 @@ async def test_an_exit_that_could_not_be_written_down_is_tried_again_soon():
         assert any("could not be closed: the disk is full" in line for line in said)
         world.database.failure = None
         await asyncio.sleep(6)
+        await priced(world, "90")
+        assert world.flat
+
+
+@virtual
+async def test_a_plan_that_could_not_be_written_down_keeps_no_exit_back():
+    async with desk(automation=AUTO) as world:
+        await started(world)
+        world.database.failure = "the disk is full"
+        with pytest.raises(JournalError):
+            await world.flatten()
+        world.database.failure = None
         await priced(world, "90")
         assert world.flat
 
