@@ -44,6 +44,7 @@ from core.prices import split_ratio
 from core.quotes import Quotes
 from core.settings import ExitSettings
 
+AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
 READABLE = (AccountState.LIVE, AccountState.POLLING)
 
 
@@ -201,11 +202,13 @@ class Book:
         change = Change(accounts={holdings.account}, positions=set(held) | set(read))
         for key in [k for k in held if k not in read]:
             first = self._missing.get(key)
+            if first is not None and holdings.asked > first + AGREE:
+                first = None  # what was wrong once can be wrong again after so long
             if key in self._gone or (first is not None and holdings.asked >= first):
                 del held[key]
                 self._missing.pop(key, None)
             else:
-                self._missing.setdefault(key, holdings.received)
+                self._missing[key] = holdings.received if first is None else first
                 change.doubted.add(holdings.account)
         for key, position in read.items():
             self._missing.pop(key, None)

@@ -146,9 +146,10 @@ class Engine:
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while left := [task for task in self._tasks if not task.done()]:
+            for task in left:
+                task.cancel()  # again, if need be: a TaskGroup that fails at that moment forgets that it was cancelled
+            await asyncio.wait(left, timeout=1.0)
         await asyncio.gather(*(b.aclose() for b in self._brokers.values()), return_exceptions=True)
 
     def reached(self) -> int:

@@ -68,7 +68,7 @@ class Executor:
         self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
         lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
         self._aftermath = Aftermath(journal, clock, lag)
-        self._unwritten: list[ClosingEnded] = []  # ends that the journal could not take yet
+        self._unwritten: list[Record] = []  # ends and freezes that the journal could not take yet
 
     def in_flight(self) -> set[tuple[str, str]]:
         """Account and symbol of every action under way."""
@@ -235,10 +235,10 @@ class Executor:
         """What must never be was seen: nothing more is sent for this account until a person looked."""
         self._frozen[account] = why
         self._say("alarm", f"{account} is frozen: {why}", action or account)
-        await self._journal.append(AccountFrozen(account, why))
+        await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
-        await self._write_end(ClosingEnded(plan.id, row), action)
+        await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
         level = (
             "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
         )
@@ -246,16 +246,16 @@ class Executor:
             self._say(level, line, action)
         return row
 
-    async def _write_end(self, ending: ClosingEnded, action: Action) -> None:
-        """An end that cannot be written is kept: nothing that comes after it is written without it."""
+    async def _write_sometime(self, record: Record, what: str, about: Action | str) -> None:
+        """What cannot be written now is kept: nothing that comes after it is written without it."""
         try:
-            await self._write(ending)
+            await self._write(record)
         except JournalError as error:
-            self._unwritten.append(ending)
-            self._say("alarm", f"{action.key.symbol}: its end is not in the journal yet: {error}", action)
+            self._unwritten.append(record)
+            self._say("alarm", f"{what} is not in the journal yet: {error}", about)
 
     async def _write(self, *records: Record) -> None:
-        """Make records durable, behind the ends that are still to be written. Raises JournalError."""
+        """Make records durable, behind what is still to be written. Raises JournalError."""
         owed, self._unwritten = self._unwritten, []
         try:
             await self._journal.append(*owed, *records)

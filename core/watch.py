@@ -73,7 +73,7 @@ class Watcher:
         return False
 
     async def run(self) -> None:
-        """For ever: live while the stream is, polling where there is none, stale and trying again otherwise."""
+        """For ever: live once the stream speaks, polling until then or where there is none, stale while it fails."""
         failures = 0
         while True:
             try:
@@ -81,7 +81,7 @@ class Watcher:
                     await self._broker.connect()
                     if self._clock.monotonic() - self._reader.asked > JUST_READ:
                         await self._read_all()
-                self._state(AccountState.LIVE if self._broker.capabilities.streams else AccountState.POLLING)
+                self._state(AccountState.POLLING)
                 failures = 0
                 await self._follow()
             except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
@@ -106,8 +106,12 @@ class Watcher:
         raise _StreamEnded("stream ended")
 
     async def _stream(self) -> None:
+        live = False
         async for event in self._broker.stream():
             self._heard = self._clock.monotonic()
+            if not live:
+                self._state(AccountState.LIVE)
+                live = True
             self._emit(event)
             if _tells_of_a_trade(event):
                 self._traded.set()

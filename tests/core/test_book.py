@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.book import Book
+from core.book import AGREE, Book
 from core.events import AccountChanged, AccountState, FillSeen, OrderSeen, PositionSeen, QuoteSeen, RatesSeen
 from core.model import Fill, Leg, OrderSide, OrderStatus, PositionKey, Quote, Side
 from tests.core.rules import (
@@ -50,6 +50,14 @@ def test_a_shorter_list_is_doubted_first_and_believed_when_a_second_read_agrees(
     assert not second.doubted
     assert ETH in second.positions
     assert held(book) == ["BTC-USD"]
+
+
+def test_two_short_lists_long_after_each_other_do_not_confirm_one_another() -> None:
+    book = told(a_book(COINBASE), reading(COINBASE, *BOTH), reading(COINBASE, BOTH[0], asked=10))
+    again = book.apply(reading(COINBASE, BOTH[0], asked=10 + AGREE + 1), NOW)
+    assert again.doubted == {COINBASE}
+    assert held(book) == ["BTC-USD", "ETH-USD"]
+    assert held(told(book, reading(COINBASE, BOTH[0], asked=10 + AGREE + 2))) == ["BTC-USD"]
 
 
 def test_an_empty_list_is_a_shorter_list() -> None:

@@ -157,6 +157,26 @@ async def test_stopping_hangs_up_and_ends_every_task():
 
 
 @virtual
+async def test_stopping_ends_a_task_that_failed_at_the_moment_of_its_cancel():
+    async with World() as world:
+        world.run()
+        await asyncio.sleep(1)
+
+        async def forgetful() -> None:
+            try:
+                await asyncio.sleep(100)
+            except asyncio.CancelledError:
+                await asyncio.sleep(100)  # as a TaskGroup does whose other task fails just then
+
+        world.engine._spawn(forgetful())
+        await asyncio.sleep(0.1)
+        began = world.clock.monotonic()
+        await world.engine.stop()
+        assert world.clock.monotonic() - began < 5
+        assert not world.engine._tasks
+
+
+@virtual
 async def test_the_log_reaches_listeners_and_the_journal_and_respects_its_level():
     async with World(engine=EngineSettings(log_level="warning")) as world:
         heard: list[LogRow] = []

@@ -10,7 +10,7 @@ import pytest
 from core.errors import InvariantBroken, JournalError
 from core.link import PlanRequest
 from core.model import OrderSide, OrderType
-from core.records import ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
+from core.records import AccountFrozen, ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
 from core.settings import LadderSettings
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
@@ -81,6 +81,26 @@ async def test_an_invariant_that_breaks_before_the_first_step_freezes_the_accoun
         assert (rows[ACCOUNT].outcome, rows[ACCOUNT].error) == ("stuck", "I0: this cannot be")
         assert rows[BOB].outcome == "closed"
         assert world.engine.frozen == {ACCOUNT: "I0: this cannot be"}
+
+
+@virtual
+async def test_a_freeze_that_could_not_be_written_is_durable_before_the_plan_s_end():
+    async with two() as world:
+
+        async def broken(*_: Any) -> Any:
+            world.database.failure = "the disk is full"
+            raise InvariantBroken("I0: this cannot be")
+
+        world.engine._executor._gear[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
+        closing = world.begin()
+        await asyncio.sleep(0.05)
+        assert world.engine.frozen == {ACCOUNT: "I0: this cannot be"}
+        world.database.failure = None
+        rows = {r.key.account: r.outcome for r in (await closing).results}
+        assert rows[ACCOUNT] == "stuck"
+        told = [type(entry.record) for entry in await world.entries()]
+        assert told.index(AccountFrozen) < told.index(PlanEnded)
+        assert ACCOUNT in {end.result.key.account for end in await world.records(ClosingEnded)}
 
 
 # ------------------------------------------------------------------------------------------- one close per instrument

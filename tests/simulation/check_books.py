@@ -26,12 +26,13 @@ def differences_are_named(evidence: Evidence) -> Iterator[Breach]:
         begun = max(i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began))
         during = evidence.events[begun:index]
         frozen = {r.account for r in _records(evidence.events[:index]) if isinstance(r, AccountFrozen)}
-        touched = {e.key for e in during if isinstance(e, Filled)}
-        touched |= {r.result.key for r in _records(during) if isinstance(r, ClosingEnded)}
+        keys = {e.key for e in during if isinstance(e, Filled)}
+        keys |= {r.result.key for r in _records(during) if isinstance(r, ClosingEnded)}
+        touched = {(key.account, key.symbol) for key in keys}
         before, after = _believed(evidence.events[:begun]), _believed(evidence.events[:index])
-        for key in sorted({*before, *after, *evidence.held} - touched):
+        for key in sorted({*before, *after, *evidence.held}):
             held = evidence.held[key].at(index) if key in evidence.held else ZERO
-            if key.account in frozen:
+            if key.account in frozen or (key.account, key.symbol) in touched:
                 continue
             if after.get(key, ZERO) != held:
                 text = f"{key.symbol} on {key.account}: {after.get(key, ZERO)} believed in the end, {held} held"
