@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,32 +11,16 @@ from typing import Any
 import pytest
 
 from core.link import PlanRequest
+from tests.support.service import marks, service, soon
 from tests.venues.alpaca.desk import AlpacaDesk
 from tests.venues.alpaca.fixtures import OpenDesk, open_desk, venue
 from tests.venues.alpaca.server import AlpacaVenue
-from tui.main import Outside
 
 __all__ = ["open_desk", "venue"]
 
 
-@asynccontextmanager
-async def running(desk: AlpacaDesk) -> AsyncIterator[Any]:
-    world = Outside({**os.environ})
-    world.clock = desk.venue.clock  # type: ignore[assignment]  # a Clock too
-    loaded = world.load(str(desk.config))
-    assert loaded is not None
-    async with world.engine(loaded.settings, acting=True, mode="service", lasting=True) as engine:
-        task = asyncio.ensure_future(engine.run())  # type: ignore[attr-defined]  # the real one
-        yield engine
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def soon(holds: Callable[[], object]) -> None:
-    """Until it holds, within ten seconds."""
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110  # the venue is a thread with a loop of its own
-            await asyncio.sleep(0.01)
+def running(desk: AlpacaDesk) -> AbstractAsyncContextManager[Any]:
+    return service(desk.config, desk.venue.clock)
 
 
 def state(engine: Any) -> str:
@@ -47,10 +29,6 @@ def state(engine: Any) -> str:
 
 def error(engine: Any) -> str:
     return str(engine.snapshot().accounts[0].error)
-
-
-def marks(engine: Any) -> dict[str, Decimal | None]:
-    return {p.key.symbol: p.mark for p in engine.snapshot().positions}
 
 
 async def test_prices_and_foreign_trades_arrive_live_and_a_close_ends_flat(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,11 +11,11 @@ from msgspec import Struct
 
 from core.link import PlanRequest
 from core.model import OrderSide
+from tests.support.service import marks, service, soon
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import coinbase, kraken, okx, usdm
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
-from tui.main import Outside
 
 
 class Desk(Struct):
@@ -101,31 +97,6 @@ def test_an_account_is_shown_cleaned_up_and_flattened(tmp_path: Path, exchange: 
         assert running.venue.state.positions == {}
 
 
-@asynccontextmanager
-async def engine_of(operator: Operator) -> AsyncIterator[Any]:
-    """A service on the operator's configuration, on the exchange's clock."""
-    world = Outside({**os.environ})
-    world.clock = operator.running.clock  # type: ignore[assignment]  # a Clock too
-    loaded = world.load(str(operator.config))
-    assert loaded is not None
-    async with world.engine(loaded.settings, acting=True, mode="service", lasting=True) as engine:
-        task = asyncio.ensure_future(engine.run())  # type: ignore[attr-defined]  # the real one
-        yield engine
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def soon(holds: Callable[[], object]) -> None:
-    """Until it holds, within twenty seconds."""
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110  # the venue is a thread with a loop of its own
-            await asyncio.sleep(0.01)
-
-
-def marks(engine: Any) -> dict[str, Decimal | None]:
-    return {p.key.symbol: p.mark for p in engine.snapshot().positions}
-
-
 @pytest.mark.parametrize("exchange", list(VENUES))
 async def test_prices_and_trades_by_hand_arrive_live_and_a_flatten_ends_flat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: str
@@ -136,7 +107,7 @@ async def test_prices_and_trades_by_hand_arrive_live_and_a_flatten_ends_flat(
         operator = Operator(tmp_path, running, exchange, desk.login, streams=True)
         for name, value in operator.secrets.items():
             monkeypatch.setenv(name, value)
-        async with engine_of(operator) as engine:
+        async with service(operator.config, running.clock) as engine:
             await soon(lambda: str(engine.snapshot().accounts[0].state) == "live")
             await soon(lambda: len(marks(engine)) == len(desk.book["positions"]))
             price = dict.fromkeys(("bid", "ask", "last"), Decimal(51000))

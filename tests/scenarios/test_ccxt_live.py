@@ -3,54 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
 from core.errors import FlatdeckError
-from core.events import BrokerEvent, OrderSeen, QuoteSeen
-from core.model import Account, OrderSide, OrderStatus
-from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import coinbase, kraken
-from tests.venues.ccxt.host import Exchange
+from core.events import OrderSeen, QuoteSeen
+from core.model import OrderSide, OrderStatus
+from tests.venues.ccxt import accounts, coinbase, kraken
+from tests.venues.ccxt.accounts import Live, until
 
 VENUES: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "kraken": (kraken.Kraken, kraken.BOOK, {"api_key": kraken.KEY, "secret": kraken.SECRET}),
     "coinbase": (coinbase.Coinbase, coinbase.BOOK, {"api_key": coinbase.KEY, "secret": coinbase.SECRET}),
 }
-LOGIN = {"apiKey": "env:api_key", "secret": "env:secret"}
-Live = tuple[Exchange, CcxtBroker]
 
 
-@asynccontextmanager
-async def live(exchange: str) -> AsyncIterator[Live]:
-    """An exchange and an account that is connected there and was read."""
-    made, book, env = VENUES[exchange]
-    with Exchange(made, book, FastClock(5.0)) as running:
-        setup = Setup(exchange=exchange, endpoint=running.endpoint, stream=running.stream_endpoint, burst=60.0)
-        account = Account("user_1/a", "user_1", "a", f"ccxt:{exchange}")
-        broker = CcxtBroker(account, Options(setup=setup, login=LOGIN), running.clock, env)
-        await broker.connect()
-        await broker.holdings()
-        try:
-            yield running, broker
-        finally:
-            await broker.aclose()
-
-
-async def until(events: AsyncGenerator[BrokerEvent, None], wanted: Any) -> BrokerEvent:
-    async def look() -> BrokerEvent:
-        async for event in events:
-            if wanted(event):
-                return event
-        raise AssertionError("the stream ended without a word")
-
-    return await asyncio.wait_for(look(), 20)
+def live(exchange: str) -> AbstractAsyncContextManager[Live]:
+    return accounts.live(exchange, *VENUES[exchange])
 
 
 @pytest.mark.parametrize("exchange", list(VENUES))

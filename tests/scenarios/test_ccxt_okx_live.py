@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
-from core.model import Account, Leg, OrderSide, OrderStatus, PositionKey
+from core.model import Leg, OrderSide, OrderStatus, PositionKey
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import okx
+from tests.venues.ccxt import accounts, okx
+from tests.venues.ccxt.accounts import Live, until
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
 SWAP = "BTC/USDT:USDT"
-LOGIN = {"apiKey": "env:api_key", "secret": "env:secret", "password": "env:password"}
 
 
-@asynccontextmanager
-async def live(rows: dict[str, Any] = okx.BOOK) -> AsyncIterator[tuple[Exchange, CcxtBroker]]:
-    """An exchange and an account that is connected there and was read."""
-    with Exchange(okx.Okx, {**rows, "orders": []}, FastClock(5.0)) as running:
-        setup = Setup(exchange="okx", endpoint=running.endpoint, stream=running.stream_endpoint, burst=60.0)
-        account = Account("user_1/a", "user_1", "a", "ccxt:okx")
-        broker = CcxtBroker(account, Options(setup=setup, login=LOGIN), running.clock, okx.LOGIN)
-        await broker.connect()
-        await broker.holdings()
-        try:
-            yield running, broker
-        finally:
-            await broker.aclose()
-
-
-async def until(events: AsyncGenerator[BrokerEvent, None], wanted: Callable[[BrokerEvent], bool]) -> BrokerEvent:
-    async def look() -> BrokerEvent:
-        async for event in events:
-            if wanted(event):
-                return event
-        raise AssertionError("the stream ended without a word")
-
-    return await asyncio.wait_for(look(), 20)
+def live(rows: dict[str, Any] = okx.BOOK) -> AbstractAsyncContextManager[Live]:
+    return accounts.live("okx", okx.Okx, {**rows, "orders": []}, okx.LOGIN)
 
 
 def bid(price: int) -> Callable[[BrokerEvent], bool]:

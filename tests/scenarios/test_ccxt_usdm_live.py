@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,14 +12,10 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.calls import known_calls
-from brokers.ccxt.client import Setup
 from brokers.paper.wire import Top
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import (
-    Account,
     Fill,
     Leg,
     Order,
@@ -30,49 +26,21 @@ from core.model import (
     PositionKey,
     Side,
 )
-from tests.scenarios.test_ccxt_commands import engine_of, marks, soon
+from tests.support.service import marks, service, soon
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import usdm, usdm_events
+from tests.venues.ccxt import accounts, usdm, usdm_events
+from tests.venues.ccxt.accounts import Live, until
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 from tests.venues.test_ccxt_recorded import faults, recorded
 
 SWAP = "BTC/USDT:USDT"
-LOGIN = {"apiKey": "env:api_key", "secret": "env:secret"}
 
 
-@asynccontextmanager
-async def live(
+def live(
     rows: dict[str, Any] = usdm.BOOK, options: dict[str, Any] | None = None, **book: Any
-) -> AsyncIterator[tuple[Exchange, CcxtBroker]]:
-    """An exchange and an account that is connected there and was read."""
-    with Exchange(usdm.Usdm, {**rows, "orders": [], **book}, FastClock(5.0)) as running:
-        setup = Setup(
-            exchange="binanceusdm",
-            endpoint=running.endpoint,
-            stream=running.stream_endpoint,
-            defaults=known_calls("binanceusdm").options,
-            options=options or {},
-            burst=60.0,
-        )
-        account = Account("user_1/a", "user_1", "a", "ccxt:binanceusdm")
-        broker = CcxtBroker(account, Options(setup=setup, login=LOGIN), running.clock, usdm.LOGIN)
-        await broker.connect()
-        await broker.holdings()
-        try:
-            yield running, broker
-        finally:
-            await broker.aclose()
-
-
-async def until(events: AsyncGenerator[BrokerEvent, None], wanted: Callable[[BrokerEvent], bool]) -> BrokerEvent:
-    async def look() -> BrokerEvent:
-        async for event in events:
-            if wanted(event):
-                return event
-        raise AssertionError("the stream ended without a word")
-
-    return await asyncio.wait_for(look(), 20)
+) -> AbstractAsyncContextManager[Live]:
+    return accounts.live("binanceusdm", usdm.Usdm, {**rows, "orders": [], **book}, usdm.LOGIN, options)
 
 
 def bid(price: int) -> Callable[[BrokerEvent], bool]:
@@ -218,7 +186,7 @@ async def test_an_engine_whose_stream_ended_reads_again_and_knows_what_it_missed
         desk = Operator(tmp_path, running, "binanceusdm", usdm.LOGIN, streams=True)
         for name, value in desk.secrets.items():
             monkeypatch.setenv(name, value)
-        async with engine_of(desk) as engine:
+        async with service(desk.config, running.clock) as engine:
 
             def state() -> str:
                 return str(engine.snapshot().accounts[0].state)
