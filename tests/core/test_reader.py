@@ -30,6 +30,22 @@ async def test_those_who_ask_at_the_same_moment_get_the_same_read():
 
 
 @virtual
+async def test_a_read_is_urgent_when_anybody_who_shares_it_acts():
+    told: list[bool] = []
+
+    class Told(FakeBroker):
+        async def holdings(self, *, urgent=False):
+            told.append(urgent)
+            return holdings(position())
+
+    shared, _ = reader(Told())
+    await shared.read(urgent=False)
+    await asyncio.gather(shared.read(urgent=False), shared.read())
+    await shared.read(urgent=False)
+    assert told == [False, True, False]
+
+
+@virtual
 async def test_a_read_that_had_begun_before_the_question_does_not_answer_it():
     first, second = holdings(position("2")), holdings(position("1"))
     gate = asyncio.Event()

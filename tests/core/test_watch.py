@@ -21,7 +21,7 @@ from core.events import (
     RatesSeen,
 )
 from core.reader import Reader
-from core.watch import POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, SOON, Watcher
+from core.watch import JUST_READ, POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, SOON, Watcher
 from tests.support.builders import D, fill, holdings, instrument, order, position
 from tests.support.fake_broker import HANG, STREAM_END, FakeBroker, quote
 from tests.support.virtual_time import VirtualClock, virtual
@@ -162,6 +162,18 @@ async def test_only_the_symbols_that_lack_a_price_are_asked_for_again():
     await account.watcher.first()
     asked = [what for name, what in account.broker.asked if name == "quotes"]
     assert asked == [["BTC", "ETH"], ["BTC"], ["BTC"]]
+
+
+@virtual
+async def test_what_the_start_read_is_not_read_again_before_the_stream_but_what_grew_old_is():
+    for age, reads in ((JUST_READ / 2, 1), (JUST_READ * 2, 2)):
+        account = watched()
+        assert await account.watcher.first()
+        await asyncio.sleep(age)
+        async with account.running():
+            await asyncio.sleep(0.1)
+            assert account.count(HoldingsRead) == reads
+            assert account.broker.streams_open == 1
 
 
 # -------------------------------------------------------------------------------------------------------------- streams
