@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from brokers.paper.venue import Venue
 from tests.venues.ccxt.coinbase_rest import CoinbaseRest
 from tests.venues.ccxt.coinbase_streams import CoinbaseStreams
+from tests.venues.ccxt.host import Streamed
 
 KEY = "coinbase-loopback-key"
 SECRET = "canary-of-the-coinbase-venue"
 
 
-class Coinbase:
+class Coinbase(Streamed):
     def __init__(self, venue: Venue) -> None:
-        self.rest = CoinbaseRest(venue, KEY, SECRET)
-        self.streams = CoinbaseStreams(self.rest)
-        self.violations = self.rest.violations
-
-    def add_to(self, app: web.Application) -> None:
-        self.rest.add_to(app)
-        self.streams.add_to(app)
-
-    def tell(self) -> None:
-        self.streams.tell()
-
-    async def hang_up(self) -> None:
-        await self.streams.hang_up()
+        rest = CoinbaseRest(venue, KEY, SECRET)
+        super().__init__(rest, CoinbaseStreams(rest))
 
 
 def spot(symbol: str, **more: Any) -> dict[str, Any]:

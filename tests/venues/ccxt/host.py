@@ -43,6 +43,25 @@ class Stall(Protocol):
     async def hang_up(self) -> None: ...
 
 
+class Streamed:
+    """A stall of a REST and a stream half; who makes one says of which."""
+
+    def __init__(self, rest: Any, streams: Any) -> None:
+        self.rest = rest
+        self.streams = streams
+        self.violations: list[str] = rest.violations
+
+    def add_to(self, app: web.Application) -> None:
+        self.rest.add_to(app)
+        self.streams.add_to(app)
+
+    def tell(self) -> None:
+        self.streams.tell()
+
+    async def hang_up(self) -> None:
+        await self.streams.hang_up()
+
+
 class Exchange:
     """``venue`` is the truth and ``stall`` its API. ``book`` has the shape of a paper account's book file."""
 

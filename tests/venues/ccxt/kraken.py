@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from aiohttp import web
-
 from brokers.paper.venue import Venue
+from tests.venues.ccxt.host import Streamed
 from tests.venues.ccxt.kraken_rest import KrakenRest
 from tests.venues.ccxt.kraken_streams import KrakenStreams
 
@@ -15,21 +14,10 @@ KEY = "kraken-loopback-key"
 SECRET = base64.b64encode(b"canary-of-the-kraken-venue").decode()
 
 
-class Kraken:
+class Kraken(Streamed):
     def __init__(self, venue: Venue) -> None:
-        self.rest = KrakenRest(venue, KEY, SECRET)
-        self.streams = KrakenStreams(self.rest)
-        self.violations = self.rest.violations
-
-    def add_to(self, app: web.Application) -> None:
-        self.rest.add_to(app)
-        self.streams.add_to(app)
-
-    def tell(self) -> None:
-        self.streams.tell()
-
-    async def hang_up(self) -> None:
-        await self.streams.hang_up()
+        rest = KrakenRest(venue, KEY, SECRET)
+        super().__init__(rest, KrakenStreams(rest))
 
 
 def spot(symbol: str, **more: Any) -> dict[str, Any]:

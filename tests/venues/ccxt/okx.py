@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from brokers.paper.venue import Venue
+from tests.venues.ccxt.host import Streamed
 from tests.venues.ccxt.okx_rest import OkxRest
 from tests.venues.ccxt.okx_streams import OkxStreams
 
@@ -16,21 +15,10 @@ PASSPHRASE = "canary-of-the-okx-passphrase"
 LOGIN = {"api_key": KEY, "secret": SECRET, "password": PASSPHRASE}
 
 
-class Okx:
+class Okx(Streamed):
     def __init__(self, venue: Venue) -> None:
-        self.rest = OkxRest(venue, KEY, SECRET, PASSPHRASE)
-        self.streams = OkxStreams(self.rest)
-        self.violations = self.rest.violations
-
-    def add_to(self, app: web.Application) -> None:
-        self.rest.add_to(app)
-        self.streams.add_to(app)
-
-    def tell(self) -> None:
-        self.streams.tell()
-
-    async def hang_up(self) -> None:
-        await self.streams.hang_up()
+        rest = OkxRest(venue, KEY, SECRET, PASSPHRASE)
+        super().__init__(rest, OkxStreams(rest))
 
 
 def swap(symbol: str, size: str, **more: Any) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
-
 from brokers.paper.venue import Venue
+from tests.venues.ccxt.host import Streamed
 from tests.venues.ccxt.usdm_rest import UsdmRest
 from tests.venues.ccxt.usdm_streams import UsdmStreams
 
@@ -15,21 +14,10 @@ SECRET = "canary-of-the-usdm-venue"
 LOGIN = {"api_key": KEY, "secret": SECRET}
 
 
-class Usdm:
+class Usdm(Streamed):
     def __init__(self, venue: Venue) -> None:
-        self.rest = UsdmRest(venue, KEY, SECRET)
-        self.streams = UsdmStreams(self.rest)
-        self.violations = self.rest.violations
-
-    def add_to(self, app: web.Application) -> None:
-        self.rest.add_to(app)
-        self.streams.add_to(app)
-
-    def tell(self) -> None:
-        self.streams.tell()
-
-    async def hang_up(self) -> None:
-        await self.streams.hang_up()
+        rest = UsdmRest(venue, KEY, SECRET)
+        super().__init__(rest, UsdmStreams(rest))
 
 
 def perp(symbol: str, **more: Any) -> dict[str, Any]:
