@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
+from math import inf
 from typing import Any
 
 from msgspec import Struct
@@ -56,6 +57,7 @@ class Reads:
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
+        self._latest = -inf  # when the newest list of positions was asked for
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
     @property
@@ -73,7 +75,9 @@ class Reads:
         ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
         asked = self._clock.monotonic()
-        balance, listed, orders = await _together(self._balance(ask), self._positions(ask, urgent), self._orders(ask))
+        balance, listed, orders = await _together(
+            self._balance(ask), self._positions(ask, urgent, asked), self._orders(ask)
+        )
         received = self._clock.monotonic()
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         worth = balance if self._calls.balance is not None and not self._calls.worth else None
@@ -82,7 +86,8 @@ class Reads:
         symbols = {p.symbol for p in positions} | {o.symbol for o in orders}
         instruments = {s: self._instrument(s) for s in symbols}
         self.instruments |= instruments
-        self.held = frozenset(p.symbol for p in positions)
+        if asked >= self._latest:
+            self.held = frozenset(p.symbol for p in positions)
         return Holdings(
             account=self._account,
             asked=asked,
@@ -113,7 +118,7 @@ class Reads:
             for h, market in known
         ]
 
-    async def _positions(self, ask: Ask, urgent: bool) -> list[Position]:
+    async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:
         if self._calls.margin and urgent and self._margin is not None:
             return self._margin  # shown and never traded: not worth a call of the few that closing has
         try:
@@ -139,6 +144,9 @@ class Reads:
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = Mark(mark, received, OF_THE_MOMENT)
+        if asked < self._latest:  # one that was asked later is in already
+            return list(found.values())
+        self._latest = asked
         self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
         self._margin = list(found.values())

@@ -194,20 +194,24 @@ async def test_who_asks_during_a_read_shares_the_next_one(at: Opened) -> None:
 
 
 async def test_an_urgent_read_does_not_wait_behind_one_that_only_watches(at: Opened) -> None:
-    gate = asyncio.Event()
+    gate, isolated = asyncio.Event(), list[str]()
 
     async def slow(request: web.Request, form: str) -> web.Response:
         if not gate.is_set() and len(venue.paths("/positionRisk")) == 1:
             await gate.wait()
-        return web.json_response([bodies.USDM_POSITION])
+            return web.json_response([bodies.USDM_POSITION])
+        return web.json_response([{**bodies.USDM_POSITION, **({"isolatedMargin": "5"} if isolated else {})}])
 
     broker, venue = await at("binanceusdm", usdm(**{"/positionRisk": slow}))
     watching = asyncio.create_task(broker.holdings())
     await soon(lambda: venue.paths("/positionRisk"))
     assert (await broker.holdings(urgent=True)).positions
     assert not watching.done()
+    isolated.append("5")
+    assert (await broker.holdings(urgent=True)).positions
     gate.set()
     assert (await watching).positions
+    assert broker.reads.modes == {("BTC/USDT:USDT", Leg.NET): "isolated"}, "what was asked before has no say"
 
 
 async def test_an_urgent_read_at_kraken_takes_the_margin_that_is_known_and_saves_its_call(at: Opened) -> None:
