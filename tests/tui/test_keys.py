@@ -158,7 +158,8 @@ async def test_signals_leave_and_a_watchdog_ends_what_hangs() -> None:
                 break
     finally:
         remove()
-    assert left == died == [143, 129]
+    assert left == [143, 129]
+    assert sorted(died) == [129, 143]  # two timers of one delay, in whatever order
 
 
 async def test_a_fault_in_the_console_prints_one_line_and_no_local_variable(tmp_path: Any) -> None:
