@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from brokers.ccxt import direct, orders, wire
+from brokers.ccxt import direct, filters, orders, wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
@@ -60,7 +60,7 @@ class Acting:
         mode = self._reads.modes.get((request.symbol, request.leg), "")
         plan = direct.raw_of(self._client.setup.exchange, market)
         rules = await self._first(plan.rules, plan.rules_of(market))
-        sized = direct.sized(request, plan.filters(rules, market))
+        sized = filters.sized(request, plan.filters(rules, market))
         method, params = plan.order(sized, market, self._venue, mode, self._clock.now())
         answer = await self._client.act(method, params)
         return self._taken(plan.row(self._client.exchange, answer, market), sized)

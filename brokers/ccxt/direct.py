@@ -1,8 +1,8 @@
 """The exchanges' own calls for a market order, and their own filters of its size, as they are at that moment. Pure.
 
 What the unified call made wrong of an order, this cannot: quantities are rounded down to the step that the exchange
-itself reports now. Sources: the exchanges' documentation of ``exchangeInfo``, ``instruments``, ``AssetPairs``,
-``products`` and of their order calls.
+itself reports now (``filters``). Sources: the exchanges' documentation of ``exchangeInfo``, ``instruments``,
+``AssetPairs``, ``products`` and of their order calls.
 """
 
 from __future__ import annotations
@@ -13,26 +13,17 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from brokers.ccxt import wire
+from brokers.ccxt.filters import Filters
 from brokers.ccxt.orders import ANY_LEVERAGE
 from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import MARGIN, Row
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderRequest
-from core.units import ZERO, floor_to, iso, plain
+from core.units import ZERO, iso, plain
 
 Order = Callable[[OrderRequest, Row, Venue, str, datetime], tuple[str, Params]]
-
-
-class Filters(Struct, frozen=True):
-    """Of a market order's size, in the exchange's own units."""
-
-    step: Decimal
-    least: Decimal = ZERO
-    most: Decimal | None = None
-    finer: Decimal | None = None  # the step of other orders, which can close what is left below ``step``
 
 
 class Raw(Struct, frozen=True):
@@ -51,24 +42,6 @@ def raw_of(exchange: str, market: Row) -> Raw:
     if found is None:
         raise Refused(Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {exchange} is known for this market")
     return found
-
-
-def sized(request: OrderRequest, filters: Filters | None) -> OrderRequest:
-    """The order with what the filters leave of it, never more. Raises Refused below the minimum.
-
-    With PRECISION where only a market order is too coarse for it.
-    """
-    if filters is None:
-        raise Refused(Refusal.UNKNOWN_SYMBOL, f"nothing was sent: the exchange lists no filters of {request.symbol}")
-    most = request.quantity if filters.most is None else min(request.quantity, filters.most)
-    quantity = floor_to(most, filters.step)
-    if quantity <= 0 and filters.finer is not None and request.quantity >= filters.finer:
-        text = f"{plain(request.quantity)} is below the step of market orders, {plain(filters.step)}"
-        raise Refused(Refusal.PRECISION, f"nothing was sent: {text}")
-    if quantity <= 0 or (quantity < filters.least and not request.reduce_only):
-        text = f"{plain(request.quantity)} is below the minimum of {plain(max(filters.least, filters.step))}"
-        raise Refused(Refusal.BELOW_MINIMUM, f"nothing was sent: {text}")
-    return replace(request, quantity=quantity)
 
 
 def _dated(venue: Venue, now: datetime) -> Params:

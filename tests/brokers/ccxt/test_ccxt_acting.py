@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt import direct, orders
+from brokers.ccxt import direct, filters, orders
 from brokers.ccxt.venues import venue_of
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
@@ -134,15 +134,15 @@ def test_the_raw_call_takes_the_coarser_of_binances_steps_and_never_more_than_is
     ]
     plan = direct.raw_of("binanceusdm", {"spot": False})
     found = plan.filters({"symbols": [{"symbol": "ALGOUSDT", "filters": filters}]}, {"id": "ALGOUSDT"})
-    assert direct.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
-    assert direct.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
+    assert filters.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
+    assert filters.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
     for quantity, refusal in (("0.4", Refusal.PRECISION), ("0.04", Refusal.BELOW_MINIMUM)):
         with pytest.raises(Refused) as refused:  # a limit order can close the first
-            direct.sized(request(quantity=Decimal(quantity)), found)
+            filters.sized(request(quantity=Decimal(quantity)), found)
         assert refused.value.refusal is refusal
 
 
 def test_a_symbol_without_filters_is_not_sized():
     plan = direct.raw_of("binance", {"spot": True})
     with pytest.raises(Refused):
-        direct.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
+        filters.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
