@@ -128,12 +128,12 @@ def test_an_answer_with_an_id_and_nothing_else_is_an_open_order_as_asked_for():
 
 
 def test_the_raw_call_takes_the_coarser_of_binances_steps_and_never_more_than_is_held():
-    filters = [
+    told = [
         {"filterType": "LOT_SIZE", "stepSize": "0.1", "minQty": "0.1", "maxQty": "1000000"},
         {"filterType": "MARKET_LOT_SIZE", "stepSize": "1", "minQty": "1", "maxQty": "20000"},
     ]
     plan = direct.raw_of("binanceusdm", {"spot": False})
-    found = plan.filters({"symbols": [{"symbol": "ALGOUSDT", "filters": filters}]}, {"id": "ALGOUSDT"})
+    found = plan.filters({"symbols": [{"symbol": "ALGOUSDT", "filters": told}]}, {"id": "ALGOUSDT"})
     assert filters.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
     assert filters.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
     for quantity, refusal in (("0.4", Refusal.PRECISION), ("0.04", Refusal.BELOW_MINIMUM)):
