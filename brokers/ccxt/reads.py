@@ -189,11 +189,14 @@ class Reads:
             rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
             fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
             found |= fresh
-            if page is None or not cursor or len(rows) < page:
+            if page is None or not cursor:
+                return list(found.values())
+            told = [t for row in rows if (t := wire.text(wire.inner(row, "info"), self._calls.cursor_in))]
+            if not told and (self._calls.cursor_in or len(rows) < page):
                 return list(found.values())
             if not fresh:
                 break
-            more[cursor] = min((i for i in fresh), key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
+            more[cursor] = told[0] if told else min(fresh, key=lambda i: (len(i), i))  # ids grow; rows come by time
         raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
 
     async def _equity(self, balance: Any, now: float) -> Decimal | None:

@@ -142,6 +142,16 @@ def test_coinbase_s_second_page_of_wallets_is_read(tmp_path: Path) -> None:
     assert sorted(p["symbol"] for p in made["positions"]) == ["BTC/USD", "BTC/USD:USD", "ETH/USD"]
 
 
+def test_every_page_of_coinbase_s_open_orders_is_read_and_cancelled(tmp_path: Path) -> None:
+    order = VENUES["coinbase"][1]["orders"][0]
+    several = [{**order, "id": f"h{n}", "quantity": "0.01", "price": str(90000 + n)} for n in range(7)]
+    with opened("coinbase", orders=several) as running:
+        running.stall.rest.page = 3
+        said = operator(tmp_path, running, "coinbase").document("cancel-orders", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["cancelled"] * 7
+        assert list(running.venue.state.live_orders()) == []
+
+
 def test_a_coinbase_account_without_futures_is_read_all_the_same(tmp_path: Path) -> None:
     spot = [p for p in VENUES["coinbase"][1]["positions"] if ":" not in p["symbol"]]
     with opened("coinbase", positions=spot) as running:
