@@ -61,6 +61,14 @@ def test_an_account_is_checked_and_shown_with_contracts_of_a_hundredth(tmp_path:
     assert Decimal(made[SWAP]["usd_value"]) == 12_500
 
 
+def test_what_one_market_order_may_not_have_at_once_is_closed_in_several(tmp_path: Path) -> None:
+    small = [{**row, "max_market": "10"} if row["symbol"] == SWAP else row for row in okx.BOOK["instruments"]]
+    with opened(instruments=small, positions=LONG, orders=[]) as running:
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [(r["outcome"], r["tier"]) for r in said["results"]] == [("closed", "market_ioc")]
+        assert [row["sz"] for row in sent(running)] == ["10", "10", "5"]
+
+
 def test_keys_that_may_withdraw_are_reported(tmp_path: Path) -> None:
     with opened() as running:
         running.stall.rest.perm = "read_only,trade,withdraw"
