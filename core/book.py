@@ -40,7 +40,7 @@ from core.model import (
     usd_rate,
     usd_value,
 )
-from core.prices import split_ratio
+from core.prices import SPLIT, split_ratio
 from core.quotes import Quotes
 from core.settings import ExitSettings
 
@@ -171,7 +171,8 @@ class Book:
         """A share split is no loss: position and price are read again before anything is made of them."""
         held = self._positions[position.account]
         before = held.get(position.key)
-        ratio = None if before is None else split_ratio(before, position)
+        shares = self.instrument(position.account, position.symbol).kind in SPLIT
+        ratio = None if before is None else split_ratio(before, position, shares=shares)
         if ratio is not None:
             self._quotes.split(position.account, position.symbol, ratio)
             change.doubted.add(position.account)

@@ -22,8 +22,8 @@ from core.exits_rules import Exit, Rule, rules_of
 from core.indicators import Bars, Candle
 from core.kept import Kept, resumed, split_since
 from core.market import BarChanges, Market, Place
-from core.model import Bar, Instrument, Position, PositionKey, move, roi
-from core.prices import Rereads, jumps, split_ratio
+from core.model import Bar, Instrument, Kind, Position, PositionKey, move, roi
+from core.prices import SPLIT, Rereads, jumps, split_ratio
 from core.trailing import Distance
 from core.units import percent, plain
 from core.watched import GuardView, Ratchet
@@ -78,7 +78,9 @@ class Guardian:
                 self._open(position)
                 self._step_again(one.key)
 
-    def follow(self, key: PositionKey, position: Position | None, stop_pct: Decimal | None, now: float) -> bool:
+    def follow(
+        self, key: PositionKey, position: Position | None, kind: Kind, stop_pct: Decimal | None, now: float
+    ) -> bool:
         """The position as it is now known; whether a split was seen, so that it is to be read again.
 
         ``stop_pct`` is the stop that it was opened with, where it was opened here with one of its own.
@@ -94,7 +96,7 @@ class Guardian:
             self._open(position, stop_pct)
             return self._leapt(key, position.entry, known, now)
         self._held[key] = position
-        return before is not position and self._adapt(key, before, position, now)
+        return before is not position and self._adapt(key, before, position, kind, now)
 
     def read(self, account: str, asked: float) -> None:
         """The account's positions were read by a request of ``asked``."""
@@ -141,8 +143,8 @@ class Guardian:
         self._bars.gone.add(place)
         self._wanting.add(place)
 
-    def _adapt(self, key: PositionKey, before: Position, position: Position, now: float) -> bool:
-        ratio, market = split_ratio(before, position), self._market(key)
+    def _adapt(self, key: PositionKey, before: Position, position: Position, kind: Kind, now: float) -> bool:
+        ratio, market = split_ratio(before, position, shares=kind in SPLIT), self._market(key)
         entry, leverage = position.entry, position.leverage
         if ratio is None and (entry, leverage, position.quantity) == (before.entry, before.leverage, before.quantity):
             return False

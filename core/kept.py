@@ -42,5 +42,6 @@ def resumed(rules: Rules, kept: Kept, position: Position, opened: float | None) 
 
 
 def split_since(kept: Kept, position: Position) -> Decimal | None:
-    """New shares for an old one, where there was a split meanwhile."""
-    return split_ratio(structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity), position)
+    """New shares for an old one, where there was a split meanwhile and no trade; after both it is another position."""
+    before = structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity)
+    return split_ratio(before, position, shares=False)

@@ -27,6 +27,7 @@ from core.model import Kind, Position, Quote
 from core.settings import ExitSettings
 from core.units import ONE
 
+SPLIT = (Kind.EQUITY, Kind.OPTION)  # shares and their options; no others do
 BELIEVED_AFTER = 3  # prices in a row that agree with each other, however far apart in time
 SPLIT_SLACK = Decimal("0.005")  # of the cost: venues round the entry after a split, and pay fractions out
 SMALLEST_SPLIT = Decimal("0.01")  # a stock dividend of 1 % is one as well
@@ -121,26 +122,38 @@ def jumps(price: Decimal, last: Decimal, max_jump: Decimal) -> bool:
     return abs(price - last) > max_jump * last
 
 
-def split_ratio(before: Position, after: Position) -> Decimal | None:
+def split_ratio(before: Position, after: Position, *, shares: bool) -> Decimal | None:
     """New shares for an old one, when quantity and entry changed by the inverse ratio; None where that is no split.
 
-    A trade changes the cost or leaves the entry alone; only a split changes both and keeps their product.
+    A trade changes the cost or leaves the entry alone; only a split changes both and keeps their product. Of ``shares``
+    the venue keeps an average entry, which selling leaves alone: one that is a split's part of the one before, beside
+    fewer shares than the split makes, is of a split and a sale between the two reads. Buying cannot look like that: for
+    an average so low it ends with more of them, whatever it pays.
     """
     if before.side is not after.side or before.entry is None or after.entry is None:
         return None
     if min(before.quantity, after.quantity, before.entry, after.entry) <= 0:
         return None
     ratio = after.quantity / before.quantity
-    if abs(ratio - ONE) < SMALLEST_SPLIT:
-        return None
     cost = (after.quantity * after.entry) / (before.quantity * before.entry)
-    return ratio if abs(cost - ONE) <= SPLIT_SLACK else None
+    if abs(cost - ONE) <= SPLIT_SLACK:
+        return ratio if abs(ratio - ONE) >= SMALLEST_SPLIT else None
+    told = _split_near(before.entry / after.entry, SPLIT_SLACK) if shares else None
+    return told if told is not None and ratio < told else None
+
+
+def _split_near(ratio: Decimal, slack: Decimal) -> Decimal | None:
+    """The split that a ratio of prices is within ``slack`` of: 3 for 2, n for 1, or one of them the other way."""
+    times = max(ratio, ONE / ratio)
+    for n in (Decimal("1.5"), max(times.to_integral_value(), Decimal(2))):
+        if abs(times - n) <= slack * n:
+            return n if ratio > ONE else ONE / n
+    return None
 
 
 def split_like(ratio: Decimal) -> bool:
     """Whether a price that became so much smaller, or its inverse larger, may be a split: 3 for 2, or n for 1."""
-    times = max(ratio, ONE / ratio)
-    return any(abs(times - n) <= LIKE_A_SPLIT * n for n in (Decimal("1.5"), max(times.to_integral_value(), Decimal(2))))
+    return _split_near(ratio, LIKE_A_SPLIT) is not None
 
 
 class Rereads:
@@ -156,7 +169,7 @@ class Rereads:
         ``ratio`` is the price before over the price now. Where it looks like a split the position has a while to show
         it: a venue's lists may lag behind its prices.
         """
-        if kind not in (Kind.EQUITY, Kind.OPTION):
+        if kind not in SPLIT:
             return False
         if key not in self._since:
             self._since[key] = now

@@ -144,7 +144,8 @@ class Sentry:
                 self._let_go(key)
                 for forgotten in (self._paused, self._told, self._stops):
                     forgotten.pop(key, None)
-            if self._guardian.follow(key, position, self._stops.get(key), now):
+            kind = self._engine.book.instrument(key.account, key.symbol).kind
+            if self._guardian.follow(key, position, kind, self._stops.get(key), now):
                 self._reread({key.account})
 
     def _price(self, account: str, symbol: str) -> list[Due]:

@@ -165,11 +165,34 @@ def position(quantity: str, entry: str | None, side: Side = Side.LONG) -> Positi
 def test_a_split_changes_quantity_and_entry_by_the_inverse_ratio(
     before: tuple[str, str | None], after: tuple[str, str | None], ratio: str | None
 ) -> None:
-    assert split_ratio(position(*before), position(*after)) == (None if ratio is None else D(ratio))
+    for shares in (False, True):
+        found = split_ratio(position(*before), position(*after), shares=shares)
+        assert found == (None if ratio is None else D(ratio))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ratio"),
+    [
+        (("10", "100"), ("17", "50"), "2"),  # 20, of which 3 were sold
+        (("10", "100"), ("4", "50.01"), "2"),
+        (("30", "100"), ("9", "300"), 1 / D(3)),  # one for three, and one of ten was sold
+        (("10", "100"), ("14", "66.67"), "1.5"),
+        (("10", "100"), ("10", "50"), "2"),  # the list has the new entry before the new quantity
+        (("10", "100"), ("25", "50"), None),  # bought at a third: what 2 for 1 makes is less
+        (("10", "100"), ("17", "60"), None),  # bought lower
+        (("10", "100"), ("9", "101"), None),
+    ],
+)
+def test_shares_that_were_split_and_sold_between_two_reads_are_known_by_their_entry(
+    before: tuple[str, str], after: tuple[str, str], ratio: str | D | None
+) -> None:
+    found = split_ratio(position(*before), position(*after), shares=True)
+    assert found == (None if ratio is None else D(ratio))
+    assert split_ratio(position(*before), position(*after), shares=False) is None, "a coin's entry is of its last buys"
 
 
 def test_a_side_that_changed_is_no_split() -> None:
-    assert split_ratio(position("10", "400"), position("40", "100", Side.SHORT)) is None
+    assert split_ratio(position("10", "400"), position("40", "100", Side.SHORT), shares=True) is None
 
 
 def test_a_share_that_jumped_is_read_again_before_any_rule_runs() -> None:

@@ -94,6 +94,23 @@ async def test_a_split_scales_stop_target_and_peak_and_fires_nothing(
 
 
 @virtual
+async def test_a_split_and_a_sale_by_hand_between_two_reads_scale_the_levels_and_fire_nothing():
+    async with desk() as world:
+        stop, target, peak = scaled(await watched(world), D(2))
+        price(world, "51.5")
+        held(world, "34", "50")  # 40, of which 6 were sold
+        await asyncio.sleep(40)
+        assert world.sent() == []
+        now = view(world)
+        found = [float(f or 0) for f in (now.stop, now.target, now.peak)]
+        assert found == pytest.approx([float(e) for e in (stop, target, peak)], rel=2e-2)
+        price(world, "49.5")
+        await asyncio.sleep(5)
+        assert world.flat, "it is watched on"
+        await world.audit()
+
+
+@virtual
 async def test_no_rule_runs_between_the_fall_of_a_split_and_the_position_that_explains_it():
     """A fall of 90 % that two prices confirm may be a split until the position was read."""
     async with desk() as world:
