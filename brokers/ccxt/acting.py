@@ -11,7 +11,7 @@ from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.venues import Venue
-from brokers.ccxt.wire import MARGIN
+from brokers.ccxt.wire_margin import listed_as
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
@@ -52,7 +52,7 @@ class Acting:
 
     async def submit_direct(self, request: OrderRequest) -> Order:
         """One market order by the exchange's raw call, its size by the exchange's own filters as they are now."""
-        market = self._markets.row(request.symbol.removesuffix(MARGIN))
+        market = self._markets.row(listed_as(request.symbol))
         if not self._venue.raw or market is None:
             raise Refused(
                 Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {self._client.setup.exchange} is known"
@@ -80,13 +80,12 @@ class Acting:
 
     async def cancel(self, order: Order) -> None:
         """One order by its id: as what it is first, then as the other kind, where conditional ones are another call."""
-        plain = order.symbol.removesuffix(MARGIN)
         ways = [{}, self._venue.conditional] if self._venue.conditional else [{}]
         if order.type is OrderType.STOP:
             ways.reverse()
         for nth, params in enumerate(ways):
             try:
-                await self._client.act("cancel_order", order.id, plain, params)
+                await self._client.act("cancel_order", order.id, listed_as(order.symbol), params)
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER or nth + 1 == len(ways):
                     raise
@@ -104,7 +103,7 @@ class Acting:
         buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
         if not buys:
             return None
-        row = await self._first("fetch_ticker", request.symbol.removesuffix(MARGIN))
+        row = await self._first("fetch_ticker", listed_as(request.symbol))
         ask = wire.positive(row.get("ask")) if isinstance(row, dict) else None
         if ask is None:
             raise Refused(Refusal.OTHER, "nothing was sent: there is no ask to reckon a buy for cash by")

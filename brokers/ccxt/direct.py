@@ -18,7 +18,8 @@ from brokers.ccxt import wire
 from brokers.ccxt.filters import Filters
 from brokers.ccxt.orders import ANY_LEVERAGE
 from brokers.ccxt.venues import Params, Venue
-from brokers.ccxt.wire import MARGIN, Row
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_margin import MARGIN
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderRequest
 from core.units import ZERO, iso, plain

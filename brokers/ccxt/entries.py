@@ -9,6 +9,7 @@ from decimal import Decimal
 from brokers.ccxt.client import Client
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import Cost, cost_of
+from brokers.ccxt.wire_margin import on_margin
 from core.errors import FlatdeckError
 from core.ports import Clock
 
@@ -60,7 +61,8 @@ class Entries:
             found = await self._client.ask("fetch_my_trades", symbol, None, PAGE)
         except FlatdeckError:
             return []
-        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        return [row for row in rows if not on_margin(row, self._client.setup.exchange)]
 
     def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
         found = cost_of(quantity, trades)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
+from brokers.ccxt.wire_margin import listed_as
 from core.model import Bar
 from core.ports import Clock
 
@@ -24,11 +25,11 @@ class History:
     async def bars(self, symbol: str, count: int) -> list[Bar]:
         """The last ``count`` closed bars, at most ``AT_ONCE``, oldest first."""
         await self._markets.load()
-        plain = symbol.removesuffix(wire.MARGIN)
-        if not self._client.has("fetchOHLCV") or self._markets.row(plain) is None:
+        listed = listed_as(symbol)
+        if not self._client.has("fetchOHLCV") or self._markets.row(listed) is None:
             return []
         limit = min(count + 1, AT_ONCE)
-        rows = await self._client.ask("fetch_ohlcv", plain, "1m", None, limit)
+        rows = await self._client.ask("fetch_ohlcv", listed, "1m", None, limit)
         now = int(self._clock.now().timestamp() * 1000) // MINUTE
         made = (_bar(row) for row in rows if isinstance(row, list))
         found = {bar.minute: bar for bar in made if bar is not None and bar.sane and bar.minute < now}

@@ -16,7 +16,8 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.orders import answered
 from brokers.ccxt.venues import Params, Venue
-from brokers.ccxt.wire import MARGIN, Row
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_margin import listed_as, position_symbol
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Fill, Order, OrderRequest, OrderStatus
 from core.ports import Clock
@@ -61,7 +62,7 @@ class Lookups:
         for more in variants:
             try:
                 row = await self._client.look_up(
-                    "fetch_order", order_id or None, self._plain(symbol), {**self._venue.found, **params, **more}
+                    "fetch_order", order_id or None, listed_as(symbol), {**self._venue.found, **params, **more}
                 )
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
@@ -88,14 +89,14 @@ class Lookups:
         return None
 
     async def _rows(self, method: str, symbol: str, since: int | None) -> list[Row]:
-        answer = await self._client.look_up(method, self._plain(symbol), since, None, {})
+        answer = await self._client.look_up(method, listed_as(symbol), since, None, {})
         return wire.rows(answer, "orders", self._client.setup.exchange)
 
     def _read(self, symbol: str, row: object) -> Order:
         name = self._client.setup.exchange
         known = self._asked.get(wire.text(row, "id")) if isinstance(row, dict) else None
         made = answered(self._account, row, known, name) if known else wire.order(self._account, row, name)
-        if made.symbol != self._plain(symbol) and made.symbol != symbol:
+        if made.symbol != listed_as(symbol) and made.symbol != symbol:
             raise OutcomeUnknown(f"{name} answered with an order of {made.symbol}, asked was for {symbol}")
         if known is not None and isinstance(row, dict) and row.get("status") is None:
             made = replace(made, status=OrderStatus.UNKNOWN)  # asked for its state, and it does not say
@@ -103,10 +104,10 @@ class Lookups:
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions at or after ``since``, page by page: onwards from there, or back from now."""
-        name, venue, plain = self._client.setup.exchange, self._venue, self._plain(symbol)
+        name, venue = self._client.setup.exchange, self._venue
         start, found, more = int(since.timestamp() * 1000), dict[str, Fill](), Params()
         for page in range(1, MOST_PAGES + 1):
-            asked = None if venue.offset else plain
+            asked = None if venue.offset else listed_as(symbol)
             answer = await self._client.look_up("fetch_my_trades", asked, start, None, dict(more))
             rows = wire.rows(answer, "trades", name)
             before = len(found)
@@ -126,13 +127,10 @@ class Lookups:
 
     def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Those of the symbol: a list of the whole account has others, too."""
-        plain = self._plain(symbol)
-        market = self._markets.row(plain)
-        made = [wire.fill(self._account, row, market) for row in rows if wire.text(row, "symbol") in (plain, symbol)]
+        name, market = self._client.setup.exchange, self._markets.row(listed_as(symbol))
+        its = (row for row in rows if position_symbol(row, name) == symbol)
+        made = [wire.fill(self._account, row, market) for row in its]
         return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
-
-    def _plain(self, symbol: str) -> str:
-        return symbol.removesuffix(MARGIN)
 
 
 def _method(feature: str) -> str:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from brokers.ccxt import wire
 from brokers.ccxt.venues import Params, Venue
-from brokers.ccxt.wire import MARGIN, Row
+from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import Said, translate
+from brokers.ccxt.wire_margin import MARGIN, listed_as
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
 from core.units import floor_to, iso, plain
@@ -73,7 +74,7 @@ def send(
         params |= _said(request, venue.market)
         price = plain(touch) if touch is not None and kind is Kind.SPOT else None
     name = "limit" if request.type is OrderType.LIMIT else "market"
-    symbol = request.symbol.removesuffix(MARGIN)
+    symbol = listed_as(request.symbol)
     return Send(symbol, name, request.side.value, plain(request.quantity), price, params)
 
 
@@ -122,7 +123,7 @@ def answered(account: str, row: object, request: OrderRequest, exchange: str) ->
         "clientOrderId": request.client_id,
     }
     made = wire.order(account, {**asked, **said}, exchange)
-    if made.symbol != request.symbol.removesuffix(MARGIN) and made.symbol != request.symbol:
+    if made.symbol != listed_as(request.symbol) and made.symbol != request.symbol:
         raise OutcomeUnknown(f"{exchange} answered with an order of {made.symbol}, asked was for {request.symbol}")
     quantity = made.quantity if made.quantity > 0 else request.quantity
     made = replace(made, symbol=request.symbol, quantity=quantity, client_id=request.client_id, leg=request.leg)

@@ -13,6 +13,7 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import DOLLARS
+from brokers.ccxt.wire_margin import listed_as
 from core.errors import FlatdeckError, Refusal, Refused
 from core.model import Quote
 from core.ports import Clock
@@ -41,14 +42,14 @@ class Prices:
         """Prices of those that have one. What cannot be had is left out, never an error."""
         await self._markets.load()
         asked: dict[Kind, list[str]] = {}
-        for symbol in dict.fromkeys(s.removesuffix(wire.MARGIN) for s in symbols):
+        for symbol in dict.fromkeys(listed_as(s) for s in symbols):
             market = self._markets.row(symbol)
             if market is not None:
                 asked.setdefault((wire.text(market, "type"), market.get("inverse") is True), []).append(symbol)
         answers = await asyncio.gather(*(self._of_kind(kind, some) for kind, some in asked.items()))
         rows = {symbol: row for answer in answers for symbol, row in answer.items()}
         now = self._clock.monotonic()
-        made = (self.quote(symbol, rows.get(symbol.removesuffix(wire.MARGIN), {}), now) for symbol in symbols)
+        made = (self.quote(symbol, rows.get(listed_as(symbol), {}), now) for symbol in symbols)
         return [quote for quote in made if quote is not None]
 
     def quote(self, symbol: str, row: Row, now: float) -> Quote | None:

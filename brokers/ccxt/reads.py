@@ -13,13 +13,15 @@ from math import inf
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from brokers.ccxt import wire, wire_balances, wire_markets
+from brokers.ccxt import wire, wire_balances, wire_margin, wire_markets
 from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_margin import listed_as, position_symbol
 from brokers.sharing import SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position
@@ -99,9 +101,8 @@ class Reads:
         )
 
     def _instrument(self, symbol: str) -> Instrument:
-        if symbol.endswith(wire.MARGIN):
-            return wire_markets.margin_instrument(self._markets.instrument(symbol.removesuffix(wire.MARGIN)))
-        return self._markets.instrument(symbol)
+        made = self._markets.instrument(listed_as(symbol))
+        return wire_markets.margin_instrument(made) if made.symbol != symbol else made
 
     async def _balance(self, ask: Ask) -> Any:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
@@ -119,8 +120,8 @@ class Reads:
         ]
 
     async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:
-        if self._calls.margin and urgent and self._margin is not None:
-            return self._margin  # shown and never traded: not worth a call of the few that closing has
+        if self._calls.margin and urgent and self._margin == []:
+            return []  # where there was none, looking for one is not worth a call of the few that closing has
         try:
             answers = await _together(*(self._position_rows(ask, params) for params in self._calls.positions))
         except Refused as refused:
@@ -136,7 +137,7 @@ class Reads:
             if made is None:
                 continue
             if self._calls.margin and made.key in found:
-                made = wire.merged(found[made.key], made)
+                made = wire_margin.merged(found[made.key], made)
             elif made.key in found:
                 raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
             found[made.key] = made
@@ -153,7 +154,7 @@ class Reads:
         return self._margin
 
     def _position(self, row: Row) -> Position | None:
-        make = wire.margin_position if self._calls.margin else wire.position
+        make = wire_margin.position if self._calls.margin else wire.position
         return make(self._account, row, self._client.setup.exchange)
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
@@ -177,7 +178,8 @@ class Reads:
         return list(resting.values())
 
     def _order(self, row: Row) -> Order:
-        return wire.order(self._account, row, self._client.setup.exchange)
+        name = self._client.setup.exchange
+        return replace(wire.order(self._account, row, name), symbol=position_symbol(row, name))
 
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""

@@ -21,6 +21,7 @@ from brokers.ccxt.prices import Prices, has_touch
 from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import plainly, redacted
+from brokers.ccxt.wire_margin import MARGIN, listed_as, position_symbol
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
     AccountChanged,
@@ -182,13 +183,14 @@ class Stream:
                     self._say(event)
 
     def _order(self, row: Row) -> BrokerEvent:
-        return OrderSeen(wire.order(self._account, row, self._name))
+        made = wire.order(self._account, row, self._name)
+        return OrderSeen(replace(made, symbol=position_symbol(row, self._name)))
 
     def _fill(self, row: Row) -> BrokerEvent | None:
         made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
         if made is not None and self._name in OWN_SIGN:
             made = replace(made, fee=-made.fee)
-        return None if made is None else FillSeen(made)
+        return None if made is None else FillSeen(replace(made, symbol=position_symbol(row, self._name)))
 
     def _position(self, row: Row) -> BrokerEvent | None:
         made = wire.position(self._account, row, self._name)
@@ -243,10 +245,10 @@ class Stream:
         """One call for each kind of market that something is held of, begun anew when what is held changed."""
         kinds: dict[str, set[str]] = {}
         for symbol in self._reads.held:
-            market = self._markets.row(symbol)
+            market = self._markets.row(listed_as(symbol))
             if market is not None:
                 kind = "inverse" if market.get("inverse") is True else wire.text(market, "type")
-                kinds.setdefault(kind, set()).add(symbol)
+                kinds.setdefault(kind, set()).add(listed_as(symbol))
         for kind in kinds.keys() | self._watched.keys():
             wanted = frozenset(kinds.get(kind, ()))
             known = self._watched.get(kind)
@@ -289,13 +291,13 @@ class Stream:
                 self._price(row)
 
     def _price(self, row: Row) -> None:
-        now = self._clock.monotonic()
-        symbol = wire.text(row, "symbol")
-        quote = self._prices.quote(symbol, row, now) if symbol else None
-        if quote is not None:
-            if has_touch(row):  # else it is asked for in between
-                self._heard[symbol] = now
-            self._say(QuoteSeen(quote))
+        now, told = self._clock.monotonic(), wire.text(row, "symbol")
+        for symbol in (told, told + MARGIN) if told else ():
+            quote = self._prices.quote(symbol, row, now) if symbol == told or symbol in self._reads.held else None
+            if quote is not None:
+                if has_touch(row):  # else it is asked for in between
+                    self._heard[symbol] = now
+                self._say(QuoteSeen(quote))
 
     async def _ask(self) -> None:
         """Prices of what was not heard of for a while: quiet symbols, and those that are not streamed."""

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from msgspec.structs import replace
-
 from core.errors import OutcomeUnknown
 from core.model import (
     USD_LIKE,
@@ -147,30 +145,6 @@ def leverage_of(row: Row) -> Decimal | None:
     if told is None and value is not None and margin is not None:
         told = (value / margin).to_integral_value()
     return told if told is not None and told >= 1 else None
-
-
-MARGIN = ":margin"  # behind the symbol of what is held on margin beside a balance of the same symbol
-
-
-def margin_position(account: str, row: Row, exchange: str) -> Position | None:
-    """Kraken's spot margin: what is left of it and what it cost are told by its own fields only."""
-    info = inner(row, "info")
-    volume, closed, cost = number(info.get("vol")), number(info.get("vol_closed")) or ZERO, positive(info.get("cost"))
-    left = {**row, "contracts": None if volume is None else str(volume - closed)}
-    made = position(account, left, exchange)
-    if made is None:
-        return None
-    entry = cost / volume if cost is not None and volume else None
-    leg = Leg.SHORT if made.side is Side.SHORT else Leg.LONG
-    return replace(made, symbol=made.symbol + MARGIN, entry=entry, leg=leg)
-
-
-def merged(one: Position, other: Position) -> Position:
-    """Two rows of the same position as one, at the average of their entries."""
-    quantity = one.quantity + other.quantity
-    known = one.entry is not None and other.entry is not None
-    entry = ((one.entry or ZERO) * one.quantity + (other.entry or ZERO) * other.quantity) / quantity if known else None
-    return replace(one, quantity=quantity, free=quantity, entry=entry)
 
 
 def order(account: str, row: object, exchange: str) -> Order:

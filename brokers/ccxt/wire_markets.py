@@ -10,14 +10,14 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from brokers.ccxt.wire import MARGIN, Row, inner, number, positive, text
+from brokers.ccxt.wire import Row, inner, number, positive, text
+from brokers.ccxt.wire_margin import MARGIN
 from core.model import USD_LIKE, Instrument, Kind
 from core.units import ONE, ZERO
 
 DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
 NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
 NOT_ACTIVE = "the exchange lists this market as not active"
-ON_MARGIN = "a position on margin; settle or close it on the exchange's own pages"
 KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
 
 
@@ -89,5 +89,5 @@ def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Inst
 
 
 def margin_instrument(spot: Instrument) -> Instrument:
-    """It is shown; closing it takes another call than selling a balance, which would leave it and sell something."""
-    return replace(spot, symbol=spot.symbol + MARGIN, tradable=False, way_out=ON_MARGIN)
+    """A position on margin in that market: an order that closes one says so, and can only reduce."""
+    return replace(spot, symbol=spot.symbol + MARGIN, reduce_only=True, way_out="")

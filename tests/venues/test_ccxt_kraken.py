@@ -13,14 +13,16 @@ from ccxt.base.errors import AuthenticationError, InsufficientFunds, InvalidNonc
 from core.model import OrderSide
 from tests.venues.ccxt.clients import client
 from tests.venues.ccxt.host import Exchange
-from tests.venues.ccxt.kraken import BOOK, KEY, SECRET, Kraken
+from tests.venues.ccxt.kraken import BOOK, KEY, SECRET, Kraken, margin
 
 LOGIN = {"apiKey": KEY, "secret": SECRET}
 
 
 @pytest.fixture
 def exchange() -> Iterator[Exchange]:
-    with Exchange(Kraken, BOOK) as running:
+    book = {**BOOK, "instruments": [*BOOK["instruments"], margin("ETH/USD")]}
+    book["quotes"] = {**BOOK["quotes"], "ETH/USD:margin": BOOK["quotes"]["ETH/USD"]}
+    with Exchange(Kraken, book) as running:
         running.stall.rest.staked = {"BTC.F": Decimal("0.3"), "ETH2.S": Decimal(1)}
         yield running
 
@@ -45,15 +47,7 @@ async def test_markets_balances_orders_and_trades_are_read_as_they_are(exchange:
         bars = await kraken.fetch_ohlcv("BTC/USD", "1m")
         assert len(bars) == 61
         assert await kraken.fetch_positions() == []
-        shape = {
-            "positions": "1",
-            "type": "buy",
-            "leverage": "2.00000",
-            "cost": "2500.0",
-            "vol": "1",
-            "vol_closed": "0",
-        }
-        exchange.stall.rest.margin = [{"pair": "XETHZUSD", **shape}]
+        exchange.do(lambda: exchange.venue.trade_by_hand("ETH/USD:margin", OrderSide.BUY, Decimal(1)))
         assert [(p["symbol"], p["side"]) for p in await kraken.fetch_positions()] == [("ETH/USD", "long")]
 
 

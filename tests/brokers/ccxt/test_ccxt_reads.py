@@ -214,16 +214,17 @@ async def test_an_urgent_read_does_not_wait_behind_one_that_only_watches(at: Ope
     assert broker.reads.modes == {("BTC/USDT:USDT", Leg.NET): "isolated"}, "what was asked before has no say"
 
 
-async def test_an_urgent_read_at_kraken_takes_the_margin_that_is_known_and_saves_its_call(at: Opened) -> None:
+async def test_an_urgent_read_at_kraken_saves_the_call_for_margin_where_nothing_was_on_it(at: Opened) -> None:
     row = {"pair": "XXBTZUSD", "type": "buy", "cost": "40000", "vol": "1", "vol_closed": "0.25", "leverage": "2.0"}
-    answers = kraken(**{"/OpenPositions": {"error": [], "result": [row]}})
-    broker, venue = await at("kraken", answers, clock=FastClock(FAST))
-    first = await broker.holdings(urgent=True)
-    again = await broker.holdings(urgent=True)
-    assert [p.key for p in again.positions] == [p.key for p in first.positions]
-    assert len(venue.paths("/OpenPositions")) == 1
+    broker, venue = await at("kraken", kraken(), clock=FastClock(FAST))
+    for asked, urgent in ((1, True), (1, True), (2, False)):
+        await broker.holdings(urgent=urgent)
+        assert len(venue.paths("/OpenPositions")) == asked
+    venue.answers["/OpenPositions"] = {"error": [], "result": [row]}
     await broker.holdings()
-    assert len(venue.paths("/OpenPositions")) == 2
+    [first] = [p for p in (await broker.holdings(urgent=True)).positions if p.symbol == "BTC/USD:margin"]
+    assert first.quantity == D("0.75")
+    assert len(venue.paths("/OpenPositions")) == 4, "what is held on margin is read again"
 
 
 async def test_bybit_s_usdc_and_inverse_positions_are_asked_for_too(at: Opened) -> None:
@@ -357,18 +358,25 @@ async def test_a_quantity_that_changed_has_its_entry_looked_for_again(at: Opened
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
-async def test_kraken_s_margin_is_shown_beside_the_balance_and_is_not_tradable(at: Opened, consolidated: bool) -> None:
+async def test_kraken_s_margin_is_a_position_beside_the_balance(at: Opened, consolidated: bool) -> None:
     row = {"pair": "XXBTZUSD", "type": "buy", "cost": "40000", "vol": "1", "vol_closed": "0.25", "leverage": "2.0"}
     listed = [row] if consolidated else {"T1": row, "T2": {**row, "cost": "50000", "vol_closed": "0.75"}}
     broker, _ = await at("kraken", kraken(**{"/OpenPositions": {"error": [], "result": listed}}))
     read = await broker.holdings()
-    [margin] = [p for p in read.positions if p.leg is not Leg.NET]
-    assert margin.symbol == "BTC/USD:margin"
+    [margin] = [p for p in read.positions if p.symbol == "BTC/USD:margin"]
     assert margin.quantity == (D("0.75") if consolidated else D(1))
     assert margin.entry == (D(40000) if consolidated else D(42500))
     [rules] = [i for i in read.instruments if i.symbol == margin.symbol]
-    assert not rules.tradable
+    assert (rules.tradable, rules.reduce_only) == (True, True)
     assert [p.quantity for p in read.positions if p.symbol == "BTC/USD"] == [D("0.5")]
+
+
+async def test_kraken_s_margin_of_both_sides_at_once_is_not_summed_up(at: Opened) -> None:
+    row = {"pair": "XXBTZUSD", "type": "buy", "cost": "40000", "vol": "1", "vol_closed": "0.25", "leverage": "2.0"}
+    listed = {"T1": row, "T2": {**row, "type": "sell"}}
+    broker, _ = await at("kraken", kraken(**{"/OpenPositions": {"error": [], "result": listed}}))
+    with pytest.raises(OutcomeUnknown, match="long and short"):
+        await broker.holdings()
 
 
 async def test_an_account_without_derivatives_is_read_and_says_why_it_has_none(at: Opened) -> None:

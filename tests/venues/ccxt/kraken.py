@@ -7,6 +7,7 @@ from typing import Any
 
 from brokers.paper.venue import Venue
 from tests.venues.ccxt.host import Streamed
+from tests.venues.ccxt.kraken_bodies import MARGIN
 from tests.venues.ccxt.kraken_rest import KrakenRest
 from tests.venues.ccxt.kraken_streams import KrakenStreams
 
@@ -24,6 +25,11 @@ def spot(symbol: str, **more: Any) -> dict[str, Any]:
     """One instrument's row of a book, with Kraken's minimums."""
     rules = {"step": "0.00000001", "tick": "0.1", "min_quantity": "0.00005", "min_cost": "0.5", "fee_rate": "0.004"}
     return {"symbol": symbol, "kind": "spot", "quote": symbol.partition("/")[2], **rules, **more}
+
+
+def margin(symbol: str, **more: Any) -> dict[str, Any]:
+    """The same market's on margin, whose positions are beside the balance."""
+    return {**spot(symbol, **more), "symbol": symbol + MARGIN, "kind": "perp", "reduce_only": True}
 
 
 BOOK: dict[str, Any] = {

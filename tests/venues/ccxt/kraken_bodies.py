@@ -13,11 +13,12 @@ from typing import Any
 
 from brokers.paper.state import Ticket
 from brokers.paper.wire import Listing, Top
-from core.model import Fill, Order, OrderStatus, OrderType, TimeInForce
+from core.model import Fill, Order, OrderStatus, OrderType, Position, Side, TimeInForce
 from core.units import ZERO, plain
 
 Row = dict[str, Any]
 TAIL = "-LOOPB-ACKVEN"
+MARGIN = ":margin"
 CODES = {"BTC": "XXBT", "ETH": "XETH", "XRP": "XXRP", "DOGE": "XXDG", "USD": "ZUSD", "EUR": "ZEUR"}
 ALIASES = {"BTC": "XBT", "DOGE": "XDG"}
 STATUSES = {
@@ -50,8 +51,13 @@ def alias(currency: str) -> str:
 
 
 def split(symbol: str) -> tuple[str, str]:
-    base, _, quote = symbol.partition("/")
+    base, _, quote = symbol.removesuffix(MARGIN).partition("/")
     return base, quote
+
+
+def on_margin(symbol: str) -> bool:
+    """Whether the truth holds it on margin, beside the balance of the same pair."""
+    return symbol.endswith(MARGIN)
 
 
 def pair_id(symbol: str) -> str:
@@ -158,7 +164,7 @@ def describe(order: Order) -> Row:
         "ordertype": KINDS[order.type],
         "price": plain(price or ZERO),
         "price2": "0",
-        "leverage": "none",
+        "leverage": "2:1" if on_margin(order.symbol) else "none",
         "order": sentence(order),
         "close": "",
     }
@@ -184,6 +190,7 @@ def order(ticket: Ticket, order: Order, placed: float, trades: list[str]) -> Row
         "price": plain(order.average_price or ZERO),
         "stopprice": plain(order.trigger or ZERO),
         "limitprice": "0.00000",
+        "margin": on_margin(order.symbol),
         "misc": "",
         "oflags": "fciq",
     }
@@ -210,8 +217,8 @@ def trade(fill: Fill, kind: str) -> Row:
         "fee": f"{fill.fee:.5f}",
         "vol": f"{fill.quantity:.8f}",
         "margin": "0.00000",
-        "leverage": "0",
-        "misc": "",
+        "leverage": "2" if on_margin(fill.symbol) else "0",
+        "misc": "closing" if on_margin(fill.symbol) else "",
         "trade_id": int(fill.trade_id[1:]),
         "maker": False,
     }
@@ -226,6 +233,22 @@ def stamp(at: datetime | None) -> float:
 
 def iso(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def position(held: Position) -> Row:
+    """One of ``OpenPositions``, consolidated by market."""
+    cost = held.quantity * (held.entry or ZERO)
+    return {
+        "pair": pair_id(held.symbol),
+        "positions": "1",
+        "type": "buy" if held.side is Side.LONG else "sell",
+        "leverage": "2.00000",
+        "cost": f"{cost:.5f}",
+        "fee": "0.00000",
+        "vol": f"{held.quantity:.8f}",
+        "vol_closed": "0.00000000",
+        "margin": f"{cost / 2:.5f}",
+    }
 
 
 def ws_ticker(symbol: str, top: Top, kind: str) -> Row:
@@ -262,7 +285,8 @@ def ws_order(order: Order, at: datetime, tif: TimeInForce = TimeInForce.GTC) -> 
         **row,
         **stop,
         **limit,
-        "symbol": order.symbol,
+        **({"margin": on_margin(order.symbol)} if status == "new" else {}),
+        "symbol": "/".join(split(order.symbol)),
         "order_qty": float(order.quantity),
         "side": order.side.value,
         "order_type": KINDS[order.type],
@@ -276,7 +300,8 @@ def ws_trade(fill: Fill) -> Row:
         "exec_id": native(fill.trade_id, "T"),
         "exec_type": "trade",
         "trade_id": int(fill.trade_id[1:]),
-        "symbol": fill.symbol,
+        "symbol": "/".join(split(fill.symbol)),
+        "margin_borrow": on_margin(fill.symbol),
         "side": fill.side.value,
         "last_qty": float(fill.quantity),
         "last_price": float(fill.price),

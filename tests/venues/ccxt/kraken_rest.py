@@ -23,7 +23,7 @@ from brokers.paper import reports
 from brokers.paper.state import Ticket, would_reduce
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused
-from core.model import Fill, Kind, Order, OrderRequest, OrderSide, OrderType, TimeInForce
+from core.model import Fill, Kind, Order, OrderRequest, OrderSide, OrderType, Position, TimeInForce
 from core.units import ZERO
 from tests.venues.ccxt import kraken_bodies as bodies
 from tests.venues.ccxt.kraken_bodies import Row
@@ -68,7 +68,6 @@ class KrakenRest:
         self.venue, self.key, self.secret = venue, key, base64.b64decode(secret)
         self.cash = {"USD": Decimal("10000")}
         self.staked: dict[str, Decimal] = {}
-        self.margin: list[Row] = []  # positions as told when consolidated by market
         self.token = "loopback-token"  # of streams
         self.calls: list[tuple[str, Row]] = []
         self.violations: list[str] = []
@@ -84,7 +83,7 @@ class KrakenRest:
         self._private: dict[str, Callable[[Row], Any]] = {
             "BalanceEx": lambda _: {bodies.code(c): bodies.balance(*row) for c, row in self.balances().items()},
             "Balance": lambda _: {bodies.code(c): f"{row[0]:.10f}" for c, row in self.balances().items()},
-            "OpenPositions": lambda _: self.margin,
+            "OpenPositions": lambda _: [bodies.position(p) for p in self._held(margin=True)],
             "OpenOrders": self._open,
             "ClosedOrders": self._closed,
             "QueryOrders": self._query,
@@ -178,16 +177,19 @@ class KrakenRest:
 
     # ----------------------------------------------------------------------------------------------- the account
 
+    def _held(self, *, margin: bool) -> list[Position]:
+        return [p for p in reports.positions(self.venue) if bodies.on_margin(p.symbol) is margin]
+
     def balances(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Currency → total and what open orders hold; the cash has what was paid and got since the start."""
         rows = {c: (amount, ZERO) for c, amount in (self.cash | self.staked).items()}
-        for held in reports.positions(self.venue):
+        for held in self._held(margin=False):
             base = bodies.split(held.symbol)[0]
             total, used = rows.get(base, (ZERO, ZERO))
             rows[base] = (total + held.quantity, used + held.quantity - held.free)
         for fill in self.venue.state.fills.values():
             quote = bodies.split(fill.symbol)[1]
-            if quote in rows:
+            if quote in rows and not bodies.on_margin(fill.symbol):
                 paid = -fill.side.sign * fill.quantity * fill.price - fill.fee
                 rows[quote] = (rows[quote][0] + paid, rows[quote][1])
         return rows
@@ -254,14 +256,15 @@ class KrakenRest:
             raise No("EGeneral:Invalid arguments:ordertype")
         if tif not in TIFS or (kind is OrderType.STOP and tif == "IOC"):
             raise No("EGeneral:Invalid arguments:timeinforce")
-        if given.get("reduce_only") == "true":
+        margin, reduces = "leverage" in given, given.get("reduce_only") == "true"
+        if reduces and not margin:
             raise No("EOrder:Reduce only:No position exists")
         if kind is not OrderType.MARKET and not given.get("price"):
             raise No("EGeneral:Invalid arguments:price")
         price = Decimal(given["price"]) if given.get("price") else None
         return OrderRequest(
             account=self.venue.account.id,
-            symbol=self.symbol(given["pair"]),
+            symbol=self.symbol(given["pair"]) + (bodies.MARGIN if margin else ""),
             side=OrderSide(given["type"]),
             quantity=Decimal(given["volume"]),
             client_id=name,
@@ -269,17 +272,21 @@ class KrakenRest:
             tif=TIFS[tif],
             price=price if kind is OrderType.LIMIT else None,
             trigger=price if kind is OrderType.STOP else None,
+            reduce_only=reduces,
         )
 
     def _add(self, given: Row) -> Row:
         self._in_time(given.get("deadline", ""))
         request = self.request(given)
         held = self.venue.state.positions.get((request.symbol, request.leg))
-        if not would_reduce(held, request.side):
+        harmless = request.reduce_only if bodies.on_margin(request.symbol) else would_reduce(held, request.side)
+        if not harmless:
             self.violations.append(f"an order to {request.side.value} {request.quantity} {request.symbol} opens")
         namesake = self.venue.state.find(request.client_id, None)
         if namesake is not None and namesake.order.status.terminal:
             del self.venue.state.by_client[request.client_id]
+        if request.reduce_only and held is None:
+            raise No(ERRORS[Refusal.REDUCE_ONLY])
         order = self.venue.place(request)
         return {"descr": {"order": bodies.sentence(order)}, "txid": [bodies.native(order.id)]}
 

@@ -49,7 +49,7 @@ class KrakenStreams:
                 self._to("executions", self._rows("executions", bodies.ws_trade(event.fill)))
             elif isinstance(event, OrderSeen):
                 self._to("executions", self._rows("executions", bodies.ws_order(event.order, self._now())))
-            elif isinstance(event, PositionSeen):
+            elif isinstance(event, PositionSeen) and not bodies.on_margin(event.key.symbol):
                 base = bodies.split(event.key.symbol)[0]
                 total = self.rest.balances().get(base, (ZERO, ZERO))[0]
                 self._to("balances", self._rows("balances", bodies.ws_balance(base, total)))
