@@ -76,7 +76,7 @@ class Acting:
         mode = self._reads.modes.get((position.symbol, position.leg), "")
         if mode:
             params["marginMode"] = mode
-        return self._taken(await self._client.act("close_position", position.symbol, side, params), request)
+        return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
 
     async def cancel(self, order: Order) -> None:
         """One order by its id: as what it is first, then as the other kind, where conditional ones are another call."""

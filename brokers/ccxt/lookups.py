@@ -128,7 +128,8 @@ class Lookups:
     def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Those of the symbol: a list of the whole account has others, too."""
         name, market = self._client.setup.exchange, self._markets.row(listed_as(symbol))
-        its = (row for row in rows if position_symbol(row, name) == symbol)
+        ours = {order_id: request.symbol for order_id, request in self._asked.items()}
+        its = (row for row in rows if symbol == ours.get(wire.text(row, "order"), position_symbol(row, name)))
         made = [wire.fill(self._account, row, market) for row in its]
         return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
 

@@ -20,11 +20,12 @@ from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
 from brokers.ccxt.markets import Markets
+from brokers.ccxt.twins import Twins, margin_mode
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_margin import listed_as, position_symbol
 from brokers.sharing import SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
-from core.model import Holdings, Instrument, Leg, Order, Position
+from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
 
 MOST_PAGES = 40
@@ -59,6 +60,7 @@ class Reads:
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
+        self.twins = Twins()
         self._latest = -inf  # when the newest list of positions was asked for
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
@@ -77,10 +79,11 @@ class Reads:
         ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
         asked = self._clock.monotonic()
-        balance, listed, orders = await _together(
-            self._balance(ask), self._positions(ask, urgent, asked), self._orders(ask)
+        balance, listed, rows = await _together(
+            self._balance(ask), self._positions(ask, urgent, asked), self._order_lists(ask)
         )
         received = self._clock.monotonic()
+        orders = self._resting(rows)
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         worth = balance if self._calls.balance is not None and not self._calls.worth else None
         equity = await self._equity(worth, received)
@@ -102,7 +105,7 @@ class Reads:
 
     def _instrument(self, symbol: str) -> Instrument:
         made = self._markets.instrument(listed_as(symbol))
-        return wire_markets.margin_instrument(made) if made.symbol != symbol else made
+        return wire_markets.beside(made, symbol) if made.symbol != symbol else made
 
     async def _balance(self, ask: Ask) -> Any:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
@@ -132,16 +135,19 @@ class Reads:
         received = self._clock.monotonic()
         found: dict[object, Position] = {}
         modes: dict[tuple[str, Leg], str] = {}
-        for row in (row for answer in answers for row in answer):
-            made = self._position(row)
-            if made is None:
-                continue
+        rows = [(made, row) for answer in answers for row in answer if (made := self._position(row)) is not None]
+        if asked >= self._latest:
+            self.twins.learn([(made, margin_mode(row)) for made, row in rows], self.modes)
+        for told, row in rows:
+            mode = margin_mode(row)
+            made = replace(told, symbol=self.twins.symbol(told.key, mode))
             if self._calls.margin and made.key in found:
-                made = wire_margin.merged(found[made.key], made)
-            elif made.key in found:
+                found[made.key] = wire_margin.merged(found[made.key], made)
+                continue
+            if made.key in found:
                 raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
             found[made.key] = made
-            modes[made.symbol, made.leg] = wire.text(row, "marginMode")
+            modes[made.symbol, made.leg] = mode
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = Mark(mark, received, OF_THE_MOMENT)
@@ -171,15 +177,20 @@ class Reads:
         except Exception as error:  # ccxt's parsers raise anything
             raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
 
-    async def _orders(self, ask: Ask) -> list[Order]:
+    async def _order_lists(self, ask: Ask) -> list[Row]:
         answers = await _together(*(self._order_rows(ask, params) for params in self._calls.orders))
-        made = (self._order(row) for answer in answers for row in answer)
-        resting = {order.id: order for order in made if not order.status.terminal}
-        return list(resting.values())
+        return [row for answer in answers for row in answer]
+
+    def _resting(self, rows: list[Row]) -> list[Order]:
+        """The orders that are open, each named after its position, which the list of positions must be in for."""
+        made = (self._order(row) for row in rows)
+        return list({order.id: order for order in made if not order.status.terminal}.values())
 
     def _order(self, row: Row) -> Order:
         name = self._client.setup.exchange
-        return replace(wire.order(self._account, row, name), symbol=position_symbol(row, name))
+        made = wire.order(self._account, row, name)
+        its = PositionKey(self._account, position_symbol(row, name), made.leg)
+        return replace(made, symbol=self.twins.symbol(its, margin_mode(row)))
 
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""

@@ -19,9 +19,10 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices, has_touch
 from brokers.ccxt.reads import Mark, Reads
+from brokers.ccxt.twins import margin_mode
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import plainly, redacted
-from brokers.ccxt.wire_margin import MARGIN, listed_as, position_symbol
+from brokers.ccxt.wire_margin import BESIDE, listed_as, position_symbol
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
     AccountChanged,
@@ -32,7 +33,7 @@ from core.events import (
     PositionSeen,
     QuoteSeen,
 )
-from core.model import PositionKey
+from core.model import Leg, PositionKey
 from core.ports import Clock
 
 PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
@@ -184,20 +185,27 @@ class Stream:
 
     def _order(self, row: Row) -> BrokerEvent:
         made = wire.order(self._account, row, self._name)
-        return OrderSeen(replace(made, symbol=position_symbol(row, self._name)))
+        return OrderSeen(replace(made, symbol=self._symbol(row, made.leg)))
 
     def _fill(self, row: Row) -> BrokerEvent | None:
         made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
         if made is not None and self._name in OWN_SIGN:
             made = replace(made, fee=-made.fee)
-        return None if made is None else FillSeen(replace(made, symbol=position_symbol(row, self._name)))
+        return None if made is None else FillSeen(replace(made, symbol=self._symbol(row, made.leg)))
+
+    def _symbol(self, row: Row, leg: Leg) -> str:
+        """That of the position which a row is about."""
+        key = PositionKey(self._account, position_symbol(row, self._name), leg)
+        return self._reads.twins.symbol(key, margin_mode(row))
 
     def _position(self, row: Row) -> BrokerEvent | None:
-        made = wire.position(self._account, row, self._name)
-        if made is not None:
-            return PositionSeen(made.key, made)
-        symbol = wire.text(row, "symbol")
-        return PositionSeen(PositionKey(self._account, symbol, wire.leg_of(row)), None) if symbol else None
+        leg = wire.leg_of(row)
+        made, symbol, mode = wire.position(self._account, row, self._name), self._symbol(row, leg), margin_mode(row)
+        if not symbol or mode not in ("", self._reads.modes.get((symbol, leg), mode)):
+            return None  # another position than the one that was read under that name: only a whole list tells which
+        if made is None:
+            return PositionSeen(PositionKey(self._account, symbol, leg), None)
+        return PositionSeen(PositionKey(self._account, symbol, made.leg), replace(made, symbol=symbol))
 
     async def _pulse(self) -> None:
         """A sign of life while every socket answers, prices of what is held now, and those that are due."""
@@ -292,7 +300,7 @@ class Stream:
 
     def _price(self, row: Row) -> None:
         now, told = self._clock.monotonic(), wire.text(row, "symbol")
-        for symbol in (told, told + MARGIN) if told else ():
+        for symbol in (told, *(told + suffix for suffix in BESIDE)) if told else ():
             quote = self._prices.quote(symbol, row, now) if symbol == told or symbol in self._reads.held else None
             if quote is not None:
                 if has_touch(row):  # else it is asked for in between

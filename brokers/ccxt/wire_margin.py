@@ -21,6 +21,7 @@ from core.units import ZERO
 
 EXCHANGE = "kraken"
 MARGIN = ":margin"
+BESIDE = (MARGIN, ":isolated", ":cross")  # what is behind the symbol of a second position in one market
 NO_LEVERAGE = ("", "none", "0", "0.00000")
 
 
@@ -62,4 +63,5 @@ def position_symbol(row: Row, exchange: str) -> str:
 
 def listed_as(symbol: str) -> str:
     """The symbol of the market in which it is traded."""
-    return symbol.removesuffix(MARGIN)
+    suffix = next((suffix for suffix in BESIDE if symbol.endswith(suffix)), "")
+    return symbol.removesuffix(suffix)

@@ -11,7 +11,6 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from brokers.ccxt.wire import Row, inner, number, positive, text
-from brokers.ccxt.wire_margin import MARGIN
 from core.model import USD_LIKE, Instrument, Kind
 from core.units import ONE, ZERO
 
@@ -88,6 +87,6 @@ def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Inst
     return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
 
 
-def margin_instrument(spot: Instrument) -> Instrument:
-    """A position on margin in that market: an order that closes one says so, and can only reduce."""
-    return replace(spot, symbol=spot.symbol + MARGIN, reduce_only=True, way_out="")
+def beside(market: Instrument, symbol: str) -> Instrument:
+    """Of a second position in a market: an order that closes one says which, and can only reduce."""
+    return replace(market, symbol=symbol, reduce_only=True, way_out="" if market.tradable else market.way_out)

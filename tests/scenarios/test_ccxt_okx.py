@@ -61,6 +61,68 @@ def test_an_account_is_checked_and_shown_with_contracts_of_a_hundredth(tmp_path:
     assert Decimal(made[SWAP]["usd_value"]) == 12_500
 
 
+ISOLATED = SWAP + ":isolated"
+TWINS = {
+    **okx.BOOK,
+    "instruments": [*okx.BOOK["instruments"], {**okx.swap(SWAP, "0.01"), "symbol": ISOLATED}],
+    "quotes": {**okx.BOOK["quotes"], ISOLATED: okx.BOOK["quotes"][SWAP]},
+    "positions": [
+        *LONG,
+        {"symbol": ISOLATED, "side": "short", "quantity": "4", "entry": "41000", "leverage": "3"},
+    ],
+    "orders": [{"id": "h1", "symbol": ISOLATED, "side": "buy", "quantity": "4", "price": "30000", "reduce_only": True}],
+}
+
+
+def test_a_position_on_cross_and_one_on_isolated_margin_are_closed_each_by_its_own_order(tmp_path: Path) -> None:
+    with opened(TWINS) as running:
+        desk = operator(tmp_path, running)
+        shown = desk.document("status")
+        assert {p["symbol"]: (p["side"], p["quantity"]) for p in shown["positions"]} == {
+            SWAP: ("long", "25"),
+            ISOLATED: ("short", "4"),
+        }
+        said = desk.document("flatten", "--symbol", ISOLATED, "--yes")
+        assert {(r["symbol"], r["outcome"]) for r in said["results"]} == {(ISOLATED, "cancelled"), (ISOLATED, "closed")}
+        assert [(o["tdMode"], o["side"], o["sz"]) for o in sent(running)] == [("isolated", "buy", "4")]
+        assert (running.held(SWAP), running.held(ISOLATED)) == (25, 0)
+
+
+@pytest.mark.parametrize("do", ["drop", "empty", "never"])
+def test_both_are_flattened_once_though_answers_are_lost(tmp_path: Path, do: str) -> None:
+    with opened(TWINS) as running:
+        running.mishap("POST", PLACE, do, times=2)
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert {r["outcome"] for r in said["results"]} == {"closed", "cancelled"}
+        assert sorted((o["tdMode"], o["side"], o["sz"]) for o in sent(running)) == [
+            ("cross", "sell", "25"),
+            ("isolated", "buy", "4"),
+        ]
+        assert running.venue.state.positions == {}
+
+
+async def test_the_one_that_was_there_first_keeps_its_symbol_as_long_as_either_is_there(tmp_path: Path) -> None:
+    book = {**TWINS, "positions": TWINS["positions"][1:], "orders": []}
+    with opened(book) as running:
+        broker = await connected(running)
+
+        async def read() -> dict[str, str]:
+            return {p.symbol: p.side.value for p in (await broker.holdings()).positions}
+
+        assert await read() == {SWAP: "short"}
+        running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.BUY, Decimal(7)))
+        assert await read() == {SWAP: "short", SWAP + ":cross": "long"}
+        running.do(lambda: running.venue.trade_by_hand(ISOLATED, OrderSide.BUY, Decimal(4)))
+        assert await read() == {SWAP + ":cross": "long"}
+        [rules] = [i for i in (await broker.holdings()).instruments if i.symbol == SWAP + ":cross"]
+        assert (rules.native_symbol, rules.reduce_only, rules.multiplier) == ("BTC-USDT-SWAP", True, Decimal("0.01"))
+        running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.SELL, Decimal(7)))
+        assert await read() == {}
+        running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.BUY, Decimal(7)))
+        assert await read() == {SWAP: "long"}
+        await broker.aclose()
+
+
 def test_what_one_market_order_may_not_have_at_once_is_closed_in_several(tmp_path: Path) -> None:
     small = [{**row, "max_market": "10"} if row["symbol"] == SWAP else row for row in okx.BOOK["instruments"]]
     with opened(instruments=small, positions=LONG, orders=[]) as running:

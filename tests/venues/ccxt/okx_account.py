@@ -16,6 +16,7 @@ from tests.venues.ccxt import okx_bodies as bodies
 from tests.venues.ccxt.okx_bodies import Row
 
 PAGE = 100
+ISOLATED = ":isolated"  # behind the truth's symbol of a position beside one on cross margin
 NO_ORDER = ("51603", "Order does not exist.")
 
 
@@ -41,10 +42,12 @@ class OkxAccount:
     def now(self) -> datetime:
         return self.venue.floor.now()
 
-    def symbol(self, native: str) -> str:
-        for symbol in self.venue.floor.market.listings:
+    def symbol(self, native: str, mode: str = "") -> str:
+        """``mode``: the margin of the position that is meant, where the truth may hold one on either."""
+        listings = self.venue.floor.market.listings
+        for symbol in listings:
             if bodies.native(symbol) == native:
-                return symbol
+                return beside if mode == "isolated" and (beside := symbol + ISOLATED) in listings else symbol
         raise No("51001", "Instrument ID doesn't exist.")
 
     def number(self, name: str) -> str:
@@ -52,15 +55,19 @@ class OkxAccount:
         return self._numbers.setdefault(name, str(2510789768709120001 + len(self._numbers)))
 
     def mode(self, symbol: str) -> str:
-        return "cash" if ":" not in symbol else "isolated" if bodies.native(symbol) in self.isolated else "cross"
+        if ":" not in symbol:
+            return "cash"
+        return "isolated" if symbol.endswith(ISOLATED) or bodies.native(symbol) in self.isolated else "cross"
 
     def instruments(self, given: Row) -> list[Row]:
-        rows = [bodies.instrument(listing) for listing in self.venue.floor.market.listings.values()]
+        listings = self.venue.floor.market.listings
+        rows = [bodies.instrument(listing) for symbol, listing in listings.items() if not symbol.endswith(ISOLATED)]
         wanted = given.get("instId")
         return [r for r in rows if r["instType"] == given["instType"] and wanted in (None, r["instId"])]
 
     def tickers(self, given: Row) -> list[Row]:
         rows = [bodies.ticker(s, top, self.now()) for s, top in sorted(self.venue.floor.market.tops.items())]
+        rows = list({row["instId"]: row for row in reversed(rows)}.values())  # a market has one price
         key = "instId" if "instId" in given else "instType"
         return [row for row in rows if row[key] == given[key]]
 

@@ -177,7 +177,7 @@ class OkxRest(OkxAccount):
         return {"algoId": self.number(made.id), "algoClOrdId": made.client_id or "", "clOrdId": "", "tag": ""}
 
     def _request(self, given: Row, kind: OrderType, tif: TimeInForce, name: str) -> OrderRequest:
-        symbol, client_id = self.symbol(given["instId"]), given.get(name, "")
+        symbol, client_id = self.symbol(given["instId"], given.get("tdMode", "")), given.get(name, "")
         if client_id and not NAME.fullmatch(client_id):
             raise No("51000", f"Parameter {name} error")
         leg = self._leg(given, symbol)
@@ -230,7 +230,7 @@ class OkxRest(OkxAccount):
 
     def _close(self, given: Row) -> Row:
         """All of a position at the market, if no order that closes it is open. No order's id is told."""
-        symbol = self.symbol(given["instId"])
+        symbol = self.symbol(given["instId"], given.get("mgnMode", ""))
         leg = self._leg(given, symbol)
         held = self.venue.state.positions.get((symbol, leg))
         if held is None or given.get("mgnMode") != self.mode(symbol):
