@@ -27,6 +27,8 @@ class Calls(Struct, frozen=True):
     trades_at_once: bool = False  # the list of own trades is asked for once, not for each symbol
     margin: bool = False  # its positions are spot margin, beside balances of the same symbols
     orders: tuple[Params, ...] = ({},)
+    orders_method: str = "fetch_open_orders"  # or a raw call of paged lists
+    paged: bool = False  # both raw lists come in pages with a cursor (``pages``)
     page: int | None = None  # rows after which there may be more
     cursor: str = ""  # the parameter that asks for the page after; empty: ccxt collects all pages itself
     cursor_in: str = ""  # of which raw row of a page it is told by; empty: it is the smallest id of the page
@@ -46,9 +48,9 @@ _BINANCE: Params = {
 }
 _ALGO = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 _BYBIT: tuple[Params, ...] = (
-    {"type": "swap", "subType": "linear", "settleCoin": "USDT"},
-    {"type": "swap", "subType": "linear", "settleCoin": "USDC"},
-    {"type": "swap", "subType": "inverse"},
+    {"category": "linear", "settleCoin": "USDT"},
+    {"category": "linear", "settleCoin": "USDC"},
+    {"category": "inverse"},
 )
 _CODED: dict[str, Calls] = {
     "binance": Calls(
@@ -107,11 +109,17 @@ _CODED: dict[str, Calls] = {
         way_out="OKX converts small balances (easy convert)",
         options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
     ),
+    # Conditional orders are in the same lists. An order that closes is exempt there from the least value, not from the
+    # least size (help centre, "Derivatives Trading Rules").
     "bybit": Calls(
         balance={"type": "unified"},
-        positions=_BYBIT,
-        orders=({"type": "spot"}, {"type": "spot", "trigger": True}, *_BYBIT),
-        page=50,
+        positions=tuple({**asked, "limit": 200} for asked in _BYBIT),
+        positions_method="privateGetV5PositionList",
+        parse="parse_position",
+        orders=tuple({**asked, "limit": 50} for asked in ({"category": "spot"}, *_BYBIT)),
+        orders_method="privateGetV5OrderRealtime",
+        paged=True,
+        exempt=True,
         way_out="Bybit converts small balances",
         options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
     ),

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from brokers.ccxt import wire, wire_balances, wire_margin, wire_markets
+from brokers.ccxt import pages, wire, wire_balances, wire_margin, wire_markets
 from brokers.ccxt.calls import Calls, Params, calls_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.entries import Entries
@@ -166,6 +166,8 @@ class Reads:
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
         name = self._client.setup.exchange
         method = self._calls.positions_method
+        if self._calls.paged:
+            return await pages.whole(ask, self._client.exchange, method, self._calls.parse, params)
         if not self._calls.parse:
             return wire.rows(await ask(method, None, params), "positions", name)
         parse = getattr(self._client.exchange, self._calls.parse)
@@ -194,6 +196,8 @@ class Reads:
 
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""
+        if self._calls.paged:
+            return await pages.whole(ask, self._client.exchange, self._calls.orders_method, "parse_order", params)
         name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
         found: dict[str, Row] = {}
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)

@@ -1,0 +1,48 @@
+"""Raw lists that come in pages, each with a cursor to the next one, read to their end.
+
+Bybit's is followed until a page is empty or names no next one: a page that is not full need not be the last, because
+what is left out of it is left out after it was cut. ccxt's own pagination of it ends after ten pages without a word,
+and asks for the inverse contracts' orders with a settlement in USDT, where there are none.
+Sources: Bybit's documentation of ``order/realtime`` and ``position/list``; ccxt's ``fetch_paginated_call_cursor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from brokers.ccxt import wire
+from brokers.ccxt.wire import Row
+from core.errors import FlatdeckError, OutcomeUnknown
+
+MOST_PAGES = 40
+Ask = Callable[..., Awaitable[Any]]
+
+
+async def whole(ask: Ask, exchange: Any, method: str, parse: str, params: dict[str, Any]) -> list[Row]:
+    """Every row of a list in ccxt's unified form; OutcomeUnknown for one that does not end or cannot be read."""
+    raw = await _raw(ask, exchange.id, method, params)
+    kind = "spot" if params.get("category") == "spot" else "contract"
+    try:
+        # A spot market and a perpetual share an id there: which one a row is of is what the list was asked for.
+        return [getattr(exchange, parse)(r, exchange.safe_market(r.get("symbol"), None, None, kind)) for r in raw]
+    except FlatdeckError:
+        raise
+    except Exception as error:  # ccxt's parsers raise anything
+        raise OutcomeUnknown(f"{exchange.id}'s list cannot be read: {type(error).__name__}") from error
+
+
+async def _raw(ask: Ask, name: str, method: str, params: dict[str, Any]) -> list[Row]:
+    found: list[Row] = []
+    cursor = ""
+    for _ in range(MOST_PAGES):
+        answer = await ask(method, {**params, **({"cursor": cursor} if cursor else {})})
+        result = wire.inner(answer, "result") if isinstance(answer, dict) else {}
+        page = wire.rows(result.get("list"), method, name)
+        found += page
+        before, cursor = cursor, wire.text(result, "nextPageCursor")
+        if not page or not cursor:
+            return found
+        if cursor == before:
+            break
+    raise OutcomeUnknown(f"{name}'s list does not end after {len(found)} rows")
