@@ -79,13 +79,15 @@ class Acting:
         return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
 
     async def cancel(self, order: Order) -> None:
-        """One order by its id: as what it is first, then as the other kind, where conditional ones are another call."""
+        """One order by its id: as what it is first, then as other kinds, where conditional ones are another call."""
+        plain = listed_as(order.symbol)
         ways = [{}, self._venue.conditional] if self._venue.conditional else [{}]
+        ways += self._venue.coin_kinds if ":" not in plain else ()
         if order.type is OrderType.STOP:
             ways.reverse()
         for nth, params in enumerate(ways):
             try:
-                await self._client.act("cancel_order", order.id, listed_as(order.symbol), params)
+                await self._client.act("cancel_order", order.id, plain, params)
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER or nth + 1 == len(ways):
                     raise

@@ -56,19 +56,30 @@ class Lookups:
 
     async def _each(self, symbol: str, order_id: str, params: Params) -> Order | None:
         """Ask as for a plain order, then as for a conditional one, where that is another question."""
+        if self._venue.lists:
+            return await self._filtered(symbol, params or {"orderId": order_id})
         if not self._client.has("fetchOrder"):
             return await self._searched(symbol, order_id)
         variants = [{}, self._venue.conditional] if self._venue.conditional else [{}]
         for more in variants:
             try:
                 row = await self._client.look_up(
-                    "fetch_order", order_id or None, listed_as(symbol), {**self._venue.found, **params, **more}
+                    "fetch_order", order_id or None, listed_as(symbol), {**params, **more}
                 )
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
                 continue
             return self._read(symbol, row)
+        return None
+
+    async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
+        """In lists that are asked for this order alone: what is open and ended lately, then what ended before."""
+        for method in self._venue.lists:
+            answer = await self._client.look_up(method, self._plain(symbol), None, None, dict(wanted))
+            for row in wire.rows(answer, "orders", self._client.setup.exchange):
+                if {wire.text(row, "id"), wire.client_id(row)} & set(wanted.values()):
+                    return self._read(symbol, row)
         return None
 
     async def _searched(self, symbol: str, name: str) -> Order | None:

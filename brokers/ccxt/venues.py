@@ -44,7 +44,8 @@ class Venue(Struct, frozen=True):
     lag: float = 10.0
     conditional: Params = {}  # with what a conditional order is found and cancelled, where that is another call
     find: str = ""  # the parameter that finds an order by our name of it; empty: lists are searched
-    found: Params = {}  # said with every look-up of one order
+    lists: tuple[str, ...] = ()  # ccxt's lists that take ``orderId`` or ``find`` as a filter; they are asked in turn
+    coin_kinds: tuple[Params, ...] = ()  # what a cancel has to name of a coin's conditional orders
     stop: str = ""  # the parameter of a market order that makes it a stop; empty: none can rest there
     stop_id: str = ""  # where a stop carries our name in another parameter, too
     stops: frozenset[Kind] = frozenset(Kind)  # of what a stop can rest there
@@ -100,13 +101,16 @@ _VENUES: dict[str, Venue] = {
         newest=100,
         raw=True,
     ),
+    # ccxt's look-up of one order sends ``orderId=None`` beside our name, and Bybit goes by the id first; what has ended
+    # is in the history only once the service was restarted. A signature is good for ``recvWindow``, 5 s.
     "bybit": Venue(
         expiry=5.0,
         leg="positionIdx",
         legs={Leg.LONG: 1, Leg.SHORT: 2},
         reduce_with_leg=True,
         find="orderLinkId",
-        found={"acknowledged": True},
+        lists=("fetch_open_orders", "fetch_canceled_and_closed_orders"),
+        coin_kinds=({"orderFilter": "StopOrder"}, {"orderFilter": "tpslOrder"}),
         stop="stopLossPrice",
         newest=50,
         raw=True,
