@@ -36,7 +36,6 @@ class Calls(Struct, frozen=True):
     marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # orders that only reduce may be below its minimums
-    market_most: tuple[str, ...] = ()  # where a contract's raw market has the most of one market order, in contracts
     way_out: str = ""  # how what is too small to be sold can be got rid of
     options: Params = {}  # of ccxt
 
@@ -105,7 +104,6 @@ _CODED: dict[str, Calls] = {
         orders=({}, *({"trigger": True, "ordType": kind} for kind in _ALGO)),
         page=100,
         cursor="after",
-        market_most=("maxMktSz",),
         way_out="OKX converts small balances (easy convert)",
         options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
     ),

@@ -207,7 +207,8 @@ def _bybit_filters(answer: object, market: Row) -> Filters | None:
     row = wire.inner(_listed(answer, "result", "list"), "lotSizeFilter")
     step = wire.positive(row.get("qtyStep")) or wire.positive(row.get("basePrecision"))
     least = wire.number(row.get("minOrderQty")) or ZERO
-    return Filters(step, least, wire.positive(row.get("maxMktOrderQty"))) if step else None
+    most = wire.positive(row.get("maxMktOrderQty")) or wire.positive(row.get("maxMarketOrderQty"))
+    return Filters(step, least, most) if step else None
 
 
 def _bybit(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:

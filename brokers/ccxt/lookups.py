@@ -63,9 +63,7 @@ class Lookups:
         variants = [{}, self._venue.conditional] if self._venue.conditional else [{}]
         for more in variants:
             try:
-                row = await self._client.look_up(
-                    "fetch_order", order_id or None, listed_as(symbol), {**params, **more}
-                )
+                row = await self._client.look_up("fetch_order", order_id or None, listed_as(symbol), {**params, **more})
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
@@ -76,7 +74,7 @@ class Lookups:
     async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
         """In lists that are asked for this order alone: what is open and ended lately, then what ended before."""
         for method in self._venue.lists:
-            answer = await self._client.look_up(method, self._plain(symbol), None, None, dict(wanted))
+            answer = await self._client.look_up(method, listed_as(symbol), None, None, dict(wanted))
             for row in wire.rows(answer, "orders", self._client.setup.exchange):
                 if {wire.text(row, "id"), wire.client_id(row)} & set(wanted.values()):
                     return self._read(symbol, row)

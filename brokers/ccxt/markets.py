@@ -83,10 +83,7 @@ class Markets:
         if market is None:
             return wire_markets.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
-        known = self._known
-        return wire_markets.instrument(
-            market, mode, exempt=known.exempt, way_out=known.way_out, market_most=known.market_most
-        )
+        return wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""

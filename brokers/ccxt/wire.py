@@ -182,6 +182,7 @@ def client_id(row: Row) -> str | None:
     conditional orders it tells the name of what they will place."""
     info = inner(row, "info")
     found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
+    found = found or text(info, "orderLinkId")  # of Bybit's executions ccxt does not tell it
     return found if found not in ("", "0") else None
 
 

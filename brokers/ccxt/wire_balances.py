@@ -29,9 +29,9 @@ TETHER_FIRST = ("USDT", "USDC", "FDUSD", "USD", "TUSD", "BUSD", "DAI", "USDP", "
 OTHER_MONEY = ("EUR", "GBP", "BTC", "ETH")
 NOT_CODES = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 EQUITY_FIELDS = (
+    "totalEquity",  # before the next, which at Bybit is only what counts as collateral
     "totalMarginBalance",
     "totalEq",
-    "totalEquity",
     "marginEquity",
     "accountEquity",
     "portfolioValue",

@@ -5,7 +5,6 @@ A limit that is ``None`` is none; a precision is the step itself at most exchang
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -30,24 +29,18 @@ def step_of(precision: object, mode: int) -> Decimal | None:
     return ONE.scaleb(-int(found)) if mode == DECIMAL_PLACES and found == found.to_integral_value() else None
 
 
-def instrument(
-    market: Row, mode: int, *, exempt: bool = False, way_out: str = "", market_most: Sequence[str] = ()
-) -> Instrument:
+def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
     """The exchange's rules. A limit that it does not have is none: krakenfutures has only steps.
 
     ``exempt``: orders that only reduce may be below its minimums. ``way_out``: of what is too small to be sold.
-    ``market_most``: the path in a contract's raw market to the most of one market order, where ccxt leaves it out.
     """
     precision, limits = inner(market, "precision"), inner(market, "limits")
     amount, cost, at_market = inner(limits, "amount"), inner(limits, "cost"), inner(limits, "market")
     kind = KINDS.get(text(market, "type"), Kind.SPOT)
     contract = market.get("contract") is True or kind not in (Kind.SPOT,)
     least = [found for part in (amount, at_market) if (found := positive(part.get("min"))) is not None]
-    raw = inner(market, "info") if contract else {}
-    for key in market_most[:-1]:
-        raw = inner(raw, key)
-    told = (amount.get("max"), at_market.get("max"), *(raw.get(key) for key in market_most[-1:]))
-    most = [found for value in told if (found := positive(value)) is not None]
+    parts = (amount.get("max"), at_market.get("max"), *_most_at_market(market, contract=contract))
+    most = [found for value in parts if (found := positive(value)) is not None]
     active = market.get("active") is not False
     standard = Instrument(symbol=text(market, "symbol"), native_symbol=text(market, "id"))
     return Instrument(
@@ -66,6 +59,13 @@ def instrument(
         tradable=active,
         way_out=way_out if active else NOT_ACTIVE,
     )
+
+
+def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
+    """What one market order may have, which ccxt leaves out at OKX (of a coin it is told in USDT) and at Bybit."""
+    raw = inner(market, "info")
+    lots = inner(raw, "lotSizeFilter")
+    return raw.get("maxMktSz") if contract else None, lots.get("maxMktOrderQty"), lots.get("maxMarketOrderQty")
 
 
 def value_currency(market: Row) -> str:

@@ -128,14 +128,21 @@ def test_a_market_order_is_bound_by_the_lot_of_market_orders() -> None:
     assert (made.reduce_only, made.minimum_exempt, made.kind) == (True, True, Kind.PERP)
 
 
-def test_the_most_of_one_market_order_is_read_where_ccxt_leaves_it_out() -> None:
+@pytest.mark.parametrize(
+    ("info", "of_contract", "of_coin"),
+    [
+        ({"maxMktSz": "300"}, 300, 1000),  # OKX, which says that of a coin in USDT
+        ({"lotSizeFilter": {"maxMktOrderQty": "200"}}, 200, 200),
+        ({"lotSizeFilter": {"maxMarketOrderQty": "7"}}, 7, 7),
+        ({"lotSizeFilter": {"maxMktOrderQty": ""}, "maxMktSz": ""}, 1000, 1000),
+    ],
+)
+def test_the_most_of_one_market_order_is_read_where_ccxt_leaves_it_out(
+    info: dict[str, Any], of_contract: int, of_coin: int
+) -> None:
     limits = {"amount": {"max": "1000"}}
-    row = {"maxMktSz": "300", "lot": {"most": "200", "none": ""}}
-    for path, most in ((("maxMktSz",), 300), (("lot", "most"), 200), (("lot", "none"), 1000), (("no", "such"), 1000)):
-        made = wire_markets.instrument(market(limits=limits, info=row), TICK, market_most=path)
-        assert made.max_market == most
-    coin = spot("BTC/USDT", limits=limits, info=row)  # OKX says that of a coin in USDT
-    assert wire_markets.instrument(coin, TICK, market_most=("maxMktSz",)).max_market == 1000
+    assert wire_markets.instrument(market(limits=limits, info=info), TICK).max_market == of_contract
+    assert wire_markets.instrument(spot("BTC/USDT", limits=limits, info=info), TICK).max_market == of_coin
 
 
 def test_contracts_times_contract_size_is_the_base() -> None:
