@@ -44,6 +44,7 @@ TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})
 # Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
+SPOT_TOUCHES = frozenset({"bybit"})  # whose tickers of spot alone have no bid and ask
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
 Said = BrokerEvent | BaseException
@@ -273,7 +274,9 @@ class Stream:
         if self._name in ONE_BY_ONE:
             await asyncio.gather(*(self._follow_tickers("watch_ticker", symbol) for symbol in symbols))
             return
-        features = ("watchBidsAsks", "watchTickers") if self._name in TOUCH_FIRST else ("watchTickers", "watchBidsAsks")
+        coins = self._name in SPOT_TOUCHES and not any(":" in symbol for symbol in symbols)
+        first = self._name in TOUCH_FIRST or coins
+        features = ("watchBidsAsks", "watchTickers") if first else ("watchTickers", "watchBidsAsks")
         methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
         feature = next((f for f in features if self._client.has(f)), None)
         if feature is None:
