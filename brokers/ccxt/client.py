@@ -31,6 +31,8 @@ BAN = 120.0  # when a ban does not say
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
+RESETS = "x-bapi-limit-reset-timestamp"  # in milliseconds
+SHORTEST = 1.0  # seconds
 MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
 LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
@@ -260,8 +262,14 @@ class Client:
             status=status,
             sent=not (dialled and (attempt is None or attempt.left <= 1)),
             broke=isinstance(cause, aiohttp.ClientError | TimeoutError | OSError),
-            retry_after=_seconds(attempt.headers.get("Retry-After")) if attempt is not None else None,
+            retry_after=self._told_to_wait(attempt.headers) if attempt is not None else None,
         )
+
+    def _told_to_wait(self, headers: Mapping[str, str]) -> float | None:
+        """Seconds; Bybit, whose limits are by the second, says when one begins anew."""
+        told = _seconds(headers.get("Retry-After"))
+        until = _seconds({name.lower(): value for name, value in headers.items()}.get(RESETS))
+        return told if told is not None or until is None else max(until / 1000 - self.milliseconds() / 1000, SHORTEST)
 
     def _obey(self, refused: Refused) -> None:
         if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED):

@@ -133,6 +133,7 @@ def translate(said: Said, *, acts: bool) -> FlatdeckError:
     codes = CODES.get(said.exchange, {})
     low = sentence.lower()
     ban = said.status == 418 or "banned" in low or "ip ban" in low or "temporary lockout" in low
+    ban = ban or (said.status == 403 and "RateLimitExceeded" in said.classes)  # Bybit's, of an address, for minutes
     limited = codes.get(code) is Refusal.RATE_LIMITED or said.status in (418, 429) or ban
     if limited or {"RateLimitExceeded", "DDoSProtection"} & set(said.classes):
         refusal = Refusal.BANNED if ban else Refusal.RATE_LIMITED

@@ -62,6 +62,8 @@ class BybitRest(BybitAccount):
         self.asked: list[str] = []  # the paths of the others
         self.violations: list[str] = []
         self.refuse_later: list[str] = []
+        self.per_second = 1000  # orders that may be placed in a second; more are refused until the next begins
+        self._second: tuple[int, int] = (0, 0)  # which it is, and how many were
         self.told_late: list[Order] = []  # refusals that no stream has told yet
 
     def add_to(self, app: web.Application) -> None:
@@ -105,6 +107,10 @@ class BybitRest(BybitAccount):
                 return self._body(fault.code, str(fault), {})
             given = json.loads(text) if request.method == "POST" else dict(request.query)
             self.calls.append((f"{request.method} {path}", given))
+            if path == "/order/create" and self._too_many():
+                said = self._body(10006, "Too many visits!", {})
+                said.headers["X-Bapi-Limit-Reset-Timestamp"] = str((self._second[0] + 1) * 1000)
+                return said
             return self._answered(call, given)
 
         return handler
@@ -121,6 +127,11 @@ class BybitRest(BybitAccount):
         if not now - int(window) <= int(stamp) < now + AHEAD:
             return No(10002, f"invalid request, please check your server timestamp or recv_window param. {stamp} {now}")
         return None
+
+    def _too_many(self) -> bool:
+        second, count = int(self.now().timestamp()), self._second[1]
+        self._second = second, 1 if second != self._second[0] else count + 1
+        return self._second[1] > self.per_second
 
     def _answered(self, call: Callable[[Row], Row], given: Row) -> web.Response:
         self.venue.advance()
