@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from brokers.ccxt import checks, library
+from brokers.ccxt import checks, library, wire
 from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
@@ -99,10 +99,12 @@ class CcxtBroker:
 
     @property
     def _expiry(self) -> float | None:
-        """Until the credentials are known, the longer of two."""
+        """Until the credentials are known, the longer of two; never less than what is configured for a signature."""
         secret = (self._login or {}).get("secret")
         shared = secret is not None and "PRIVATE KEY" not in secret.reveal()
-        return self._venue.hmac_expiry if shared and self._venue.hmac_expiry is not None else self._venue.expiry
+        expiry = self._venue.hmac_expiry if shared and self._venue.hmac_expiry is not None else self._venue.expiry
+        window = wire.number(self._options.setup.options.get("recvWindow"))
+        return expiry if expiry is None or window is None else max(expiry, float(window) / 1000)
 
     @property
     def converter(self) -> CcxtConverter | None:

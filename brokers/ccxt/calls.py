@@ -36,6 +36,7 @@ class Calls(Struct, frozen=True):
     marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # orders that only reduce may be below its minimums
+    unlisted: str = ""  # what an account can have there that no list here has
     way_out: str = ""  # how what is too small to be sold can be got rid of
     options: Params = {}  # of ccxt
 
@@ -118,6 +119,7 @@ _CODED: dict[str, Calls] = {
         orders_method="privateGetV5OrderRealtime",
         paged=True,
         exempt=True,
+        unlisted="options and borrowed coins",
         way_out="Bybit converts small balances",
         options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
     ),

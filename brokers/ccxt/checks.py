@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from brokers.ccxt.calls import is_known
+from brokers.ccxt.calls import is_known, known_calls
 from brokers.ccxt.client import Client
 from brokers.ccxt.reads import Reads
 from core.errors import FlatdeckError, Refusal, Refused
@@ -48,6 +48,9 @@ async def run(client: Client, reads: Reads, able: Capabilities, stream: Streamin
     results.append(_limits(client))
     if not is_known(client.setup.exchange) and client.has("fetchPositions"):
         results.append(Check("lists", ok=None, text=UNSURE.format(client.setup.exchange)))
+    unlisted = known_calls(client.setup.exchange).unlisted
+    if unlisted:
+        results.append(Check("lists", ok=None, text=f"{unlisted} are not listed here: see to them at the exchange"))
     if reads.unread:
         results.append(Check("derivatives", ok=None, text=f"not listed for this account: {reads.unread}"))
     return [*results, *_able(able), await _stream(client, able, stream)]

@@ -16,6 +16,7 @@ from core.ports import Clock
 FIRST_WAIT = 4.0  # seconds that a first read waits for them
 AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
 PAGE = 500
+PAGES = {"bybit": 100}  # where so many are more than may be asked for
 AT_ONCE = 4
 
 
@@ -58,7 +59,8 @@ class Entries:
     async def _trades(self, symbol: str | None) -> list[Row]:
         """The latest trades; none when they cannot be had, because unknown is a value."""
         try:
-            found = await self._client.ask("fetch_my_trades", symbol, None, PAGE)
+            page = PAGES.get(self._client.setup.exchange, PAGE)
+            found = await self._client.ask("fetch_my_trades", symbol, None, page)
         except FlatdeckError:
             return []
         rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []

@@ -6,6 +6,7 @@ import pytest
 
 from brokers.ccxt.broker import open_account
 from core.settings import AccountSettings
+from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import coinbase
 from tests.venues.ccxt.host import Exchange
 
@@ -22,3 +23,10 @@ async def test_a_coinbase_signature_by_a_shared_secret_is_good_for_half_a_minute
         await broker.connect()
         assert broker.capabilities.request_expiry == 30.0
         await broker.aclose()
+
+
+@pytest.mark.parametrize(("window", "expiry"), [(None, 5.0), (60_000, 60.0), (1_000, 5.0)])
+def test_a_longer_life_of_signatures_that_is_configured_counts(window: int | None, expiry: float) -> None:
+    own = {} if window is None else {"options": {"recvWindow": window}}
+    settings = AccountSettings("u/b", "u", "b", "ccxt", {"exchange": "bybit", **own})
+    assert open_account(settings, None, FastClock()).capabilities.request_expiry == expiry
