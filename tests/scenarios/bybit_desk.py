@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from brokers.ccxt.broker import CcxtBroker, Options
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Setup
-from core.model import Account
+from core.model import Account, OrderRequest, OrderSide
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import bybit
 from tests.venues.ccxt.host import Exchange
@@ -37,6 +38,12 @@ def sent(running: Exchange, path: str = PLACE) -> list[dict[str, Any]]:
 def asked(running: Exchange, path: str) -> list[dict[str, Any]]:
     """What each question was given."""
     return [given for call, given in running.stall.rest.calls if call == f"GET {path}"]
+
+
+def closing(symbol: str = SWAP, quantity: str = "0.5", **more: Any) -> OrderRequest:
+    """An order of that account that sells a part of what is held, and can do nothing else."""
+    given: dict[str, Any] = {"client_id": "mine", "reduce_only": ":" in symbol, **more}
+    return OrderRequest("user_1/a", symbol, OrderSide.SELL, Decimal(quantity), **given)
 
 
 @asynccontextmanager

@@ -11,18 +11,13 @@ from typing import Any
 import pytest
 
 from core.errors import OutcomeUnknown, Refusal, Refused
-from core.model import Leg, OrderRequest, OrderSide, OrderStatus, OrderType
-from tests.scenarios.bybit_desk import PLACE, SWAP, asked, connected, opened, operator, sent
+from core.model import OrderSide
+from tests.scenarios.bybit_desk import PLACE, SWAP, asked, closing, connected, opened, operator, sent
 from tests.venues.ccxt import bybit
 
 LONG = bybit.BOOK["positions"][:1]
 COIN = bybit.BOOK["positions"][3:]
 WAYS = {"drop", "empty", "page", "broken"}
-
-
-def closing(symbol: str = SWAP, quantity: str = "0.5", **more: Any) -> OrderRequest:
-    given: dict[str, Any] = {"client_id": "mine", "reduce_only": ":" in symbol, **more}
-    return OrderRequest("user_1/a", symbol, OrderSide.SELL, Decimal(quantity), **given)
 
 
 def test_keys_that_may_withdraw_are_reported(tmp_path: Path) -> None:
@@ -51,6 +46,7 @@ async def test_every_kind_of_market_is_read_with_its_orders_and_what_the_account
                 ("SOL/USDT", "stop", 90),
                 ("XRP/USD:XRP", "limit", None),
             ]
+            assert {p.symbol: p.entry for p in read.positions}["SOL/USDT"] == 120
             assert read.equity == 10_000 + Decimal("12.5") * 150
 
 
@@ -133,6 +129,26 @@ def test_an_order_that_the_exchange_does_not_know_of_is_sent_again_once_its_sign
         assert len(sent(running)) == 1
 
 
+def test_an_order_that_is_in_no_list_yet_is_not_sent_again(tmp_path: Path) -> None:
+    """Placing is asynchronous there: what is placed is told some time later."""
+    with opened(orders=[], positions=COIN) as running:
+        running.mishap("POST", PLACE, "drop")
+        running.venue.faults.script("lookup_not_found_at_first", times=1000)
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert len(sent(running)) == 1
+
+
+@pytest.mark.parametrize("fault", ["cancel_lag", "cancel_fill_race"])
+def test_a_cancel_that_is_only_acknowledged_is_no_cancel_until_the_order_has_ended(tmp_path: Path, fault: str) -> None:
+    with opened(positions=COIN, orders=bybit.BOOK["orders"][2:3]) as running:
+        running.venue.faults.script(fault)
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert "stuck" not in {r["outcome"] for r in said["results"]}
+        assert running.venue.state.positions == {}
+        assert list(running.venue.state.live_orders()) == []
+
+
 def test_an_answer_without_an_id_is_looked_up(tmp_path: Path) -> None:
     with opened(orders=[], positions=LONG) as running:
         body = '{"retCode":0,"retMsg":"OK","result":{},"retExtInfo":{},"time":1}'
@@ -205,6 +221,42 @@ async def test_a_refusal_has_the_exchange_s_code(code: int, refusal: Refusal) ->
             assert running.held(SWAP) == Decimal("0.5")
 
 
+async def test_an_address_that_asked_too_often_is_banned_for_minutes() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            running.mishap("GET", "/position/list", "status", status=403, body="403, access too frequent")
+            with pytest.raises(Refused) as refused:
+                await broker.holdings()
+            assert refused.value.refusal is Refusal.BANNED
+            with pytest.raises(Refused, match="access too frequent"):
+                await broker.submit(closing())
+            assert sent(running) == []
+
+
+def test_more_closes_than_a_second_allows_leave_in_the_next_ones(tmp_path: Path) -> None:
+    names = [f"C{n}/USDT:USDT" for n in range(24)]
+    rows = {
+        "instruments": [bybit.swap(name) for name in names],
+        "quotes": {name: {"bid": "100", "ask": "100.1", "last": "100"} for name in names},
+        "positions": [{"symbol": name, "side": "long", "quantity": "1", "entry": "90"} for name in names],
+    }
+    with opened(rows) as running:
+        running.stall.rest.per_second = 10
+        began = running.clock.monotonic()
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"] * 24
+        assert running.venue.state.positions == {}
+        assert len(sent(running)) > 24  # some were refused
+        assert running.clock.monotonic() - began < 10
+
+
+def test_what_is_not_listed_is_said(tmp_path: Path) -> None:
+    with opened(speed=1.0) as running:  # the check compares clocks
+        made = operator(tmp_path, running).call("check")
+    assert made.exit_code == 0, made.output
+    assert "options" in made.output
+
+
 @pytest.mark.parametrize(("symbol", "code"), [(SWAP, "110072"), ("SOL/USDT", "170141")])
 async def test_a_name_is_taken_once(symbol: str, code: str) -> None:
     with opened(orders=[]) as running:
@@ -238,110 +290,3 @@ async def test_every_execution_is_read_when_there_are_more_than_a_page() -> None
                     await running.clock.sleep(0.05)
             fills = await broker.fills(SWAP, since)
             assert sum((fill.quantity for fill in fills), Decimal(0)) == Decimal("0.130")
-
-
-# -------------------------------------------------------------------------------------------------- stops and raw calls
-
-
-@pytest.mark.parametrize("rows", [bybit.BOOK, bybit.HEDGED], ids=["one-way", "hedge"])
-async def test_a_stop_rests_can_only_close_and_is_found_by_its_name_and_cancelled(rows: dict[str, Any]) -> None:
-    leg = Leg.LONG if rows is bybit.HEDGED else Leg.NET
-    with opened(rows, orders=[]) as running:
-        async with connected(running) as broker:
-            await broker.holdings()
-            made = await broker.submit(closing(type=OrderType.STOP, trigger=Decimal(39000), leg=leg))
-            (row,) = sent(running)
-            assert (row["orderType"], row["triggerPrice"], row["triggerDirection"]) == ("Market", "39000", 2)
-            assert (row["reduceOnly"], row.get("positionIdx", 0)) == (True, 1 if leg is Leg.LONG else 0)
-            found = await broker.find_order(SWAP, client_id="mine")
-            assert found is not None
-            assert (found.id, found.type, found.status) == (made.id, OrderType.STOP, OrderStatus.OPEN)
-            (listed,) = (await broker.holdings()).orders
-            assert (listed.client_id, listed.trigger, listed.reduce_only) == ("mine", Decimal(39000), True)
-            assert listed.leg is leg
-            await broker.cancel(listed)
-            assert (await broker.holdings()).orders == ()
-
-
-async def test_a_stop_of_a_short_waits_for_the_price_to_rise_and_has_its_id_when_it_is_executed() -> None:
-    with opened(orders=[]) as running:
-        async with connected(running) as broker:
-            await broker.holdings()
-            symbol = "ETH/USDC:USDC"
-            stop = OrderRequest(
-                *("user_1/a", symbol, OrderSide.BUY, Decimal("3.05"), "mine"),
-                type=OrderType.STOP,
-                trigger=Decimal(2600),
-                reduce_only=True,
-            )
-            made = await broker.submit(stop)
-            assert sent(running)[0]["triggerDirection"] == 1
-            risen = dict.fromkeys(("bid", "ask", "last"), Decimal(2610))
-            running.do(lambda: running.venue.set_quote(symbol, **risen))
-            await running.clock.sleep(3)
-            found = await broker.find_order(symbol, order_id=made.id)
-            assert found is not None
-            assert (found.status, found.filled) == (OrderStatus.FILLED, Decimal("3.05"))
-
-
-async def test_a_stop_of_a_coin_sells_coins_that_are_there_and_is_cancelled_by_its_kind() -> None:
-    with opened(orders=[]) as running:
-        async with connected(running) as broker:
-            await broker.holdings()
-            await broker.submit(closing("SOL/USDT", "12.5", type=OrderType.STOP, trigger=Decimal(100)))
-            (row,) = sent(running)
-            assert (row["category"], row["orderFilter"], row["marketUnit"]) == ("spot", "tpslOrder", "baseCoin")
-            assert "isLeverage" not in row  # with it coins would be borrowed
-            (listed,) = (await broker.holdings()).orders
-            assert (listed.symbol, listed.client_id, listed.type) == ("SOL/USDT", "mine", OrderType.STOP)
-            await broker.cancel(listed)
-            assert [c["orderFilter"] for c in sent(running, "/order/cancel")] == ["tpslOrder"]
-            assert (await broker.holdings()).orders == ()
-
-
-def limited(most: str) -> list[dict[str, Any]]:
-    """The book's instruments, of which one market order may have at most that many."""
-    return [{**row, "max_market": most} for row in bybit.BOOK["instruments"]]
-
-
-@pytest.mark.parametrize(
-    ("rows", "symbol"),
-    [(bybit.BOOK, SWAP), (bybit.HEDGED, SWAP), (bybit.BOOK, "SOL/USDT"), (bybit.BOOK, "XRP/USD:XRP")],
-    ids=["one-way", "hedge", "coin", "inverse"],
-)
-async def test_the_raw_call_closes_by_the_exchange_s_own_limit_of_a_market_order(
-    rows: dict[str, Any], symbol: str
-) -> None:
-    leg = Leg.LONG if rows is bybit.HEDGED else Leg.NET
-    step = "1" if symbol == "XRP/USD:XRP" else "0.3"
-    with opened(rows, orders=[], instruments=limited(step)) as running:
-        async with connected(running) as broker:
-            await broker.holdings()
-            before = running.venue.state.positions[symbol, leg].quantity
-            made = await broker.submit_direct(closing(symbol, str(before), leg=leg))
-            (row,) = sent(running)
-            assert (row["orderType"], row["qty"], row["orderLinkId"]) == ("Market", step, "mine")
-            assert row.get("reduceOnly", False) is (":" in symbol)
-            assert running.venue.state.positions[symbol, leg].quantity == before - Decimal(step)
-            assert made.quantity == Decimal(step)
-
-
-def test_a_close_larger_than_a_market_order_may_be_leaves_in_parts(tmp_path: Path) -> None:
-    with opened(orders=[], positions=LONG, instruments=limited("0.2")) as running:
-        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
-        assert [r["outcome"] for r in said["results"]] == ["closed"]
-        assert [o["qty"] for o in sent(running)] == ["0.2", "0.2", "0.1"]
-
-
-def test_what_the_unified_call_rounds_too_finely_closes_by_the_raw_call_and_the_step_as_it_is_now(
-    tmp_path: Path,
-) -> None:
-    """Bybit's step has grown since the markets were loaded."""
-    with opened(orders=[], positions=LONG) as running:
-        running.venue.faults.script("limits_changed")
-        running.venue.faults.script("precision_error")
-        desk = operator(tmp_path, running, rules='[ladder.tiers]\n"ccxt:bybit" = ["market_ioc", "direct_api"]')
-        said = desk.document("flatten", "--all", "--yes")
-        assert [(r["outcome"], r["tier"]) for r in said["results"]] == [("closed", "direct_api")]
-        assert running.venue.state.positions == {}
-        assert len(sent(running)) == 2

@@ -158,6 +158,8 @@ class BybitAccount:
         self, given: Row, rows: list[Row], *, most: int = 50, default: int = 20, cursor: str | None = None
     ) -> Row:
         """A page. What it tells of the next one is encoded already, as Bybit's cursors are."""
+        if cursor is None and int(given.get("limit", default)) > most:
+            raise No(10001, "params error: limit invalid")
         start = int(given.get("cursor", "0:0").partition(":")[2])
         size = min(int(given.get("limit", default)), most, self.page)
         page = rows[start : start + size] if cursor is None else rows
