@@ -104,7 +104,7 @@ class CcxtBroker:
         shared = secret is not None and "PRIVATE KEY" not in secret.reveal()
         expiry = self._venue.hmac_expiry if shared and self._venue.hmac_expiry is not None else self._venue.expiry
         window = wire.number(self._options.setup.options.get("recvWindow"))
-        return expiry if expiry is None or window is None else max(expiry, float(window) / 1000)
+        return expiry if expiry is None or window is None else max(expiry, int(window) / 1000)
 
     @property
     def converter(self) -> CcxtConverter | None:
