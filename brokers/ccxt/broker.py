@@ -47,7 +47,10 @@ NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"
 # ccxt takes from its spot, 2400 a minute: with what may leave at once no minute has more.
 BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0}
 RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0}
-BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc", "kucoin", "kucoinfutures"})
+BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
+# "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
+# documentation of request rate limits.
+OPEN_BY_ADDRESS = frozenset({"kucoin", "kucoinfutures"})
 
 
 class Options(Struct, frozen=True):
@@ -206,6 +209,7 @@ def read_options(settings: AccountSettings) -> Options:
         per_second=RATES.get(exchange),
         burst=BURSTS.get(exchange),
         by_address=exchange in BY_ADDRESS,
+        open_by_address=exchange in OPEN_BY_ADDRESS,
     )
     return Options(
         setup=setup,

@@ -19,7 +19,7 @@ import aiohttp
 from msgspec import Struct
 
 from brokers.ccxt import library
-from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, shared
+from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, shared, told_to_wait
 from brokers.ccxt.session import TOTAL, Session
 from brokers.ccxt.wire_errors import Said, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -31,8 +31,6 @@ BAN = 120.0  # when a ban does not say
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
-RESETS = "x-bapi-limit-reset-timestamp"  # in milliseconds
-SHORTEST = 1.0  # seconds
 MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
 LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
@@ -50,6 +48,7 @@ class Setup(Struct, frozen=True):
     allow_withdraw: bool = False  # keys that may withdraw are taken without complaint
     numbered: bool = False  # each signed request has to carry a greater number than the one before
     by_address: bool = False  # the venue counts requests by address, not by account
+    open_by_address: bool = False  # it counts those so that are not signed
     per_second: float | None = None  # cost that a second allows; None: as ccxt says
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
 
@@ -122,7 +121,8 @@ class Client:
                 raise
             self._secrets = tuple(secret.reveal() for secret in login.values())
             # What is not signed is counted apart, so that prices never take an account's own calls away.
-            self._limiters = self._limiters or (self._limit(exchange), self._limit(exchange))
+            together = self.setup.by_address, self.setup.by_address or self.setup.open_by_address
+            self._limiters = self._limiters or (self._limit(exchange, together[0]), self._limit(exchange, together[1]))
             self._session, self._exchange = session, exchange
 
     def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
@@ -144,14 +144,16 @@ class Client:
         hostname = exchange.hostname or ""
         urls = library.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)
         exchange.urls = {**exchange.urls, "api": urls}
+        if self.setup.stream:
+            exchange.client = partial(library.below, self.setup.stream, exchange.client)
         self._watch(exchange)
         return exchange
 
-    def _limit(self, exchange: Any) -> Limiter:
+    def _limit(self, exchange: Any, by_address: bool) -> Limiter:
         per_second = self.setup.per_second or 1000 / max(exchange.rateLimit or 1, 1)
         window = (exchange.rollingWindowSize or 0) / 1000
         burst = self.setup.burst or min(max(window, BURST), MOST_BURST)
-        if not self.setup.by_address:
+        if not by_address:
             return Limiter(self._clock, per_second=per_second, burst=burst)
         key = f"{self.setup.exchange} {self.setup.endpoint} {self.setup.sandbox}"
         return shared(self._clock, key, per_second=per_second, burst=burst)
@@ -262,14 +264,8 @@ class Client:
             status=status,
             sent=not (dialled and (attempt is None or attempt.left <= 1)),
             broke=isinstance(cause, aiohttp.ClientError | TimeoutError | OSError),
-            retry_after=self._told_to_wait(attempt.headers) if attempt is not None else None,
+            retry_after=told_to_wait(attempt.headers, self.milliseconds()) if attempt is not None else None,
         )
-
-    def _told_to_wait(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds; Bybit, whose limits are by the second, says when one begins anew."""
-        told = _seconds(headers.get("Retry-After"))
-        until = _seconds({name.lower(): value for name, value in headers.items()}.get(RESETS))
-        return told if told is not None or until is None else max(until / 1000 - self.milliseconds() / 1000, SHORTEST)
 
     def _obey(self, refused: Refused) -> None:
         if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED):
@@ -316,11 +312,6 @@ class Client:
 def _number(value: Any) -> float:
     """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
     return value if isinstance(value, int | float) and value >= 0 else 1.0
-
-
-def _seconds(text: str | None) -> float | None:
-    """Seconds of a ``Retry-After``; a date in it is not used."""
-    return int(text) + 0.0 if text is not None and text.strip().isdigit() else None
 
 
 def _date(text: str | None) -> datetime | None:

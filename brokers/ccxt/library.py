@@ -163,6 +163,12 @@ def rebase(urls: Any, endpoint: str, stream: str, hostname: str) -> Any:
     return f"{base.rstrip('/')}/{parts.hostname.partition('.')[0]}{parts.path}{query}"
 
 
+def below(stream: str, connection: Callable[[str], Any], url: str) -> Any:
+    """The connection of an address: of one that a venue told (KuCoin) as of every other it is below ``stream``."""
+    base = stream.rstrip("/")
+    return connection(url if url.startswith(f"{base}/") else rebase(url, "", base, ""))
+
+
 def contained(rounding: Callable[..., str], *given: Any) -> str:
     """ccxt's rounding of a number, without what it does to everybody's: it sets the rounding mode and a trap in the
     decimal context that it finds (``base/decimal_to_precision.py``), which is the whole program's."""

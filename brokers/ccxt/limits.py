@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from weakref import WeakKeyDictionary
@@ -20,6 +20,7 @@ from core.ports import Clock
 BURST = 10.0  # seconds of the exchange's rate that may leave at once
 OVERDRAFT = 1.0  # of the burst, that what acts may take beyond it
 RESERVE = 0.4  # of the burst, that reads leave to what is looked up
+SHORTEST = 1.0  # seconds of a pause that ends at a time of the exchange's clock
 MOST_SHUT = 3600.0  # a ban that says longer is asked about again after this
 
 
@@ -146,3 +147,18 @@ def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -
     if key not in limiters:
         limiters[key] = Limiter(clock, per_second=per_second, burst=burst)
     return limiters[key]
+
+
+def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that the exchange asks to be left alone, None where it does not say. ``now`` is in milliseconds.
+
+    A ``Retry-After`` of a date is not used. KuCoin tells the milliseconds that are left, Bybit, whose limits are by the
+    second, when one begins anew.
+    """
+    told = {name.lower(): int(value) for name, value in headers.items() if value.strip().isdigit()}
+    if "retry-after" in told:
+        return float(told["retry-after"])
+    if "gw-ratelimit-reset" in told:
+        return told["gw-ratelimit-reset"] / 1000
+    until = told.get("x-bapi-limit-reset-timestamp")
+    return None if until is None else max((until - now) / 1000, SHORTEST)
