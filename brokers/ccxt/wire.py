@@ -120,15 +120,17 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
         return None
     if not symbol or contracts is None or (side not in ("long", "short") and contracts > 0):
         raise OutcomeUnknown(f"{exchange}'s list has a position that cannot be read ({symbol or 'no symbol'})")
+    leg = leg_of(row)
+    short = side == "short" or contracts < 0 if leg is Leg.NET else leg is Leg.SHORT
     return Position(
         account=account,
         symbol=symbol,
-        side=Side.SHORT if side == "short" or contracts < 0 else Side.LONG,
+        side=Side.SHORT if short else Side.LONG,
         quantity=abs(contracts),
         free=abs(contracts),  # what reduces needs nothing that other orders hold
         entry=positive(row.get("entryPrice")),
         leverage=leverage_of(row),
-        leg=leg_of(row),
+        leg=leg,
     )
 
 
@@ -170,7 +172,7 @@ def order(account: str, row: object, exchange: str) -> Order:
         price=positive(row.get("price")),
         trigger=trigger,
         average_price=positive(row.get("average")),
-        reduce_only=row.get("reduceOnly") is True,
+        reduce_only=row.get("reduceOnly") is True or inner(row, "info").get("closeOrder") is True,
         leg=leg_of({**row, "hedged": False}),
         tif=TIFS.get(text(row, "timeInForce").upper(), Tif.GTC),
         text=said(row),
