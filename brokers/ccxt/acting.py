@@ -73,6 +73,8 @@ class Acting:
         request = orders.closing(position, client_id)
         side = None if position.leg is Leg.NET else ("buy" if position.leg is Leg.LONG else "sell")
         params = {"clientOrderId": client_id}
+        if self._venue.close_leg and position.leg is not Leg.NET:
+            params[self._venue.leg] = self._venue.legs[position.leg]
         mode = self._reads.modes.get((position.symbol, position.leg), "")
         if mode:
             params["marginMode"] = mode

@@ -32,7 +32,11 @@ class Calls(Struct, frozen=True):
     page: int | None = None  # rows after which there may be more
     cursor: str = ""  # the parameter that asks for the page after; empty: ccxt collects all pages itself
     cursor_in: str = ""  # of which raw row of a page it is told by; empty: it is the smallest id of the page
+    counted: bool = False  # the cursor is the number of a page
     worth: Params = {}  # of the balance that says what the account is worth
+    worth_each: bool = False  # that balance is of one currency of settlement at a time
+    markets: Params = {}  # of the call that loads them
+    unified: bool = False  # an account can be of a kind whose calls are others, and which is not known here
     marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # orders that only reduce may be below its minimums
@@ -124,7 +128,18 @@ _CODED: dict[str, Calls] = {
         options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
     ),
     "krakenfutures": Calls(positions=({},), marks=True),
-    "kucoinfutures": Calls(positions=({},), orders=({"type": "swap"}, {"type": "swap", "trigger": True})),
+    # Which pairs may be borrowed for, and whether the account trades spot by its newer calls, takes signed calls each.
+    "kucoinfutures": Calls(
+        positions=({},),
+        orders=({"type": "swap", "pageSize": 50}, {"type": "swap", "trigger": True, "pageSize": 50}),
+        page=50,
+        cursor="currentPage",
+        counted=True,
+        worth_each=True,
+        markets={"marginables": False},
+        unified=True,
+        options={"hf": True},
+    ),
 }
 
 

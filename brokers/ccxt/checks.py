@@ -21,13 +21,14 @@ UNTOLD = "cannot verify: {} does not tell what these keys may do; see to it ther
 UNSURE = "as ccxt lists {} by itself: positions that settle in another currency than its usual one may be missing"
 
 Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
-# The raw call that tells what a key may do. Kraken's, KuCoin's and Coinbase's other kinds of keys tell nothing.
+# The raw call that tells what a key may do. Kraken's and Coinbase's other kinds of keys tell nothing.
 RIGHTS = {
     "binance": "sapiGetAccountApiRestrictions",
     "binanceusdm": "sapiGetAccountApiRestrictions",
     "bybit": "privateGetV5UserQueryApi",
     "okx": "privateGetAccountConfig",
     "coinbase": "v3PrivateGetBrokerageKeyPermissions",
+    "kucoinfutures": "privateGetUserApiKey",
 }
 
 
@@ -92,6 +93,11 @@ def may_withdraw(exchange: str, answer: Mapping[str, Any]) -> bool | None:
         rows = answer.get("data")
         word = rows[0].get("perm") if isinstance(rows, list) and rows and isinstance(rows[0], dict) else None
         return "withdraw" in word if isinstance(word, str) else None
+    elif exchange == "kucoinfutures":
+        data = answer.get("data")
+        word = data.get("permission") if isinstance(data, dict) else None
+        low = word.lower() if isinstance(word, str) else None
+        return "withdraw" in low or "transfer" in low if low is not None else None
     else:
         result = answer.get("result")
         rights = result.get("permissions") if isinstance(result, dict) else None

@@ -227,6 +227,34 @@ def _bybit_row(exchange: Any, answer: object, market: Row) -> object:
     return {"id": wire.text(wire.inner(answer, "result"), "orderId") if isinstance(answer, dict) else None}
 
 
+# ------------------------------------------------------------------------------------------------------------ KuCoin
+
+
+def _kucoin_filters(answer: object, market: Row) -> Filters | None:
+    """In lots. Some contracts have a limit of market orders of their own."""
+    row = wire.inner(answer, "data") if isinstance(answer, dict) else {}
+    step = wire.positive(row.get("lotSize"))
+    most = [m for key in ("maxOrderQty", "marketMaxOrderQty") if (m := wire.positive(row.get(key))) is not None]
+    return Filters(step, step, min(most, default=None)) if step else None
+
+
+def _kucoin(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+    """Without a leverage, which an order that closes does not need."""
+    return "futuresPrivatePostOrders", {
+        "clientOid": request.client_id,
+        "symbol": market["id"],
+        "side": request.side.value,
+        "type": "market",
+        "size": int(request.quantity),
+        **({"marginMode": mode.upper()} if mode else {}),
+        **_leg(request, venue, True),
+    }
+
+
+def _kucoin_row(exchange: Any, answer: object, market: Row) -> object:
+    return {"id": wire.text(wire.inner(answer, "data"), "orderId") if isinstance(answer, dict) else None}
+
+
 def _by_symbol(market: Row) -> Params:
     return {"symbol": market["id"]}
 
@@ -261,4 +289,7 @@ _TABLE: dict[tuple[str, str], Raw] = {
     ("coinbase", "spot"): _COINBASE,
     ("bybit", "spot"): _BYBIT,
     ("bybit", "contract"): _BYBIT,
+    ("kucoinfutures", "contract"): Raw(
+        "futuresPublicGetContractsSymbol", _by_symbol, _kucoin_filters, _kucoin, _kucoin_row
+    ),
 }

@@ -24,6 +24,7 @@ from core.ports import Clock
 
 BACK = timedelta(hours=1)  # how far ended orders are searched for one that has no other way to be asked for
 MOST_PAGES = 20
+AHEAD = timedelta(seconds=60)  # how far the venue's clock may be ahead of this one, for an end that has to be said
 ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrders")
 
 
@@ -112,9 +113,21 @@ class Lookups:
         return replace(made, symbol=symbol)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions at or after ``since``, page by page: onwards from there, or back from now."""
+        """Executions at or after ``since``, each time that one question can be about for itself."""
+        found: dict[str, Fill] = {}
+        end, span = self._clock.now() + AHEAD, self._venue.span
+        while span is not None and since < end:
+            start = max(since, end - timedelta(seconds=span))
+            found |= await self._within(symbol, start, {"until": int(end.timestamp() * 1000)})
+            end = start
+        if span is None:
+            found = await self._within(symbol, since, {})
+        return [f for f in found.values() if f.at is None or f.at >= since]
+
+    async def _within(self, symbol: str, since: datetime, more: Params) -> dict[str, Fill]:
+        """Page by page: onwards from ``since``, or back from now or from the end that ``more`` says."""
         name, venue = self._client.setup.exchange, self._venue
-        start, found, more = int(since.timestamp() * 1000), dict[str, Fill](), Params()
+        start, found = int(since.timestamp() * 1000), dict[str, Fill]()
         for page in range(1, MOST_PAGES + 1):
             asked = None if venue.offset else listed_as(symbol)
             answer = await self._client.look_up("fetch_my_trades", asked, start, None, dict(more))
@@ -122,7 +135,9 @@ class Lookups:
             before = len(found)
             found |= self._fills(symbol, rows)
             times = [int(at) for row in rows if (at := row.get("timestamp"))]
-            if venue.newest:
+            if venue.paged:
+                last, more = len(rows) < venue.newest, {**more, venue.paged: page + 1}
+            elif venue.newest:
                 last = len(rows) < venue.newest
                 more = {venue.offset: page * venue.newest} if venue.offset else {"until": min(times, default=start)}
                 if not last and not venue.offset and len(found) == before:
@@ -131,7 +146,7 @@ class Lookups:
                 last = len(found) == before or max(times, default=start) <= start
                 start = max(times, default=start)
             if last:
-                return [f for f in found.values() if f.at is None or f.at >= since]
+                return found
         raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
 
     def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:

@@ -22,12 +22,15 @@ ANY_LEVERAGE = "2"  # Kraken asks an order that reduces a margin position for on
 
 
 class Send(Struct, frozen=True):
-    """The arguments of ``create_order``: sizes and prices as text, so that no digit is lost on the way."""
+    """The arguments of ``create_order``: sizes and prices as text, so that no digit is lost on the way.
+
+    But a number of lots is one.
+    """
 
     symbol: str
     type: str
     side: str
-    amount: str
+    amount: str | int
     price: str | None
     params: Params
 
@@ -75,7 +78,16 @@ def send(
         price = plain(touch) if touch is not None and kind is Kind.SPOT else None
     name = "limit" if request.type is OrderType.LIMIT else "market"
     symbol = listed_as(request.symbol)
-    return Send(symbol, name, request.side.value, plain(request.quantity), price, params)
+    return Send(symbol, name, request.side.value, _amount(request, venue), price, params)
+
+
+def _amount(request: OrderRequest, venue: Venue) -> str | int:
+    """ccxt's KuCoin asks whether the size is less than 1, which of text is an error after it has sent something."""
+    if not venue.whole:
+        return plain(request.quantity)
+    if request.quantity != request.quantity.to_integral_value():
+        raise Refused(Refusal.PRECISION, f"nothing was sent: {plain(request.quantity)} is no whole number of lots")
+    return int(request.quantity)
 
 
 def _reduces(request: OrderRequest, venue: Venue) -> Params:

@@ -33,6 +33,7 @@ WORTH_EVERY = 60.0
 OF_THE_MOMENT = 1.0  # seconds that a mark which a read told may stand beside a newer touch
 Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
+UNIFIED = "a unified account of {}, whose calls are others than those that are known here; have it be a classic one"
 
 
 class Mark(Struct, frozen=True):
@@ -61,6 +62,7 @@ class Reads:
         self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.twins = Twins()
+        self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
         self._latest = -inf  # when the newest list of positions was asked for
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
@@ -78,6 +80,8 @@ class Reads:
     async def _read(self, urgent: bool) -> Holdings:
         ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
+        if self._calls.unified and await ask("is_uta_enabled"):  # ccxt asks once and remembers
+            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(self._client.setup.exchange))
         asked = self._clock.monotonic()
         balance, listed, rows = await _together(
             self._balance(ask), self._positions(ask, urgent, asked), self._order_lists(ask)
@@ -93,6 +97,7 @@ class Reads:
         self.instruments |= instruments
         if asked >= self._latest:
             self.held = frozenset(p.symbol for p in positions)
+            self.reducing = frozenset(o.id for o in orders if o.reduce_only)
         return Holdings(
             account=self._account,
             asked=asked,
@@ -202,7 +207,7 @@ class Reads:
         found: dict[str, Row] = {}
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
         most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
-        for _ in range(MOST_PAGES):
+        for nth in range(MOST_PAGES):
             rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
             fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
             found |= fresh
@@ -213,7 +218,8 @@ class Reads:
                 return list(found.values())
             if not fresh:
                 break
-            more[cursor] = told[0] if told else min(fresh, key=lambda i: (len(i), i))  # ids grow; rows come by time
+            earliest = min(fresh, key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
+            more[cursor] = nth + 2 if self._calls.counted else told[0] if told else earliest
         raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
 
     async def _equity(self, balance: Any, now: float) -> Decimal | None:
@@ -222,11 +228,18 @@ class Reads:
             return wire_balances.equity(balance)
         if self._worth is None or now - self._worth[0] > WORTH_EVERY:
             try:
-                answer = await self._client.ask("fetch_balance", self._calls.worth)
+                self._worth = now, await self._asked_worth()
             except FlatdeckError:
-                answer = None
-            self._worth = now, wire_balances.equity(answer)
+                self._worth = now, None
         return self._worth[1]
+
+    async def _asked_worth(self) -> Decimal | None:
+        worth = self._calls.worth
+        if not self._calls.worth_each:
+            return wire_balances.equity(await self._client.ask("fetch_balance", worth))
+        settled = {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
+        answers = [await self._client.ask("fetch_balance", {**worth, "code": code}) for code in sorted(settled)]
+        return wire_balances.money(answers)
 
     async def aclose(self) -> None:
         await self.entries.aclose()

@@ -40,12 +40,16 @@ PULSE = 3.0  # seconds between pings, and until a price that did not come is ask
 SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
-TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})  # their tickers have no bid and ask
+# Binance's tickers have no bid and ask, KuCoin's come only with a trade.
+TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "kucoinfutures"})
 # Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 SPOT_TOUCHES = frozenset({"bybit"})  # whose tickers of spot alone have no bid and ask
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
+# ccxt listens for these on the socket of unified accounts, which are not what is connected here.
+UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
+UNSAID = frozenset({"kucoinfutures"})  # whether an order only reduces; the reads tell it
 KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
 Said = BrokerEvent | BaseException
 
@@ -92,6 +96,7 @@ class Stream:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             vars(self._client.exchange).pop("handle_message", None)
+            self._client.exchange.options.pop("urls", None)  # KuCoin's, with tokens that end: the next stream's are new
             await self._client.exchange.close_ws_clients()
             self._client.exchange.clean_ws_data()
         except Exception:  # noqa: BLE001  # what is being left need not say good-bye
@@ -133,7 +138,7 @@ class Stream:
             ("watchPositions", "watch_positions", self._position),
         )
         for feature, method, made in watches:
-            if self._client.has(feature):
+            if self._client.has(feature) and feature not in UNHEARD.get(self._name, ()):
                 self._run(self._follow(method, made))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -186,7 +191,8 @@ class Stream:
 
     def _order(self, row: Row) -> BrokerEvent:
         made = wire.order(self._account, row, self._name)
-        return OrderSeen(replace(made, symbol=self._symbol(row, made.leg)))
+        reduces = made.reduce_only or (self._name in UNSAID and made.id in self._reads.reducing)
+        return OrderSeen(replace(made, symbol=self._symbol(row, made.leg), reduce_only=reduces))
 
     def _fill(self, row: Row) -> BrokerEvent | None:
         made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))

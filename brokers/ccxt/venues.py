@@ -50,6 +50,10 @@ class Venue(Struct, frozen=True):
     stop_id: str = ""  # where a stop carries our name in another parameter, too
     stops: frozenset[Kind] = frozenset(Kind)  # of what a stop can rest there
     newest: int = 0  # rows of one answer of executions, where those are the newest of a time; 0: the first of it
+    paged: str = ""  # the parameter that is the number of a page of executions
+    span: float | None = None  # seconds of executions that one question can be about, whose end has to be said
+    whole: bool = False  # sizes are numbers of lots, which ccxt compares as numbers
+    close_leg: bool = False  # its own close call takes the position of hedge mode by ``leg``, not by ccxt's side
     offset: str = ""  # the parameter that goes back in a list of the whole account; empty: ``until``, of one symbol
     raw: bool = False  # ``direct`` knows its raw call
 
@@ -142,15 +146,24 @@ _VENUES: dict[str, Venue] = {
         newest=100,
         raw=True,
     ),
+    # A request is good for 5 s (400002). A limit order is GTC or IOC. Stops are listed apart, but found and cancelled
+    # like any order. An order to close says neither side nor size, opens nothing, and in hedge mode names the position.
     "kucoinfutures": Venue(
+        tifs={TimeInForce.IOC: "IOC", TimeInForce.GTC: "GTC"},
         expiry=5.0,
         leg="positionSide",
         legs={Leg.LONG: "LONG", Leg.SHORT: "SHORT"},
         reduce_with_leg=True,
         margin_mode="marginMode",
+        close=CONTRACTS,
+        close_leg=True,
         find="clientOid",
-        conditional={"trigger": True},
         stop="stopLossPrice",
+        newest=50,
+        paged="currentPage",
+        span=7 * 86_400.0,
+        whole=True,
+        raw=True,
     ),
 }
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])

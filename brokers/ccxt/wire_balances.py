@@ -143,6 +143,21 @@ def equity(balance: object) -> Decimal | None:
     return sum((amount for amount in held.values() if amount is not None), ZERO)
 
 
+def money(balances: Sequence[object]) -> Decimal | None:
+    """What balances of one currency each come to in US dollars; unknown where one is in something that has a price."""
+    total = ZERO
+    for balance in balances:
+        totals = balance.get("total") if isinstance(balance, dict) else None
+        if not isinstance(totals, dict) or not totals:
+            return None
+        for code, told in totals.items():
+            amount = number(told)
+            if amount is None or (amount and code not in USD_LIKE):
+                return None
+            total += amount
+    return total if balances else None
+
+
 def _told(info: object, depth: int) -> Decimal | None:
     """The first field of that meaning, some levels deep, because each exchange wraps it another way."""
     inner = info[0] if isinstance(info, list) and len(info) == 1 else info

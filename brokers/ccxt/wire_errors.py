@@ -62,12 +62,18 @@ CODES: dict[str, dict[str, Refusal | None]] = {
     "kucoinfutures": {
         "200002": Refusal.RATE_LIMITED, "429000": Refusal.RATE_LIMITED, "400002": Refusal.CLOCK,
         "400003": Refusal.AUTH, "400004": Refusal.AUTH, "400005": Refusal.AUTH, "400006": Refusal.AUTH,
-        "400007": Refusal.AUTH, "300009": Refusal.NO_POSITION, "300012": Refusal.REDUCE_ONLY,
-        "100004": Refusal.UNKNOWN_ORDER, "300005": Refusal.OTHER, "500000": None,
+        "400007": Refusal.AUTH, "300009": Refusal.NO_POSITION, "330005": Refusal.REDUCE_ONLY,
+        "330011": Refusal.REDUCE_ONLY, "330012": Refusal.REDUCE_ONLY, "100004": Refusal.UNKNOWN_ORDER,
+        "200003": Refusal.UNKNOWN_SYMBOL, "300002": Refusal.HALTED, "300014": Refusal.HALTED,
+        "300015": Refusal.HALTED, "300011": Refusal.UNSUPPORTED, "300012": Refusal.UNSUPPORTED,
+        "300018": Refusal.DUPLICATE, "300005": Refusal.OTHER, "500000": None,
     },
 }  # fmt: skip
 CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["binance"])
 CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
+# KuCoin's code of whatever is wrong with a request is ccxt's of an order that there is not: the sentence tells.
+DENIALS = {("kucoinfutures", "100001"): "notexist", ("kucoin", "100001"): "notexist"}
+CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without one is none
 
 # The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.
 _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
@@ -143,6 +149,12 @@ def translate(said: Said, *, acts: bool) -> FlatdeckError:
     known = codes[code] if code in codes else phrase(low) if "BaseError" in said.classes else Refusal.OTHER
     if known is None:
         return OutcomeUnknown(f"{said.exchange} does not know the outcome itself: {sentence}")
+    if acts and not code and said.exchange in CODED and (said.status or 200) < 300:
+        return OutcomeUnknown(f"{said.exchange} answered with neither an order nor a refusal: {sentence}")
+    denial = DENIALS.get((said.exchange, code))
+    if denial is not None:
+        refusal = Refusal.UNKNOWN_ORDER if denial in low.replace(" ", "") else known
+        return Refused(refusal, sentence, code=code)
     return _by_class(said, known, code, sentence, acts=acts)
 
 

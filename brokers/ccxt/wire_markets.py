@@ -62,10 +62,11 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
 
 
 def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
-    """What one market order may have, which ccxt leaves out at OKX (of a coin it is told in USDT) and at Bybit."""
+    """What one market order may have, which ccxt leaves out: at OKX (of a coin it is told in USDT), KuCoin and Bybit."""
     raw = inner(market, "info")
     lots = inner(raw, "lotSizeFilter")
-    return raw.get("maxMktSz") if contract else None, lots.get("maxMktOrderQty"), lots.get("maxMarketOrderQty")
+    of_contract = (raw.get("maxMktSz"), raw.get("marketMaxOrderQty")) if contract else ()
+    return *of_contract, lots.get("maxMktOrderQty"), lots.get("maxMarketOrderQty")
 
 
 def value_currency(market: Row) -> str:

@@ -37,9 +37,13 @@ ONE_WAY = {
 }
 
 
+def size(exchange: str) -> Decimal:
+    return Decimal(5 if venue_of(exchange).whole else "0.5")
+
+
 @pytest.mark.parametrize("exchange", list(ONE_WAY))
 def test_a_market_close_of_a_one_way_position_is_reduce_only_and_named(exchange: str):
-    assert params(exchange, mode="isolated") == ONE_WAY[exchange]
+    assert params(exchange, mode="isolated", quantity=size(exchange)) == ONE_WAY[exchange]
 
 
 HEDGED = {
@@ -53,7 +57,7 @@ HEDGED = {
 
 @pytest.mark.parametrize("exchange", list(HEDGED))
 def test_in_hedge_mode_the_leg_is_named_on_the_closing_side(exchange: str):
-    made = orders.send(request(leg=Leg.LONG), Kind.PERP, venue_of(exchange), NOW)
+    made = orders.send(request(leg=Leg.LONG, quantity=size(exchange)), Kind.PERP, venue_of(exchange), NOW)
     assert made.side == "sell"
     assert {k: made.params.get(k) for k in HEDGED[exchange]} == HEDGED[exchange]
     assert ("reduceOnly" in made.params) is ("reduceOnly" in HEDGED[exchange])
@@ -86,6 +90,41 @@ def test_a_market_order_of_binance_has_no_time_in_force_and_one_that_cannot_be_s
         params("binanceusdm", tif=TimeInForce.GTC)
     assert Tier.MARKET_GTC not in venue_of("binanceusdm").tiers
     assert Tier.MARKET_GTC in venue_of("okx").tiers
+
+
+def test_a_number_of_lots_is_a_number_and_no_part_of_a_lot_is_sent():
+    made = orders.send(request(quantity=Decimal("5.0")), Kind.PERP, venue_of("kucoinfutures"), NOW)
+    assert made.amount == 5
+    assert isinstance(made.amount, int)
+    with pytest.raises(Refused, match="nothing was sent") as refused:
+        params("kucoinfutures", quantity=Decimal("5.5"))
+    assert refused.value.refusal is Refusal.PRECISION
+
+
+def test_kucoin_s_limit_orders_can_not_be_fill_or_kill_and_its_close_call_is_a_tier_of_its_own():
+    with pytest.raises(Refused, match="cannot express a limit order that is fok"):
+        params("kucoinfutures", type=OrderType.LIMIT, price=Decimal(1), tif=TimeInForce.FOK, quantity=Decimal(5))
+    assert {Tier.VENUE_CLOSE, Tier.DIRECT_API, Tier.MARKET_IOC} < venue_of("kucoinfutures").tiers
+
+
+@pytest.mark.parametrize("leg", [Leg.NET, Leg.SHORT])
+def test_kucoin_s_raw_call_reduces_in_the_position_s_own_mode_by_no_more_than_a_market_order_may_have(leg: Leg):
+    plan = direct.raw_of("kucoinfutures", {"spot": False})
+    found = plan.filters({"data": {"lotSize": 1, "maxOrderQty": 1000000, "marketMaxOrderQty": 400}}, {})
+    sized = filters.sized(request(quantity=Decimal(500), leg=leg, side=OrderSide.BUY), found)
+    method, sent = plan.order(sized, {"id": "XBTUSDTM"}, venue_of("kucoinfutures"), "cross", NOW)
+    named = {} if leg is Leg.NET else {"positionSide": "SHORT"}
+    assert method == "futuresPrivatePostOrders"
+    assert sent == {
+        "clientOid": NAME,
+        "symbol": "XBTUSDTM",
+        "side": "buy",
+        "type": "market",
+        "size": 400,
+        "marginMode": "CROSS",
+        "reduceOnly": True,
+        **named,
+    }
 
 
 def test_a_stop_is_a_market_order_with_a_trigger_where_one_can_rest():
