@@ -6,7 +6,7 @@ their ids like any other; fills are told of at most a week, and without an end o
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -169,6 +169,6 @@ class KucoinFuturesAccount:
         key, order_key = self.number(made.trade_id), self.number(made.order_id)
         return bodies.fill(made, key, order_key, self.mode(made.symbol), self.size(made.symbol))
 
-    def age(self, fill: Fill, by: timedelta) -> None:
-        """Have an execution be older than it is."""
-        self.venue.state.fills[fill.trade_id] = replace(fill, at=self.now() - by)
+    def date(self, fill: Fill, at: datetime) -> None:
+        """Have an execution be of another time."""
+        self.venue.state.fills[fill.trade_id] = replace(fill, at=at)

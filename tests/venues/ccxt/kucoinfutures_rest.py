@@ -190,7 +190,7 @@ class KucoinFuturesRest(KucoinFuturesAccount):
             quantity=Decimal(size),
             client_id=given["clientOid"],
             type=OrderType.STOP if stop else OrderType.LIMIT if limit else OrderType.MARKET,
-            tif=TIFS[given.get("timeInForce", "GTC" if limit else "IOC")],
+            tif=TIFS[given.get("timeInForce", "GTC" if limit or stop else "IOC")],
             price=Decimal(str(given["price"])) if limit else None,
             trigger=Decimal(str(given["stopPrice"])) if stop else None,
             reduce_only=leg is Leg.NET and given.get("reduceOnly") is True,
