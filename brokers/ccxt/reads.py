@@ -238,8 +238,8 @@ class Reads:
         if not self._calls.worth_each:
             return wire_balances.equity(await self._client.ask("fetch_balance", worth))
         settled = {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
-        answers = [await self._client.ask("fetch_balance", {**worth, "code": code}) for code in sorted(settled)]
-        return wire_balances.money(answers)
+        asked = (self._client.ask("fetch_balance", {**worth, "code": code}) for code in sorted(settled))
+        return wire_balances.money(await _together(*asked))
 
     async def aclose(self) -> None:
         await self.entries.aclose()

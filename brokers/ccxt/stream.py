@@ -49,6 +49,7 @@ SPOT_TOUCHES = frozenset({"bybit"})  # whose tickers of spot alone have no bid a
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 # ccxt listens for these on the socket of unified accounts, which are not what is connected here.
 UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
+TOGETHER = {"kucoinfutures": 100}  # symbols of one call for prices, beyond which ccxt refuses it
 UNSAID = frozenset({"kucoinfutures"})  # whether an order only reduces; the reads tell it
 KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
 Said = BrokerEvent | BaseException
@@ -290,7 +291,9 @@ class Stream:
         contracts = [symbol for symbol in symbols if ":" in symbol]
         if contracts and self._name in MARKS_APART and self._client.has("watchMarkPrices"):
             await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(contracts))
-        await self._follow_tickers(methods[feature], symbols)
+        most = TOGETHER.get(self._name, len(symbols))
+        parts = [symbols[n : n + most] for n in range(0, len(symbols), most)]
+        await asyncio.gather(*(self._follow_tickers(methods[feature], part) for part in parts))
 
     async def _follow_marks(self, symbols: list[str]) -> None:
         """They stand beside the next touch, as those that a read tells."""

@@ -68,6 +68,17 @@ async def test_what_an_account_is_worth_is_unknown_where_a_part_of_it_is_bitcoin
             assert (await broker.holdings()).equity is None
 
 
+async def test_a_contract_that_is_not_listed_any_more_is_shown_as_one_that_cannot_be_closed_from_here() -> None:
+    with opened() as running:
+        running.stall.rest.unlisted = {"XBTUSDTM"}
+        async with connected(running) as broker:
+            found = await broker.holdings()
+    assert {p.symbol: p.quantity for p in found.positions} == {"XBTUSDTM": 500, ETH: 305, INVERSE: 1200}
+    assert {i.symbol for i in found.instruments if not i.tradable} == {"XBTUSDTM"}
+    assert {o.symbol for o in found.orders} == {"XBTUSDTM"}
+    assert len(found.orders) == 2
+
+
 async def test_every_page_of_both_lists_of_open_orders_is_read() -> None:
     limits = [
         {"id": f"h{n}", "symbol": BTC, "side": "sell", "quantity": "1", "price": "60000", "reduce_only": True}

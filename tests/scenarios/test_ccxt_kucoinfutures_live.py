@@ -103,6 +103,8 @@ async def test_a_stream_that_is_hung_up_ends_with_a_reason_and_another_begins_wi
         streams = running.stall.streams
         streams.expired = set(streams.tokens)
         async with aclosing(broker.stream()) as events:
+            await until(events, lambda e: isinstance(e, AccountChanged))
+            await heard(running, "/contractMarket/tickerV2:XBTUSDTM")
             running.do(lambda: running.venue.set_quote(BTC, bid=Decimal(41000), ask=Decimal(41001)))
             await until(events, bid(41000))
         assert len(streams.dialled) == len(set(streams.dialled)) == 4
@@ -148,6 +150,22 @@ async def test_prices_of_what_is_opened_by_hand_are_streamed_from_then_on() -> N
         await heard(running, "/contractMarket/tickerV2:ETHUSDTM")
         running.do(lambda: running.venue.set_quote(ETH, bid=Decimal(2600), ask=Decimal(2601)))
         await until(events, bid(2600, ETH))
+
+
+async def test_more_contracts_than_one_call_takes_are_streamed() -> None:
+    symbols = [f"C{n}/USDT:USDT" for n in range(130)]
+    prices = {"bid": "1", "ask": "1.1", "last": "1"}
+    book = {
+        "instruments": [kucoin.contract(symbol, "1") for symbol in symbols],
+        "quotes": dict.fromkeys(symbols, prices),
+        "positions": [{"symbol": s, "side": "long", "quantity": "1", "entry": "1", "leverage": "2"} for s in symbols],
+    }
+    async with live(book) as (running, broker), aclosing(broker.stream()) as events:
+        await until(events, lambda e: isinstance(e, AccountChanged))
+        await heard(running, "/contractMarket/tickerV2:C0USDTM")
+        await heard(running, "/contractMarket/tickerV2:C129USDTM")
+        running.do(lambda: running.venue.set_quote(symbols[-1], bid=Decimal(2), ask=Decimal(3)))
+        await until(events, bid(2, symbols[-1]))
 
 
 @HEDGES

@@ -41,6 +41,7 @@ class KucoinFuturesAccount:
         self.market_most: dict[str, int] = {}  # native symbols whose market orders have a limit of their own
         self.cash = {"USDT": Decimal("10000")}
         self.unified = False
+        self.unlisted: set[str] = set()  # native symbols that are not active any more
         self.permission = "General,Futures"
         self.closes: set[str] = set()  # the truth's ids of orders that were sent to close all
         self._numbers: dict[str, str] = {}
@@ -71,6 +72,7 @@ class KucoinFuturesAccount:
         return [
             bodies.contract(x, market.tops.get(s), self.market_most.get(bodies.native(s)))
             for s, x in market.listings.items()
+            if bodies.native(s) not in self.unlisted
         ]
 
     def contract(self, given: Row) -> Row:
