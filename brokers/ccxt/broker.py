@@ -45,8 +45,9 @@ IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: w
 NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
 # Kraken's counter goes up to 15, and a call that counts 1 there costs 3 here. Binance's derivatives allow twice what
 # ccxt takes from its spot, 2400 a minute: with what may leave at once no minute has more.
-BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0}
-RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0}
+# KuCoin's 2000 in each half minute of either kind, which ccxt counts double.
+BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0, "kucoinfutures": 10.0}
+RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0, "kucoinfutures": 100.0}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
 # "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
 # documentation of request rate limits.

@@ -12,7 +12,7 @@ import pytest
 from core.errors import Refusal, Refused
 from core.model import Leg, OrderSide, OrderType, TimeInForce
 from tests.venues.ccxt import kucoinfutures as kucoin
-from tests.venues.ccxt.kucoinfutures import BTC, ETH, INVERSE
+from tests.venues.ccxt.kucoinfutures import BTC, DATED, ETH, INVERSE
 from tests.venues.ccxt.kucoinfutures_desk import HEDGES, LONG, asked, close, connected, opened, operator, sent
 
 # --------------------------------------------------------------------------------------------------- what is shown
@@ -118,6 +118,19 @@ def test_everything_is_flattened_each_order_with_the_margin_mode_and_side_of_its
         sides = {(o["symbol"], o["side"]): o.get("positionSide", "BOTH") for o in orders}
         hedge = {("XBTUSDTM", "sell"): "LONG", ("XBTUSDTM", "buy"): "SHORT", ("ETHUSDTM", "buy"): "SHORT"}
         assert sides == (hedge if rows is kucoin.HEDGED else dict.fromkeys(sides, "BOTH"))
+
+
+def test_a_contract_that_expires_is_shown_priced_and_closed_like_any_other(tmp_path: Path) -> None:
+    held = {"symbol": DATED, "side": "short", "quantity": "700", "entry": "52000", "leverage": "3"}
+    with opened(orders=[], positions=[*LONG, held]) as running:
+        desk = operator(tmp_path, running)
+        made = {p["symbol"]: p for p in desk.document("status")["positions"]}
+        assert round(Decimal(made[DATED]["usd_value"])) == 700
+        assert Decimal(made[DATED]["mark"]) == 50_000
+        said = desk.document("flatten", "--symbol", DATED, "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert [o["symbol"] for o in sent(running)] == ["XBTM270326"]
+        assert running.held(DATED) == 0
 
 
 def test_a_stop_that_is_listed_apart_is_cancelled_by_its_id_at_the_first_try(tmp_path: Path) -> None:

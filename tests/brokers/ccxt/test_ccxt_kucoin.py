@@ -28,6 +28,12 @@ async def test_signed_calls_count_by_account_and_the_others_by_address(at: Opene
     assert one.client.limiters[1] is third.client.limiters[1]
 
 
+async def test_no_half_minute_has_more_than_the_venue_allows(at: Opened) -> None:
+    broker, _ = await at("kucoinfutures", NOTHING, clock=ScriptedClock())
+    for limiter in broker.client.limiters:
+        assert limiter.capacity + 30 * limiter.per_second <= 2 * 2000
+
+
 async def test_an_exceeded_limit_pauses_for_the_milliseconds_of_its_header(at: Opened) -> None:
     body, headers = {"code": "429000", "msg": "Too Many Requests"}, {"gw-ratelimit-reset": "4500"}
     answer = web.json_response(body, status=429, headers=headers)

@@ -28,16 +28,19 @@ def contract(symbol: str, size: str, **more: Any) -> dict[str, Any]:
 
 
 BTC, ETH, INVERSE = "BTC/USDT:USDT", "ETH/USDT:USDT", "BTC/USD:BTC"
+DATED = "BTC/USD:BTC-270326"
 BOOK: dict[str, Any] = {
     "instruments": [
         contract(BTC, "0.001"),
         contract(ETH, "0.01", tick="0.01"),
         contract(INVERSE, "1", quote="USD"),
+        contract(DATED, "1", quote="USD", kind="future"),
     ],
     "quotes": {
         BTC: {"bid": "50000", "ask": "50000.1", "last": "50000"},
         ETH: {"bid": "2500", "ask": "2500.01", "last": "2500"},
         INVERSE: {"bid": "50000", "ask": "50000.1", "last": "50000"},
+        DATED: {"bid": "50000", "ask": "50000.1", "last": "50000"},
     },
     "positions": [
         {"symbol": BTC, "side": "long", "quantity": "500", "entry": "40000", "leverage": "5"},

@@ -18,9 +18,10 @@ SIDES = {Leg.NET: "BOTH", Leg.LONG: "LONG", Leg.SHORT: "SHORT"}
 
 
 def native(symbol: str) -> str:
-    """``BTC/USDT:USDT`` → ``XBTUSDTM``."""
+    """``BTC/USDT:USDT`` → ``XBTUSDTM``; one that expires has its day behind it."""
     base, _, rest = symbol.partition("/")
-    return f"{coin(base)}{rest.partition(':')[0]}M"
+    expires = rest.partition("-")[2]
+    return f"{coin(base)}M{expires}" if expires else f"{coin(base)}{rest.partition(':')[0]}M"
 
 
 def coin(code: str) -> str:
@@ -28,11 +29,16 @@ def coin(code: str) -> str:
 
 
 def settled(symbol: str) -> str:
-    return coin(symbol.partition(":")[2])
+    return coin(symbol.partition(":")[2].partition("-")[0])
 
 
 def inverse(symbol: str) -> bool:
-    return symbol.partition(":")[2] == symbol.partition("/")[0]
+    return settled(symbol) == coin(symbol.partition("/")[0])
+
+
+def expiry(symbol: str) -> int | None:
+    day = symbol.partition("-")[2]
+    return millis(datetime.strptime(f"{day}08+0000", "%y%m%d%H%z")) if day else None
 
 
 def millis(at: datetime | None) -> int:
@@ -62,9 +68,9 @@ def contract(listing: Listing, top: Top | None, market_most: int | None) -> Row:
     return {
         "symbol": native(known.symbol),
         "rootSymbol": settled(known.symbol),
-        "type": "FFWCSX",
+        "type": "FFICSX" if expiry(known.symbol) else "FFWCSX",
         "firstOpenDate": 1585555200000,
-        "expireDate": None,
+        "expireDate": expiry(known.symbol),
         "settleDate": None,
         "baseCurrency": coin(base),
         "quoteCurrency": quote,
@@ -81,7 +87,7 @@ def contract(listing: Listing, top: Top | None, market_most: int | None) -> Row:
         "markPrice": last,
         "indexPrice": last,
         "lastTradePrice": last,
-        "nextFundingRateTime": 20022985,
+        "nextFundingRateTime": None if expiry(known.symbol) else 20022985,
         "maxLeverage": 125,
         "supportCross": True,
     }
