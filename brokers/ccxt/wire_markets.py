@@ -62,7 +62,7 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
 
 
 def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
-    """What one market order may have, which ccxt leaves out: at OKX (of a coin it is told in USDT), KuCoin and Bybit."""
+    """What one market order may have, which ccxt leaves out: OKX (of a coin it is told in USDT), KuCoin, Bybit."""
     raw = inner(market, "info")
     lots = inner(raw, "lotSizeFilter")
     of_contract = (raw.get("maxMktSz"), raw.get("marketMaxOrderQty")) if contract else ()
