@@ -13,7 +13,7 @@ from core.link import PlanRequest
 from core.model import OrderSide
 from tests.support.service import marks, service, soon
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import bybit, coinbase, kraken, kucoinfutures, okx, usdm
+from tests.venues.ccxt import bybit, coinbase, kraken, krakenfutures, kucoinfutures, okx, usdm
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
@@ -53,6 +53,14 @@ VENUES = {
         "BTC/USD",
         20.0,
         ("orders", "batch_cancel", "close_position"),
+    ),
+    "krakenfutures": Desk(
+        krakenfutures.KrakenFutures,
+        krakenfutures.BOOK,
+        krakenfutures.LOGIN,
+        krakenfutures.LINEAR,
+        20.0,
+        ("POST ",),
     ),
     "okx": Desk(okx.Okx, okx.BOOK, okx.LOGIN, "BTC/USDT:USDT", 20.0, ("POST /trade",)),
     "bybit": Desk(bybit.Bybit, bybit.BOOK, bybit.LOGIN, "BTC/USDT:USDT", 5.0, ("POST /order",)),
