@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from brokers.ccxt import direct, filters, orders, wire
+from brokers.ccxt import direct, filters, orders, wire, wire_krakenfutures
 from brokers.ccxt.client import Client
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
@@ -89,11 +89,13 @@ class Acting:
             ways.reverse()
         for nth, params in enumerate(ways):
             try:
-                await self._client.act("cancel_order", order.id, plain, params)
+                answer = await self._client.act("cancel_order", order.id, plain, params)
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER or nth + 1 == len(ways):
                     raise
             else:
+                if self._client.setup.exchange == wire_krakenfutures.NAME:
+                    wire_krakenfutures.cancelled(answer)
                 return
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -121,6 +123,8 @@ class Acting:
             raise Unreachable(f"nothing was sent: {error}") from error
 
     def _taken(self, row: object, request: OrderRequest) -> Order:
+        if self._client.setup.exchange == wire_krakenfutures.NAME:
+            row = wire_krakenfutures.sent(row)
         made = orders.answered(self._account, row, request, self._client.setup.exchange)
         self._lookups.sent(made, request)
         return made

@@ -46,8 +46,17 @@ NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"
 # Kraken's counter goes up to 15, and a call that counts 1 there costs 3 here. Binance's derivatives allow twice what
 # ccxt takes from its spot, 2400 a minute: with what may leave at once no minute has more.
 # KuCoin's 2000 in each half minute of either kind, which ccxt counts double.
-BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0, "kucoinfutures": 10.0}
-RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0, "kucoinfutures": 100.0}
+# Kraken Futures allows 500 in ten seconds, of which reads take 480 at most; its costs are those of its documentation.
+# The account's history has a pool of its own, 100 in ten minutes, and is asked only for what has no other answer.
+BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0, "kucoinfutures": 10.0, "krakenfutures": 6.0}
+RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0, "kucoinfutures": 100.0, "krakenfutures": 30.0}
+COSTS: dict[str, dict[str, float]] = {
+    "krakenfutures": {
+        **dict.fromkeys(("sendorder", "editorder", "cancelorder"), 10.0),
+        **dict.fromkeys(("accounts", "openpositions", "openorders", "fills"), 2.0),
+        **dict.fromkeys(("fills lastFillTime", "orders", "triggers"), 25.0),
+    }
+}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
 # "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
 # documentation of request rate limits.
@@ -209,6 +218,7 @@ def read_options(settings: AccountSettings) -> Options:
         numbered=exchange in NUMBERED,
         per_second=RATES.get(exchange),
         burst=BURSTS.get(exchange),
+        costs=COSTS.get(exchange, {}),
         by_address=exchange in BY_ADDRESS,
         open_by_address=exchange in OPEN_BY_ADDRESS,
     )

@@ -51,6 +51,7 @@ class Setup(Struct, frozen=True):
     open_by_address: bool = False  # it counts those so that are not signed
     per_second: float | None = None  # cost that a second allows; None: as ccxt says
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
+    costs: dict[str, float] = {}  # of calls by path, and by path and a parameter that makes them dearer; else ccxt's
 
 
 class Attempt:
@@ -166,7 +167,9 @@ class Client:
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
             attempt = _attempt.get()
-            cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
+            cost = _dearest(self.setup.costs, str(path), params or {})
+            if cost is None:
+                cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             signed = "private" in str(api).lower()
             await self.limiters[0 if signed else 1].enter(
                 _number(cost), Priority.READ if attempt is None else attempt.priority
@@ -307,6 +310,12 @@ class Client:
                 await closing.close()
             except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
                 continue
+
+
+def _dearest(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
+    """What is known of a call's cost with these parameters; None: nothing."""
+    known = [costs[name] for name in (path, *(f"{path} {key}" for key in params)) if name in costs]
+    return max(known, default=None)
 
 
 def _number(value: Any) -> float:

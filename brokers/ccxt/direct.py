@@ -2,7 +2,7 @@
 
 What the unified call made wrong of an order, this cannot: quantities are rounded down to the step that the exchange
 itself reports now (``filters``). Sources: the exchanges' documentation of ``exchangeInfo``, ``instruments``,
-``AssetPairs``, ``products`` and of their order calls.
+``AssetPairs``, ``products``, and of their order calls.
 """
 
 from __future__ import annotations
@@ -255,6 +255,37 @@ def _kucoin_row(exchange: Any, answer: object, market: Row) -> object:
     return {"id": wire.text(wire.inner(answer, "data"), "orderId") if isinstance(answer, dict) else None}
 
 
+# --------------------------------------------------------------------------------------------------- Kraken Futures
+
+
+def _krakenfutures_filters(answer: object, market: Row) -> Filters | None:
+    """Decimals of the size, which are below 0 for lots of 10, 100 and so on; the least is one such step."""
+    listed = answer.get("instruments") if isinstance(answer, dict) else None
+    rows = [r for r in listed if isinstance(r, dict) and r.get("symbol") == market["id"]] if listed else []
+    places = wire.number(rows[0].get("contractValueTradePrecision")) if rows else None
+    if places is None or places != places.to_integral_value() or abs(places) > wire.MAGNITUDE:
+        return None
+    step = Decimal(1).scaleb(-int(places))
+    return Filters(step, step)
+
+
+def _krakenfutures(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+    return "privatePostSendorder", {
+        "orderType": "mkt",
+        "symbol": market["id"],
+        "side": request.side.value,
+        "size": plain(request.quantity),
+        "cliOrdId": request.client_id,
+        **_dated(venue, now),
+        **_leg(request, venue, "true"),
+    }
+
+
+def _krakenfutures_row(exchange: Any, answer: object, market: Row) -> object:
+    """Whether it was taken is told by its status, which is read where the unified call's is, too."""
+    return {"info": wire.inner(answer, "sendStatus") if isinstance(answer, dict) else {}}
+
+
 def _by_symbol(market: Row) -> Params:
     return {"symbol": market["id"]}
 
@@ -291,5 +322,8 @@ _TABLE: dict[tuple[str, str], Raw] = {
     ("bybit", "contract"): _BYBIT,
     ("kucoinfutures", "contract"): Raw(
         "futuresPublicGetContractsSymbol", _by_symbol, _kucoin_filters, _kucoin, _kucoin_row
+    ),
+    ("krakenfutures", "contract"): Raw(
+        "publicGetInstruments", _nothing, _krakenfutures_filters, _krakenfutures, _krakenfutures_row
     ),
 }

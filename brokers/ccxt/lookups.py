@@ -7,20 +7,22 @@ for fills and the position, too.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from brokers.ccxt import wire
+from brokers.ccxt import lookups_krakenfutures, wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.orders import answered
 from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
 from brokers.ccxt.wire_margin import listed_as, position_symbol
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Fill, Order, OrderRequest, OrderStatus
 from core.ports import Clock
+from core.units import iso
 
 BACK = timedelta(hours=1)  # how far ended orders are searched for one that has no other way to be asked for
 MOST_PAGES = 20
@@ -47,10 +49,14 @@ class Lookups:
 
     async def by_id(self, symbol: str, order_id: str) -> Order | None:
         """The order of that id, plain or conditional."""
+        if self._client.setup.exchange == KRAKEN_FUTURES:
+            return await self._remembered(symbol, order_id, "")
         return await self._each(symbol, order_id, {})
 
     async def by_client_id(self, symbol: str, client_id: str) -> Order | None:
         """The order that carries our name."""
+        if self._client.setup.exchange == KRAKEN_FUTURES:
+            return await self._remembered(symbol, "", client_id)
         if self._venue.find and self._client.has("fetchOrder"):
             return await self._each(symbol, "", {self._venue.find: client_id})
         return await self._searched(symbol, client_id)
@@ -80,6 +86,14 @@ class Lookups:
                 if {wire.text(row, "id"), wire.client_id(row)} & set(wanted.values()):
                     return self._read(symbol, row)
         return None
+
+    async def _remembered(self, symbol: str, order_id: str, client_id: str) -> Order | None:
+        """By either id where what has ended is soon forgotten."""
+        since = int((self._clock.now() - BACK).timestamp() * 1000)
+        market = self._markets.row(listed_as(symbol)) or {}
+        native = wire.text(market, "id")
+        row = await lookups_krakenfutures.find(self._client, symbol, native, since, order_id, client_id)
+        return None if row is None else self._read(symbol, row)
 
     async def _searched(self, symbol: str, name: str) -> Order | None:
         """By either id in what is open and what ended lately. Without a list of ended orders nothing can be denied."""
@@ -114,6 +128,8 @@ class Lookups:
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions at or after ``since``, each time that one question can be about for itself."""
+        if self._venue.before:
+            return await self._backwards(symbol, since)
         found: dict[str, Fill] = {}
         end, span = self._clock.now() + AHEAD, self._venue.span
         while span is not None and since < end:
@@ -148,6 +164,27 @@ class Lookups:
             if last:
                 return found
         raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
+
+    async def _backwards(self, symbol: str, since: datetime) -> list[Fill]:
+        """The whole account's, each page before the oldest of the last one, until one reaches beyond ``since``."""
+        name, start = self._client.setup.exchange, int(since.timestamp() * 1000)
+        found, seen, more = dict[str, Fill](), set[str](), Params()
+        for _ in range(MOST_PAGES):
+            rows = wire.rows(
+                await self._client.look_up("fetch_my_trades", None, None, None, dict(more)), "trades", name
+            )
+            found |= self._fills(symbol, rows)
+            ids = {wire.text(row, "id") for row in rows}
+            oldest = min((int(at) for row in rows if (at := row.get("timestamp"))), default=0)
+            if len(rows) < self._venue.newest or oldest < start:
+                return [f for f in found.values() if f.at is None or f.at >= since]
+            if ids <= seen:
+                break
+            seen |= ids
+            more = {
+                self._venue.before: iso(datetime.fromtimestamp((oldest + 1) / 1000, UTC))
+            }  # of that one's moment, too
+        raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(seen)}")
 
     def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Those of the symbol: a list of the whole account has others, too."""

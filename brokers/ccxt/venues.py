@@ -55,6 +55,7 @@ class Venue(Struct, frozen=True):
     whole: bool = False  # sizes are numbers of lots, which ccxt compares as numbers
     close_leg: bool = False  # its own close call takes the position of hedge mode by ``leg``, not by ccxt's side
     offset: str = ""  # the parameter that goes back in a list of the whole account; empty: ``until``, of one symbol
+    before: str = ""  # the same where it takes the time before which a page of ``newest`` is
     raw: bool = False  # ``direct`` knows its raw call
 
     @property
@@ -129,12 +130,15 @@ _VENUES: dict[str, Venue] = {
         offset="ofs",
         raw=True,
     ),
-    # An upper-case IOC is taken for a limit order that rests. There is no fill-or-kill.
+    # An upper-case IOC is taken for a limit order that rests. ccxt sends no fill-or-kill. The deadline is its promise.
     "krakenfutures": Venue(
         tifs={TimeInForce.IOC: "ioc", TimeInForce.GTC: "gtc"},
         expiry=10.0,
         deadline="processBefore",
         stop="stopLossPrice",
+        newest=100,
+        before="lastFillTime",
+        raw=True,
     ),
     # ccxt drops the unified name. A signature is good for 30 s, one by a private key for 120.
     "coinbase": Venue(

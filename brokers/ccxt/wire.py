@@ -181,9 +181,10 @@ def order(account: str, row: object, exchange: str) -> Order:
 
 def client_id(row: Row) -> str | None:
     """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none; of OKX's
-    conditional orders it tells the name of what they will place."""
+    conditional orders it tells the name of what they will place, of Kraken Futures' executions none."""
     info = inner(row, "info")
     found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
+    found = found or text(info, "cliOrdId") or text(info, "cli_ord_id")
     found = found or text(info, "orderLinkId")  # of Bybit's executions ccxt does not tell it
     return found if found not in ("", "0") else None
 
@@ -216,8 +217,10 @@ def said(row: Row) -> str:
 
 
 def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
-    """One execution; None for a row without a size or a price, which changes nothing."""
+    """One execution; None for a row without a size or a price, which changes nothing. Of Kraken Futures' inverse
+    contracts ccxt leaves the size out."""
     quantity, price = positive(row.get("amount")), positive(row.get("price"))
+    quantity = quantity if quantity is not None else positive(inner(row, "info").get("size"))
     if quantity is None or price is None or not text(row, "symbol"):
         return None
     side = OrderSide.BUY if text(row, "side") == "buy" else OrderSide.SELL

@@ -68,6 +68,24 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "300015": Refusal.HALTED, "300011": Refusal.UNSUPPORTED, "300012": Refusal.UNSUPPORTED,
         "300018": Refusal.DUPLICATE, "300005": Refusal.OTHER, "500000": None,
     },
+    # Its errors, and the statuses with which an order or a cancel is refused in an answer that went well.
+    "krakenfutures": {
+        "Server Error": None, "unknownError": None, "Unavailable": None, "unavailable": None,
+        "apiLimitExceeded": Refusal.RATE_LIMITED, "authenticationError": Refusal.AUTH,
+        "nonceBelowThreshold": Refusal.CLOCK, "nonceDuplicate": Refusal.CLOCK,
+        "wouldProcessAfterSpecifiedTime": Refusal.CLOCK, "contractNotFound": Refusal.UNKNOWN_SYMBOL,
+        "marketUnavailable": Refusal.HALTED, "marketSuspended": Refusal.HALTED, "marketInactive": Refusal.HALTED,
+        "marketIsPostOnly": Refusal.HALTED, "invalidOrderType": Refusal.UNSUPPORTED, "invalidSide": Refusal.OTHER,
+        "invalidSize": Refusal.PRECISION, "invalidPrice": Refusal.UNSUPPORTED, "postWouldExecute": Refusal.OTHER,
+        "outsidePriceCollar": Refusal.UNSUPPORTED, "wouldIncreasePriceDislocation": Refusal.OTHER,
+        "iocWouldNotExecute": Refusal.OTHER, "insufficientAvailableFunds": Refusal.HELD, "selfFill": Refusal.HELD,
+        "wouldCauseLiquidation": Refusal.OTHER, "fixedLeverageTooHigh": Refusal.OTHER,
+        "maxPositionViolation": Refusal.OTHER, "tooManyOrders": Refusal.OTHER, "tooManySmallOrders": Refusal.OTHER,
+        "clientOrderIdAlreadyExist": Refusal.DUPLICATE, "clientOrderIdTooLong": Refusal.OTHER,
+        "clientOrderIdTooBig": Refusal.OTHER, "clientOrderIdInvalid": Refusal.OTHER,
+        "wouldNotReducePosition": Refusal.REDUCE_ONLY, "filled": Refusal.UNKNOWN_ORDER,
+        "notFound": Refusal.UNKNOWN_ORDER,
+    },
 }  # fmt: skip
 CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["binance"])
 CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
@@ -218,7 +236,10 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _code_of(body: str) -> str:
-    """Kraken's ``EOrder:Insufficient funds`` is its own code."""
+    """Kraken's ``EOrder:Insufficient funds`` is its own code; ccxt says in a sentence what Kraken Futures answered."""
+    said = re.search(r" failed due to (\w+)$", body)
+    if said is not None:
+        return said.group(1)
     return body if re.fullmatch(r"E[A-Za-z]+:[^:{]{1,60}", body) else ""
 
 

@@ -12,14 +12,19 @@ from brokers.ccxt.broker import CcxtBroker, Options
 from brokers.ccxt.client import Setup
 from core.model import Account, OrderSide
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import kraken, okx
+from tests.venues.ccxt import kraken, krakenfutures, okx
 from tests.venues.ccxt.host import Exchange
 
 VENUES: dict[str, tuple[Any, dict[str, Any], dict[str, str]]] = {
     "kraken": (kraken.Kraken, kraken.BOOK, {"api_key": kraken.KEY, "secret": kraken.SECRET}),
+    "krakenfutures": (krakenfutures.KrakenFutures, krakenfutures.BOOK, krakenfutures.LOGIN),
     "okx": (okx.Okx, okx.BOOK, okx.LOGIN),
 }
-SYMBOLS = {"kraken": ("BTC/USD", "ETH/USD"), "okx": ("BTC/USDT:USDT", "SOL/USDT")}
+SYMBOLS = {
+    "kraken": ("BTC/USD", "ETH/USD"),
+    "krakenfutures": (krakenfutures.LINEAR, krakenfutures.DATED),
+    "okx": ("BTC/USDT:USDT", "SOL/USDT"),
+}
 NAMES = {"api_key": "apiKey", "secret": "secret", "password": "password"}
 
 

@@ -185,3 +185,31 @@ def test_a_symbol_without_filters_is_not_sized():
     plan = direct.raw_of("binance", {"spot": True})
     with pytest.raises(Refused):
         filters.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
+
+
+@pytest.mark.parametrize(("places", "step"), [(4, "0.0001"), (0, "1"), (-1, "10"), (-4, "10000")])
+def test_kraken_futures_counts_decimals_of_a_size_and_below_zero_its_zeros(places: int, step: str):
+    plan = direct.raw_of("krakenfutures", {"spot": False})
+    told = {"symbol": "PF_XBTUSD", "contractValueTradePrecision": places, "maxPositionSize": 1, "impactMidSize": 7}
+    found = plan.filters({"instruments": [told]}, {"id": "PF_XBTUSD"})
+    assert found == filters.Filters(Decimal(step), Decimal(step))
+    assert filters.sized(request(quantity=Decimal("1234567.891")), found).quantity % Decimal(step) == 0
+    with pytest.raises(Refused) as refused:
+        filters.sized(request(quantity=Decimal(step) / 2), found)
+    assert refused.value.refusal is Refusal.BELOW_MINIMUM
+
+
+@pytest.mark.parametrize("places", [None, "", 0.5, "many", 10**9])
+def test_a_contract_of_kraken_futures_whose_step_is_not_told_is_not_sized(places: object):
+    plan = direct.raw_of("krakenfutures", {"spot": False})
+    told = {"symbol": "PF_XBTUSD", "contractValueTradePrecision": places}
+    for answer in ({"instruments": [told]}, {"instruments": []}, {}, None):
+        assert plan.filters(answer, {"id": "PF_XBTUSD"}) is None
+
+
+def test_kraken_futures_raw_order_reduces_at_the_market_and_dies_at_its_deadline():
+    plan = direct.raw_of("krakenfutures", {"spot": False})
+    call = plan.order(request(), {"id": "PF_XBTUSD"}, venue_of("krakenfutures"), "cross", NOW)
+    given = {"orderType": "mkt", "symbol": "PF_XBTUSD", "side": "sell", "size": "0.5", "cliOrdId": NAME}
+    deadline = {"processBefore": "2026-01-02T03:04:15.000Z"}
+    assert call == ("privatePostSendorder", {**given, **deadline, "reduceOnly": "true"})

@@ -1,0 +1,179 @@
+"""Kraken Futures' own words, where ccxt's reading of them loses what they say. Pure.
+
+Most of what it refuses is refused in an answer that went well, with a status in place of an error. ccxt takes any
+status that it does not know for a rejection, leaves out the size of what an inverse contract traded, and reads an
+order that has ended with what it was before. Sources: the venue's documentation of ``sendorder``, ``cancelorder``,
+``orders/status``, ``history/orders`` and ``open_orders``, and ccxt's examples of their bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from brokers.ccxt.wire import Row, inner, number, text
+from brokers.ccxt.wire_errors import CODES
+from core.errors import FlatdeckError, OutcomeUnknown, Refused
+from core.units import ZERO, plain
+
+NAME = "krakenfutures"
+TAKEN = ("placed", "partiallyFilled", "filled")
+ENDS = {"FULLY_EXECUTED": "closed", "CANCELLED": "canceled", "REJECTED": "rejected"}  # of ``orders/status``
+LIVE = ("ENTERED_BOOK", "TRIGGER_PLACED")
+
+
+# -------------------------------------------------------------------------------------------- what an order is answered
+
+
+def sent(row: object) -> Row:
+    """The order that a ``sendStatus`` (``info``) tells, with what was executed of it by its events.
+
+    Raises Refused for a status that says no, and OutcomeUnknown for one that says nothing that is known.
+    """
+    if not isinstance(row, dict):
+        raise OutcomeUnknown(f"{NAME}'s answer is no order")
+    told = inner(row, "info")
+    if text(told, "status") not in TAKEN:
+        raise _refusal(text(told, "status"))
+    events = [e for e in told.get("orderEvents") or () if isinstance(e, dict) and e.get("type") == "EXECUTION"]
+    parts = [(number(e.get("amount")) or ZERO, number(e.get("price")) or ZERO) for e in events]
+    filled = sum((quantity for quantity, _ in parts), ZERO)
+    asked = number(inner(events[0], "orderPriorExecution").get("quantity")) if events else number(row.get("amount"))
+    paid = sum((quantity * price for quantity, price in parts), ZERO)
+    return {
+        **row,
+        "id": text(told, "order_id") or None,
+        "amount": plain(asked) if asked is not None else None,
+        "filled": plain(filled),
+        "average": plain(paid / filled) if filled > 0 and all(price > 0 for _, price in parts) else None,
+        "status": "closed" if asked is not None and 0 < asked <= filled else "open",
+    }
+
+
+def _refusal(word: str) -> FlatdeckError:
+    known = CODES[NAME].get(word)
+    if known is None:
+        return OutcomeUnknown(f"{NAME} answered an order with a status that says nothing known: {word or 'none'}")
+    return Refused(known, word, code=word)
+
+
+def cancelled(row: object) -> None:
+    """A cancel that went well says so; ccxt raises for those that it knows to have failed."""
+    word = text(inner(row, "info"), "status") if isinstance(row, dict) else ""
+    if word != "cancelled":
+        raise OutcomeUnknown(f"{NAME} answered a cancel with a status that says nothing known: {word or 'none'}")
+
+
+# ------------------------------------------------------------------------------------------- what became of one
+
+
+def state(row: Row) -> Row:
+    """A row of ``orders/status``. One that is fully executed was so to its whole quantity, whatever it tells beside."""
+    told, word = inner(row, "info"), text(inner(row, "info"), "status")
+    order = inner(told, "order")
+    filled, quantity = number(order.get("filled")) or ZERO, number(order.get("quantity")) or ZERO
+    whole = max(filled, quantity)
+    if word == "FULLY_EXECUTED":
+        filled = whole
+    return {
+        **row,
+        "type": "stop" if text(order, "type") == "TRIGGER_ORDER" else None,
+        "amount": plain(whole) if whole > 0 else None,
+        "filled": plain(filled),
+        "remaining": None,
+        "status": ENDS.get(word, "open" if word in LIVE else None),
+        "info": {**told, "reason": text(told, "error")},
+    }
+
+
+def history(elements: Iterable[object], native: str, order_id: str, client_id: str) -> Row | None:
+    """What the events of the account's history tell of one order, which is not open any more; None: nothing.
+
+    Their quantity is what remains. An order that takes at once has ended even where no event says so. Of one whose
+    end is not told the status is left out: it is unknown.
+    """
+    kinds, orders = set(), []
+    for element in elements:
+        event = inner(element, "event") if isinstance(element, dict) else {}
+        for kind, body in event.items():
+            order = _order_of(body)
+            ours = (order_id and text(order, "uid") == order_id) or (client_id and text(order, "clientId") == client_id)
+            if ours and text(order, "tradeable").upper() == native.upper():
+                kinds.add(kind)
+                orders.append(order)
+    if not orders:
+        return None
+    filled = max(number(o.get("filled")) or ZERO for o in orders)
+    quantity = max((number(o.get("filled")) or ZERO) + (number(o.get("quantity")) or ZERO) for o in orders)
+    return {
+        "id": text(orders[0], "uid"),
+        "clientOrderId": next((name for o in orders if (name := text(o, "clientId"))), None),
+        "side": text(orders[0], "direction").lower(),
+        "type": "stop" if any("Trigger" in kind for kind in kinds) else None,
+        "amount": plain(quantity) if quantity > 0 else None,
+        "filled": plain(filled),
+        "reduceOnly": orders[0].get("reduceOnly"),
+        "status": _end(kinds, orders, filled, quantity),
+        "info": orders[0],
+    }
+
+
+def _order_of(body: object) -> Row:
+    if not isinstance(body, Mapping):
+        return {}
+    names = ("newOrder", "order", "newOrderTrigger", "orderTrigger")
+    return next((found for name in names if (found := inner(body, name))), {})
+
+
+def _end(kinds: set[str], orders: list[Row], filled: Decimal, quantity: Decimal) -> str | None:
+    if 0 < quantity <= filled:
+        return "closed"
+    if "OrderRejected" in kinds and filled == 0:
+        return "rejected"
+    trigger = any("Trigger" in kind for kind in kinds)
+    at_once = any(text(o, "orderType").lower() in ("ioc", "mkt", "fok") for o in orders) and not trigger
+    if at_once or {"OrderCancelled", "OrderTriggerCancelled"} & kinds:
+        return "canceled"
+    return None  # it may have been executed since, or have become another order
+
+
+# ------------------------------------------------------------------------------------------- what the stream says
+
+
+def streamed(message: Mapping[str, Any], known: dict[str, Row]) -> list[Row]:
+    """Orders that a message of ``open_orders`` tells, as rows without a symbol: ``market`` has the venue's name.
+
+    What ``filled`` tells is cumulative and ``qty`` what remains. One that has ended comes with its id only: ``known``
+    remembers the others.
+    """
+    listed = message.get("orders") if message.get("feed") == "open_orders_snapshot" else [message.get("order")]
+    made = [_told(order) for order in listed if isinstance(order, dict)] if isinstance(listed, list) else []
+    if message.get("is_cancel") is True:
+        last = made[0] if made else known.pop(text(message, "order_id"), None)
+        made = [_ended(last, text(message, "reason"))] if last is not None else []
+    known |= {text(row, "id"): row for row in made if row["status"] == "open"}
+    return made
+
+
+def _told(order: Row) -> Row:
+    filled, left = number(order.get("filled")) or ZERO, number(order.get("qty")) or ZERO
+    return {
+        "market": text(order, "instrument"),
+        "id": text(order, "order_id"),
+        "clientOrderId": text(order, "cli_ord_id") or None,
+        "side": "buy" if text(order, "direction") == "0" else "sell",
+        "type": text(order, "type"),
+        "price": order.get("limit_price"),
+        "triggerPrice": order.get("stop_price"),
+        "amount": plain(filled + left),
+        "filled": plain(filled),
+        "reduceOnly": order.get("reduce_only"),
+        "status": "open",
+    }
+
+
+def _ended(last: Row, reason: str) -> Row:
+    """Its end, and how much of it traded where that is certain."""
+    whole = reason == "full_fill"
+    return {**last, "filled": last["amount"] if whole else last["filled"], "status": "closed" if whole else "canceled"}

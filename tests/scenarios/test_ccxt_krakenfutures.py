@@ -1,0 +1,411 @@
+"""Kraken Futures through the command line and real sockets: refusals in answers that went well, orders that are soon
+forgotten, lots of ten, inverse contracts, its raw call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokers.ccxt.broker import CcxtBroker, read_options
+from core.errors import OutcomeUnknown, Refusal, Refused
+from core.model import Account, Kind, OrderRequest, OrderSide, OrderStatus, OrderType, TimeInForce
+from core.settings import AccountSettings
+from tests.venues.alpaca.clocks import FastClock
+from tests.venues.ccxt import krakenfutures
+from tests.venues.ccxt.host import Exchange
+from tests.venues.ccxt.krakenfutures import DATED, INVERSE, LINEAR, LOTS
+from tests.venues.ccxt.operators import Operator
+
+SPEED = 20.0
+LONG = krakenfutures.BOOK["positions"][:1]
+SHORT = krakenfutures.BOOK["positions"][1:2]
+PLACE = "/sendorder"
+
+
+def opened(speed: float = SPEED, **book: Any) -> Exchange:
+    return Exchange(krakenfutures.KrakenFutures, {**krakenfutures.BOOK, **book}, FastClock(speed))
+
+
+def operator(path: Path, running: Exchange, **more: Any) -> Operator:
+    return Operator(path, running, "krakenfutures", krakenfutures.LOGIN, **more)
+
+
+def sent(running: Exchange, call: str = "POST sendorder") -> list[dict[str, str]]:
+    return [{k: v[0] for k, v in given.items()} for name, given in running.stall.rest.calls if name == call]
+
+
+@asynccontextmanager
+async def connected(running: Exchange) -> AsyncIterator[CcxtBroker]:
+    """As the configuration makes it, its limits and costs, too."""
+    given = {"exchange": "krakenfutures", "endpoint": running.endpoint, "api_key": "env:key", "secret": "env:secret"}
+    settings = AccountSettings("user_1/a", "user_1", "a", "ccxt", given)
+    login = {"key": krakenfutures.KEY, "secret": krakenfutures.SECRET}
+    account = Account("user_1/a", "user_1", "a", "ccxt:krakenfutures")
+    broker = CcxtBroker(account, read_options(settings), running.clock, login)
+    await broker.connect()
+    await broker.holdings()
+    try:
+        yield broker
+    finally:
+        await broker.aclose()
+
+
+def closing(symbol: str = LINEAR, quantity: str = "0.5", name: str = "mine", **more: Any) -> OrderRequest:
+    side = OrderSide.BUY if symbol == INVERSE else OrderSide.SELL
+    return OrderRequest("user_1/a", symbol, side, Decimal(quantity), name, reduce_only=True, **more)
+
+
+def resting(price: str = "60000", **more: Any) -> OrderRequest:
+    return closing(quantity="0.1", type=OrderType.LIMIT, tif=TimeInForce.GTC, price=Decimal(price), **more)
+
+
+def stop(**more: Any) -> OrderRequest:
+    return closing(type=OrderType.STOP, trigger=Decimal(39000), **more)
+
+
+# ------------------------------------------------------------------------------------------------- commands and reads
+
+
+def test_an_account_is_shown_with_what_each_kind_of_contract_is_worth(tmp_path: Path) -> None:
+    with opened() as running:
+        shown = operator(tmp_path, running).document("status")
+    made = {p["symbol"]: p for p in shown["positions"]}
+    assert {s: Decimal(p["quantity"]) for s, p in made.items()} == {
+        LINEAR: Decimal("0.5"),
+        INVERSE: Decimal(3000),
+        LOTS: Decimal(12345670),
+        DATED: Decimal("1.5"),
+    }
+    worth = {s: abs(Decimal(p["usd_value"])) for s, p in made.items()}
+    assert worth == pytest.approx({LINEAR: 25_000, INVERSE: 3_000, LOTS: 123, DATED: 3_750}, rel=Decimal("0.005"))
+
+
+async def test_rules_are_the_exchange_s_and_what_the_account_is_worth_is_that_of_all_collateral() -> None:
+    with opened() as running:
+        async with connected(running) as broker:
+            read = await broker.holdings()
+            rules = {i.symbol: (i.kind, i.step, i.tick) for i in read.instruments}
+            quotes = {q.symbol: q.mark for q in await broker.quotes([LINEAR])}
+    assert rules == {
+        LINEAR: (Kind.PERP, Decimal("0.0001"), Decimal("0.5")),
+        INVERSE: (Kind.PERP, Decimal(1), Decimal("0.5")),
+        LOTS: (Kind.PERP, Decimal(10), Decimal("0.000000001")),
+        DATED: (Kind.FUTURE, Decimal("0.001"), Decimal("0.1")),
+    }
+    assert read.equity == 10_000
+    assert quotes == {LINEAR: 50_000}  # of the ticker: the list of positions has none
+    assert {(o.type, o.trigger) for o in read.orders} == {(OrderType.LIMIT, None), (OrderType.STOP, Decimal(38000))}
+
+
+def test_everything_is_flattened_by_market_orders_that_only_reduce_and_die_at_their_deadline(tmp_path: Path) -> None:
+    with opened() as running:
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert {(r["outcome"], r["tier"]) for r in said["results"] if r["kind"] == "close"} == {
+            ("closed", "market_ioc")
+        }
+        assert {(o["orderType"], o["reduceOnly"]) for o in sent(running)} == {("mkt", "true")}
+        assert len(sent(running)) == 4
+        assert len({o["cliOrdId"] for o in sent(running)}) == 4
+        assert all("processBefore" in o for o in sent(running))
+        assert running.venue.state.positions == {}
+
+
+async def test_what_was_executed_of_an_inverse_contract_is_told_at_once_in_contracts() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = await broker.submit(closing(INVERSE, "3000"))
+            assert (made.status, made.filled, made.average_price) == (OrderStatus.FILLED, 3000, Decimal("50010.5"))
+            (fill,) = await broker.fills(INVERSE, running.clock.now() - timedelta(minutes=5))
+            assert (fill.quantity, fill.order_id, fill.client_id) == (3000, made.id, "mine")
+
+
+async def test_an_order_that_took_what_there_was_at_its_price_is_not_called_whole() -> None:
+    quotes = {**krakenfutures.BOOK["quotes"], LINEAR: {"bid": "50000", "ask": "50000.5", "bid_size": "0.2"}}
+    with opened(orders=[], quotes=quotes) as running:
+        async with connected(running) as broker:
+            await broker.submit(closing(type=OrderType.LIMIT, price=Decimal(50000), tif=TimeInForce.IOC))
+            (row,) = sent(running)
+            assert row["orderType"] == "ioc"
+            found = await broker.find_order(LINEAR, client_id="mine")
+            assert found is not None
+            assert (found.status, found.filled) == (OrderStatus.CANCELLED, Decimal("0.2"))
+
+
+# ----------------------------------------------------------------------------------------- refusals in good answers
+
+
+REFUSALS = {
+    "iocWouldNotExecute": Refusal.OTHER,
+    "insufficientAvailableFunds": Refusal.HELD,
+    "wouldNotReducePosition": Refusal.REDUCE_ONLY,
+    "invalidSize": Refusal.PRECISION,
+    "tooManyOrders": Refusal.OTHER,
+    "tooManySmallOrders": Refusal.OTHER,
+    "clientOrderIdAlreadyExist": Refusal.DUPLICATE,
+    "marketSuspended": Refusal.HALTED,
+    "marketInactive": Refusal.HALTED,
+    "marketIsPostOnly": Refusal.HALTED,
+    "outsidePriceCollar": Refusal.UNSUPPORTED,
+    "wouldProcessAfterSpecifiedTime": Refusal.CLOCK,
+    "selfFill": Refusal.HELD,
+}
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["unified", "raw"])
+@pytest.mark.parametrize("word", list(REFUSALS))
+async def test_a_status_that_says_no_is_that_refusal(word: str, direct: bool) -> None:
+    with opened(orders=[]) as running:
+        running.stall.rest.word = word
+        async with connected(running) as broker:
+            with pytest.raises(Refused) as refused:
+                await (broker.submit_direct if direct else broker.submit)(closing())
+            assert (refused.value.refusal, refused.value.code) == (REFUSALS[word], word)
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["unified", "raw"])
+@pytest.mark.parametrize("word", ["someNewWord", "edited", ""])
+async def test_a_status_that_nobody_knows_says_nothing_about_the_order(word: str, direct: bool) -> None:
+    status = f'"sendStatus":{{"status":"{word}","receivedTime":"2026-01-01T00:00:00.000Z","orderEvents":[]}}'
+    with opened(orders=[]) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=f'{{"result":"success",{status}}}')
+        async with connected(running) as broker:
+            with pytest.raises(OutcomeUnknown):
+                await (broker.submit_direct if direct else broker.submit)(closing())
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["unified", "raw"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"result":"success"}',
+        '{"result":"success","sendStatus":{"status":"placed","orderEvents":[]}}',
+        '{"result":"error","error":"Server Error"}',
+        '{"result":"error","error":"unknownError"}',
+        '{"result":"error","error":"Unavailable"}',
+        "{}",
+        "[]",
+    ],
+)
+async def test_an_answer_that_does_not_say_what_became_of_the_order_is_an_unknown_outcome(
+    body: str, direct: bool
+) -> None:
+    with opened(orders=[]) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=body)
+        async with connected(running) as broker:
+            with pytest.raises(OutcomeUnknown):
+                await (broker.submit_direct if direct else broker.submit)(closing())
+
+
+@pytest.mark.parametrize(
+    ("error", "refusal"),
+    [
+        ("apiLimitExceeded", Refusal.RATE_LIMITED),
+        ("authenticationError", Refusal.AUTH),
+        ("marketUnavailable", Refusal.HALTED),
+        ("contractNotFound", Refusal.UNKNOWN_SYMBOL),
+        ("requiredArgumentMissing", Refusal.OTHER),
+    ],
+)
+async def test_an_error_with_which_the_call_itself_is_refused_is_that_refusal(error: str, refusal: Refusal) -> None:
+    with opened(orders=[]) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=f'{{"result":"error","error":"{error}"}}')
+        async with connected(running) as broker:
+            with pytest.raises(Refused) as refused:
+                await broker.submit(closing())
+            assert refused.value.refusal is refusal
+
+
+async def test_an_order_that_arrives_after_its_deadline_is_not_carried_out() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            running.mishap("POST", PLACE, "late", seconds=0.6)  # twelve of the clock's
+            with pytest.raises((OutcomeUnknown, Refused)):
+                await broker.submit(closing())
+            await running.clock.sleep(15)
+            assert running.held(LINEAR) == Decimal("0.5")
+
+
+async def test_a_reduce_only_order_on_the_wrong_side_is_refused_by_the_exchange() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            wrong = OrderRequest("user_1/a", LINEAR, OrderSide.BUY, Decimal("0.1"), "mine", reduce_only=True)
+            with pytest.raises(Refused) as refused:
+                await broker.submit(wrong)
+            assert refused.value.refusal is Refusal.REDUCE_ONLY
+
+
+# ------------------------------------------------------------------------------------------------------ lost answers
+
+
+@pytest.mark.parametrize("do", ["drop", "empty", "page", "broken"])
+def test_an_order_whose_answer_is_lost_is_found_by_its_name_and_not_sent_again(tmp_path: Path, do: str) -> None:
+    with opened(orders=[], positions=LONG) as running:
+        lost = running.mishap("POST", PLACE, do)
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert lost.struck == 1
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.venue.state.positions == {}
+        (order,) = sent(running)
+        asked = [given for call, given in running.stall.rest.calls if call == "GET orders/status"]
+        assert [order["cliOrdId"]] in [given.get("cliOrdIds") for given in asked]
+
+
+def test_an_order_that_never_arrived_is_sent_again_once_its_deadline_has_passed(tmp_path: Path) -> None:
+    with opened(orders=[], positions=SHORT) as running:
+        running.mishap("POST", PLACE, "never")
+        began = running.clock.monotonic()
+        said = operator(tmp_path, running, rules="[ladder]\ntotal_timeout = 400").document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.clock.monotonic() - began > 10
+        assert len(sent(running)) == 1
+
+
+@pytest.mark.parametrize("way", ["name", "id"])
+@pytest.mark.parametrize("symbol", [LINEAR, INVERSE])
+async def test_an_order_that_ended_a_while_ago_is_found_in_the_account_s_history(symbol: str, way: str) -> None:
+    quantity = "0.5" if symbol == LINEAR else "3000"
+    with opened(orders=[]) as running:
+        running.stall.rest.page = 1
+        async with connected(running) as broker:
+            made = await broker.submit(closing(symbol, quantity))
+            await broker.submit(closing(LOTS, "10", "another"))
+            await running.clock.sleep(6)
+            given = {"client_id": "mine"} if way == "name" else {"order_id": made.id}
+            found = await broker.find_order(symbol, **given)
+            assert found is not None
+            assert (found.id, found.status, found.filled) == (made.id, OrderStatus.FILLED, Decimal(quantity))
+            assert await broker.find_order(symbol, client_id="another") is None
+
+
+async def test_a_resting_order_is_open_until_it_is_cancelled_and_cancelled_a_while_after() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = await broker.submit(resting())
+            await running.clock.sleep(6)
+            found = await broker.find_order(LINEAR, order_id=made.id)
+            assert found is not None
+            assert (found.status, found.quantity, found.client_id) == (OrderStatus.OPEN, Decimal("0.1"), "mine")
+            await broker.cancel(found)
+            for _ in range(2):
+                found = await broker.find_order(LINEAR, order_id=made.id)
+                assert found is not None
+                assert (found.status, found.filled) == (OrderStatus.CANCELLED, 0)
+                await running.clock.sleep(6)
+
+
+async def test_a_resting_order_that_traded_later_is_filled_in_the_history() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = await broker.submit(resting())
+            running.do(lambda: running.venue.set_quote(LINEAR, bid=Decimal(60001), ask=Decimal(60002)))
+            await running.clock.sleep(8)
+            found = await broker.find_order(LINEAR, client_id="mine")
+            assert found is not None
+            assert (found.id, found.status, found.filled) == (made.id, OrderStatus.FILLED, Decimal("0.1"))
+
+
+async def test_an_order_that_there_never_was_is_denied() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            assert await broker.find_order(LINEAR, client_id="never") is None
+            assert await broker.find_order(LINEAR, order_id="never") is None
+
+
+# ---------------------------------------------------------------------------------------------------- stops, cancels
+
+
+async def test_a_stop_rests_among_the_open_orders_and_is_found_by_its_name_and_cancelled() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = await broker.submit(stop())
+            (row,) = sent(running)
+            assert (row["orderType"], row["stopPrice"], row["reduceOnly"]) == ("stp", "39000", "true")
+            assert row["triggerSignal"] == "last"
+            assert "limitPrice" not in row
+            assert (made.type, made.status) == (OrderType.STOP, OrderStatus.OPEN)
+            found = await broker.find_order(LINEAR, client_id="mine")
+            assert found is not None
+            assert (found.id, found.type, found.trigger) == (made.id, OrderType.STOP, Decimal(39000))
+            (listed,) = (await broker.holdings()).orders
+            assert (listed.client_id, listed.trigger, listed.reduce_only) == ("mine", Decimal(39000), True)
+            await broker.cancel(found)
+            assert (await broker.holdings()).orders == ()
+            await running.clock.sleep(6)
+            found = await broker.find_order(LINEAR, order_id=made.id)
+            assert found is not None
+            assert (found.status, found.type) == (OrderStatus.CANCELLED, OrderType.STOP)
+
+
+@pytest.mark.parametrize("word", ["notFound", "filled"])
+async def test_a_cancel_of_what_is_gone_is_an_unknown_order(word: str) -> None:
+    with opened() as running:
+        running.stall.rest.cancel_word = word
+        async with connected(running) as broker:
+            first = (await broker.holdings()).orders[0]
+            with pytest.raises(Refused) as refused:
+                await broker.cancel(first)
+            assert refused.value.refusal is Refusal.UNKNOWN_ORDER
+
+
+@pytest.mark.parametrize("body", ['{"result":"success"}', '{"result":"success","cancelStatus":{"status":"newWord"}}'])
+async def test_a_cancel_that_is_answered_with_nothing_known_is_an_unknown_outcome(body: str) -> None:
+    with opened() as running:
+        running.mishap("POST", "/cancelorder", "status", status=200, body=body)
+        async with connected(running) as broker:
+            first = (await broker.holdings()).orders[0]
+            with pytest.raises(OutcomeUnknown):
+                await broker.cancel(first)
+
+
+# -------------------------------------------------------------------------------------------------------- the raw call
+
+
+@pytest.mark.parametrize("nth", range(4), ids=[p["symbol"] for p in krakenfutures.BOOK["positions"]])
+def test_a_unified_order_whose_size_is_refused_is_followed_by_the_raw_call(tmp_path: Path, nth: int) -> None:
+    status = '{"status":"invalidSize","receivedTime":"2026-01-01T00:00:00.000Z","orderEvents":[]}'
+    with opened(orders=[], positions=krakenfutures.BOOK["positions"][nth : nth + 1]) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=f'{{"result":"success","sendStatus":{status}}}')
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [(r["outcome"], r["tier"]) for r in said["results"]] == [("closed", "direct_api")]
+        assert [(o["orderType"], o["reduceOnly"]) for o in sent(running)] == [("mkt", "true")]
+        assert running.venue.state.positions == {}
+
+
+async def test_the_raw_call_is_sized_by_lots_of_ten_and_refused_below_one() -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = await broker.submit_direct(closing(LOTS, "12345678"))
+            assert (sent(running)[0]["size"], made.status, made.filled) == ("12345670", OrderStatus.FILLED, 12345670)
+            with pytest.raises(Refused, match="nothing was sent") as refused:
+                await broker.submit_direct(closing(LOTS, "9"))
+            assert refused.value.refusal is Refusal.BELOW_MINIMUM
+            assert len(sent(running)) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- limits
+
+
+async def test_each_call_takes_of_the_limit_what_the_exchange_counts_it() -> None:
+    with opened(speed=0.001, orders=[]) as running:
+        async with connected(running) as broker:
+            limiter = broker.client.limiters[0]
+
+            async def taken(call: Awaitable[object]) -> int:
+                before = limiter.left
+                await call
+                return round(before - limiter.left)
+
+            since = running.clock.now() - timedelta(minutes=5)
+            given = {"lastFillTime": "2026-01-01T00:00:00.000Z"}
+            assert limiter.capacity == 180
+            assert await taken(broker.submit(closing())) == 10
+            assert await taken(broker.holdings()) == 4
+            assert await taken(broker.find_order(LINEAR, client_id="mine")) == 1
+            assert await taken(broker.fills(LINEAR, since)) == 2
+            assert await taken(broker.client.look_up("fetch_my_trades", None, None, None, given)) == 25
