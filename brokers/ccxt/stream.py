@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
+from brokers.ccxt.overheard import Overheard
 from brokers.ccxt.prices import Prices, has_touch
 from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.twins import margin_mode
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import plainly, redacted
+from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
 from brokers.ccxt.wire_margin import BESIDE, listed_as, position_symbol
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
@@ -108,8 +110,13 @@ class Stream:
         nothing; the stream ends, and the next one asks for another key."""
         exchange = self._client.exchange
         pass_on = exchange.handle_message
+        own = Overheard(self._account, exchange.safe_symbol) if self._name == KRAKEN_FUTURES else None
 
         def heard(socket: Any, message: Any) -> None:
+            for event in own.events(message) if own is not None else ():
+                self._say(event)
+            if own is not None and own.passed(message):
+                return
             if isinstance(message, dict) and message.get("e") == KEY_ENDED:
                 for known in self._keyed():
                     known["lastAuthenticatedTime"] = 0
@@ -190,7 +197,9 @@ class Stream:
                 if event is not None:
                     self._say(event)
 
-    def _order(self, row: Row) -> BrokerEvent:
+    def _order(self, row: Row) -> BrokerEvent | None:
+        if self._name == KRAKEN_FUTURES:
+            return None  # overheard
         made = wire.order(self._account, row, self._name)
         reduces = made.reduce_only or (self._name in UNSAID and made.id in self._reads.reducing)
         return OrderSeen(replace(made, symbol=self._symbol(row, made.leg), reduce_only=reduces))
