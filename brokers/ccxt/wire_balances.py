@@ -32,9 +32,9 @@ EQUITY_FIELDS = (
     "totalEquity",  # before the next, which at Bybit is only what counts as collateral
     "totalMarginBalance",
     "totalEq",
+    "portfolioValue",  # of Kraken Futures, whose marginEquity is less by what collateral is not counted for
     "marginEquity",
     "accountEquity",
-    "portfolioValue",
     "eb",
 )
 

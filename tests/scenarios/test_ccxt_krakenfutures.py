@@ -98,7 +98,7 @@ async def test_rules_are_the_exchange_s_and_what_the_account_is_worth_is_that_of
         LOTS: (Kind.PERP, Decimal(10), Decimal("0.000000001")),
         DATED: (Kind.FUTURE, Decimal("0.001"), Decimal("0.1")),
     }
-    assert read.equity == 10_000
+    assert read.equity == 12_345
     assert quotes == {LINEAR: 50_000}  # of the ticker: the list of positions has none
     assert {(o.type, o.trigger) for o in read.orders} == {(OrderType.LIMIT, None), (OrderType.STOP, Decimal(38000))}
 

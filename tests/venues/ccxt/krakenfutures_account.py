@@ -29,7 +29,7 @@ class KrakenFuturesAccount:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.isolated: set[str] = set()
-        self.money = Decimal(10_000)
+        self.money, self.gained = Decimal(10_000), Decimal(2_345)
         self.page = 1000
         self._ends: dict[str, datetime] = {}
         self._placed: dict[str, datetime] = {}
@@ -68,7 +68,7 @@ class KrakenFuturesAccount:
     # --------------------------------------------------------------------------------------------- the account
 
     def accounts(self, given: Row) -> Row:
-        return {"accounts": bodies.account(self.money, self.money, self.now())}
+        return {"accounts": bodies.account(self.money, self.money + self.gained)}
 
     def positions(self, given: Row) -> Row:
         held = reports.positions(self.venue)

@@ -131,14 +131,17 @@ def position(held: Position, isolated: bool) -> Row:
     }
 
 
-def account(money: Decimal, worth: Decimal, now: datetime) -> Row:
-    totals = ("balanceValue", "portfolioValue", "collateralValue", "availableMargin", "marginEquity")
+def account(money: Decimal, worth: Decimal) -> Row:
+    """``worth`` is what it would be with every position closed now; a haircut makes less of it as a margin."""
+    totals = ("collateralValue", "availableMargin", "marginEquity")
     zero = ("initialMargin", "initialMarginWithOrders", "maintenanceMargin", "pnl", "unrealizedFunding")
     usd = {"quantity": num(money), "value": num(money), "collateral": num(money), "available": num(money)}
     flex = {
         "type": "multiCollateralMarginAccount",
         "currencies": {"USD": usd},
-        **dict.fromkeys(totals, num(worth)),
+        "balanceValue": num(money),
+        "portfolioValue": num(worth),
+        **dict.fromkeys(totals, num(worth * Decimal("0.95"))),
         **dict.fromkeys((*zero, "totalUnrealized", "totalUnrealizedAsMargin"), 0),
     }
     cash = {"type": "cashAccount", "balances": {"usd": "0.0", "xbt": "0.0"}}
