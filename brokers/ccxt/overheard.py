@@ -1,7 +1,7 @@
 """What Kraken Futures' stream says of orders and positions that ccxt does not tell, or tells wrong.
 
-ccxt adds up amounts that are cumulative already and gives an order's end no new row (its issue 28557), and of the
-list of all positions it tells those that are in it: one that is not in it any more has been closed.
+ccxt adds up amounts that are cumulative already (``handle_order`` of its ``pro/krakenfutures.py``), and of the list of
+all positions it tells those that are in it: one that is not in it any more has been closed.
 """
 
 from __future__ import annotations
