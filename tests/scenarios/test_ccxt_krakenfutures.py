@@ -19,7 +19,7 @@ from core.settings import AccountSettings
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import krakenfutures
 from tests.venues.ccxt.host import Exchange
-from tests.venues.ccxt.krakenfutures import DATED, INVERSE, LINEAR, LOTS
+from tests.venues.ccxt.krakenfutures import DATED, INVERSE, INVERSE_DATED, LINEAR, LOTS
 from tests.venues.ccxt.operators import Operator
 
 SPEED = 20.0
@@ -62,7 +62,7 @@ def closing(symbol: str = LINEAR, quantity: str = "0.5", name: str = "mine", **m
 
 
 def resting(price: str = "60000", **more: Any) -> OrderRequest:
-    return closing(quantity="0.1", type=OrderType.LIMIT, tif=TimeInForce.GTC, price=Decimal(price), **more)
+    return closing(LINEAR, "0.1", type=OrderType.LIMIT, tif=TimeInForce.GTC, price=Decimal(price), **more)
 
 
 def stop(**more: Any) -> OrderRequest:
@@ -113,6 +113,30 @@ def test_everything_is_flattened_by_market_orders_that_only_reduce_and_die_at_th
         assert len(sent(running)) == 4
         assert len({o["cliOrdId"] for o in sent(running)}) == 4
         assert all("processBefore" in o for o in sent(running))
+        assert running.venue.state.positions == {}
+
+
+def test_an_inverse_future_of_a_fixed_maturity_is_a_future_that_is_closed_in_contracts(tmp_path: Path) -> None:
+    held = [{"symbol": INVERSE_DATED, "side": "short", "quantity": "500", "entry": "2600"}]
+    with opened(orders=[], positions=held) as running:
+        desk = operator(tmp_path, running)
+        (shown,) = desk.document("status")["positions"]
+        assert Decimal(shown["quantity"]) == 500
+        assert desk.document("flatten", "--all", "--yes")["results"][0]["outcome"] == "closed"
+        (row,) = sent(running)
+        assert (row["symbol"], row["side"], row["size"]) == ("FI_ETHUSD_991231", "buy", "500")
+        assert running.venue.state.positions == {}
+
+
+def test_a_market_order_that_took_a_part_is_followed_by_orders_of_the_rest(tmp_path: Path) -> None:
+    quotes = {**krakenfutures.BOOK["quotes"], LINEAR: {"bid": "50000", "ask": "50000.5", "bid_size": "0.2"}}
+    with opened(orders=[], positions=LONG, quotes=quotes) as running:
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [(r["outcome"], Decimal(r["filled"])) for r in said["results"]] == [("closed", Decimal("0.5"))]
+        sizes = [Decimal(o["size"]) for o in sent(running)]
+        assert sizes[0] == Decimal("0.5")
+        assert len(sizes) > 1
+        assert sizes == sorted(sizes, reverse=True)
         assert running.venue.state.positions == {}
 
 
@@ -254,6 +278,32 @@ def test_an_order_whose_answer_is_lost_is_found_by_its_name_and_not_sent_again(t
         (order,) = sent(running)
         asked = [given for call, given in running.stall.rest.calls if call == "GET orders/status"]
         assert [order["cliOrdId"]] in [given.get("cliOrdIds") for given in asked]
+
+
+def test_an_order_whose_answer_and_look_ups_are_lost_for_a_while_is_found_in_the_history(tmp_path: Path) -> None:
+    with opened(orders=[], positions=SHORT) as running:
+        running.mishap("POST", PLACE, "drop")
+        running.mishap("GET", "/orders/status", "status", times=3, status=503, body="{}")
+        began = running.clock.monotonic()
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [(r["outcome"], r["filled"]) for r in said["results"]] == [("closed", "3000")]
+        assert running.clock.monotonic() - began > 5
+        assert len(sent(running)) == 1
+        assert sent(running, "GET orders") != []
+
+
+@pytest.mark.parametrize("how", ["forgetful", "unknown"])
+async def test_what_rests_is_found_among_the_open_orders_where_its_status_is_not_told(how: str) -> None:
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            made = {way: await broker.submit(order) for way, order in (("a", resting(name="a")), ("b", stop(name="b")))}
+            setattr(running.stall.rest, how, True)
+            for name, order in made.items():
+                for given in ({"client_id": name}, {"order_id": order.id}):
+                    found = await broker.find_order(LINEAR, **given)
+                    assert found is not None
+                    assert (found.id, found.status, found.type) == (order.id, OrderStatus.OPEN, order.type)
+            assert await broker.find_order(LINEAR, client_id="never") is None
 
 
 def test_an_order_that_never_arrived_is_sent_again_once_its_deadline_has_passed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ KEY = "krakenfutures-loopback-key"
 SECRET = base64.b64encode(b"canary of the krakenfutures venue").decode()
 LOGIN = {"api_key": KEY, "secret": SECRET}
 LINEAR, INVERSE, LOTS = "BTC/USD:USD", "BTC/USD:BTC", "PEPE/USD:USD"
-DATED = "ETH/USD:USD-991231"
+DATED, INVERSE_DATED = "ETH/USD:USD-991231", "ETH/USD:ETH-991231"
 
 
 class KrakenFutures(Streamed):
@@ -35,12 +35,14 @@ BOOK: dict[str, Any] = {
         contract(INVERSE, step="1"),
         contract(LOTS, step="10", tick="0.000000001"),
         contract(DATED, step="0.001", tick="0.1", kind="future"),
+        contract(INVERSE_DATED, step="1", tick="0.1", kind="future"),
     ],
     "quotes": {
         LINEAR: {"bid": "50000", "ask": "50000.5", "last": "50000"},
         INVERSE: {"bid": "50010", "ask": "50010.5", "last": "50010"},
         LOTS: {"bid": "0.00001", "ask": "0.000010001", "last": "0.00001"},
         DATED: {"bid": "2500", "ask": "2500.1", "last": "2500"},
+        INVERSE_DATED: {"bid": "2500", "ask": "2500.1", "last": "2500"},
     },
     "positions": [
         {"symbol": LINEAR, "side": "long", "quantity": "0.5", "entry": "40000", "leverage": "5"},

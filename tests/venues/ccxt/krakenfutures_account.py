@@ -24,13 +24,15 @@ class No(Exception):
 
 
 class KrakenFuturesAccount:
-    """``isolated`` are native symbols whose margin is; ``page`` is how many events of the history come at once."""
+    """``isolated`` are native symbols whose margin is; ``page`` is how many events of the history come at once, and
+    ``forgetful`` has ``orders/status`` know no order, ``unknown`` has it say so by an error."""
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.isolated: set[str] = set()
         self.money, self.gained = Decimal(10_000), Decimal(2_345)
         self.page = 1000
+        self.forgetful = self.unknown = False
         self._ends: dict[str, datetime] = {}
         self._placed: dict[str, datetime] = {}
 
@@ -81,7 +83,9 @@ class KrakenFuturesAccount:
         """Of orders that are asked for by either id; ``orderIds`` may come more than once."""
         ids, names = given.get("orderIds", []), given.get("cliOrdIds", [])
         found = [o for o in self.known() if bodies.uid(o.id) in ids or o.client_id in names]
-        return {"orders": [bodies.status(o, self.now()) for o in found]}
+        if self.unknown and not found:
+            raise No("notFound")
+        return {"orders": [bodies.status(o, self.now()) for o in found if not self.forgetful]}
 
     def known(self) -> list[Order]:
         """Those that are open or ended just now."""
