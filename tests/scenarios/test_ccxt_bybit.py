@@ -129,6 +129,19 @@ def test_an_order_that_the_exchange_does_not_know_of_is_sent_again_once_its_sign
         assert len(sent(running)) == 1
 
 
+@pytest.mark.parametrize("code", [10000, 10016, 170007])
+@pytest.mark.parametrize("rows", [LONG, COIN], ids=["contract", "coin"])
+def test_an_order_that_was_taken_by_an_exchange_that_says_it_failed_is_found(
+    tmp_path: Path, rows: list[Any], code: int
+) -> None:
+    with opened(orders=[], positions=rows) as running:
+        running.stall.rest.lies = [code]
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.venue.state.positions == {}
+        assert len(sent(running)) == 1
+
+
 def test_an_order_that_is_in_no_list_yet_is_not_sent_again(tmp_path: Path) -> None:
     """Placing is asynchronous there: what is placed is told some time later."""
     with opened(orders=[], positions=COIN) as running:

@@ -13,7 +13,9 @@ import pytest
 
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
+from core.link import PlanRequest
 from core.model import Leg, OrderRequest, OrderSide, OrderStatus, PositionKey
+from tests.support.service import service, soon
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import accounts, bybit
 from tests.venues.ccxt.accounts import Live, until
@@ -136,3 +138,29 @@ def test_an_account_is_flattened_over_its_streams(tmp_path: Path, rows: dict[str
         said = desk.document("flatten", "--all", "--yes")
         assert {r["outcome"] for r in said["results"]} == {"closed", "cancelled"}
         assert running.venue.state.positions == {}
+
+
+@pytest.mark.parametrize("rows", [bybit.BOOK, bybit.HEDGED], ids=["one-way", "hedge"])
+async def test_a_stop_rests_behind_every_position_and_yields_to_a_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: dict[str, Any]
+) -> None:
+    with Exchange(bybit.Bybit, {**rows, "orders": []}, FastClock(5.0)) as running:
+        rules = "[protect]\nenabled = true"
+        desk = Operator(tmp_path, running, "bybit", bybit.LOGIN, streams=True, rules=rules)
+        for name, value in desk.secrets.items():
+            monkeypatch.setenv(name, value)
+
+        def resting() -> set[tuple[str, Leg]]:
+            return {(t.order.symbol, t.order.leg) for t in list(running.venue.state.live_orders())}
+
+        async with service(desk.config, running.clock) as engine:
+            await soon(lambda: resting() == set(running.venue.state.positions))
+            gone = next(p for p in running.venue.state.positions.values() if p.symbol == SWAP)
+            running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.SELL, gone.quantity, gone.leg))
+            await soon(lambda: gone.key not in {p.key for p in engine.snapshot().positions})
+            await soon(lambda: resting() == set(running.venue.state.positions))
+            plan = await engine.prepare(PlanRequest("flatten", everything=True))
+            report = await engine.execute(plan.id, plan.digest)
+            assert {r.outcome for r in report.results} <= {"closed", "cancelled"}
+        assert running.venue.state.positions == {}
+        assert resting() == set()

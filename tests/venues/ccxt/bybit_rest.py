@@ -62,6 +62,7 @@ class BybitRest(BybitAccount):
         self.asked: list[str] = []  # the paths of the others
         self.violations: list[str] = []
         self.refuse_later: list[str] = []
+        self.lies: list[int] = []  # codes that the next orders are answered with, although they are taken
         self.per_second = 1000  # orders that may be placed in a second; more are refused until the next begins
         self._second: tuple[int, int] = (0, 0)  # which it is, and how many were
         self.told_late: list[Order] = []  # refusals that no stream has told yet
@@ -156,6 +157,8 @@ class BybitRest(BybitAccount):
             made = self._refused_later(request, self.refuse_later.pop(0))
         else:
             made = self.venue.place(request)
+        if self.lies:
+            raise No(self.lies.pop(0), "Server error")
         return {"orderId": self.number(made.id), "orderLinkId": made.client_id or ""}
 
     def _refused_later(self, request: OrderRequest, reason: str) -> Order:
