@@ -44,6 +44,11 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "170136": Refusal.BELOW_MINIMUM, "170140": Refusal.BELOW_MINIMUM, "170137": Refusal.PRECISION,
         "170141": Refusal.DUPLICATE, "170213": Refusal.UNKNOWN_ORDER, "170210": Refusal.OTHER,
         "170007": None, "170005": Refusal.RATE_LIMITED, "170222": Refusal.RATE_LIMITED,
+        "170146": None, "170147": None, "10429": Refusal.RATE_LIMITED, "10008": Refusal.AUTH, "10024": Refusal.AUTH,
+        "10027": Refusal.AUTH, "110034": Refusal.NO_POSITION, "110003": Refusal.UNSUPPORTED,
+        "170132": Refusal.UNSUPPORTED, "170133": Refusal.UNSUPPORTED, "170193": Refusal.UNSUPPORTED,
+        "170194": Refusal.UNSUPPORTED, "170148": Refusal.PRECISION, "170139": Refusal.UNKNOWN_ORDER,
+        "170142": Refusal.UNKNOWN_ORDER, "170143": Refusal.UNKNOWN_ORDER, "170190": Refusal.UNKNOWN_ORDER,
     },
     "okx": {
         "50001": None, "50004": None, "50013": None, "50026": None, "51149": None, "50011": Refusal.RATE_LIMITED,
@@ -158,6 +163,7 @@ def translate(said: Said, *, acts: bool) -> FlatdeckError:
     low = sentence.lower()
     ban = said.status == 418 or "banned" in low or "ip ban" in low or "temporary lockout" in low
     ban = ban or (said.status == 403 and "RateLimitExceeded" in said.classes)  # Bybit's, of an address, for minutes
+    ban = ban and codes.get(code) is not Refusal.AUTH  # that an account may not trade is no matter of minutes
     limited = codes.get(code) is Refusal.RATE_LIMITED or said.status in (418, 429) or ban
     if limited or {"RateLimitExceeded", "DDoSProtection"} & set(said.classes):
         refusal = Refusal.BANNED if ban else Refusal.RATE_LIMITED
