@@ -112,6 +112,7 @@ _CODED: dict[str, Calls] = {
         way_out="OKX converts small balances (easy convert)",
         options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
     ),
+    # A unified account is what is asked for: else ccxt asks what it is, in front of an order when nothing else did.
     # Conditional orders are in the same lists. An order that closes is exempt there from the least value, not from the
     # least size (help centre, "Derivatives Trading Rules").
     "bybit": Calls(
@@ -125,7 +126,12 @@ _CODED: dict[str, Calls] = {
         exempt=True,
         unlisted="options and borrowed coins",
         way_out="Bybit converts small balances",
-        options={"fetchMarkets": {"types": ["spot", "linear", "inverse"]}},
+        options={
+            "fetchMarkets": {"types": ["spot", "linear", "inverse"]},
+            "enableUnifiedMargin": False,
+            "enableUnifiedAccount": True,
+            "unifiedMarginStatus": 6,
+        },
     ),
     "krakenfutures": Calls(positions=({},), marks=True),
     # Which pairs may be borrowed for, and whether the account trades spot by its newer calls, takes signed calls each.

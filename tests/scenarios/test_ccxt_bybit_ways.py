@@ -71,6 +71,15 @@ async def test_a_stop_of_a_coin_sells_coins_that_are_there_and_is_cancelled_by_i
             assert (await broker.holdings()).orders == ()
 
 
+@pytest.mark.parametrize("symbol", [SWAP, "SOL/USDT"])
+async def test_an_order_is_one_request(symbol: str) -> None:
+    """Nothing that could fail is asked in front of it, whether or not the account was read before."""
+    with opened(orders=[]) as running:
+        async with connected(running) as broker:
+            await broker.submit(closing(symbol))
+            assert [call for call, _ in running.stall.rest.calls] == ["POST /order/create"]
+
+
 def limited(most: str) -> list[dict[str, Any]]:
     """The book's instruments, of which one market order may have at most that many."""
     return [{**row, "max_market": most} for row in bybit.BOOK["instruments"]]
