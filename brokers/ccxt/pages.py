@@ -16,6 +16,7 @@ from brokers.ccxt.wire import Row
 from core.errors import FlatdeckError, OutcomeUnknown
 
 MOST_PAGES = 40
+IDENTITY = ("symbol", "positionIdx", "orderId")
 Ask = Callable[..., Awaitable[Any]]
 
 
@@ -33,16 +34,19 @@ async def whole(ask: Ask, exchange: Any, method: str, parse: str, params: dict[s
 
 
 async def _raw(ask: Ask, name: str, method: str, params: dict[str, Any]) -> list[Row]:
-    found: list[Row] = []
+    """A row that moved from one page to the next while they were asked for is told once, as it was last."""
+    found: dict[tuple[str, ...], Row] = {}
     cursor = ""
     for _ in range(MOST_PAGES):
         answer = await ask(method, {**params, **({"cursor": cursor} if cursor else {})})
         result = wire.inner(answer, "result") if isinstance(answer, dict) else {}
         page = wire.rows(result.get("list"), method, name)
-        found += page
-        before, cursor = cursor, wire.text(result, "nextPageCursor")
-        if not page or not cursor:
-            return found
-        if cursor == before:
-            break
+        cursor = wire.text(result, "nextPageCursor")
+        rows = {tuple(wire.text(row, key) for key in IDENTITY): row for row in page}
+        news = rows.keys() - found.keys()
+        found |= rows
+        if not news and len(page) >= params["limit"]:
+            break  # the same again, and what is behind it cannot be had
+        if not news or not cursor:
+            return list(found.values())
     raise OutcomeUnknown(f"{name}'s list does not end after {len(found)} rows")

@@ -80,10 +80,19 @@ async def test_lists_are_read_to_their_last_page() -> None:
         running.stall.rest.page = 5
         async with connected(running) as broker:
             assert len((await broker.holdings()).orders) == 57
-        running.stall.rest.page = 1
+        running.stall.rest.page = 1000
+        running.stall.rest.cursors = False
         async with connected(running) as broker:
             with pytest.raises(OutcomeUnknown, match="does not end"):
                 await broker.holdings()
+
+
+async def test_a_cursor_that_leads_nowhere_ends_a_list_that_is_not_full() -> None:
+    with opened() as running:
+        running.stall.rest.cursors = False
+        async with connected(running) as broker:
+            read = await broker.holdings()
+            assert (len(read.positions), len(read.orders)) == (4, 5)
 
 
 # ------------------------------------------------------------------------------------------------- what an answer hides

@@ -37,6 +37,7 @@ class BybitAccount:
         self.cash = {"USDT": Decimal("10000")}
         self.wallet_rights: list[str] = []
         self.forgetful = False
+        self.cursors = True  # whether it goes by the cursor that it is given
         self.page = 1000  # rows of any page at most
         self.late: dict[str, tuple[Order, str]] = {}  # acknowledged, then refused: the truth's id → order and reason
         self._numbers: dict[str, str] = {}
@@ -160,7 +161,7 @@ class BybitAccount:
         """A page. What it tells of the next one is encoded already, as Bybit's cursors are."""
         if cursor is None and int(given.get("limit", default)) > most:
             raise No(10001, "params error: limit invalid")
-        start = int(given.get("cursor", "0:0").partition(":")[2])
+        start = int(given.get("cursor", "0:0").partition(":")[2]) if self.cursors else 0
         size = min(int(given.get("limit", default)), most, self.page)
         page = rows[start : start + size] if cursor is None else rows
         after = f"0%3A{start + len(page)}" if page and cursor is None else ""
