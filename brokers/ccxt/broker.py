@@ -19,6 +19,7 @@ from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
+from brokers.ccxt.fills import Fills
 from brokers.ccxt.history import History
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
@@ -88,6 +89,7 @@ class CcxtBroker:
         self.prices = Prices(account.id, self.client, self.markets, self.reads, clock)
         self._venue = venue_of(options.setup.exchange)
         self._lookups = Lookups(account.id, self.client, self.markets, self._venue, clock)
+        self._fills = Fills(account.id, self.client, self.markets, self._venue, clock, self._lookups.asked)
         self._acting = Acting(account.id, self.client, self.markets, self.reads, self._lookups, self._venue, clock)
 
     @property
@@ -185,7 +187,7 @@ class CcxtBroker:
         return await self._lookups.by_client_id(symbol, client_id) if client_id else None
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        return await self._lookups.fills(symbol, since)
+        return await self._fills.since(symbol, since)
 
     async def check(self) -> list[Check]:
         return await checks.run(self.client, self.reads, self.capabilities, self.stream)

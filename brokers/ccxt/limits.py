@@ -157,7 +157,7 @@ def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
     """
     told = {name.lower(): int(value) for name, value in headers.items() if value.strip().isdigit()}
     if "retry-after" in told:
-        return float(told["retry-after"])
+        return told["retry-after"] + 0.0
     if "gw-ratelimit-reset" in told:
         return told["gw-ratelimit-reset"] / 1000
     until = told.get("x-bapi-limit-reset-timestamp")

@@ -1,4 +1,4 @@
-"""What became of orders of ours: one by its id or by our name of it, and what was executed.
+"""What became of an order of ours, by its id or by our name of it.
 
 An order that a venue denies is None; a question that failed raises. Where an exchange has no way to ask by our name,
 its lists of open and ended orders are searched, and not being in them is what it says, nothing more: the core asks
@@ -7,7 +7,7 @@ for fills and the position, too.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -18,20 +18,17 @@ from brokers.ccxt.orders import answered
 from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
-from brokers.ccxt.wire_margin import listed_as, position_symbol
+from brokers.ccxt.wire_margin import listed_as
 from core.errors import OutcomeUnknown, Refusal, Refused
-from core.model import Fill, Order, OrderRequest, OrderStatus
+from core.model import Order, OrderRequest, OrderStatus
 from core.ports import Clock
-from core.units import iso
 
 BACK = timedelta(hours=1)  # how far ended orders are searched for one that has no other way to be asked for
-MOST_PAGES = 20
-AHEAD = timedelta(seconds=60)  # how far the venue's clock may be ahead of this one, for an end that has to be said
 ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrders")
 
 
 class Lookups:
-    """Questions about one account's orders. ``sent`` remembers what was asked of each, by the venue's id of it."""
+    """Questions about one account's orders. ``asked`` is what was asked of those that were sent, by the venue's id."""
 
     def __init__(self, account: str, client: Client, markets: Markets, venue: Venue, clock: Clock) -> None:
         self._account = account
@@ -39,13 +36,13 @@ class Lookups:
         self._markets = markets
         self._venue = venue
         self._clock = clock
-        self._asked: dict[str, OrderRequest] = {}
+        self.asked: dict[str, OrderRequest] = {}
 
     def sent(self, order: Order, request: OrderRequest) -> None:
         """Of an order whose later answers may leave out what was asked for."""
-        self._asked[order.id] = request
-        while len(self._asked) > 1000:
-            del self._asked[next(iter(self._asked))]
+        self.asked[order.id] = request
+        while len(self.asked) > 1000:
+            del self.asked[next(iter(self.asked))]
 
     async def by_id(self, symbol: str, order_id: str) -> Order | None:
         """The order of that id, plain or conditional."""
@@ -118,81 +115,13 @@ class Lookups:
 
     def _read(self, symbol: str, row: object) -> Order:
         name = self._client.setup.exchange
-        known = self._asked.get(wire.text(row, "id")) if isinstance(row, dict) else None
+        known = self.asked.get(wire.text(row, "id")) if isinstance(row, dict) else None
         made = answered(self._account, row, known, name) if known else wire.order(self._account, row, name)
         if made.symbol != listed_as(symbol) and made.symbol != symbol:
             raise OutcomeUnknown(f"{name} answered with an order of {made.symbol}, asked was for {symbol}")
         if known is not None and isinstance(row, dict) and row.get("status") is None:
             made = replace(made, status=OrderStatus.UNKNOWN)  # asked for its state, and it does not say
         return replace(made, symbol=symbol)
-
-    async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions at or after ``since``, each time that one question can be about for itself."""
-        if self._venue.before:
-            return await self._backwards(symbol, since)
-        found: dict[str, Fill] = {}
-        end, span = self._clock.now() + AHEAD, self._venue.span
-        while span is not None and since < end:
-            start = max(since, end - timedelta(seconds=span))
-            found |= await self._within(symbol, start, {"until": int(end.timestamp() * 1000)})
-            end = start
-        if span is None:
-            found = await self._within(symbol, since, {})
-        return [f for f in found.values() if f.at is None or f.at >= since]
-
-    async def _within(self, symbol: str, since: datetime, more: Params) -> dict[str, Fill]:
-        """Page by page: onwards from ``since``, or back from now or from the end that ``more`` says."""
-        name, venue = self._client.setup.exchange, self._venue
-        start, found = int(since.timestamp() * 1000), dict[str, Fill]()
-        for page in range(1, MOST_PAGES + 1):
-            asked = None if venue.offset else listed_as(symbol)
-            answer = await self._client.look_up("fetch_my_trades", asked, start, None, dict(more))
-            rows = wire.rows(answer, "trades", name)
-            before = len(found)
-            found |= self._fills(symbol, rows)
-            times = [int(at) for row in rows if (at := row.get("timestamp"))]
-            if venue.paged:
-                last, more = len(rows) < venue.newest, {**more, venue.paged: page + 1}
-            elif venue.newest:
-                last = len(rows) < venue.newest
-                more = {venue.offset: page * venue.newest} if venue.offset else {"until": min(times, default=start)}
-                if not last and not venue.offset and len(found) == before:
-                    break
-            else:
-                last = len(found) == before or max(times, default=start) <= start
-                start = max(times, default=start)
-            if last:
-                return found
-        raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(found)}")
-
-    async def _backwards(self, symbol: str, since: datetime) -> list[Fill]:
-        """The whole account's, each page before the oldest of the last one, until one reaches beyond ``since``."""
-        name, start = self._client.setup.exchange, int(since.timestamp() * 1000)
-        found, seen, more = dict[str, Fill](), set[str](), Params()
-        for _ in range(MOST_PAGES):
-            rows = wire.rows(
-                await self._client.look_up("fetch_my_trades", None, None, None, dict(more)), "trades", name
-            )
-            found |= self._fills(symbol, rows)
-            ids = {wire.text(row, "id") for row in rows}
-            oldest = min((int(at) for row in rows if (at := row.get("timestamp"))), default=0)
-            if len(rows) < self._venue.newest or oldest < start:
-                return [f for f in found.values() if f.at is None or f.at >= since]
-            if ids <= seen:
-                break
-            seen |= ids
-            more = {
-                self._venue.before: iso(datetime.fromtimestamp((oldest + 1) / 1000, UTC))
-            }  # of that one's moment, too
-        raise OutcomeUnknown(f"{name}'s list of trades does not end after {len(seen)}")
-
-    def _fills(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
-        """Those of the symbol: a list of the whole account has others, too."""
-        name, market = self._client.setup.exchange, self._markets.row(listed_as(symbol))
-        ours = {order_id: request.symbol for order_id, request in self._asked.items()}
-        its = (row for row in rows if symbol == ours.get(wire.text(row, "order"), position_symbol(row, name)))
-        made = [wire.fill(self._account, row, market) for row in its]
-        return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
 
 
 def _method(feature: str) -> str:

@@ -1,0 +1,114 @@
+"""What was executed: the account's own trades of one symbol since a moment, all pages of them or an error.
+
+Exchanges page in four ways: onwards from a moment; the newest of a time, whose end is said (``until``) or counted
+(``offset``); the newest of the whole account before a moment (``before``); numbered pages (``paged``) of a ``span``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.venues import Params, Venue
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_margin import listed_as, position_symbol
+from core.errors import OutcomeUnknown
+from core.model import Fill, OrderRequest
+from core.ports import Clock
+from core.units import iso
+
+MOST_PAGES = 20
+AHEAD = timedelta(seconds=60)  # how far the venue's clock may be ahead of this one, for an end that has to be said
+
+
+class Fills:
+    """Of one account. ``asked`` has what was asked of the orders that were sent, by the venue's id of each."""
+
+    def __init__(
+        self,
+        account: str,
+        client: Client,
+        markets: Markets,
+        venue: Venue,
+        clock: Clock,
+        asked: Mapping[str, OrderRequest],
+    ) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._venue = venue
+        self._clock = clock
+        self._asked = asked
+
+    async def since(self, symbol: str, since: datetime) -> list[Fill]:
+        """Executions at or after ``since``, each time that one question can be about for itself."""
+        if self._venue.before:
+            found = await self._before(symbol, since)
+        elif self._venue.span is None:
+            found = await self._within(symbol, since, {})
+        else:
+            found, end = {}, self._clock.now() + AHEAD
+            while since < end:
+                start = max(since, end - timedelta(seconds=self._venue.span))
+                found |= await self._within(symbol, start, {"until": int(end.timestamp() * 1000)})
+                end = start
+        return [f for f in found.values() if f.at is None or f.at >= since]
+
+    async def _within(self, symbol: str, since: datetime, more: Params) -> dict[str, Fill]:
+        """Page by page: onwards from ``since``, or back from now or from the end that ``more`` says."""
+        venue, start, found = self._venue, int(since.timestamp() * 1000), dict[str, Fill]()
+        for page in range(1, MOST_PAGES + 1):
+            rows = await self._page(None if venue.offset else listed_as(symbol), start, more)
+            before = len(found)
+            found |= self._of(symbol, rows)
+            times = [int(at) for row in rows if (at := row.get("timestamp"))]
+            if venue.paged:
+                last, more = len(rows) < venue.newest, {**more, venue.paged: page + 1}
+            elif venue.newest:
+                last = len(rows) < venue.newest
+                more = {venue.offset: page * venue.newest} if venue.offset else {"until": min(times, default=start)}
+                if not last and not venue.offset and len(found) == before:
+                    break
+            else:
+                last = len(found) == before or max(times, default=start) <= start
+                start = max(times, default=start)
+            if last:
+                return found
+        raise self._endless(len(found))
+
+    async def _before(self, symbol: str, since: datetime) -> dict[str, Fill]:
+        """The whole account's, each page before the oldest of the last one, until one reaches beyond ``since``."""
+        start, found, seen, more = int(since.timestamp() * 1000), dict[str, Fill](), set[str](), Params()
+        for _ in range(MOST_PAGES):
+            rows = await self._page(None, None, more)
+            found |= self._of(symbol, rows)
+            ids = {wire.text(row, "id") for row in rows}
+            oldest = min((int(at) for row in rows if (at := row.get("timestamp"))), default=0)
+            if len(rows) < self._venue.newest or oldest < start:
+                return found
+            if ids <= seen:
+                break
+            seen |= ids
+            until = datetime.fromtimestamp((oldest + 1) / 1000, UTC)  # with others of the oldest one's moment
+            more = {self._venue.before: iso(until)}
+        raise self._endless(len(seen))
+
+    async def _page(self, symbol: str | None, start: int | None, more: Params) -> list[Row]:
+        answer = await self._client.look_up("fetch_my_trades", symbol, start, None, dict(more))
+        return wire.rows(answer, "trades", self._client.setup.exchange)
+
+    def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
+        """Those of the symbol, by their ids: a list of the whole account has others, too."""
+        name, market = self._client.setup.exchange, self._markets.row(listed_as(symbol))
+        ours = {order_id: request.symbol for order_id, request in self._asked.items()}
+        its = (row for row in rows if symbol == ours.get(wire.text(row, "order"), position_symbol(row, name)))
+        made = [wire.fill(self._account, row, market) for row in its]
+        return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
+
+    def _endless(self, count: int) -> OutcomeUnknown:
+        return OutcomeUnknown(f"{self._client.setup.exchange}'s list of trades does not end after {count}")
