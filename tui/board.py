@@ -15,11 +15,11 @@ from core.model import PositionKey
 from core.replica import Replica
 from tui.figures import UNKNOWN, age, gauge, number, pct, tone_of, usd
 from tui.plain import plain
-from tui.rows import Cell, Column, Row
+from tui.rows import INDENT, Cell, Column, Row
 from tui.view import Totals, account_problem, flags_tone, matches, pnl_usd, tags
 
 COLUMNS = (
-    Column("symbol", "symbol", 12, 0, grow=1),
+    Column("symbol", "symbol", 12, 0, grow=1, whole=5),
     Column("account", "account", 14, 4, grow=1),
     Column("side", "side", 5, 1),
     Column("quantity", "quantity", 10, 2, right=True, grow=2),
@@ -32,7 +32,7 @@ COLUMNS = (
     Column("orders", "ord", 3, 8, right=True),
     Column("age", "held", 6, 8, right=True),
     Column("priced", "price", 6, 3, right=True),
-    Column("flags", "flags", 18, 0, grow=3),
+    Column("flags", "flags", 18, 0, grow=3, least=13),
 )
 
 _SORTS: dict[str, Callable[[PositionRow], Any]] = {
@@ -203,7 +203,7 @@ def position_line(row: PositionRow, now: datetime) -> Row:
             "flags": Cell(flags, flags_tone(row.flags)),
         },
         group=row.owner,
-        indent=2,
+        indent=INDENT,
     )
 
 

@@ -18,14 +18,14 @@ from tui.view import tally_words
 COLUMNS = (
     Column("mark", "", 7, 0),
     Column("action", "action", 11, 0),
-    Column("symbol", "symbol", 10, 0, grow=1),
+    Column("symbol", "symbol", 10, 0, grow=1, whole=2),
     Column("account", "account", 14, 3, grow=1),
     Column("quantity", "quantity", 9, 0, right=True, grow=1),
     Column("value", "value", 9, 0, right=True),
     Column("pnl", "P&L", 8, 1, right=True),
     Column("cost", "cost", 8, 5, right=True),
     Column("tiers", "tiers to be tried", 22, 4, grow=1),
-    Column("why", "why", 14, 2, grow=4),
+    Column("why", "why", 14, 2, grow=4, least=10),
 )
 ARROW = " → "
 

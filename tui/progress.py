@@ -15,7 +15,7 @@ from tui.view import GOOD_OUTCOMES, report_summary
 
 COLUMNS = (
     Column("state", "state", 17, 0),
-    Column("symbol", "symbol", 10, 0, grow=1),
+    Column("symbol", "symbol", 10, 0, grow=1, whole=2),
     Column("account", "account", 14, 3, grow=1),
     Column("planned", "planned", 12, 2, grow=2),
     Column("tier", "tier", 20, 0),

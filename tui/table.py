@@ -7,7 +7,7 @@ not shown is never selected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -21,7 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui import drawing
-from tui.rows import Column, Fitted, Row, fit
+from tui.rows import Column, Fitted, Row, fit, longest_symbol
 
 KEPT = 2000  # rows and strips remembered after they left the screen
 GUTTER = 2  # cursor and selection marks
@@ -88,6 +88,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.selected: set[Hashable] = set()
         self.sort, self.descending = sort, False
         self._header = int(header)
+        self._longest: Mapping[str, int] = {}
         self._places: dict[Hashable, int] = {}
         self._rows: dict[Hashable, Row] = {}  # of lines that are or were on screen
         self._strips: dict[Hashable, dict[tuple[bool, bool, bool], Strip]] = {}
@@ -100,6 +101,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         old = self.cursor
         self.keys = list(keys)
         self._places = {key: place for place, key in enumerate(self.keys)}
+        self._longest = longest_symbol(self.columns, self.keys)
         self.selected &= self._places.keys()
         self._forget()
         self._resize()
@@ -226,7 +228,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         return first, min(first + max(self.size.height - self._header, 0), len(self.keys))
 
     def _resize(self) -> None:
-        self._fitted = fit(self.columns, max(self._width - GUTTER, 1), wide=self.wide)
+        self._fitted = fit(self.columns, max(self._width - GUTTER, 1), wide=self.wide, longest=self._longest)
         whole = max((f.start + f.width for f in self._fitted), default=0) + GUTTER if self.wide else self._width
         self.virtual_size = Size(max(whole, self._width), len(self.keys) + self._header)
 

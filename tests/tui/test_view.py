@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from core.link import AccountRow, EngineRow, PlanRow, PositionRow, Update
-from core.model import Tier
+from core.model import PositionKey, Tier
 from core.plan import ActionKind, OwnerTally, Reason
 from core.replica import Replica
 from tests.tui.fakes import NOW, close, closing, crowd, key, order, plan, position, report, snapshot
@@ -21,7 +21,7 @@ from tui.figures import age, gauge, left, number, pct, usd
 from tui.gate import Gate
 from tui.headline import lines, pieces
 from tui.progress import Progress
-from tui.rows import Cell, Row, fit
+from tui.rows import INDENT, Cell, Row, fit, longest_symbol
 from tui.view import LEGEND, TAGS, Totals, accounts_cells, left_unguarded, pnl_usd, report_summary, tags
 
 D = Decimal
@@ -116,6 +116,22 @@ def test_columns_give_way_by_priority() -> None:
     assert [f.column.key for f in fit(COLUMNS, 60)] == ["symbol", "side", "value", "pnl", "flags"]
     assert len(fit(COLUMNS, 200)) == len(COLUMNS)
     assert len(fit(COLUMNS, 40, wide=True)) == len(COLUMNS)
+
+
+def test_symbols_are_shown_whole_before_less_important_columns_are_shown_at_all() -> None:
+    def widths(width: int, symbol: str, **more: bool) -> dict[str, int]:
+        longest = longest_symbol(COLUMNS, [PositionKey("u/a", "BTC-USD"), PositionKey("u/a", symbol), "a heading"])
+        return {f.column.key: f.width for f in fit(COLUMNS, width, longest=longest, **more)}
+
+    narrow, perp = widths(78, "BTC-USD"), widths(78, "BTC/USDT:USDT")
+    assert perp["symbol"] >= len("BTC/USDT:USDT") + INDENT > narrow["symbol"]
+    assert perp["flags"] >= 13
+    assert {"side", "quantity", "value", "pnl", "priced", "flags"} <= perp.keys()
+    wide = widths(136, "BTC/USDT:USDT:isolated")
+    assert wide["symbol"] >= len("BTC/USDT:USDT:isolated") + INDENT
+    assert "account" in wide
+    assert widths(40, "BTC/USDT:USDT", wide=True)["symbol"] >= 15
+    assert widths(300, "X" * 500)["symbol"] < 100
 
 
 def test_positions_are_grouped_by_owner_and_unknown_values_sort_last() -> None:
