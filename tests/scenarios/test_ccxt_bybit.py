@@ -161,6 +161,22 @@ def test_an_order_that_is_in_no_list_yet_is_not_sent_again(tmp_path: Path) -> No
         assert len(sent(running)) == 1
 
 
+@pytest.mark.parametrize(
+    "path", ["order/realtime", "order/history", "position/list", "execution/list", "wallet-balance"]
+)
+@pytest.mark.parametrize("rows", [LONG, COIN], ids=["contract", "coin"])
+def test_a_lost_answer_and_questions_that_fail_after_it_sell_nothing_twice(
+    tmp_path: Path, rows: list[Any], path: str
+) -> None:
+    with opened(orders=[], positions=rows) as running:
+        lost = running.mishap("POST", PLACE, "drop")
+        running.mishap("GET", path, "status", times=2, after=2 if path.startswith(("position", "wallet")) else 0)
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert lost.struck == 1
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert len(sent(running)) == 1
+
+
 @pytest.mark.parametrize("fault", ["cancel_lag", "cancel_fill_race"])
 def test_a_cancel_that_is_only_acknowledged_is_no_cancel_until_the_order_has_ended(tmp_path: Path, fault: str) -> None:
     with opened(positions=COIN, orders=bybit.BOOK["orders"][2:3]) as running:
