@@ -52,7 +52,7 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
         min_quantity=max(least, default=ZERO),
         min_cost=positive(cost.get("min")) or ZERO,
         max_market=min(most, default=None),
-        multiplier=(positive(market.get("contractSize")) or ONE) if contract else ONE,
+        multiplier=_contract_size(market) if contract else ONE,
         quote=value_currency(market),
         reduce_only=contract,
         minimum_exempt=contract and exempt,
@@ -67,6 +67,13 @@ def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
     lots = inner(raw, "lotSizeFilter")
     of_contract = (raw.get("maxMktSz"), raw.get("marketMaxOrderQty")) if contract else ()
     return *of_contract, lots.get("maxMktOrderQty"), lots.get("maxMarketOrderQty")
+
+
+def _contract_size(market: Row) -> Decimal:
+    """ccxt takes the least order of Bybit's inverse contracts for their size, which is one of the quote currency."""
+    if market.get("inverse") is True and inner(inner(market, "info"), "lotSizeFilter"):
+        return ONE
+    return positive(market.get("contractSize")) or ONE
 
 
 def value_currency(market: Row) -> str:

@@ -74,6 +74,14 @@ def test_every_open_order_is_cancelled_a_coin_s_conditional_one_by_its_kind(tmp_
         assert sorted(of_coins) == ["Order", "tpslOrder"]
 
 
+async def test_an_inverse_contract_is_one_dollar_whatever_the_least_order_is() -> None:
+    rows = [{**row, "min_quantity": "10"} if "USD:" in row["symbol"] else row for row in bybit.BOOK["instruments"]]
+    with opened(instruments=rows) as running:
+        async with connected(running) as broker:
+            (rules,) = (i for i in (await broker.holdings()).instruments if i.symbol == "XRP/USD:XRP")
+            assert (rules.min_quantity, rules.multiplier, rules.quote) == (10, 1, "1/XRP")
+
+
 async def test_lists_are_read_to_their_last_page() -> None:
     resting = {"symbol": "XRP/USD:XRP", "side": "sell", "quantity": "1", "price": "3", "reduce_only": True}
     with opened(orders=[{**resting, "id": f"n{n}"} for n in range(57)]) as running:
