@@ -288,12 +288,12 @@ def test_more_closes_than_a_second_allows_leave_in_the_next_ones(tmp_path: Path)
     }
     with opened(rows) as running:
         running.stall.rest.per_second = 10
-        began = running.clock.monotonic()
         said = operator(tmp_path, running).document("flatten", "--all", "--yes")
         assert [r["outcome"] for r in said["results"]] == ["closed"] * 24
         assert running.venue.state.positions == {}
         assert len(sent(running)) > 24  # some were refused
-        assert running.clock.monotonic() - began < 10
+        times = [taken.at for taken in running.venue.requests]
+        assert max(times) - min(times) < 10  # with the usual pause it is more
 
 
 def test_what_is_not_listed_is_said(tmp_path: Path) -> None:
