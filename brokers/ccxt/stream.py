@@ -47,7 +47,8 @@ TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", 
 # Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
-SPOT_TOUCHES = frozenset({"bybit"})  # whose tickers of spot alone have no bid and ask
+# Whose tickers of spot alone have no bid and ask, and how many of those one subscription may name.
+SPOT_TOUCHES = {"bybit": 10}
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 # ccxt listens for these on the socket of unified accounts, which are not what is connected here.
 UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
@@ -198,8 +199,12 @@ class Stream:
                     self._say(event)
 
     def _order(self, row: Row) -> BrokerEvent | None:
+        """At Bybit a coin and its perpetual share an id: ccxt takes an order for one of the latter that says better."""
         if self._name == KRAKEN_FUTURES:
             return None  # overheard
+        info = wire.inner(row, "info")
+        if info.get("category") == "spot" and ":" in wire.text(row, "symbol"):
+            row = {**row, "symbol": self._client.exchange.safe_symbol(info.get("symbol"), None, None, "spot")}
         made = wire.order(self._account, row, self._name)
         reduces = made.reduce_only or (self._name in UNSAID and made.id in self._reads.reducing)
         return OrderSeen(replace(made, symbol=self._symbol(row, made.leg), reduce_only=reduces))
@@ -290,17 +295,17 @@ class Stream:
         if self._name in ONE_BY_ONE:
             await asyncio.gather(*(self._follow_tickers("watch_ticker", symbol) for symbol in symbols))
             return
-        coins = self._name in SPOT_TOUCHES and not any(":" in symbol for symbol in symbols)
-        first = self._name in TOUCH_FIRST or coins
+        contracts = [symbol for symbol in symbols if ":" in symbol]
+        most = SPOT_TOUCHES.get(self._name) if not contracts else None
+        first = self._name in TOUCH_FIRST or most is not None
         features = ("watchBidsAsks", "watchTickers") if first else ("watchTickers", "watchBidsAsks")
         methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
         feature = next((f for f in features if self._client.has(f)), None)
         if feature is None:
             return  # they are asked for
-        contracts = [symbol for symbol in symbols if ":" in symbol]
         if contracts and self._name in MARKS_APART and self._client.has("watchMarkPrices"):
             await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(contracts))
-        most = TOGETHER.get(self._name, len(symbols))
+        most = most or TOGETHER.get(self._name, len(symbols))
         parts = [symbols[n : n + most] for n in range(0, len(symbols), most)]
         await asyncio.gather(*(self._follow_tickers(methods[feature], part) for part in parts))
 
@@ -314,9 +319,17 @@ class Stream:
                     self._reads.marks[wire.text(row, "symbol")] = made
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
-        watch = getattr(self._client.exchange, method)
+        """Of prices that come at once ccxt tells the first; the others are only in what it keeps of each symbol."""
+        exchange = self._client.exchange
+        watch, kept = getattr(exchange, method), "bidsasks" if method == "watch_bids_asks" else "tickers"
+        wanted = [symbols] if isinstance(symbols, str) else symbols
+        told = dict(getattr(exchange, kept) or {})  # what is there from before is no news
         while True:
-            for row in _tickers(await watch(symbols)):
+            rows = {wire.text(row, "symbol"): row for row in _tickers(await watch(symbols))}
+            now = getattr(exchange, kept) or {}
+            news = {s: now[s] for s in wanted if s in now and now[s] is not told.get(s)} if rows else {}
+            told |= news
+            for row in {**rows, **news}.values():
                 self._price(row)
 
     def _price(self, row: Row) -> None:

@@ -52,6 +52,29 @@ async def test_a_price_of_each_kind_of_market_is_told_by_its_stream(symbol: str)
         assert [call for call in running.stall.rest.asked[before:] if "tickers" in call] == []
 
 
+async def test_the_prices_of_many_coins_are_told() -> None:
+    names = [f"C{n}/USDT" for n in range(23)]
+    rows = {
+        "instruments": [bybit.spot(name) for name in names],
+        "quotes": {name: {"bid": "100", "ask": "101", "last": "100"} for name in names},
+        "positions": [{"symbol": name, "side": "long", "quantity": "1", "entry": "90"} for name in names],
+    }
+    async with live(rows) as (running, broker), aclosing(broker.stream()) as events:
+        await until(events, lambda e: isinstance(e, QuoteSeen))
+        await running.clock.sleep(1)
+        before = len(running.stall.rest.asked)
+        running.do(lambda: [running.venue.set_quote(n, bid=Decimal(700), ask=Decimal(701)) for n in names])
+        left = set(names)
+
+        def told(event: BrokerEvent) -> bool:
+            if isinstance(event, QuoteSeen) and event.quote.bid == 700:
+                left.discard(event.quote.symbol)
+            return not left
+
+        await until(events, told)
+        assert [call for call in running.stall.rest.asked[before:] if "tickers" in call] == []
+
+
 @pytest.mark.parametrize("rows", [bybit.BOOK, bybit.HEDGED], ids=["one-way", "hedge"])
 async def test_a_position_that_was_closed_by_hand_is_told(rows: dict[str, Any]) -> None:
     leg = Leg.LONG if rows is bybit.HEDGED else Leg.NET

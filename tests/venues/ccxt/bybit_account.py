@@ -67,7 +67,7 @@ class BybitAccount:
     def tickers(self, given: Row) -> Row:
         tops = sorted(self.venue.floor.market.tops.items())
         rows = [bodies.ticker(s, top) for s, top in tops if bodies.category(s) == given["category"]]
-        return self._list(given, [row for row in rows if given.get("symbol") in (None, row["symbol"])])
+        return self._list(given, [row for row in rows if given.get("symbol") in (None, row["symbol"])], cursor="")
 
     def candles(self, given: Row) -> Row:
         """Five minutes of what the price is now, the newest first; the first is not over."""

@@ -232,10 +232,9 @@ def order(told: Order, number: str, now: datetime, *, streamed: bool = False, re
     market = told.type is not OrderType.LIMIT
     average = told.average_price
     filter_ = "tpslOrder" if stop and spot else "Stop" if stop else ""
-    mode = {} if spot and streamed else {"tpslMode": ""}  # REST has it of every order, empty but for a contract's stops
     return {
         **({"category": category(told.symbol)} if streamed else {}),
-        **mode,
+        "tpslMode": "",
         "symbol": native(told.symbol),
         "orderId": number,
         "orderLinkId": told.client_id or "",

@@ -23,6 +23,7 @@ from tests.venues.ccxt.bybit_bodies import Row
 from tests.venues.ccxt.bybit_rest import BybitRest
 
 PATH = "/stream/v5"  # the host's first label, which configuration puts before every path
+MOST_COINS = 10  # topics of one subscription to spot
 PRIVATE = ("order", "execution", "position", "wallet")
 
 
@@ -134,6 +135,8 @@ class BybitStreams:
             private = [topic for topic in said["args"] if topic in PRIVATE]
             taken = not private if category else socket in self._known
             text = "" if taken else "Request not authorized"
+            if category == "spot" and len(said["args"]) > MOST_COINS:
+                taken, text = False, f"args size >{MOST_COINS}"
             answer = {"success": taken, "ret_msg": text, "op": op, "req_id": number, "conn_id": "a4d3ae55"}
             self._send(socket, answer)
             for topic in said["args"] if taken else ():
