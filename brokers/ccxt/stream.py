@@ -49,6 +49,7 @@ MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
 # Whose tickers of spot alone have no bid and ask, and how many of those one subscription may name.
 SPOT_TOUCHES = {"bybit": 10}
+OVERHEARD = frozenset({"bybit"})  # whose messages of positions are read as they come
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 # ccxt listens for these on the socket of unified accounts, which are not what is connected here.
 UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
@@ -123,6 +124,8 @@ class Stream:
                     known["lastAuthenticatedTime"] = 0
                 self._say(OutcomeUnknown(f"the listen key of {self._name}'s stream has expired"))
             pass_on(socket, message)
+            if self._name in OVERHEARD and isinstance(message, dict) and message.get("topic") == "position":
+                self._positions(message.get("data"))
 
         exchange.handle_message = heard
 
@@ -144,7 +147,7 @@ class Stream:
         watches: tuple[tuple[str, str, Callable[[Row], BrokerEvent | None]], ...] = (
             ("watchOrders", "watch_orders", self._order),
             ("watchMyTrades", "watch_my_trades", self._fill),
-            ("watchPositions", "watch_positions", self._position),
+            ("watchPositions", "watch_positions", self._position if self._name not in OVERHEARD else lambda _: None),
         )
         for feature, method, made in watches:
             if self._client.has(feature) and feature not in UNHEARD.get(self._name, ()):
@@ -219,6 +222,16 @@ class Stream:
         """That of the position which a row is about."""
         key = PositionKey(self._account, position_symbol(row, self._name), leg)
         return self._reads.twins.symbol(key, margin_mode(row))
+
+    def _positions(self, rows: Any) -> None:
+        """Of messages that were read together ccxt hands on the first, and keeps no order of positions."""
+        for row in rows if isinstance(rows, list) else ():
+            try:
+                event = self._position(self._client.exchange.parse_position(row))
+            except Exception:  # noqa: BLE001, S112  # ccxt's parsers raise anything; the reads have the truth
+                continue
+            if event is not None:
+                self._say(event)
 
     def _position(self, row: Row) -> BrokerEvent | None:
         leg = wire.leg_of(row)

@@ -187,3 +187,24 @@ async def test_a_stop_rests_behind_every_position_and_yields_to_a_close(
             assert {r.outcome for r in report.results} <= {"closed", "cancelled"}
         assert running.venue.state.positions == {}
         assert resting() == set()
+
+
+@pytest.mark.parametrize("rows", [bybit.BOOK, bybit.HEDGED], ids=["one-way", "hedge"])
+async def test_positions_that_end_at_once_are_all_told(rows: dict[str, Any]) -> None:
+    async with live(rows) as (running, broker), aclosing(broker.stream()) as events:
+        await until(events, lambda e: isinstance(e, QuoteSeen))
+        await subscribed(running)
+        held = [p for p in running.venue.state.positions.values() if ":" in p.symbol]
+        left = {PositionKey("user_1/a", p.symbol, p.leg) for p in held}
+
+        def close() -> None:
+            for p in held:
+                running.venue.trade_by_hand(p.symbol, p.side.closing, p.quantity, p.leg)
+
+        def told(event: BrokerEvent) -> bool:
+            if isinstance(event, PositionSeen) and event.position is None:
+                left.discard(event.key)
+            return not left
+
+        running.do(close)
+        await until(events, told)
