@@ -332,7 +332,10 @@ class Stream:
                     self._reads.marks[wire.text(row, "symbol")] = made
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
-        """Of prices that come at once ccxt tells the first; the others are only in what it keeps of each symbol."""
+        """Of prices that come at once ccxt tells the first; the others are only in what it keeps of each symbol.
+
+        OKX's marks, which come apart, are kept there, too.
+        """
         exchange = self._client.exchange
         watch, kept = getattr(exchange, method), "bidsasks" if method == "watch_bids_asks" else "tickers"
         wanted = [symbols] if isinstance(symbols, str) else symbols
@@ -340,7 +343,8 @@ class Stream:
         while True:
             rows = {wire.text(row, "symbol"): row for row in _tickers(await watch(symbols))}
             now = getattr(exchange, kept) or {}
-            news = {s: now[s] for s in wanted if s in now and now[s] is not told.get(s)} if rows else {}
+            fresh = ((s, row) for s in wanted if (row := now.get(s)) is not None and row is not told.get(s))
+            news = {s: row for s, row in fresh if has_touch(row)} if rows else {}
             told |= news
             for row in {**rows, **news}.values():
                 self._price(row)
