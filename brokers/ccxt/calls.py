@@ -36,7 +36,7 @@ class Calls(Struct, frozen=True):
     worth: Params = {}  # of the balance that says what the account is worth
     worth_each: bool = False  # that balance is of one currency of settlement at a time
     markets: Params = {}  # of the call that loads them
-    unified: bool = False  # an account can be of a kind whose calls are others, and which is not known here
+    kind: str = ""  # the raw call that tells whether the account is a unified one, whose calls are not known here
     marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # orders that only reduce may be below its minimums
@@ -143,8 +143,8 @@ _CODED: dict[str, Calls] = {
         counted=True,
         worth_each=True,
         markets={"marginables": False},
-        unified=True,
-        options={"hf": True},
+        kind="utaPrivateGetAccountMode",
+        options={"hf": True, "uta": False},
     ),
 }
 

@@ -22,7 +22,7 @@ from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_margin import MARGIN
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderRequest
-from core.units import ZERO, iso, plain
+from core.units import ONE, ZERO, iso, plain
 
 Order = Callable[[OrderRequest, Row, Venue, str, datetime], tuple[str, Params]]
 
@@ -231,11 +231,11 @@ def _bybit_row(exchange: Any, answer: object, market: Row) -> object:
 
 
 def _kucoin_filters(answer: object, market: Row) -> Filters | None:
-    """In lots. Some contracts have a limit of market orders of their own."""
+    """In whole lots. Some contracts have a limit of market orders of their own."""
     row = wire.inner(answer, "data") if isinstance(answer, dict) else {}
     step = wire.positive(row.get("lotSize"))
     most = [m for key in ("maxOrderQty", "marketMaxOrderQty") if (m := wire.positive(row.get(key))) is not None]
-    return Filters(step, step, min(most, default=None)) if step else None
+    return Filters(max(step, ONE), step, min(most, default=None)) if step else None
 
 
 def _kucoin(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:

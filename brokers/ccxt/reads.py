@@ -30,6 +30,7 @@ from core.ports import Clock
 
 MOST_PAGES = 40
 WORTH_EVERY = 60.0
+KIND_EVERY = 60.0
 OF_THE_MOMENT = 1.0  # seconds that a mark which a read told may stand beside a newer touch
 Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
@@ -63,6 +64,7 @@ class Reads:
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.twins = Twins()
         self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
+        self._classic_at: float | None = None  # when it was last told that the account is no unified one
         self._latest = -inf  # when the newest list of positions was asked for
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
@@ -80,11 +82,12 @@ class Reads:
     async def _read(self, urgent: bool) -> Holdings:
         ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
-        if self._calls.unified and await ask("is_uta_enabled"):  # ccxt asks once and remembers
-            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(self._client.setup.exchange))
         asked = self._clock.monotonic()
-        balance, listed, rows = await _together(
-            self._balance(ask), self._positions(ask, urgent, asked), self._order_lists(ask)
+        balance, listed, rows, _ = await _together(
+            self._balance(ask),
+            self._positions(ask, urgent, asked),
+            self._order_lists(ask),
+            self._is_classic(ask, asked),
         )
         received = self._clock.monotonic()
         orders = self._resting(rows)
@@ -107,6 +110,30 @@ class Reads:
             instruments=tuple(instruments.values()),
             equity=equity,
         )
+
+    async def _is_classic(self, ask: Ask, now: float) -> None:
+        """Refused for a unified account, whose classic lists say nothing of it. It can become one at any time.
+
+        The answer is another host's: one that was had before stands where it fails. ``uta = false`` in the
+        configuration's options has it not asked for.
+        """
+        setup, before = self._client.setup, self._classic_at
+        unasked = not self._calls.kind or setup.options.get("uta") is False
+        if unasked or (before is not None and now - before < KIND_EVERY):
+            return
+        try:
+            answer = await ask(self._calls.kind)
+        except FlatdeckError:
+            if before is None:
+                raise
+            return
+        kind = wire.text(wire.inner(answer, "data"), "selfAccountMode") if isinstance(answer, dict) else ""
+        if kind == "UNIFIED":
+            self._classic_at = None
+            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(setup.exchange))
+        if not kind:
+            raise OutcomeUnknown(f"{setup.exchange} does not tell what kind of account this is")
+        self._classic_at = now
 
     def _instrument(self, symbol: str) -> Instrument:
         made = self._markets.instrument(listed_as(symbol))

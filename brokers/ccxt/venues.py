@@ -150,11 +150,12 @@ _VENUES: dict[str, Venue] = {
         newest=100,
         raw=True,
     ),
-    # A request is good for 5 s (400002). A limit order is GTC or IOC. Stops are listed apart, but found and cancelled
-    # like any order. An order to close says neither side nor size, opens nothing, and in hedge mode names the position.
+    # A request is good while its time is within 5 s of the venue's (400002): by a clock that is ahead, for 10 s. A
+    # limit order is GTC or IOC. Stops are listed apart, but found and cancelled like any order. An order to close says
+    # neither side nor size and opens nothing; in hedge mode it names its position like any order, or is refused.
     "kucoinfutures": Venue(
         tifs={TimeInForce.IOC: "IOC", TimeInForce.GTC: "GTC"},
-        expiry=5.0,
+        expiry=10.0,
         leg="positionSide",
         legs={Leg.LONG: "LONG", Leg.SHORT: "SHORT"},
         reduce_with_leg=True,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import Refusal, Refused
+from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderSide, OrderType, TimeInForce
 from tests.venues.ccxt import kucoinfutures as kucoin
 from tests.venues.ccxt.kucoinfutures import BTC, DATED, ETH, INVERSE
@@ -47,11 +47,37 @@ async def test_a_unified_account_is_refused_in_one_sentence_and_not_called_flat(
             assert refused.value.refusal is Refusal.UNSUPPORTED
 
 
-async def test_the_account_s_kind_is_asked_for_once_and_no_spot_call_needs_a_key() -> None:
+async def test_an_account_that_becomes_a_unified_one_is_noticed_within_two_minutes() -> None:
+    with opened(speed=600.0) as running:
+        async with connected(running) as broker:
+            running.stall.rest.unified = True
+            await running.clock.sleep(120)
+            with pytest.raises(Refused, match="a unified account"):
+                await broker.holdings()
+
+
+async def test_the_account_s_kind_is_told_by_another_host_without_which_a_known_account_is_still_read() -> None:
+    with opened(speed=600.0) as running:
+        async with connected(running) as broker:
+            running.mishap("GET", "/account/mode", "status", times=9)
+            await running.clock.sleep(120)
+            assert len((await broker.holdings()).positions) == 3
+        async with connected(running, read=False) as broker:
+            with pytest.raises(OutcomeUnknown):
+                await broker.holdings()
+            body = '{"code":"200000","data":{}}'
+            running.mishaps.clear()
+            running.mishap("GET", "/account/mode", "status", status=200, body=body)
+            with pytest.raises(OutcomeUnknown, match="does not tell what kind of account"):
+                await broker.holdings()
+
+
+async def test_the_account_s_kind_is_asked_for_once_and_never_before_an_order() -> None:
     with opened() as running:
         async with connected(running) as broker:
             await broker.holdings()
             await broker.submit(close())
+            await broker.find_order(BTC, client_id="mine")
         calls = [call for call, _ in running.stall.rest.calls]
         assert calls.count("GET /account/mode") == 1
 
