@@ -39,6 +39,33 @@ def test_an_order_that_is_answered_without_an_id_is_looked_up_by_its_name(tmp_pa
         assert running.venue.state.positions == {}
 
 
+def test_an_id_of_an_order_that_there_is_not_is_no_end_and_another_order_closes(tmp_path: Path) -> None:
+    with opened(orders=[], positions=LONG) as running:
+        running.mishap("POST", PLACE, "status", status=200, body='{"code":"200000","data":{"orderId":"77"}}')
+        said = operator(tmp_path, running).document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.venue.state.positions == {}
+        assert len(sent(running)) == 1
+
+
+def test_a_cancel_that_was_only_promised_is_not_called_done(tmp_path: Path) -> None:
+    with opened() as running:
+        body = '{"code":"200000","data":{"cancelledOrderIds":["240673378116083712"]}}'
+        running.mishap("DELETE", PLACE, "status", status=200, body=body, times=99)
+        said = operator(tmp_path, running).call("cancel-orders", "--all", "--yes")
+        assert said.exit_code != 0
+        assert len(list(running.venue.state.live_orders())) == 2
+
+
+def test_by_a_clock_that_is_half_a_minute_apart_everything_is_signed_with_the_venue_s_time(tmp_path: Path) -> None:
+    with opened(orders=[]) as running:
+        running.stall.rest.ahead = 30.0
+        desk = operator(tmp_path, running)
+        said = desk.document("flatten", "--all", "--yes")
+        assert {r["outcome"] for r in said["results"]} == {"closed"}
+        assert running.venue.state.positions == {}
+
+
 @pytest.mark.parametrize("body", ["{}", '{"data":{}}', "[]", '{"code":"500000","msg":"Internal Server Error"}'])
 async def test_an_answer_without_a_code_or_with_one_of_a_fault_says_nothing_about_an_order(body: str) -> None:
     with opened(orders=[], positions=LONG) as running:
