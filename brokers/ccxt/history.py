@@ -11,6 +11,7 @@ from core.model import Bar
 from core.ports import Clock
 
 AT_ONCE = 300  # rows of one answer: more is refused by Coinbase and OKX
+FEWER = {"kucoinfutures": 200}  # of a longer time its documentation does not say which it tells
 MINUTE = 60_000
 
 
@@ -28,7 +29,7 @@ class History:
         listed = listed_as(symbol)
         if not self._client.has("fetchOHLCV") or self._markets.row(listed) is None:
             return []
-        limit = min(count + 1, AT_ONCE)
+        limit = min(count + 1, FEWER.get(self._client.setup.exchange, AT_ONCE))
         rows = await self._client.ask("fetch_ohlcv", listed, "1m", None, limit)
         now = int(self._clock.now().timestamp() * 1000) // MINUTE
         made = (_bar(row) for row in rows if isinstance(row, list))

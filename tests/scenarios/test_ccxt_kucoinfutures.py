@@ -268,9 +268,12 @@ async def test_every_execution_is_read_when_more_than_a_page_are_of_one_moment_a
                 assert sum(f.quantity for f in found if f.side is OrderSide.SELL) == count
 
 
-async def test_closed_minutes_are_told() -> None:
-    with opened() as running:
+@pytest.mark.parametrize(("asked_for", "told"), [(5, 5), (300, 199)])
+async def test_closed_minutes_are_told_up_to_the_last(asked_for: int, told: int) -> None:
+    with opened(speed=1.0) as running:
         async with connected(running) as broker:
-            bars = await broker.bars(BTC, 5)
-    assert len(bars) == 5
+            bars = await broker.bars(BTC, asked_for)
+            minute = int(running.clock.now().timestamp()) // 60
+    assert told - 1 <= len(bars) <= told
+    assert minute - bars[-1].minute in (1, 2)
     assert {bar.close for bar in bars} == {Decimal(50000)}

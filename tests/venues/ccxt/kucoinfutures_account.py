@@ -86,11 +86,11 @@ class KucoinFuturesAccount:
         return next(row for row in self.tickers(given) if row["symbol"] == given["symbol"])
 
     def candles(self, given: Row) -> list[list[Any]]:
-        """Minutes of what the price is now, the oldest first; the last is not closed."""
+        """Minutes of what the price is now, the oldest first, at most 200; the last is not closed."""
         top = self.venue.floor.market.tops[self.symbol(given["symbol"])]
         price, last = bodies.number(top.last), bodies.millis(self.now()) // 60_000 * 60_000
-        times = range(max(int(given["from"]), last - 5 * 60_000) // 60_000 * 60_000, last + 1, 60_000)
-        return [[t, price, price, price, price, 1] for t in times]
+        times = range(-(-int(given["from"]) // 60_000) * 60_000, last + 1, 60_000)
+        return [[t, price, price, price, price, 1] for t in times[:200]]
 
     # ----------------------------------------------------------------------------------------------- the account
 
