@@ -25,7 +25,7 @@ class Desk(Struct):
     book: dict[str, Any]
     login: dict[str, str]
     largest: str
-    speed: float  # of the clock; Binance refuses what was signed by one that is apart from its own
+    speed: float  # of the clock; Binance and KuCoin refuse what was signed by one that is apart from their own
     acts: tuple[str, ...]  # what a call that changes something is named like in the loopback exchange's list
 
 
@@ -69,7 +69,7 @@ VENUES = {
         kucoinfutures.BOOK,
         kucoinfutures.LOGIN,
         "BTC/USDT:USDT",
-        20.0,
+        5.0,
         ("POST /orders", "DELETE"),
     ),
 }

@@ -49,6 +49,7 @@ async def test_a_unified_account_is_refused_in_one_sentence_and_not_called_flat(
 
 async def test_an_account_that_becomes_a_unified_one_is_noticed_within_two_minutes() -> None:
     with opened(speed=600.0) as running:
+        running.stall.rest.window = 3600.0
         async with connected(running) as broker:
             running.stall.rest.unified = True
             await running.clock.sleep(120)
@@ -58,6 +59,7 @@ async def test_an_account_that_becomes_a_unified_one_is_noticed_within_two_minut
 
 async def test_the_account_s_kind_is_told_by_another_host_without_which_a_known_account_is_still_read() -> None:
     with opened(speed=600.0) as running:
+        running.stall.rest.window = 3600.0
         async with connected(running) as broker:
             running.mishap("GET", "/account/mode", "status", times=9)
             await running.clock.sleep(120)

@@ -40,7 +40,8 @@ def test_an_order_that_is_answered_without_an_id_is_looked_up_by_its_name(tmp_pa
 
 
 def test_an_id_of_an_order_that_there_is_not_is_no_end_and_another_order_closes(tmp_path: Path) -> None:
-    with opened(orders=[], positions=LONG) as running:
+    with opened(speed=20.0, orders=[], positions=LONG) as running:
+        running.stall.rest.window = 20.0
         running.mishap("POST", PLACE, "status", status=200, body='{"code":"200000","data":{"orderId":"77"}}')
         said = operator(tmp_path, running).document("flatten", "--all", "--yes")
         assert [r["outcome"] for r in said["results"]] == ["closed"]
@@ -49,7 +50,8 @@ def test_an_id_of_an_order_that_there_is_not_is_no_end_and_another_order_closes(
 
 
 def test_a_cancel_that_was_only_promised_is_not_called_done(tmp_path: Path) -> None:
-    with opened() as running:
+    with opened(speed=20.0) as running:
+        running.stall.rest.window = 20.0
         body = '{"code":"200000","data":{"cancelledOrderIds":["240673378116083712"]}}'
         running.mishap("DELETE", PLACE, "status", status=200, body=body, times=99)
         said = operator(tmp_path, running).call("cancel-orders", "--all", "--yes")
@@ -80,7 +82,8 @@ async def test_an_answer_without_a_code_or_with_one_of_a_fault_says_nothing_abou
 
 
 def test_an_order_that_never_arrived_is_sent_again_once_its_signature_is_worth_nothing(tmp_path: Path) -> None:
-    with opened(orders=[], positions=LONG) as running:
+    with opened(speed=20.0, orders=[], positions=LONG) as running:
+        running.stall.rest.window = 20.0
         running.mishap("POST", PLACE, "never")
         began = running.clock.monotonic()
         said = operator(tmp_path, running).document("flatten", "--all", "--yes")
@@ -91,7 +94,7 @@ def test_an_order_that_never_arrived_is_sent_again_once_its_signature_is_worth_n
 
 def test_an_order_that_arrives_long_after_its_time_out_is_refused_there_and_closed_once(tmp_path: Path) -> None:
     with opened(orders=[], positions=LONG) as running:
-        running.mishap("POST", PLACE, "late", seconds=0.8)  # sixteen seconds of the clock, by which a request dies
+        running.mishap("POST", PLACE, "late", seconds=2.0)  # ten seconds of the clock, by which a request is dead
         said = operator(tmp_path, running).document("flatten", "--all", "--yes")
         assert [r["outcome"] for r in said["results"]] == ["closed"]
         assert running.venue.state.positions == {}

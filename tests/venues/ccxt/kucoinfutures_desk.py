@@ -20,7 +20,7 @@ from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.kucoinfutures import BTC
 from tests.venues.ccxt.operators import Operator
 
-SPEED = 20.0
+SPEED = 5.0  # at more, what is signed is too old after a quarter of a second
 LONG = kucoin.BOOK["positions"][:1]
 PLACE = "/api/v1/orders"
 HEDGES = pytest.mark.parametrize("rows", [kucoin.BOOK, kucoin.HEDGED], ids=["one-way", "hedge"])

@@ -28,7 +28,6 @@ from tests.venues.ccxt.kucoinfutures_bodies import Row
 
 HOST, SPOT = "/api-futures", "/api"  # the hosts' first labels, which configuration puts before every path
 ROOT = "/api/v1"
-WINDOW = 5.0  # seconds that a request is good for
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 TIFS = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC}
 LEGS = {"BOTH": Leg.NET, "LONG": Leg.LONG, "SHORT": Leg.SHORT}
@@ -49,13 +48,16 @@ TOO_MUCH = ("100001", "Quantity parameter exceeds the maximum of one order.")
 
 
 class KucoinFuturesRest(KucoinFuturesAccount):
-    """One account behind its keys. ``nameless``: orders are answered without an id; ``ahead``: seconds of its clock."""
+    """One account behind its keys. ``nameless``: orders are answered without an id.
+
+    ``ahead`` are seconds of the venue's clock, ``window`` those that a request is good for.
+    """
 
     def __init__(self, venue: Venue, key: str, secret: str, passphrase: str) -> None:
         super().__init__(venue)
         self.key, self.secret, self.passphrase = key, secret.encode(), passphrase
         self.nameless = False
-        self.ahead = 0.0
+        self.ahead, self.window = 0.0, 5.0
         self.calls: list[tuple[str, Any]] = []  # of signed calls, and what each was given
         self.violations: list[str] = []
 
@@ -114,7 +116,7 @@ class KucoinFuturesRest(KucoinFuturesAccount):
         if head.get("KC-API-KEY-VERSION") != "2" or head.get("KC-API-PASSPHRASE") != self._mac(self.passphrase):
             return No("400004", "KC-API-PASSPHRASE error", 401)
         stamp = head.get("KC-API-TIMESTAMP", "0")
-        if abs(int(stamp) / 1000 - self.now().timestamp() - self.ahead) > WINDOW:
+        if abs(int(stamp) / 1000 - self.now().timestamp() - self.ahead) > self.window:
             return No("400002", "KC-API-TIMESTAMP Invalid", 401)
         wanted = self._mac(stamp + request.method + request.raw_path.removeprefix(host) + text)
         if not hmac.compare_digest(head.get("KC-API-SIGN", ""), wanted):
