@@ -51,6 +51,9 @@ class Setup(Struct, frozen=True):
     open_by_address: bool = False  # it counts those so that are not signed
     per_second: float | None = None  # cost that a second allows; None: as ccxt says
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
+    lists: dict[
+        str, str
+    ] = {}  # of calls by path, the list without which an answer is none, where ccxt takes it for empty
     costs: dict[str, float] = {}  # of calls by path, and by path and a parameter that makes them dearer; else ccxt's
 
 
@@ -175,7 +178,8 @@ class Client:
                 _number(cost), Priority.READ if attempt is None else attempt.priority
             )
             if not (self.setup.numbered and signed):
-                return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+                answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+                return self._listed(str(path), answer)
             async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
                 return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
 
@@ -186,6 +190,12 @@ class Client:
         if self.setup.numbered:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
+
+    def _listed(self, path: str, answer: Any) -> Any:
+        name = self.setup.lists.get(path)
+        if name is not None and not (isinstance(answer, dict) and isinstance(answer.get(name), list)):
+            raise OutcomeUnknown(f"{self.setup.exchange} answered without the list {name}")
+        return answer
 
     async def _sent(self, attempt: Attempt | None, sending: Awaitable[Any]) -> Any:
         if attempt is not None:

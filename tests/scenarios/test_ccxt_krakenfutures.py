@@ -161,6 +161,33 @@ async def test_an_order_that_took_what_there_was_at_its_price_is_not_called_whol
             assert (found.status, found.filled) == (OrderStatus.CANCELLED, Decimal("0.2"))
 
 
+@pytest.mark.parametrize("path", ["/openorders", "/openpositions"])
+async def test_an_answer_without_its_list_is_no_list_that_is_empty(path: str) -> None:
+    with opened() as running:
+        async with connected(running) as broker:
+            running.mishap("GET", path, "status", status=200, body='{"result":"success"}')
+            with pytest.raises(OutcomeUnknown):
+                await broker.holdings()
+            assert len((await broker.holdings()).orders) == 2
+
+
+@pytest.mark.parametrize("path", ["/orders/status", "/openorders", "/history/v2/orders", "/history/v2/triggers"])
+async def test_an_order_is_denied_only_by_lists_that_came(path: str) -> None:
+    with opened() as running:
+        async with connected(running) as broker:
+            running.mishap("GET", path, "status", status=200, body='{"result":"success"}')
+            with pytest.raises(OutcomeUnknown):
+                await broker.find_order(LINEAR, client_id="never")
+
+
+async def test_executions_without_their_list_are_not_none() -> None:
+    with opened() as running:
+        async with connected(running) as broker:
+            running.mishap("GET", "/fills", "status", status=200, body='{"result":"success"}')
+            with pytest.raises(OutcomeUnknown):
+                await broker.fills(LINEAR, running.clock.now() - timedelta(minutes=5))
+
+
 # ----------------------------------------------------------------------------------------- refusals in good answers
 
 
