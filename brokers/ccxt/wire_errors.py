@@ -82,7 +82,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "marketUnavailable": Refusal.HALTED, "marketSuspended": Refusal.HALTED, "marketInactive": Refusal.HALTED,
         "marketIsPostOnly": Refusal.HALTED, "invalidOrderType": Refusal.UNSUPPORTED, "invalidSide": Refusal.OTHER,
         "invalidSize": Refusal.PRECISION, "invalidPrice": Refusal.UNSUPPORTED, "postWouldExecute": Refusal.OTHER,
-        "outsidePriceCollar": Refusal.UNSUPPORTED, "wouldIncreasePriceDislocation": Refusal.OTHER,
+        "outsidePriceCollar": Refusal.OTHER, "wouldIncreasePriceDislocation": Refusal.OTHER,
         "iocWouldNotExecute": Refusal.OTHER, "insufficientAvailableFunds": Refusal.HELD, "selfFill": Refusal.HELD,
         "wouldCauseLiquidation": Refusal.OTHER, "fixedLeverageTooHigh": Refusal.OTHER,
         "maxPositionViolation": Refusal.OTHER, "tooManyOrders": Refusal.OTHER, "tooManySmallOrders": Refusal.OTHER,

@@ -202,7 +202,7 @@ REFUSALS = {
     "marketSuspended": Refusal.HALTED,
     "marketInactive": Refusal.HALTED,
     "marketIsPostOnly": Refusal.HALTED,
-    "outsidePriceCollar": Refusal.UNSUPPORTED,
+    "outsidePriceCollar": Refusal.OTHER,
     "wouldProcessAfterSpecifiedTime": Refusal.CLOCK,
     "selfFill": Refusal.HELD,
 }
@@ -270,6 +270,21 @@ async def test_an_error_with_which_the_call_itself_is_refused_is_that_refusal(er
             with pytest.raises(Refused) as refused:
                 await broker.submit(closing())
             assert refused.value.refusal is refusal
+
+
+MORE = ("wouldCauseLiquidation", "maxPositionViolation", "wouldIncreasePriceDislocation", "someNewWord")
+ONCE = (*(word for word, refusal in REFUSALS.items() if refusal is not Refusal.HALTED), *MORE)
+
+
+@pytest.mark.parametrize("word", ONCE)
+def test_a_position_whose_order_is_refused_once_is_closed_in_the_end(tmp_path: Path, word: str) -> None:
+    status = f'{{"status":"{word}","receivedTime":"2026-01-01T00:00:00.000Z","orderEvents":[]}}'
+    with opened(orders=[], positions=LONG) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=f'{{"result":"success","sendStatus":{status}}}')
+        said = operator(tmp_path, running, rules="[ladder]\ntotal_timeout = 400").document("flatten", "--all", "--yes")
+        assert [r["outcome"] for r in said["results"]] == ["closed"]
+        assert running.venue.state.positions == {}
+        assert len(sent(running)) == 1
 
 
 async def test_an_order_that_arrives_after_its_deadline_is_not_carried_out() -> None:
