@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from brokers.ccxt.wire import Row, moment, number, positive, text
+from brokers.ccxt.wire import Row, inner, moment, number, positive, text
 from core.errors import OutcomeUnknown
 from core.model import USD_LIKE, Order, OrderSide, Position, Side
 from core.units import ONE, ZERO
@@ -130,7 +130,7 @@ FEES = Decimal("0.005")  # of a buy that its fee may have taken from what arrive
 
 def equity(balance: object) -> Decimal | None:
     """What the exchange says that the account is worth in US dollars, else the money in it, else unknown."""
-    if not isinstance(balance, dict):
+    if not isinstance(balance, dict) or _has_more(balance.get("info")):
         return None
     told = _told(balance.get("info"), 3)
     if told is not None:
@@ -156,6 +156,14 @@ def money(balances: Sequence[object]) -> Decimal | None:
                 return None
             total += amount
     return total if balances else None
+
+
+def _has_more(info: object) -> bool:
+    """Kraken Futures: an account of one inverse contract, in its coin, beside the one that the worth is told of."""
+    accounts = info.get("accounts") if isinstance(info, dict) else None
+    rows = [row for row in accounts.values() if isinstance(row, dict)] if isinstance(accounts, dict) else []
+    single = [inner(row, "auxiliary").get("pv") for row in rows if row.get("type") == "marginAccount"]
+    return any(number(value) != 0 for value in single if value is not None)
 
 
 def _told(info: object, depth: int) -> Decimal | None:

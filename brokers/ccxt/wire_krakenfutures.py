@@ -69,13 +69,13 @@ def cancelled(row: object) -> None:
 
 
 def state(row: Row) -> Row:
-    """A row of ``orders/status``. One that is fully executed was so to its whole quantity, whatever it tells beside."""
+    """A row of ``orders/status``. One that is fully executed traded, also where it is told as it was before that."""
     told, word = inner(row, "info"), text(inner(row, "info"), "status")
     order = inner(told, "order")
     filled, quantity = number(order.get("filled")) or ZERO, number(order.get("quantity")) or ZERO
     whole = max(filled, quantity)
     if word == "FULLY_EXECUTED":
-        filled = whole
+        filled = filled or whole
     return {
         **row,
         "type": "stop" if text(order, "type") == "TRIGGER_ORDER" else None,

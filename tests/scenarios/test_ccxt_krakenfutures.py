@@ -86,7 +86,14 @@ def test_an_account_is_shown_with_what_each_kind_of_contract_is_worth(tmp_path: 
     assert worth == pytest.approx({LINEAR: 25_000, INVERSE: 3_000, LOTS: 123, DATED: 3_750}, rel=Decimal("0.005"))
 
 
-async def test_rules_are_the_exchange_s_and_what_the_account_is_worth_is_that_of_all_collateral() -> None:
+@pytest.mark.parametrize(("held", "worth"), [(LONG, 12_345), (SHORT, None)], ids=["linear", "inverse"])
+async def test_an_account_is_worth_its_portfolio_unless_some_of_it_is_in_a_coin(held: Any, worth: int | None) -> None:
+    with opened(positions=held, orders=[]) as running:
+        async with connected(running) as broker:
+            assert (await broker.holdings()).equity == worth
+
+
+async def test_rules_are_the_exchange_s_and_marks_come_with_the_prices() -> None:
     with opened() as running:
         async with connected(running) as broker:
             read = await broker.holdings()
@@ -98,7 +105,6 @@ async def test_rules_are_the_exchange_s_and_what_the_account_is_worth_is_that_of
         LOTS: (Kind.PERP, Decimal(10), Decimal("0.000000001")),
         DATED: (Kind.FUTURE, Decimal("0.001"), Decimal("0.1")),
     }
-    assert read.equity == 12_345
     assert quotes == {LINEAR: 50_000}  # of the ticker: the list of positions has none
     assert {(o.type, o.trigger) for o in read.orders} == {(OrderType.LIMIT, None), (OrderType.STOP, Decimal(38000))}
 

@@ -58,6 +58,7 @@ def test_an_answer_without_a_status_that_is_known_says_nothing(row: object) -> N
         ("FULLY_EXECUTED", "1", "1", "closed", "1"),
         ("FULLY_EXECUTED", "1", "0", "closed", "1"),  # as it was before
         ("FULLY_EXECUTED", "0", "1", "closed", "1"),  # what remains of it
+        ("FULLY_EXECUTED", "1", "0.3", "closed", "0.3"),  # there was no more to reduce
         ("CANCELLED", "1", "0.4", "canceled", "0.4"),
         ("REJECTED", "1", "0", "rejected", "0"),
         ("ENTERED_BOOK", "1", "0.4", "open", "0.4"),

@@ -70,7 +70,8 @@ class KrakenFuturesAccount:
     # --------------------------------------------------------------------------------------------- the account
 
     def accounts(self, given: Row) -> Row:
-        return {"accounts": bodies.account(self.money, self.money + self.gained)}
+        coins = Decimal(any(bodies.is_inverse(p.symbol) for p in self.venue.state.positions.values()))
+        return {"accounts": bodies.accounts(self.money, self.money + self.gained, coins)}
 
     def positions(self, given: Row) -> Row:
         held = reports.positions(self.venue)

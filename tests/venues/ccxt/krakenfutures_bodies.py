@@ -131,11 +131,12 @@ def position(held: Position, isolated: bool) -> Row:
     }
 
 
-def account(money: Decimal, worth: Decimal) -> Row:
-    """``worth`` is what it would be with every position closed now; a haircut makes less of it as a margin."""
+def accounts(money: Decimal, worth: Decimal, coins: Decimal) -> Row:
+    """``worth`` is what it would be with every position closed now; a haircut makes less of it as a margin. What
+    inverse contracts are held against is an account for itself, in ``coins``."""
     totals = ("collateralValue", "availableMargin", "marginEquity")
     zero = ("initialMargin", "initialMarginWithOrders", "maintenanceMargin", "pnl", "unrealizedFunding")
-    usd = {"quantity": num(money), "value": num(money), "collateral": num(money), "available": num(money)}
+    usd = dict.fromkeys(("quantity", "value", "collateral", "available"), num(money))
     flex = {
         "type": "multiCollateralMarginAccount",
         "currencies": {"USD": usd},
@@ -145,13 +146,16 @@ def account(money: Decimal, worth: Decimal) -> Row:
         **dict.fromkeys((*zero, "totalUnrealized", "totalUnrealizedAsMargin"), 0),
     }
     cash = {"type": "cashAccount", "balances": {"usd": "0.0", "xbt": "0.0"}}
-    return {"cash": cash, "flex": flex}
+    auxiliary = {**dict.fromkeys(("usd", "pnl", "funding"), "0.0"), **dict.fromkeys(("pv", "af"), plain(coins))}
+    single = {"type": "marginAccount", "currency": "xbt", "balances": {"xbt": plain(coins)}, "auxiliary": auxiliary}
+    return {"cash": cash, "flex": flex, "fi_xbtusd": single}
 
 
 def open_order(told: Order, now: datetime) -> Row:
     """A row of ``openorders``, which has conditional orders, too."""
     stop = told.type is OrderType.STOP
     row = {
+        **dict.fromkeys(("receivedTime", "lastUpdateTime"), iso(now)),
         "order_id": uid(told.id),
         "cliOrdId": told.client_id,
         "symbol": native(told.symbol),
@@ -161,11 +165,9 @@ def open_order(told: Order, now: datetime) -> Row:
         "stopPrice": num(told.trigger),
         "triggerSignal": "last" if stop else None,
         "unfilledSize": num(told.quantity - told.filled),
-        "receivedTime": iso(now),
         "status": "partiallyFilled" if told.filled else "untouched",
         "filledSize": num(told.filled),
         "reduceOnly": told.reduce_only,
-        "lastUpdateTime": iso(now),
     }
     return {key: value for key, value in row.items() if value is not None}
 
@@ -187,8 +189,7 @@ def event_order(told: Order, filled: Decimal, now: datetime) -> Row:
         "filled": num(filled),
         "limitPrice": num(told.price) or 1,
         "reduceOnly": told.reduce_only,
-        "timestamp": iso(now),
-        "lastUpdateTimestamp": iso(now),
+        **dict.fromkeys(("timestamp", "lastUpdateTimestamp"), iso(now)),
     }
 
 
@@ -205,8 +206,7 @@ def event_trigger(told: Order, now: datetime) -> Row:
         "triggerSide": "trigger_below" if told.side is OrderSide.SELL else "trigger_above",
         "triggerSignal": "last_price",
         "reduceOnly": told.reduce_only,
-        "timestamp": iso(now),
-        "lastUpdateTimestamp": iso(now),
+        **dict.fromkeys(("timestamp", "lastUpdateTimestamp"), iso(now)),
         "startTime": None,
     }
 
