@@ -6,7 +6,7 @@ all positions it tells those that are in it: one that is not in it any more has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from brokers.ccxt import wire
@@ -16,15 +16,19 @@ from core.errors import OutcomeUnknown
 from core.events import BrokerEvent, OrderSeen, PositionSeen
 from core.model import PositionKey
 
+LATELY = 60_000  # milliseconds before the stream began that no read is sure to have seen
+
 
 class Overheard:
-    """One run of the stream, message by message. ``symbol`` makes ccxt's of the venue's name of a market."""
+    """One run of the stream, message by message. ``symbol`` makes ccxt's of the venue's name of a market, ``held`` is
+    what the last read had, and ``began`` the milliseconds at which the stream did."""
 
-    def __init__(self, account: str, symbol: Callable[[str], str]) -> None:
+    def __init__(self, account: str, symbol: Callable[[str], str], held: Iterable[str], began: int) -> None:
         self._account = account
         self._symbol = symbol
         self._orders: dict[str, Row] = {}
-        self._held: set[str] = set()
+        self._held = set(held)
+        self._since = began - LATELY
 
     def events(self, message: Any) -> list[BrokerEvent]:
         """What this message tells; a hint that cannot be read tells nothing."""
@@ -34,9 +38,16 @@ class Overheard:
             return [event for row in streamed(message, self._orders) if (event := self._order(row)) is not None]
         return self._gone(message.get("positions")) if message.get("feed") == "open_positions" else []
 
-    def passed(self, message: Any) -> bool:
-        """Whether it tells what was before the stream, which no execution of now may be taken for: reads know it."""
-        return isinstance(message, Mapping) and message.get("feed") == "fills_snapshot"
+    def fresh(self, message: Any) -> Any:
+        """The message without executions that were read before: an old one is no news, and has nothing read again.
+
+        What traded between the read and the stream is told by the snapshot alone.
+        """
+        if not isinstance(message, Mapping) or message.get("feed") != "fills_snapshot":
+            return message
+        rows = message.get("fills")
+        listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+        return {**message, "fills": [row for row in listed if (wire.number(row.get("time")) or 0) >= self._since]}
 
     def _order(self, row: Row) -> BrokerEvent | None:
         try:

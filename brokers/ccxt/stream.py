@@ -112,13 +112,13 @@ class Stream:
         nothing; the stream ends, and the next one asks for another key."""
         exchange = self._client.exchange
         pass_on = exchange.handle_message
-        own = Overheard(self._account, exchange.safe_symbol) if self._name == KRAKEN_FUTURES else None
+        own = self._own_ear() if self._name == KRAKEN_FUTURES else None
 
         def heard(socket: Any, message: Any) -> None:
-            for event in own.events(message) if own is not None else ():
-                self._say(event)
-            if own is not None and own.passed(message):
-                return
+            if own is not None:
+                for event in own.events(message):
+                    self._say(event)
+                message = own.fresh(message)
             if isinstance(message, dict) and message.get("e") == KEY_ENDED:
                 for known in self._keyed():
                     known["lastAuthenticatedTime"] = 0
@@ -128,6 +128,10 @@ class Stream:
                 self._positions(message.get("data"))
 
         exchange.handle_message = heard
+
+    def _own_ear(self) -> Overheard:
+        milliseconds = self._client.milliseconds()
+        return Overheard(self._account, self._client.exchange.safe_symbol, self._reads.held, milliseconds)
 
     async def _prolong(self) -> None:
         """ccxt prolongs a listen key once and then when it is called again, which for a quiet account is never: its

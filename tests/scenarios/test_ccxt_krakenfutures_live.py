@@ -97,6 +97,23 @@ async def test_what_was_executed_before_the_stream_began_is_no_news() -> None:
         assert (first.fill.symbol, first.fill.quantity) == (LINEAR, Decimal("0.1"))
 
 
+async def test_what_happened_between_the_read_and_the_stream_is_told_at_its_beginning() -> None:
+    key = PositionKey("user_1/a", INVERSE)
+    async with live() as (running, broker):
+        running.do(lambda: running.venue.trade_by_hand(INVERSE, OrderSide.BUY, Decimal(3000)))
+        seen: set[str] = set()
+
+        def both(event: BrokerEvent) -> bool:
+            if isinstance(event, FillSeen) and (event.fill.symbol, event.fill.quantity) == (INVERSE, 3000):
+                seen.add("execution")
+            if event == PositionSeen(key, None):
+                seen.add("gone")
+            return seen == {"execution", "gone"}
+
+        async with aclosing(broker.stream()) as events:
+            await until(events, both)
+
+
 async def test_an_order_that_trades_in_parts_is_told_with_what_traded_of_it_in_all() -> None:
     async with live() as (running, broker), aclosing(broker.stream()) as events:
         await listening(events)

@@ -129,8 +129,8 @@ def streamed(**more: Any) -> dict[str, Any]:
     return {**order, "order_id": ID, "cli_ord_id": NAME, "direction": 1, "reduce_only": True, **more}
 
 
-def overheard() -> Overheard:
-    return Overheard("u/x", {MARKET: "BTC/USD:USD", "PI_XBTUSD": "BTC/USD:BTC"}.__getitem__)
+def overheard(*held: str) -> Overheard:
+    return Overheard("u/x", {MARKET: "BTC/USD:USD", "PI_XBTUSD": "BTC/USD:BTC"}.__getitem__, held, 1_000_000)
 
 
 def orders(found: Overheard, *messages: dict[str, Any]) -> list[tuple[OrderStatus, Decimal, Decimal]]:
@@ -173,7 +173,21 @@ def test_a_position_that_the_list_has_no_more_is_gone_once() -> None:
     assert found.events(positions((MARKET, 0.5), ("PI_XBTUSD", 0))) == gone
 
 
+def test_a_position_of_the_last_read_that_the_first_list_lacks_is_gone() -> None:
+    found = overheard("BTC/USD:USD", "BTC/USD:BTC")
+    assert found.events(positions((MARKET, 0.5))) == [PositionSeen(PositionKey("u/x", "BTC/USD:BTC"), None)]
+
+
+def test_of_the_executions_before_the_stream_those_of_just_now_are_news() -> None:
+    rows = [{"time": 1_000_000}, {"time": 940_000}, {"time": 939_999}, {"time": None}, None]
+    made = overheard().fresh({"feed": "fills_snapshot", "fills": rows})
+    assert made["fills"] == rows[:2]
+    assert overheard().fresh({"feed": "fills_snapshot"})["fills"] == []
+    live = {"feed": "fills", "fills": [{"time": 1}]}
+    assert overheard().fresh(live) is live
+
+
 @pytest.mark.parametrize("message", [None, "pong", [], {}, {"feed": "heartbeat"}, {"event": "info"}])
 def test_other_messages_say_nothing_of_orders_and_positions(message: object) -> None:
     found = overheard()
-    assert (found.events(message), found.passed(message)) == ([], False)
+    assert (found.events(message), found.fresh(message)) == ([], message)
