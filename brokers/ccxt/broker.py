@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from brokers.ccxt import checks, library, wire
+from brokers.ccxt import checks, library, wire, wire_krakenfutures
 from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
@@ -58,7 +58,7 @@ COSTS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("fills lastFillTime", "orders", "triggers"), 25.0),
     }
 }
-LISTS = {"krakenfutures": {"openorders": "openOrders", "orders/status": "orders", "fills": "fills"}}
+CHECKS = {"krakenfutures": wire_krakenfutures.check}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
 # "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
 # documentation of request rate limits.
@@ -222,7 +222,7 @@ def read_options(settings: AccountSettings) -> Options:
         per_second=RATES.get(exchange),
         burst=BURSTS.get(exchange),
         costs=COSTS.get(exchange, {}),
-        lists=LISTS.get(exchange, {}),
+        check=CHECKS.get(exchange),
         by_address=exchange in BY_ADDRESS,
         open_by_address=exchange in OPEN_BY_ADDRESS,
     )

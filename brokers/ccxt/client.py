@@ -8,7 +8,7 @@ turn.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -51,9 +51,7 @@ class Setup(Struct, frozen=True):
     open_by_address: bool = False  # it counts those so that are not signed
     per_second: float | None = None  # cost that a second allows; None: as ccxt says
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
-    lists: dict[
-        str, str
-    ] = {}  # of calls by path, the list without which an answer is none, where ccxt takes it for empty
+    check: Callable[[str, object], None] | None = None  # of an answer by its path; raises for what ccxt would misread
     costs: dict[str, float] = {}  # of calls by path, and by path and a parameter that makes them dearer; else ccxt's
 
 
@@ -177,11 +175,14 @@ class Client:
             await self.limiters[0 if signed else 1].enter(
                 _number(cost), Priority.READ if attempt is None else attempt.priority
             )
-            if not (self.setup.numbered and signed):
+            if self.setup.numbered and signed:
+                async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
+                    answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+            else:
                 answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
-                return self._listed(str(path), answer)
-            async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
-                return await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+            if self.setup.check is not None:
+                self.setup.check(str(path), answer)
+            return answer
 
         def heard(code: int, *given: Any) -> str:
             return self._heard(code, given[3], given[4])
@@ -190,12 +191,6 @@ class Client:
         if self.setup.numbered:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
-
-    def _listed(self, path: str, answer: Any) -> Any:
-        name = self.setup.lists.get(path)
-        if name is not None and not (isinstance(answer, dict) and isinstance(answer.get(name), list)):
-            raise OutcomeUnknown(f"{self.setup.exchange} answered without the list {name}")
-        return answer
 
     async def _sent(self, attempt: Attempt | None, sending: Awaitable[Any]) -> Any:
         if attempt is not None:

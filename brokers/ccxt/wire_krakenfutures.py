@@ -21,6 +21,25 @@ NAME = "krakenfutures"
 TAKEN = ("placed", "partiallyFilled", "filled")
 ENDS = {"FULLY_EXECUTED": "closed", "CANCELLED": "canceled", "REJECTED": "rejected"}  # of ``orders/status``
 LIVE = ("ENTERED_BOOK", "TRIGGER_PLACED")
+LISTS = {"openorders": "openOrders", "orders/status": "orders", "fills": "fills"}  # that ccxt takes for empty
+
+
+def check(path: str, answer: object) -> None:
+    """Raises OutcomeUnknown for an answer without the list that was asked for, and for an order that is refused and
+    was executed in part nevertheless: the venue has a reason of that name, ``REJECTED_AFTER_EXECUTION``."""
+    told = answer if isinstance(answer, dict) else {}
+    if path in LISTS and not isinstance(told.get(LISTS[path]), list):
+        raise OutcomeUnknown(f"{NAME} answered without the list {LISTS[path]}")
+    status = inner(told, "sendStatus")
+    if text(status, "status") not in TAKEN and _executions(status):
+        raise OutcomeUnknown(f"{NAME} answered an order that it refused and executed: {text(status, 'status')}")
+
+
+def _executions(status: Row) -> list[Row]:
+    """Those among the events of an order's status."""
+    events = status.get("orderEvents")
+    listed = events if isinstance(events, list) else []
+    return [event for event in listed if isinstance(event, dict) and event.get("type") == "EXECUTION"]
 
 
 # -------------------------------------------------------------------------------------------- what an order is answered
@@ -36,7 +55,7 @@ def sent(row: object) -> Row:
     told = inner(row, "info")
     if text(told, "status") not in TAKEN:
         raise _refusal(text(told, "status"))
-    events = [e for e in told.get("orderEvents") or () if isinstance(e, dict) and e.get("type") == "EXECUTION"]
+    events = _executions(told)
     parts = [(number(e.get("amount")) or ZERO, number(e.get("price")) or ZERO) for e in events]
     filled = sum((quantity for quantity, _ in parts), ZERO)
     asked = number(inner(events[0], "orderPriorExecution").get("quantity")) if events else number(row.get("amount"))
@@ -82,9 +101,15 @@ def state(row: Row) -> Row:
         "amount": plain(whole) if whole > 0 else None,
         "filled": plain(filled),
         "remaining": None,
-        "status": ENDS.get(word, "open" if word in LIVE else None),
+        "status": _ended_or_live(word, filled),
         "info": {**told, "reason": text(told, "error")},
     }
+
+
+def _ended_or_live(word: str, filled: Decimal) -> str | None:
+    if word == "REJECTED" and filled > 0:
+        return "canceled"
+    return ENDS.get(word, "open" if word in LIVE else None)
 
 
 def history(elements: Iterable[object], native: str, order_id: str, client_id: str) -> Row | None:

@@ -42,6 +42,17 @@ def test_an_order_whose_answer_is_lost_is_found_by_its_name_and_not_sent_again(t
         assert [order["cliOrdId"]] in [given.get("cliOrdIds") for given in asked]
 
 
+@pytest.mark.parametrize("direct", [False, True], ids=["unified", "raw"])
+async def test_an_order_that_is_refused_after_it_was_executed_in_part_is_looked_up(direct: bool) -> None:
+    part = '{"type":"EXECUTION","executionId":"e1","price":50000,"amount":0.2,"orderPriorExecution":{"quantity":0.5}}'
+    status = f'{{"status":"selfFill","receivedTime":"2026-01-01T00:00:00.000Z","orderEvents":[{part}]}}'
+    with opened(orders=[]) as running:
+        running.mishap("POST", PLACE, "status", status=200, body=f'{{"result":"success","sendStatus":{status}}}')
+        async with connected(running) as broker:
+            with pytest.raises(OutcomeUnknown, match="refused and executed"):
+                await (broker.submit_direct if direct else broker.submit)(closing())
+
+
 def test_an_order_whose_answer_and_look_ups_are_lost_for_a_while_is_found_in_the_history(tmp_path: Path) -> None:
     with opened(orders=[], positions=SHORT) as running:
         running.mishap("POST", PLACE, "drop")

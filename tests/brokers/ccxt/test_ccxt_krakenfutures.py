@@ -61,6 +61,7 @@ def test_an_answer_without_a_status_that_is_known_says_nothing(row: object) -> N
         ("FULLY_EXECUTED", "1", "0.3", "closed", "0.3"),  # there was no more to reduce
         ("CANCELLED", "1", "0.4", "canceled", "0.4"),
         ("REJECTED", "1", "0", "rejected", "0"),
+        ("REJECTED", "1", "0.4", "canceled", "0.4"),
         ("ENTERED_BOOK", "1", "0.4", "open", "0.4"),
         ("TRIGGER_PLACED", "1", "0", "open", "0"),
         ("TRIGGER_ACTIVATION_FAILURE", "1", "0", None, "0"),
