@@ -141,8 +141,10 @@ def _side_by_sign(row: Row) -> str:
 
 
 def leverage_of(row: Row) -> Decimal | None:
-    """As the exchange says, else what its own margin of the position tells: Binance's newer list has only that."""
+    """As the exchange says, else what its own margin of the position tells: Binance's newer list has only that. Of
+    Kraken Futures' stream ccxt leaves it out, of its lists not."""
     told = number(row.get("leverage"))
+    told = told if told is not None else number(inner(row, "info").get("max_fixed_leverage"))
     value, margin = positive(row.get("notional")), positive(inner(row, "info").get("positionInitialMargin"))
     if told is None and value is not None and margin is not None:
         told = (value / margin).to_integral_value()

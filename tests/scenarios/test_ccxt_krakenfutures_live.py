@@ -75,6 +75,20 @@ async def test_a_position_is_told_with_its_side_in_contracts() -> None:
         assert (found.position.side.value, found.position.quantity, found.position.entry) == ("short", 3000, 51000)
 
 
+@pytest.mark.parametrize(("isolated", "leverage"), [(True, 5), (False, None)], ids=["isolated", "cross"])
+async def test_reads_and_the_stream_tell_the_same_leverage(isolated: bool, leverage: int | None) -> None:
+    async with live() as (running, broker):
+        running.stall.rest.isolated = {"PF_XBTUSD"} if isolated else set()
+        read = {p.symbol: p.leverage for p in (await broker.holdings()).positions}
+        assert read[LINEAR] == leverage
+        async with aclosing(broker.stream()) as events:
+            key = PositionKey("user_1/a", LINEAR)
+            found = await until(events, lambda e: isinstance(e, PositionSeen) and e.key == key)
+            assert isinstance(found, PositionSeen)
+            assert found.position is not None
+            assert found.position.leverage == leverage
+
+
 @pytest.mark.parametrize(("symbol", "quantity"), [(LINEAR, "0.2"), (INVERSE, "1000")])
 async def test_an_execution_is_told_with_its_size_and_what_it_cost(symbol: str, quantity: str) -> None:
     async with live() as (running, broker), aclosing(broker.stream()) as events:

@@ -76,8 +76,6 @@ def instrument(listing: Listing) -> Row:
         "maxPositionSize": 1_000_000,
         "openingDate": "2022-01-01T00:00:00.000Z",
         "marginLevels": [{"contracts": 0, "initialMargin": 0.02, "maintenanceMargin": 0.01}],
-        "fundingRateCoefficient": 8,
-        "maxRelativeFundingRate": 0.001,
         "contractValueTradePrecision": -known.step.normalize().adjusted(),
         "postOnly": False,
         "feeScheduleUid": "5b755fea-c5b0-4307-a66e-b392cd5bd931",
@@ -292,8 +290,9 @@ def told_ticker(feed: str, row: Row, now: datetime) -> Row:
     return {"feed": feed, "product_id": row["symbol"], "time": millis(now), "funding_rate": 1e-9, **kept}
 
 
-def told_position(held: Position, mark: Decimal | None) -> Row:
+def told_position(held: Position, mark: Decimal | None, isolated: bool) -> Row:
     """The balance of a short is negative."""
+    leverage = {"max_fixed_leverage": num(held.leverage)} if isolated else {}
     sign = 1 if held.side is Side.LONG else -1
     names = ("pnl", "liquidation_threshold", "return_on_equity", "unrealized_funding")
     margins = ("initial_margin", "initial_margin_with_orders", "maintenance_margin")
@@ -306,6 +305,7 @@ def told_position(held: Position, mark: Decimal | None) -> Row:
         "effective_leverage": 1.5,
         "pnl_currency": "USD",
         **dict.fromkeys((*names, *margins), 0),
+        **leverage,
     }
 
 

@@ -93,7 +93,9 @@ class KrakenFuturesStreams:
         self._seq += 1
         tops = self.rest.venue.floor.market.tops
         marks = {s: top.mark or top.last for s, top in tops.items()}
-        held = [bodies.told_position(p, marks.get(p.symbol)) for p in reports.positions(self.rest.venue)]
+        names = self.rest.isolated
+        positions = reports.positions(self.rest.venue)
+        held = [bodies.told_position(p, marks.get(p.symbol), bodies.native(p.symbol) in names) for p in positions]
         stamp = {"seq": self._seq, "timestamp": bodies.millis(self.rest.now())}
         return {"feed": "open_positions", "account": "DemoUser", "positions": held, **stamp}
 
