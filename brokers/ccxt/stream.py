@@ -9,7 +9,7 @@ for. A socket that answers no ping is not believed to be alive, however quiet it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,13 +18,14 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.overheard import Overheard
-from brokers.ccxt.prices import Prices, has_touch
-from brokers.ccxt.reads import Mark, Reads
+from brokers.ccxt.prices import Prices
+from brokers.ccxt.reads import Reads
+from brokers.ccxt.stream_prices import PULSE, PriceStream
 from brokers.ccxt.twins import margin_mode
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import plainly, redacted
 from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
-from brokers.ccxt.wire_margin import BESIDE, listed_as, position_symbol
+from brokers.ccxt.wire_margin import position_symbol
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
     AccountChanged,
@@ -38,22 +39,13 @@ from core.events import (
 from core.model import Leg, PositionKey
 from core.ports import Clock
 
-PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
 SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
-# Binance's tickers have no bid and ask, KuCoin's come only with a trade.
-TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "kucoinfutures"})
-# Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
-MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
-ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
-# Whose tickers of spot alone have no bid and ask, and how many of those one subscription may name.
-SPOT_TOUCHES = {"bybit": 10}
 OVERHEARD = frozenset({"bybit"})  # whose messages of positions are read as they come
 OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
 # ccxt listens for these on the socket of unified accounts, which are not what is connected here.
 UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
-TOGETHER = {"kucoinfutures": 100}  # symbols of one call for prices, beyond which ccxt refuses it
 UNSAID = frozenset({"kucoinfutures"})  # whether an order only reduces; the reads tell it
 KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
 Said = BrokerEvent | BaseException
@@ -69,14 +61,12 @@ class Stream:
         self._client = client
         self._markets = markets
         self._reads = reads
-        self._prices = prices
         self._clock = clock
         self._name = client.setup.exchange
         self._said: asyncio.Queue[Said] = asyncio.Queue(BACKLOG)
-        self._heard: dict[str, float] = {}  # symbol → when its price was last told
         self._alive: dict[str, tuple[object, float]] = {}  # socket → its last sign, and when that was seen
         self._tasks: set[asyncio.Task[None]] = set()
-        self._watched: dict[str, tuple[frozenset[str], asyncio.Task[None]]] = {}  # kind of market → its price task
+        self._price_stream = PriceStream(client, markets, reads, prices, clock, self._run, self._say)
         self._ending = False
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
@@ -253,8 +243,8 @@ class Stream:
             await self._ping()
             await self._prolong()
             self._say(AccountChanged(self._account, AccountState.LIVE))
-            self._watch_prices()
-            await self._ask()
+            self._price_stream.follow()
+            await self._price_stream.ask()
             await self._clock.sleep(PULSE)
 
     async def _connected(self) -> None:
@@ -287,94 +277,3 @@ class Stream:
                 await socket.send(socket.ping(socket))
             else:
                 await socket.connection.ping()
-
-    def _watch_prices(self) -> None:
-        """One call for each kind of market that something is held of, begun anew when what is held changed."""
-        kinds: dict[str, set[str]] = {}
-        for symbol in self._reads.held:
-            market = self._markets.row(listed_as(symbol))
-            if market is not None:
-                kind = "inverse" if market.get("inverse") is True else wire.text(market, "type")
-                kinds.setdefault(kind, set()).add(listed_as(symbol))
-        for kind in kinds.keys() | self._watched.keys():
-            wanted = frozenset(kinds.get(kind, ()))
-            known = self._watched.get(kind)
-            if known is not None and known[0] == wanted:
-                continue
-            if known is not None:
-                known[1].cancel()
-            self._watched.pop(kind, None)
-            work = self._follow_prices(sorted(wanted)) if wanted else None
-            if work is not None:
-                self._watched[kind] = wanted, self._run(work)
-
-    async def _follow_prices(self, symbols: list[str]) -> None:
-        if self._name in ONE_BY_ONE:
-            await asyncio.gather(*(self._follow_tickers("watch_ticker", symbol) for symbol in symbols))
-            return
-        contracts = [symbol for symbol in symbols if ":" in symbol]
-        most = SPOT_TOUCHES.get(self._name) if not contracts else None
-        first = self._name in TOUCH_FIRST or most is not None
-        features = ("watchBidsAsks", "watchTickers") if first else ("watchTickers", "watchBidsAsks")
-        methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
-        feature = next((f for f in features if self._client.has(f)), None)
-        if feature is None:
-            return  # they are asked for
-        if contracts and self._name in MARKS_APART and self._client.has("watchMarkPrices"):
-            await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(contracts))
-        most = most or TOGETHER.get(self._name, len(symbols))
-        parts = [symbols[n : n + most] for n in range(0, len(symbols), most)]
-        await asyncio.gather(*(self._follow_tickers(methods[feature], part) for part in parts))
-
-    async def _follow_marks(self, symbols: list[str]) -> None:
-        """They stand beside the next touch, as those that a read tells."""
-        while True:
-            for row in _tickers(await self._client.exchange.watch_mark_prices(symbols)):
-                mark = wire.positive(row.get("markPrice"))
-                if mark is not None:
-                    made = Mark(mark, self._clock.monotonic(), MARKS_APART[self._name])
-                    self._reads.marks[wire.text(row, "symbol")] = made
-
-    async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
-        """Of prices that come at once ccxt tells the first; the others are only in what it keeps of each symbol.
-
-        OKX's marks, which come apart, are kept there, too.
-        """
-        exchange = self._client.exchange
-        watch, kept = getattr(exchange, method), "bidsasks" if method == "watch_bids_asks" else "tickers"
-        wanted = [symbols] if isinstance(symbols, str) else symbols
-        told = dict(getattr(exchange, kept) or {})  # what is there from before is no news
-        while True:
-            rows = {wire.text(row, "symbol"): row for row in _tickers(await watch(symbols))}
-            now = getattr(exchange, kept) or {}
-            fresh = ((s, row) for s in wanted if (row := now.get(s)) is not None and row is not told.get(s))
-            news = {s: row for s, row in fresh if has_touch(row)} if rows else {}
-            told |= news
-            for row in {**rows, **news}.values():
-                self._price(row)
-
-    def _price(self, row: Row) -> None:
-        now, told = self._clock.monotonic(), wire.text(row, "symbol")
-        for symbol in (told, *(told + suffix for suffix in BESIDE)) if told else ():
-            quote = self._prices.quote(symbol, row, now) if symbol == told or symbol in self._reads.held else None
-            if quote is not None:
-                if has_touch(row):  # else it is asked for in between
-                    self._heard[symbol] = now
-                self._say(QuoteSeen(quote))
-
-    async def _ask(self) -> None:
-        """Prices of what was not heard of for a while: quiet symbols, and those that are not streamed."""
-        now = self._clock.monotonic()
-        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PULSE) >= PULSE]
-        for quote in await self._prices.quotes(quiet) if quiet else ():
-            self._heard[quote.symbol] = now
-            self._say(QuoteSeen(quote))
-
-
-def _tickers(told: Any) -> Iterable[Row]:
-    """The tickers of an answer: one, a list, or an object of them by symbol."""
-    if isinstance(told, Mapping):
-        rows: Iterable[Any] = [told] if isinstance(told.get("symbol"), str) else list(told.values())
-    else:
-        rows = told if isinstance(told, list) else ()
-    return [row for row in rows if isinstance(row, Mapping)]
