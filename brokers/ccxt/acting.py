@@ -12,7 +12,7 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.venues import Venue
 from brokers.ccxt.wire_margin import listed_as
-from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
 
@@ -63,7 +63,14 @@ class Acting:
         sized = filters.sized(request, plan.filters(rules, market))
         method, params = plan.order(sized, market, self._venue, mode, self._clock.now())
         answer = await self._client.act(method, params)
-        return self._taken(plan.row(self._client.exchange, answer, market), sized)
+        try:
+            row = plan.row(self._client.exchange, answer, market)
+        except FlatdeckError:
+            raise
+        except Exception as error:  # ccxt's parsers raise anything
+            name = self._client.setup.exchange
+            raise OutcomeUnknown(f"{name}'s answer to the order cannot be read: {type(error).__name__}") from error
+        return self._taken(row, sized)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
         """The exchange's own close call, of the whole position."""

@@ -37,7 +37,6 @@ class Calls(Struct, frozen=True):
     worth_each: bool = False  # that balance is of one currency of settlement at a time
     markets: Params = {}  # of the call that loads them
     kind: str = ""  # the raw call that tells whether the account is a unified one, whose calls are not known here
-    marks: bool = False  # positions come without a mark, tickers have it
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # orders that only reduce may be below its minimums
     unlisted: str = ""  # what an account can have there that no list here has
@@ -133,7 +132,7 @@ _CODED: dict[str, Calls] = {
             "unifiedMarginStatus": 6,
         },
     ),
-    "krakenfutures": Calls(positions=({},), marks=True),
+    "krakenfutures": Calls(positions=({},)),
     # Which pairs may be borrowed for, and whether the account trades spot by its newer calls, takes signed calls each.
     "kucoinfutures": Calls(
         positions=({},),

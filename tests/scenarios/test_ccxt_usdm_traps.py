@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from core.model import OrderSide
+from core.errors import OutcomeUnknown
+from core.model import OrderRequest, OrderSide
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import usdm
+from tests.venues.ccxt.accounts import live
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
@@ -205,3 +207,13 @@ def test_a_listen_key_that_is_refused_does_not_keep_an_account_from_being_closed
     with opened(ONE_WAY) as running:
         running.mishap("POST", "/v1/listenKey", "status", times=99)
         closed_once(running, flattened(tmp_path, running, streams=True))
+
+
+async def test_an_answer_to_the_raw_call_that_cannot_be_read_says_nothing_about_the_order() -> None:
+    body = '{"orderId": 7, "symbol": "BTCUSDT", "avgPrice": "abc", "executedQty": "1"}'
+    async with live("binanceusdm", usdm.Usdm, ONE_WAY, usdm.LOGIN) as (running, broker):
+        running.mishap("POST", ORDER, "status", status=200, body=body)
+        with pytest.raises(OutcomeUnknown, match="cannot be read"):
+            await broker.submit_direct(
+                OrderRequest("user_1/a", SWAP, OrderSide.SELL, Decimal("0.5"), "mine", reduce_only=True)
+            )
