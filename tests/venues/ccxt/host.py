@@ -148,6 +148,7 @@ class Exchange:
         await self._stop.wait()
         ticker.cancel()
         await runner.cleanup()
+        await asyncio.sleep(0.01)  # connections that were closed let go of their sockets
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
