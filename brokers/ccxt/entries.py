@@ -15,8 +15,8 @@ from core.ports import Clock
 
 FIRST_WAIT = 4.0  # seconds that a first read waits for them
 AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
-PAGE = 500
-PAGES = {"bybit": 100}  # where so many are more than may be asked for
+PAGE = 100  # OKX, Bybit and others refuse more
+PAGES = {"binance": 500, "binanceus": 500}  # where more may be asked for at once
 AT_ONCE = 4
 
 
