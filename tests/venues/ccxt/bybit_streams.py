@@ -6,11 +6,9 @@ The private topics tell what happens from their subscription on.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
@@ -21,6 +19,7 @@ from core.units import ZERO
 from tests.venues.ccxt import bybit_bodies as bodies
 from tests.venues.ccxt.bybit_bodies import Row
 from tests.venues.ccxt.bybit_rest import BybitRest
+from tests.venues.ccxt.sockets import Sockets
 
 PATH = "/stream/v5"  # the host's first label, which configuration puts before every path
 MOST_COINS = 10  # topics of one subscription to spot
@@ -28,16 +27,13 @@ PRIVATE = ("order", "execution", "position", "wallet")
 
 
 @dataclass
-class BybitStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong."""
+class BybitStreams(Sockets):
+    """Its topics; public ones by category."""
 
     rest: BybitRest
-    mute: bool = False
     logins: int = 0
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)  # topics, public ones by category
     _told: dict[tuple[web.WebSocketResponse, str], Row] = field(default_factory=dict)  # what a ticker said last
     _known: set[web.WebSocketResponse] = field(default_factory=set)  # logged in
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(f"{PATH}/private", self._serve)
@@ -48,10 +44,6 @@ class BybitStreams:
     def subscribed(self) -> bool:
         """Whether a connection is told all that happens."""
         return any({"order", "execution", "position"} <= heard for heard in self._heard.values())
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
@@ -99,15 +91,6 @@ class BybitStreams:
         for socket, heard in self._heard.items():
             if topic in heard:
                 self._send(socket, {"id": "5923240c6880ab", "topic": topic, "creationTime": stamp, "data": [row]})
-
-    def _send(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

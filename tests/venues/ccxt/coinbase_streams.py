@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
@@ -13,28 +11,23 @@ from core.events import OrderSeen, QuoteSeen
 from tests.venues.ccxt import coinbase_bodies as bodies
 from tests.venues.ccxt.coinbase_bodies import Row
 from tests.venues.ccxt.coinbase_rest import CoinbaseRest
+from tests.venues.ccxt.sockets import Sockets
 
 TICKERS = ("ticker", "ticker_batch")
 
 
 @dataclass
-class CoinbaseStreams:
-    """``mute`` leaves connections open and says nothing."""
+class CoinbaseStreams(Sockets):
+    """Its channels, each with the product ids that were subscribed."""
 
     rest: CoinbaseRest
-    mute: bool = False
     subscriptions: int = 0
-    _heard: dict[web.WebSocketResponse, dict[str, set[str]]] = field(default_factory=dict)  # channel → product ids
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
+    _heard: dict[web.WebSocketResponse, dict[str, set[str]]] = field(default_factory=dict, kw_only=True)
     _sequence: int = 0
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/advanced-trade-ws", self._serve)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
@@ -66,21 +59,15 @@ class CoinbaseStreams:
         for socket, heard in self._heard.items():
             products = heard.get(channel)
             if products is not None and (not products or product in products or not product):
-                self._send(socket, channel, event)
+                self._event(socket, channel, event)
 
-    def _send(self, socket: web.WebSocketResponse, channel: str, event: Row) -> None:
+    def _event(self, socket: web.WebSocketResponse, channel: str, event: Row) -> None:
         self._sequence += 1
         head = {"channel": channel, "client_id": "", "timestamp": bodies.iso(self.rest.now())}
         self._say(socket, {**head, "sequence_num": self._sequence, "events": [event]})
 
     def _say(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._send(socket, message)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -106,7 +93,7 @@ class CoinbaseStreams:
             heard.setdefault(channel, set()).update(products)
             self.subscriptions += 1
         names = {name: sorted(ids) or ["all"] for name, ids in heard.items()}
-        self._send(socket, "subscriptions", {"subscriptions": names})
+        self._event(socket, "subscriptions", {"subscriptions": names})
         if said["type"] == "subscribe":
             self._snapshot(socket, channel, products)
 
@@ -117,9 +104,9 @@ class CoinbaseStreams:
     def _snapshot(self, socket: web.WebSocketResponse, channel: str, products: list[str]) -> None:
         if channel in TICKERS:
             rows = [self._ticker(channel, product) for product in products]
-            self._send(socket, channel, {"type": "snapshot", "tickers": rows})
+            self._event(socket, channel, {"type": "snapshot", "tickers": rows})
         elif channel == "user":
             listing, now = self.rest.venue.floor.market.listing, self.rest.now()
             live = self.rest.venue.state.live_orders()
             orders = [bodies.ws_order(t.order, listing(t.order.symbol).instrument, now) for t in live]
-            self._send(socket, channel, {"type": "snapshot", "orders": orders})
+            self._event(socket, channel, {"type": "snapshot", "orders": orders})

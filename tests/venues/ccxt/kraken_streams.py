@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from aiohttp import WSMsgType, web
@@ -15,29 +13,23 @@ from core.units import ZERO
 from tests.venues.ccxt import kraken_bodies as bodies
 from tests.venues.ccxt.kraken_bodies import Row
 from tests.venues.ccxt.kraken_rest import KrakenRest
+from tests.venues.ccxt.sockets import Sockets
 
 STATUS: Row = {"system": "online", "api_version": "v2", "version": "2.0.10", "connection_id": 6447481662169813000}
 
 
 @dataclass
-class KrakenStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong."""
+class KrakenStreams(Sockets):
+    """Its channels, and those of tickers with their symbols."""
 
     rest: KrakenRest
-    mute: bool = False
     subscriptions: int = 0
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)  # channels and ticker symbols
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
     _sequence: int = 0
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/ws/v2", self._serve)
         app.router.add_get("/ws-auth/v2", self._serve)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
@@ -76,15 +68,6 @@ class KrakenStreams:
         for socket, heard in self._heard.items():
             if name in heard:
                 self._send(socket, message)
-
-    def _send(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -6,13 +6,11 @@ all that there are, each time something changes. An order that has ended comes w
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
 
@@ -22,6 +20,7 @@ from core.model import Fill, Order, OrderStatus, OrderType
 from tests.venues.ccxt import krakenfutures_bodies as bodies
 from tests.venues.ccxt.krakenfutures_bodies import Row
 from tests.venues.ccxt.krakenfutures_rest import HOST, KrakenFuturesRest
+from tests.venues.ccxt.sockets import Sockets
 
 PRIVATE = ("open_orders", "open_orders_verbose", "open_positions", "fills", "balances")
 PAGE = 100  # fills of a snapshot
@@ -29,23 +28,16 @@ CHALLENGE = "226aee50-88fc-4618-a42a-34f7709570b2"
 
 
 @dataclass
-class KrakenFuturesStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong."""
+class KrakenFuturesStreams(Sockets):
+    """Its feeds, and those of products."""
 
     rest: KrakenFuturesRest
-    mute: bool = False
     challenged: int = 0
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
     _seq: int = 0
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(f"{HOST}/ws/v1", self._serve)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
@@ -103,21 +95,6 @@ class KrakenFuturesStreams:
         for socket, heard in self._heard.items():
             if name in heard:
                 self._send(socket, message)
-
-    def _send(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._gone)
-
-    def _gone(self, task: asyncio.Future[None]) -> None:
-        """Whoever hung up meanwhile is told nothing."""
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=False)

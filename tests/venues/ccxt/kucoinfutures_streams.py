@@ -6,9 +6,7 @@ gives it. A socket is dead to the venue without its own kind of ping.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
@@ -18,6 +16,7 @@ from core.model import OrderStatus, OrderType
 from tests.venues.ccxt import kucoinfutures_bodies as bodies
 from tests.venues.ccxt.kucoinfutures_bodies import Row
 from tests.venues.ccxt.kucoinfutures_rest import HOST, ROOT, KucoinFuturesRest
+from tests.venues.ccxt.sockets import Sockets
 
 TOLD = "wss://ws-api-futures.kucoin.com/"
 PATH = "/ws-api-futures/"  # the told host's first label, which configuration puts before its path
@@ -26,16 +25,13 @@ WORDS = {OrderStatus.OPEN: "open", OrderStatus.FILLED: "filled"}
 
 
 @dataclass
-class KucoinFuturesStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong; ``expired`` are tokens that are over."""
+class KucoinFuturesStreams(Sockets):
+    """Its topics, and those of touches with their symbols; ``expired`` are tokens that are over."""
 
     rest: KucoinFuturesRest
-    mute: bool = False
     tokens: list[str] = field(default_factory=list)
     expired: set[str] = field(default_factory=set)
     dialled: list[str] = field(default_factory=list)  # the tokens of the connections
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)  # topics, of touches with symbols
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get(PATH, self._serve)
@@ -43,10 +39,6 @@ class KucoinFuturesStreams:
         private = self.rest.signed("/bullet-private", lambda _: self._token("private"), HOST)
         app.router.add_post(HOST + ROOT + "/bullet-private", private)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     async def _public(self, request: web.Request) -> web.Response:
         return web.json_response({"code": "200000", "data": self._token("public")})
@@ -84,21 +76,6 @@ class KucoinFuturesStreams:
         for socket, heard in self._heard.items():
             if topic in heard:
                 self._send(socket, {"topic": topic, "type": "message", "subject": subject, "data": row})
-
-    def _send(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._gone)
-
-    def _gone(self, task: asyncio.Future[None]) -> None:
-        """Whoever hung up meanwhile is told nothing."""
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -3,12 +3,10 @@ the private one. Positions are told at once when they are subscribed, orders onl
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from aiohttp import WSMsgType, web
@@ -19,30 +17,24 @@ from core.units import ZERO, plain
 from tests.venues.ccxt import okx_bodies as bodies
 from tests.venues.ccxt.okx_bodies import Row
 from tests.venues.ccxt.okx_rest import WINDOW, OkxRest
+from tests.venues.ccxt.sockets import Sockets
 
 PATH = "/ws/ws/v5"  # the host's first label, which configuration puts before every path
 PRIVATE = ("orders", "positions", "account", "orders-algo")
 
 
 @dataclass
-class OkxStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong."""
+class OkxStreams(Sockets):
+    """Its channels, and those of tickers with their instruments."""
 
     rest: OkxRest
-    mute: bool = False
     logins: int = 0
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)  # channels, of tickers with symbols
     _known: set[web.WebSocketResponse] = field(default_factory=set)  # logged in
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
         for access in ("public", "private", "business"):
             app.router.add_get(f"{PATH}/{access}", self._serve)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
@@ -74,15 +66,6 @@ class OkxStreams:
         for socket, heard in self._heard.items():
             if name in heard:
                 self._send(socket, {"arg": _arg(name), "data": list(rows)})
-
-    def _send(self, socket: web.WebSocketResponse, message: Row | str) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(message if isinstance(message, str) else json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

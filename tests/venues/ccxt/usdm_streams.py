@@ -6,9 +6,7 @@ nothing after it, and a connection that is dialled with a key that has ended is 
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +16,7 @@ from brokers.paper.wire import Top
 from core.events import FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Fill, Order, OrderType
 from tests.venues.ccxt import usdm_events as events
+from tests.venues.ccxt.sockets import Sockets
 from tests.venues.ccxt.usdm_bodies import Row, native
 from tests.venues.ccxt.usdm_rest import ROOT, UsdmRest
 
@@ -28,11 +27,10 @@ NO_KEY = {"code": -1125, "msg": "This listenKey does not exist."}
 
 
 @dataclass
-class UsdmStreams:
-    """``mute`` leaves connections open and says nothing, not even a pong; ``unsaid`` lets keys end without a word."""
+class UsdmStreams(Sockets):
+    """Its streams, of a private one the key; ``unsaid`` lets keys end without a word."""
 
     rest: UsdmRest
-    mute: bool = False
     unsaid: bool = False
     key: str = ""  # what is valid now
     keys: list[str] = field(default_factory=list)  # all that were given out
@@ -40,9 +38,7 @@ class UsdmStreams:
     dialled: list[str] = field(default_factory=list)  # the keys of the private connections
     _until: datetime | None = None
     _marked: datetime | None = None
-    _heard: dict[web.WebSocketResponse, set[str]] = field(default_factory=dict)  # streams, of a private one its key
     _fills: dict[str, Fill] = field(default_factory=dict)  # executions whose order is told next
-    _tasks: set[asyncio.Future[None]] = field(default_factory=set)
 
     def add_to(self, app: web.Application) -> None:
         for access in ("public", "market"):
@@ -51,10 +47,6 @@ class UsdmStreams:
         for method in ("POST", "PUT", "DELETE"):
             app.router.add_route(method, f"{ROOT}/v1/listenKey", self._listen)
         self._tape = self.rest.venue.subscribe(lambda: None)
-
-    async def hang_up(self) -> None:
-        for socket in list(self._heard):
-            await socket.close()
 
     def expire(self) -> None:
         """The listen key ends now."""
@@ -102,21 +94,6 @@ class UsdmStreams:
         for socket, heard in self._heard.items():
             if name and name in heard:
                 self._send(socket, message)
-
-    def _send(self, socket: web.WebSocketResponse, message: Row) -> None:
-        if not self.mute and not socket.closed:
-            self._spawn(socket.send_str(json.dumps(message)))
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._gone)
-
-    def _gone(self, task: asyncio.Future[None]) -> None:
-        """Whoever hung up meanwhile is told nothing."""
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()
 
     async def _listen(self, request: web.Request) -> web.Response:
         """A key that is valid is given out again and prolonged; only the login's own key is asked for, no signature."""
