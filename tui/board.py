@@ -20,7 +20,7 @@ from tui.view import Totals, account_problem, flags_tone, matches, pnl_usd, tags
 
 COLUMNS = (
     Column("symbol", "symbol", 12, 0, grow=1, whole=5),
-    Column("account", "account", 14, 4, grow=1),
+    Column("account", "account", 14, 4, grow=1, whole=5),
     Column("side", "side", 5, 1),
     Column("quantity", "quantity", 10, 2, right=True, grow=2),
     Column("entry", "entry", 9, 6, right=True),

@@ -16,7 +16,7 @@ from tui.view import GOOD_OUTCOMES, report_summary
 COLUMNS = (
     Column("state", "state", 17, 0),
     Column("symbol", "symbol", 10, 0, grow=1, whole=2),
-    Column("account", "account", 14, 3, grow=1),
+    Column("account", "account", 14, 3, grow=1, whole=3),
     Column("planned", "planned", 12, 2, grow=2),
     Column("tier", "tier", 20, 0),
     Column("filled", "filled", 9, 1, right=True, grow=1),

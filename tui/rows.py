@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 GAP = 1  # cells between two columns
-SYMBOL = "symbol"  # the column, and what a key that has one calls it
+NAMES = ("symbol", "account")  # columns, and what a key that has one calls it
 INDENT = 2  # of rows below a heading, in the first column
-LONGEST = 28  # of a symbol that is shown whole
+LONGEST = 28  # of a name that is shown whole
 _NOTHING: Mapping[str, Cell] = MappingProxyType({})
 _NO_TEXTS: Mapping[str, int] = MappingProxyType({})
 
@@ -101,7 +101,10 @@ def _widen(kept: dict[str, Column], key: str, more: int, room: int) -> int:
     return more - given
 
 
-def longest_symbol(columns: Sequence[Column], keys: Iterable[Hashable]) -> dict[str, int]:
-    """What the column of symbols needs to show each of them whole: two that are cut to the same text are two orders."""
-    longest = max((len(getattr(key, SYMBOL, "")) for key in keys), default=0)
-    return {SYMBOL: min(longest, LONGEST) + (INDENT if columns and columns[0].key == SYMBOL else 0)}
+def longest_names(columns: Sequence[Column], keys: Iterable[Hashable]) -> dict[str, int]:
+    """What the columns of symbols and accounts need to show each whole: two that are cut to one text are two orders."""
+    listed, longest = list(keys), dict[str, int]()
+    for name in NAMES:
+        indent = INDENT if columns and columns[0].key == name else 0
+        longest[name] = indent + min(max((len(getattr(key, name, "")) for key in listed), default=0), LONGEST)
+    return longest

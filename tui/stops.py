@@ -46,7 +46,7 @@ def row(replica: Replica, key: Hashable, now: datetime) -> Row:
 
 def stop_line(position: PositionRow, guard: GuardView) -> Row:
     """``BTC-USD  stop ├────●──────┤ target  1.8 % away``."""
-    parts = [Cell(f"{plain(position.key.symbol, 18):<10}", "strong"), Cell("  stop "), Cell(bar(guard))]
+    parts = [Cell(f"{plain(position.key.symbol, 28):<10}", "strong"), Cell("  stop "), Cell(bar(guard))]
     parts.append(Cell(" target" if guard.target is not None else " no target"))
     if guard.due:
         parts.append(Cell(f"  [EXIT] {plain(guard.due, 40)}", "alarm"))
@@ -65,8 +65,8 @@ def bar(guard: GuardView) -> str:
 
 
 def why_line(position: PositionRow, guard: GuardView, now: datetime) -> Row:
-    """``    98.98 … 110 · 2.00% × vol 1.3 × profit 0.7 × mom 1 = 1.82% · raised 3×, 12s ago · 10% of the way``."""
-    words = [f"{number(guard.stop)} … {number(guard.target)}", distance(guard)]
+    """``    ann/coinbase · 98.98 … 110 · 2.00% × vol 1.3 × profit 0.7 × mom 1 = 1.82% · moved 3×, last 12s ago``."""
+    words = [plain(position.key.account, 32), f"{number(guard.stop)} … {number(guard.target)}", distance(guard)]
     raised = len(guard.ratchets)
     if guard.initial:
         words.append("initial stop")

@@ -21,7 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui import drawing
-from tui.rows import Column, Fitted, Row, fit, longest_symbol
+from tui.rows import Column, Fitted, Row, fit, longest_names
 
 KEPT = 2000  # rows and strips remembered after they left the screen
 GUTTER = 2  # cursor and selection marks
@@ -101,7 +101,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         old = self.cursor
         self.keys = list(keys)
         self._places = {key: place for place, key in enumerate(self.keys)}
-        self._longest = longest_symbol(self.columns, self.keys)
+        self._longest = longest_names(self.columns, self.keys)
         self.selected &= self._places.keys()
         self._forget()
         self._resize()

@@ -74,7 +74,7 @@ def test_without_a_target_a_price_or_a_distance_nothing_is_made_up() -> None:
     assert "●" not in stops.bar(guard(price=None))
     assert stops.distance(GuardView()) == ""
     made = replica(position(guard=guard(initial=True, trail=None, target=None, progress=None)))
-    assert said(made, stops.WhyKey(key())) == "    99 … — · initial stop"
+    assert said(made, stops.WhyKey(key())) == "    platform/coinbase · 99 … — · initial stop"
     assert "no target" in said(made, key())
 
 

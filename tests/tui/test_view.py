@@ -21,7 +21,7 @@ from tui.figures import age, gauge, left, number, pct, usd
 from tui.gate import Gate
 from tui.headline import lines, pieces
 from tui.progress import Progress
-from tui.rows import INDENT, Cell, Row, fit, longest_symbol
+from tui.rows import INDENT, Cell, Row, fit, longest_names
 from tui.view import LEGEND, TAGS, Totals, accounts_cells, left_unguarded, pnl_usd, report_summary, tags
 
 D = Decimal
@@ -120,7 +120,7 @@ def test_columns_give_way_by_priority() -> None:
 
 def test_symbols_are_shown_whole_before_less_important_columns_are_shown_at_all() -> None:
     def widths(width: int, symbol: str, **more: bool) -> dict[str, int]:
-        longest = longest_symbol(COLUMNS, [PositionKey("u/a", "BTC-USD"), PositionKey("u/a", symbol), "a heading"])
+        longest = longest_names(COLUMNS, [PositionKey("u/a", "BTC-USD"), PositionKey("u/a", symbol), "a heading"])
         return {f.column.key: f.width for f in fit(COLUMNS, width, longest=longest, **more)}
 
     narrow, perp = widths(78, "BTC-USD"), widths(78, "BTC/USDT:USDT")
