@@ -98,8 +98,10 @@ class Diff:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The marks have a column only while there are some."""
-        return COLUMNS if self.marks or self._gone else COLUMNS[1:]
+        """The marks have a column only while there are some. Whose a line is comes before why, where it can differ."""
+        shown = COLUMNS if self.marks or self._gone else COLUMNS[1:]
+        accounts = {action.key.account for action in (*self.plan.actions, *self._gone)} if self.plan else set[str]()
+        return tuple(c._replace(priority=1) if c.key == "account" and len(accounts) > 1 else c for c in shown)
 
     def row(self, key: Hashable) -> Row:
         """One line."""

@@ -279,6 +279,23 @@ async def test_the_row_under_the_cursor_is_shown_in_full_however_narrow() -> Non
         await it.sees("› close long  BTC-USD  platform/coinbase  0.5  $50.50  +1.00%  $0.03  Position")
 
 
+async def test_whose_each_line_is_can_be_read_at_eighty_columns_where_it_is_not_the_same_for_all() -> None:
+    perp, accounts = "BTC/USDT:USDT", ("user_0/bybit", "user_0/kucoin")
+    async with console(two(), size=(80, 24)) as it:
+        it.link.plan = lambda: plan(*(close(perp, account) for account in accounts))
+        await opened(it, "c")
+        await it.sees(accounts[1])
+        lines = [" ".join(line.split()) for line in it.text().splitlines()]
+        assert [n for n in lines if n.startswith("close long")] == [
+            f"close long {perp} {account} 0.5 $50.50 +1.00%" for account in accounts
+        ]
+        it.link.plan = lambda: plan(close(perp, accounts[0]), close("ETH/USDT:USDT", accounts[0]))
+        await it.press("n", "c")
+        await it.planned()
+        await it.sees("Position")
+        assert not any(line.split()[3:4] == [accounts[0]] for line in it.text().splitlines())
+
+
 async def test_five_hundred_lines_scroll_under_fixed_totals() -> None:
     async with console(two(), size=(80, 24)) as it:
         it.link.plan = lambda: plan(*(close(f"S{n:03d}", cancels=(order(f"o{n}", f"S{n:03d}"),)) for n in range(500)))
