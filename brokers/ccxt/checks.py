@@ -40,6 +40,8 @@ async def run(client: Client, reads: Reads, able: Capabilities, stream: Streamin
     try:
         found = await reads.holdings()
     except Refused as refused:
+        if refused.refusal is Refusal.CLOCK:
+            return [Check("credentials", ok=None, text=f"cannot verify: {refused}"), await _clock(client)]
         if refused.refusal is not Refusal.AUTH:
             raise
         return [Check("credentials", ok=False, text=f"{client.setup.exchange} does not take them: {refused}")]

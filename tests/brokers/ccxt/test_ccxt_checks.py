@@ -59,6 +59,14 @@ async def test_rights_that_are_not_told_cannot_be_verified(at: Opened, answer: A
     assert found.text.startswith("cannot verify: ")
 
 
+async def test_an_exchange_that_takes_nothing_signed_by_this_clock_has_the_clock_looked_at(at: Opened) -> None:
+    refused = web.json_response({"code": -1021, "msg": "Timestamp for this request is outside"}, status=400)
+    broker, _ = await at("binanceusdm", usdm(**{"/positionRisk": refused, "/v1/time": {"serverTime": 1}}))
+    found = await checked(broker)
+    assert (found["credentials"].ok, found["clock"].ok) == (None, False)
+    assert "apart" in found["clock"].text
+
+
 async def test_a_clock_that_is_apart_is_wrong(at: Opened) -> None:
     def time_of(ahead: int) -> Any:
         return lambda r, f: {"serverTime": broker.client.milliseconds() + ahead}
