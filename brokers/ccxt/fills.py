@@ -16,7 +16,7 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_margin import listed_as, position_symbol
+from brokers.ccxt.wire_margin import MARGIN, listed_as, position_symbol
 from core.errors import OutcomeUnknown
 from core.model import Fill, OrderRequest
 from core.ports import Clock
@@ -104,11 +104,16 @@ class Fills:
 
     def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Those of the symbol, by their ids: a list of the whole account has others, too."""
-        name, market = self._client.setup.exchange, self._markets.row(listed_as(symbol))
-        ours = {order_id: request.symbol for order_id, request in self._asked.items()}
-        its = (row for row in rows if symbol == ours.get(wire.text(row, "order"), position_symbol(row, name)))
-        made = [wire.fill(self._account, row, market) for row in its]
+        market = self._markets.row(listed_as(symbol))
+        made = [wire.fill(self._account, row, market) for row in rows if self._is_of(symbol, row)]
         return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
+
+    def _is_of(self, symbol: str, row: Row) -> bool:
+        """OKX does not tell the margin of an execution: one of a stranger's order may be of either position there."""
+        ours, told = self._asked.get(wire.text(row, "order")), position_symbol(row, self._client.setup.exchange)
+        if ours is not None:
+            return ours.symbol == symbol
+        return told == symbol or (not symbol.endswith(MARGIN) and told == listed_as(symbol))
 
     def _endless(self, count: int) -> OutcomeUnknown:
         return OutcomeUnknown(f"{self._client.setup.exchange}'s list of trades does not end after {count}")

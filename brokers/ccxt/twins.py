@@ -1,7 +1,8 @@
 """Two positions in one market, one on cross and one on isolated margin (OKX), which are closed by different orders.
 
-The one that was there first keeps the market's symbol, and the other is ``BTC/USDT:USDT:isolated``, or ``:cross``, for
-as long as either is there: a symbol that went over to the other would make a position out of one that is closed.
+The one that was seen alone keeps the market's symbol, and the other is ``BTC/USDT:USDT:isolated``, or ``:cross``, as long
+as either is there: a symbol that went over to the other would make a position out of one that is closed. Where both are
+there from the beginning neither has it: what a former life meant by it is not known.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ class Twins:
     """What is known of one account's."""
 
     def __init__(self) -> None:
-        self._first: dict[PositionKey, str] = {}  # the margin mode of what has the market's symbol
+        self._first: dict[PositionKey, str] = {}  # the margin mode of what has the market's symbol, if any
 
     def learn(self, listed: Sequence[tuple[Position, str]], before: Mapping[tuple[str, Leg], str]) -> None:
         """From a complete list of positions with their margin modes. ``before``: the modes in the list before it."""
         times = Counter(position.key for position, _ in listed)
         self._first = {key: mode for key, mode in self._first.items() if key in times}
         for key in [key for key, n in times.items() if n > 1 and key not in self._first]:
-            modes = sorted(mode for position, mode in listed if position.key == key)
-            known = before.get((key.symbol, key.leg), "")
-            self._first[key] = known if known in modes else modes[0]
+            self._first[key] = before.get((key.symbol, key.leg), "")
 
     def symbol(self, key: PositionKey, mode: str) -> str:
         """That of what is on such margin in a market."""

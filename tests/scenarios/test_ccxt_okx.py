@@ -79,7 +79,7 @@ def test_a_position_on_cross_and_one_on_isolated_margin_are_closed_each_by_its_o
         desk = operator(tmp_path, running)
         shown = desk.document("status")
         assert {p["symbol"]: (p["side"], p["quantity"]) for p in shown["positions"]} == {
-            SWAP: ("long", "25"),
+            SWAP + ":cross": ("long", "25"),
             ISOLATED: ("short", "4"),
         }
         said = desk.document("flatten", "--symbol", ISOLATED, "--yes")
@@ -101,7 +101,7 @@ def test_both_are_flattened_once_though_answers_are_lost(tmp_path: Path, do: str
         assert running.venue.state.positions == {}
 
 
-async def test_the_one_that_was_there_first_keeps_its_symbol_as_long_as_either_is_there(tmp_path: Path) -> None:
+async def test_the_one_that_was_there_first_keeps_its_symbol_as_long_as_either_is_there() -> None:
     book = {**TWINS, "positions": TWINS["positions"][1:], "orders": []}
     with opened(book) as running:
         broker = await connected(running)
@@ -117,9 +117,22 @@ async def test_the_one_that_was_there_first_keeps_its_symbol_as_long_as_either_i
         [rules] = [i for i in (await broker.holdings()).instruments if i.symbol == SWAP + ":cross"]
         assert (rules.native_symbol, rules.reduce_only, rules.multiplier) == ("BTC-USDT-SWAP", True, Decimal("0.01"))
         running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.SELL, Decimal(7)))
-        assert await read() == {}
+        assert await read() == {}, "and nobody remembers"
         running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.BUY, Decimal(7)))
         assert await read() == {SWAP: "long"}
+        await broker.aclose()
+
+
+async def test_an_execution_that_may_be_of_either_position_is_told_of_both_and_one_of_ours_of_its_own() -> None:
+    with opened(TWINS, orders=[]) as running:
+        broker = await connected(running)
+        await broker.holdings()
+        running.do(lambda: running.venue.trade_by_hand(SWAP, OrderSide.SELL, Decimal(3)))
+        mine = OrderRequest("user_1/a", ISOLATED, OrderSide.BUY, Decimal(1), "mine", reduce_only=True)
+        await broker.submit(mine)
+        since = running.clock.now() - timedelta(minutes=5)
+        told = {s: sorted(str(f.quantity) for f in await broker.fills(s, since)) for s in (SWAP + ":cross", ISOLATED)}
+        assert told == {SWAP + ":cross": ["3"], ISOLATED: ["1", "3"]}
         await broker.aclose()
 
 
