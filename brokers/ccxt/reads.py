@@ -137,7 +137,10 @@ class Reads:
 
     def _instrument(self, symbol: str) -> Instrument:
         made = self._markets.instrument(listed_as(symbol))
-        return wire_markets.beside(made, symbol) if made.symbol != symbol else made
+        if made.symbol == symbol:
+            return made
+        closed = self._calls.margin or not symbol.endswith(wire_margin.MARGIN)
+        return wire_markets.beside(made, symbol, way_out="" if closed else wire_margin.BORROWED)
 
     async def _balance(self, ask: Ask) -> Any:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
@@ -192,8 +195,13 @@ class Reads:
         return self._margin
 
     def _position(self, row: Row) -> Position | None:
-        make = wire_margin.position if self._calls.margin else wire.position
-        return make(self._account, row, self._client.setup.exchange)
+        name = self._client.setup.exchange
+        if self._calls.margin:
+            return wire_margin.position(self._account, row, name)
+        made = wire.position(self._account, row, name)
+        market = self._markets.row(made.symbol) if made is not None else None
+        borrowed = market is not None and market.get("spot") is True  # OKX lists them beside contracts
+        return replace(made, symbol=made.symbol + wire_margin.MARGIN) if made is not None and borrowed else made
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
         name = self._client.setup.exchange

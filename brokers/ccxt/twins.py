@@ -1,7 +1,7 @@
 """Two positions in one market, one on cross and one on isolated margin (OKX), which are closed by different orders.
 
-The one that was seen alone keeps the market's symbol, and the other is ``BTC/USDT:USDT:isolated``, or ``:cross``, as long
-as either is there: a symbol that went over to the other would make a position out of one that is closed. Where both are
+The one that was seen alone keeps the market's symbol, and the other is ``BTC/USDT:USDT:isolated``, or ``:cross``, while
+either is there: a symbol that went over to the other would make a position out of one that is closed. Where both are
 there from the beginning neither has it: what a former life meant by it is not known.
 """
 

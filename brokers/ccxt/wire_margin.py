@@ -22,6 +22,7 @@ from core.units import ZERO
 EXCHANGE = "kraken"
 MARGIN = ":margin"
 BESIDE = (MARGIN, ":isolated", ":cross")  # what is behind the symbol of a second position in one market
+BORROWED = "a coin on margin; close it on the exchange's own pages"  # where only Kraken's can be closed from here
 NO_LEVERAGE = ("", "none", "0", "0.00000")
 
 

@@ -95,6 +95,11 @@ def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Inst
     return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
 
 
-def beside(market: Instrument, symbol: str) -> Instrument:
-    """Of a second position in a market: an order that closes one says which, and can only reduce."""
-    return replace(market, symbol=symbol, reduce_only=True, way_out="" if market.tradable else market.way_out)
+def beside(market: Instrument, symbol: str, *, way_out: str = "") -> Instrument:
+    """Of a second position in a market: an order that closes one says which, and can only reduce.
+
+    ``way_out``: of one that cannot be closed from here.
+    """
+    tradable = market.tradable and not way_out
+    said = way_out or ("" if market.tradable else market.way_out)
+    return replace(market, symbol=symbol, reduce_only=True, tradable=tradable, way_out=said)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
-from core.model import Leg, OrderType, Side
+from core.model import Leg, OrderRequest, OrderSide, OrderType, Side
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import kraken, kraken_pair, usdm
 from tests.brokers.ccxt.conftest import Opened
@@ -518,6 +518,37 @@ async def test_a_ticker_without_a_touch_is_as_old_as_the_touch_it_stands_beside(
         quote = broker.prices.quote("BTC/USD", row, at_)
         assert quote is not None
         assert (quote.received, quote.bid, quote.last) == told
+
+
+async def test_a_coin_on_margin_at_okx_is_shown_beside_the_balance_and_nothing_is_sold_for_it(at: Opened) -> None:
+    answered = {"code": "0", "msg": ""}
+    coin = {"instId": "BTC-USDT", "instType": "SPOT", "baseCcy": "BTC", "quoteCcy": "USDT", "lotSz": "0.0001"}
+    rules = {**coin, "tickSz": "0.1", "minSz": "0.0001", "state": "live", "maxMktSz": "1"}
+    detail = {"ccy": "BTC", "eq": "2", "cashBal": "2", "availBal": "2", "frozenBal": "0", "availEq": "2"}
+    borrowed = {"instId": "BTC-USDT", "instType": "MARGIN", "mgnMode": "isolated", "pos": "0.5", "posSide": "net"}
+
+    def rules_of(request: web.Request, form: str) -> web.Response:
+        return web.json_response({**answered, "data": [rules] if request.query["instType"] == "SPOT" else []})
+
+    broker, venue = await at(
+        "okx",
+        {
+            "/public/instruments": rules_of,
+            "/account/balance": {**answered, "data": [{"details": [detail], "totalEq": "80000"}]},
+            "/account/positions": {**answered, "data": [{**borrowed, "posCcy": "BTC", "avgPx": "30000"}]},
+            "/orders-pending": {**answered, "data": []},
+            "/orders-algo-pending": {**answered, "data": []},
+        },
+    )
+    read = await broker.holdings()
+    assert {p.symbol: p.quantity for p in read.positions} == {"BTC/USDT": D(2), "BTC/USDT:margin": D("0.5")}
+    [rule] = [i for i in read.instruments if i.symbol == "BTC/USDT:margin"]
+    assert (rule.tradable, rule.reduce_only) == (False, True)
+    assert "own pages" in rule.way_out
+    sale = OrderRequest("user_1/a", "BTC/USDT:margin", OrderSide.SELL, D("0.5"), "mine", reduce_only=True)
+    with pytest.raises(Refused, match="nothing was sent"):
+        await broker.submit(sale)
+    assert venue.paths("order") == venue.paths("pending"), "orders were listed and none was sent"
 
 
 async def test_every_page_of_okx_s_open_orders_is_read_and_each_of_its_lists_of_conditional_ones(at: Opened) -> None:
