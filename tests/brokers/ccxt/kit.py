@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from brokers.ccxt.broker import CcxtBroker, read_options
 from core.model import Account
 from core.settings import AccountSettings
+from tests.venues.loopback import listening
 
 ACCOUNT = "user_1/ccxt"
 KEY, SECRET = "key-4f1c9b2e", "c2VjcmV0LTkzZDE3YWZl"  # the second is Base64, which Kraken's have to be
@@ -66,21 +68,16 @@ class Bodies:
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
         self.asked: list[tuple[str, str, str]] = []
-        self._runner: web.AppRunner | None = None
+        self._open = AsyncExitStack()
         self.endpoint = ""
 
     async def start(self) -> None:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.endpoint = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.endpoint = f"http://127.0.0.1:{await self._open.enter_async_context(listening(app))}"
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._open.aclose()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         form = await request.text()

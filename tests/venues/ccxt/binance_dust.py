@@ -1,7 +1,7 @@
 """A small Binance spot on a port of this machine: balances, rules, prices, and its conversion of dust into BNB.
 
 Every call for an account must be signed as Binance wants it. What the conversion is asked for is kept in ``sent``; a
-``fault`` is what goes wrong with it. It runs on a loop and thread of its own, so that the command line can call it.
+``fault`` is what goes wrong with it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import threading
 from decimal import Decimal
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from core.clock import SystemClock
+from tests.venues.loopback import Loopback
 
 KEY, SECRET = "binance-key-19ac", "binance-secret-77fe"
 FEE = Decimal("0.02")
@@ -28,10 +27,11 @@ WORST_WAIT = 0.3
 ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"]
 
 
-class BinanceDust:
+class BinanceDust(Loopback):
     """``prices`` are in USDT; an asset without one has no market. Each market has a minimum notional of 1 USDT."""
 
     def __init__(self, balances: dict[str, str], prices: dict[str, str]) -> None:
+        super().__init__()
         self.balances = {asset: Decimal(amount) for asset, amount in balances.items()}
         self.prices = {asset: Decimal(price) for asset, price in prices.items()}
         self.locked: dict[str, Decimal] = {}  # in open orders, beside what is free
@@ -39,42 +39,15 @@ class BinanceDust:
         self.sent: list[list[str]] = []
         self.log: list[dict[str, Any]] = []
         self.violations: list[str] = []
-        self.port = 0
         self._late: list[asyncio.Task[None]] = []
-        self._ready = threading.Event()
-        self._stop: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="binance", daemon=True)
 
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10), "the loopback Binance did not start"
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        assert self._loop is not None
-        assert self._stop is not None
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        if kind is None:
-            assert self.violations == []
-
-    async def _serve(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+    def app(self) -> web.Application:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        await self._stop.wait()
-        await runner.cleanup()
+        return app
+
+    def verify(self) -> None:
+        assert self.violations == []
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
