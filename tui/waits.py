@@ -81,7 +81,7 @@ def state_tag(closing: ClosingRow) -> Cell:
 
 def closing_line(closing: ClosingRow, now: datetime) -> Row:
     """``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
-    parts = [state_tag(closing), Cell(f" {plain(closing.key.symbol, 24)}", "strong")]
+    parts = [state_tag(closing), Cell(f" {plain(closing.key.symbol, 40)}", "strong")]
     if closing.tier:
         parts.append(Cell(f" ▶ {plain(closing.tier, 20)} r{closing.round}"))
     else:
@@ -105,12 +105,14 @@ def answer_line(closing: ClosingRow) -> Row:
 
 
 def plan_line(plan: PlanRow, now: datetime) -> Row:
-    """``[PLAN] cleanup waits for you: 51 closes, 3 cancels, 12s``."""
+    """``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``; whose position it is where it is only one."""
     what = f"{plan.closes} close{'s' * (plan.closes != 1)}, {plan.cancels} cancel{'s' * (plan.cancels != 1)}"
+    keys = plan.request.keys if plan.request else ()
+    only = keys[0] if len(keys) == 1 else None
     parts = (
         Cell("[PLAN]", "warn"),
         Cell(f" {plain(plan.cause, 24)}", "strong"),
-        Cell(f" {plain(plan.request.keys[0].symbol, 24)}" if plan.request and len(plan.request.keys) == 1 else ""),
+        Cell(f" {plain(only.symbol, 40)} of {plain(only.account, 40)}" if only else ""),
         Cell(f" waits for a person: {what}, for {age(plan.created_at, now)}"),
         Cell(f"  {plain(plan.text, 200)}" if plan.text else "", "alarm" if "emergency" in plan.text else "warn"),
     )

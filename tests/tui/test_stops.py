@@ -182,7 +182,7 @@ async def test_a_waiting_exit_opens_with_enter_and_is_confirmed_as_shown() -> No
     waiting = PlanRow("w", "exit", "waiting", 1, 0, NOW, request, request.text)
     async with console(snapshot(position(), plans=(waiting,)), size=(160, 48)) as it:
         it.link.plan = lambda: plan(close(reason=Reason.EXIT, text=request.text), cause="exit")
-        assert "[PLAN] exit BTC-USD waits for a person" in it.text()
+        assert "[PLAN] exit BTC-USD of platform/coinbase " in it.text()
         it.app.deck.escalations.table.focus()
         await it.press("enter")
         screen = await it.planned()
