@@ -24,7 +24,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
     "binance": {
         "-1000": None, "-1001": None, "-1006": None, "-1007": None, "-1016": None, "-1008": Refusal.RATE_LIMITED,
         "-1003": Refusal.RATE_LIMITED, "-1015": Refusal.RATE_LIMITED, "-1021": Refusal.CLOCK, "-1022": Refusal.AUTH,
-        "-1111": Refusal.PRECISION, "-1013": Refusal.BELOW_MINIMUM, "-1121": Refusal.UNKNOWN_SYMBOL,
+        "-1111": Refusal.PRECISION, "-1121": Refusal.UNKNOWN_SYMBOL,
         "-1102": Refusal.UNSUPPORTED, "-1106": Refusal.UNSUPPORTED, "-1115": Refusal.UNSUPPORTED,
         "-1116": Refusal.UNSUPPORTED, "-1117": Refusal.UNSUPPORTED, "-1128": Refusal.UNSUPPORTED,
         "-2011": Refusal.UNKNOWN_ORDER, "-2013": Refusal.UNKNOWN_ORDER, "-2014": Refusal.AUTH, "-2015": Refusal.AUTH,
@@ -43,7 +43,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "110092": Refusal.OTHER, "110093": Refusal.OTHER, "110009": Refusal.OTHER, "170131": Refusal.HELD,
         "170136": Refusal.BELOW_MINIMUM, "170140": Refusal.BELOW_MINIMUM, "170137": Refusal.PRECISION,
         "170141": Refusal.DUPLICATE, "170213": Refusal.UNKNOWN_ORDER, "170210": Refusal.OTHER,
-        "170007": None, "170005": Refusal.RATE_LIMITED, "170222": Refusal.RATE_LIMITED,
+        "170007": None, "170035": None, "170005": Refusal.RATE_LIMITED, "170222": Refusal.RATE_LIMITED,
         "170146": None, "170147": None, "10429": Refusal.RATE_LIMITED, "10008": Refusal.AUTH, "10024": Refusal.AUTH,
         "10027": Refusal.AUTH, "110034": Refusal.NO_POSITION, "110003": Refusal.UNSUPPORTED,
         "170132": Refusal.UNSUPPORTED, "170133": Refusal.UNSUPPORTED, "170193": Refusal.UNSUPPORTED,
@@ -101,7 +101,8 @@ CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there
 # The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.
 _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
     (None, ("eservice:timeout", "deadline elapsed", "unknown_failure_reason", "eservice:busy", "eservice:unavailable")),
-    (None, ("internal error", "internal_error", "timeout waiting", "timed out", "send status unknown")),
+    (None, ("internal error", "internal_error", "timeout", "timed out", "send status unknown", "unknown error")),
+    (None, ("system error", "service error", "server error", "network error", "server is busy", "system is busy")),
     (Refusal.REDUCE_ONLY, ("reduce only", "reduce-only", "reduceonly", "reduce_only", "wouldnotreduceposition")),
     (Refusal.NO_POSITION, ("position does not exist", "no open position", "position not found", "position is zero")),
     (Refusal.NO_POSITION, ("no position", "current position is zero", "no positions to close")),
@@ -112,9 +113,13 @@ _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
     (Refusal.BELOW_MINIMUM, ("minimum not met", "min_notional", "minimum", "notional", "too small", "toosmall")),
     (
         Refusal.BELOW_MINIMUM,
-        ("lot_size", "size too low", "below the min", "must be greater than", "must be no smaller"),
+        ("size too low", "below the min", "must be greater than", "must be no smaller"),
     ),
-    (Refusal.PRECISION, ("precision", "increment", "tick size", "step size", "too accurate", "multiple of")),
+    # Of Binance's filter of sizes: what is known of it was heeded, so it is another by now, and read anew.
+    (
+        Refusal.PRECISION,
+        ("precision", "increment", "tick size", "step size", "too accurate", "multiple of", "lot_size"),
+    ),
     (Refusal.UNSUPPORTED, ("time in force", "timeinforce", "time_in_force", "order type", "ordertype", "price band")),
     (Refusal.UNSUPPORTED, ("not supported", "unsupported", "percent_price", "price_filter", "outside price")),
     (Refusal.OTHER, ("insufficient margin", "margin is insufficient", "insufficientavailablefunds")),
@@ -170,35 +175,39 @@ def translate(said: Said, *, acts: bool) -> FlatdeckError:
         return Refused(refusal, sentence, code=code or str(said.status or ""), retry_after=said.retry_after)
     if said.broke or (said.status is not None and (said.status >= 500 or said.status == 408)):
         return OutcomeUnknown(f"no answer from {said.exchange} that counts: {sentence}")
-    known = codes[code] if code in codes else phrase(low) if "BaseError" in said.classes else Refusal.OTHER
-    if known is None:
+    told, known = (
+        (True, codes[code]) if code in codes else phrase(low) if "BaseError" in said.classes else (False, None)
+    )
+    if told and known is None:
         return OutcomeUnknown(f"{said.exchange} does not know the outcome itself: {sentence}")
     if acts and not code and said.exchange in CODED and (said.status or 200) < 300:
         return OutcomeUnknown(f"{said.exchange} answered with neither an order nor a refusal: {sentence}")
     denial = DENIALS.get((said.exchange, code))
     if denial is not None:
-        refusal = Refusal.UNKNOWN_ORDER if denial in low.replace(" ", "") else known
+        refusal = Refusal.UNKNOWN_ORDER if denial in low.replace(" ", "") else known or Refusal.OTHER
         return Refused(refusal, sentence, code=code)
     return _by_class(said, known, code, sentence, acts=acts)
 
 
-def _by_class(said: Said, known: Refusal, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
+def _by_class(said: Said, known: Refusal | None, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
+    """``known`` is what its code or sentence says, which the class of ccxt's does not overrule."""
     if "InvalidNonce" in said.classes:
         return Refused(Refusal.CLOCK, sentence, code=code)
     if "BaseError" not in said.classes:  # a fault of ccxt's or ours after something may have left
         return OutcomeUnknown(f"what {said.exchange} said cannot be read: {sentence}")
-    if known is Refusal.OTHER:
-        known = next((refusal for name, refusal in _CLASSES if name in said.classes), known)
-    if known is Refusal.OTHER and set(_FAILED) & set(said.classes):
+    if known is None:
+        known = next((refusal for name, refusal in _CLASSES if name in said.classes), None)
+    if known is None and set(_FAILED) & set(said.classes):
         return OutcomeUnknown(f"no answer from {said.exchange} that counts: {sentence}")
-    if not acts and known is Refusal.HELD:
+    if known is None or (known is Refusal.HELD and not acts):
         known = Refusal.OTHER
     return Refused(known, sentence, code=code)
 
 
-def phrase(low: str) -> Refusal | None:
-    """What the sentence says; ``OTHER`` where it has no phrase that is known."""
-    return next((refusal for refusal, phrases in _PHRASES if any(p in low for p in phrases)), Refusal.OTHER)
+def phrase(low: str) -> tuple[bool, Refusal | None]:
+    """Whether the sentence has a phrase that is known, and what it says; None: nothing about the outcome."""
+    found = [refusal for refusal, phrases in _PHRASES if any(p in low for p in phrases)]
+    return bool(found), found[0] if found else None
 
 
 def reason(exchange: str, text: str) -> tuple[str, str]:

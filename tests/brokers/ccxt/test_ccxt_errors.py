@@ -40,6 +40,9 @@ def said(exchange: str, body: Any, classes: tuple[str, ...] = REFUSING, **more: 
         ("okx", {"code": "1", "data": [{"sCode": "51169", "sMsg": "no positions"}]}, Refusal.REDUCE_ONLY, "51169"),
         ("okx", {"code": "1", "data": [{"sCode": "51016", "sMsg": "clOrdId exists"}]}, Refusal.DUPLICATE, "51016"),
         ("binanceusdm", {"code": -4164, "msg": "too little"}, Refusal.BELOW_MINIMUM, "-4164"),
+        ("binance", {"code": -1013, "msg": "Filter failure: NOTIONAL"}, Refusal.BELOW_MINIMUM, "-1013"),
+        ("binance", {"code": -1013, "msg": "Filter failure: MARKET_LOT_SIZE"}, Refusal.PRECISION, "-1013"),
+        ("binance", {"code": -1013, "msg": "Filter failure: PERCENT_PRICE_BY_SIDE"}, Refusal.UNSUPPORTED, "-1013"),
         (
             "coinbase",
             {"success": False, "error_response": {"error": "INSUFFICIENT_FUND", "message": "Insufficient balance"}},
@@ -65,12 +68,36 @@ def test_a_sentence_or_code_names_the_refusal(exchange: str, body: Any, refusal:
         ("bybit", {"retCode": 10016, "retMsg": "Service error"}),
         ("bybit", {"retCode": 170146, "retMsg": "Order creation timeout"}),
         ("okx", {"code": "50004", "data": [], "msg": "Endpoint request timeout"}),
+        ("binance", {"code": -1004, "msg": "Server is busy, please wait and try again"}),
+        ("bybit", {"retCode": 5004, "retMsg": "Server Timeout"}),
+        ("bybit", {"retCode": 170032, "retMsg": "Network error. Please try again later"}),
+        ("bybit", {"retCode": 170035, "retMsg": "Submitted to the system for processing!"}),
+        ("bybit", {"retCode": 170234, "retMsg": "System Error"}),
+        ("bybit", {"retCode": 131200, "retMsg": "Service error"}),
+        ("kucoinfutures", {"code": "408000", "msg": "Network timeout, please try again later"}),
+        ("okx", {"code": "63999", "data": [], "msg": "Internal system error"}),
         ("kraken", {"error": ["EService:Timeout"]}),
         ("kraken", {"error": ["EService:Deadline elapsed"]}),
     ],
 )
 def test_an_exchange_that_does_not_know_the_outcome_itself_is_unknown(exchange: str, body: Any) -> None:
     assert isinstance(translate(said(exchange, body), acts=True), OutcomeUnknown)
+
+
+@pytest.mark.parametrize(
+    ("body", "classes", "refusal"),
+    [
+        ({"code": -2019, "msg": "Margin is insufficient."}, ("InsufficientFunds", *REFUSING[1:]), Refusal.OTHER),
+        ({"code": -2019, "msg": "Margin is insufficient."}, ("OperationFailed", "BaseError"), Refusal.OTHER),
+        ({"code": -1013, "msg": "Market is closed."}, ("MarketClosed", *REFUSING[1:]), Refusal.MARKET_CLOSED),
+    ],
+)
+def test_a_code_that_is_known_decides_before_the_class_and_the_class_before_nothing(
+    body: Any, classes: tuple[str, ...], refusal: Refusal
+) -> None:
+    error = translate(said("binance", body, classes), acts=True)
+    assert isinstance(error, Refused)
+    assert error.refusal is refusal
 
 
 def test_a_failure_says_nothing_and_a_limit_a_nonce_and_a_login_are_refusals() -> None:
