@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -44,7 +45,7 @@ class Acting:
         orders.check(request, instrument)
         touch = await self._touch(request, instrument)
         mode = self._reads.modes.get((request.symbol, request.leg), "")
-        made = orders.send(request, instrument.kind, self._venue, self._clock.now(), mode, touch)
+        made = orders.send(request, instrument.kind, self._venue, self._now(), mode, touch)
         row = await self._client.act(
             "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
         )
@@ -61,7 +62,7 @@ class Acting:
         plan = direct.raw_of(self._client.setup.exchange, market)
         rules = await self._first(plan.rules, plan.rules_of(market))
         sized = filters.sized(request, plan.filters(rules, market))
-        method, params = plan.order(sized, market, self._venue, mode, self._clock.now())
+        method, params = plan.order(sized, market, self._venue, mode, self._now())
         answer = await self._client.act(method, params)
         try:
             row = plan.row(self._client.exchange, answer, market)
@@ -104,6 +105,10 @@ class Acting:
                 if self._client.setup.exchange == wire_krakenfutures.NAME:
                     wire_krakenfutures.cancelled(answer)
                 return
+
+    def _now(self) -> datetime:
+        """By the exchange's clock: it is the exchange that lets an order die in time."""
+        return self._client.there(self._clock.now())
 
     def _instrument(self, symbol: str) -> Instrument:
         known = self._reads.instruments.get(symbol)

@@ -8,9 +8,10 @@ turn.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -28,6 +29,7 @@ from core.secret import Secret
 
 RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
+ANSWERS = 8  # whose dates tell the venue's clock
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
@@ -75,7 +77,7 @@ class Client:
 
     def __init__(self, setup: Setup, clock: Clock, account: str) -> None:
         self.setup = setup
-        self.skew: float | None = None  # seconds that the venue's clock is ahead, to a second
+        self._skews: deque[float] = deque(maxlen=ANSWERS)
         self._clock = clock
         self._account = account
         self._exchange: Any = None
@@ -103,6 +105,15 @@ class Client:
     def milliseconds(self) -> int:
         """The time that ccxt signs with: the program's, which ages and deadlines are counted by, too."""
         return int(self._clock.now().timestamp() * 1000)
+
+    @property
+    def skew(self) -> float | None:
+        """Seconds that the venue's clock is ahead, to a second: a date has no fraction, and the way here took time."""
+        return max(self._skews, default=None)
+
+    def there(self, at: datetime) -> datetime:
+        """A moment of this program's clock by the venue's, as far as its answers told it, and rather too early."""
+        return at + timedelta(seconds=self.skew or 0.0)
 
     def has(self, feature: str) -> bool:
         """Whether ccxt says that the exchange has it, itself and not by emulation."""
@@ -210,7 +221,7 @@ class Client:
             attempt.status, attempt.headers = status, headers
         there = _date(headers.get("Date"))
         if there is not None:
-            self.skew = (there - self._clock.now()).total_seconds()
+            self._skews.append((there - self._clock.now()).total_seconds())
         said = body.strip()
         if 300 <= status < 400:
             raise OutcomeUnknown(f"{self.setup.exchange} answered {status}, a redirect, which is not followed")

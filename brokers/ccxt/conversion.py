@@ -144,7 +144,7 @@ class CcxtConverter:
     async def look_up(self, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         if not asked:
             return []
-        there = since + timedelta(seconds=self._client.skew or 0.0) - EARLIER
+        there = self._client.there(since) - EARLIER
         return await self._way.records(self._client, asked, there)
 
     async def _unsellable(self, some: list[Conversion]) -> list[Conversion]:

@@ -46,13 +46,17 @@ class Fills:
         self._asked = asked
 
     async def since(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions at or after ``since``, each time that one question can be about for itself."""
+        """Executions at or after ``since``, each time that one question can be about for itself.
+
+        They are dated by the exchange's clock, and so is what is asked for.
+        """
+        since = self._client.there(since)
         if self._venue.before:
             found = await self._before(symbol, since)
         elif self._venue.span is None:
             found = await self._within(symbol, since, {})
         else:
-            found, end = {}, self._clock.now() + AHEAD
+            found, end = {}, self._client.there(self._clock.now()) + AHEAD
             while since < end:
                 start = max(since, end - timedelta(seconds=self._venue.span))
                 found |= await self._within(symbol, start, {"until": int(end.timestamp() * 1000)})

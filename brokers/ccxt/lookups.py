@@ -86,7 +86,7 @@ class Lookups:
 
     async def _remembered(self, symbol: str, order_id: str, client_id: str) -> Order | None:
         """By either id where what has ended is soon forgotten."""
-        since = int((self._clock.now() - BACK).timestamp() * 1000)
+        since = int((self._client.there(self._clock.now()) - BACK).timestamp() * 1000)
         market = self._markets.row(listed_as(symbol)) or {}
         native = wire.text(market, "id")
         row = await lookups_krakenfutures.find(self._client, symbol, native, since, order_id, client_id)
@@ -94,7 +94,7 @@ class Lookups:
 
     async def _searched(self, symbol: str, name: str) -> Order | None:
         """By either id in what is open and what ended lately. Without a list of ended orders nothing can be denied."""
-        since = int((self._clock.now() - BACK).timestamp() * 1000)
+        since = int((self._client.there(self._clock.now()) - BACK).timestamp() * 1000)
         for row in await self._rows("fetch_open_orders", symbol, None):
             if name in (wire.text(row, "id"), wire.client_id(row)):
                 return self._read(symbol, row)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -108,7 +109,10 @@ class Exchange(Loopback):
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         await asyncio.sleep(self.delay)
         mishap = next((m for m in self.mishaps if m.meets(request)), None)
-        return await (handler(request) if mishap is None else mishap.befall(request, handler))
+        answer = await (handler(request) if mishap is None else mishap.befall(request, handler))
+        if not answer.prepared:
+            answer.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)
+        return answer
 
 
 def _at(fill: Fill, clock: Clock) -> Fill:
