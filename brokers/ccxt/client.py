@@ -20,7 +20,7 @@ import aiohttp
 from msgspec import Struct
 
 from brokers.ccxt import library
-from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, shared, told_to_wait
+from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
 from brokers.ccxt.session import TOTAL, Session
 from brokers.ccxt.wire_errors import Said, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -31,6 +31,7 @@ RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
 ANSWERS = 8  # whose dates tell the venue's clock
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
+PROMPT = 1000  # milliseconds in which the venue's time has to come
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
@@ -179,12 +180,12 @@ class Client:
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
             attempt = _attempt.get()
-            cost = _dearest(self.setup.costs, str(path), params or {})
+            cost = dearest(self.setup.costs, str(path), params or {})
             if cost is None:
                 cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             signed = "private" in str(api).lower()
             await self.limiters[0 if signed else 1].enter(
-                _number(cost), Priority.READ if attempt is None else attempt.priority
+                counted(cost), Priority.READ if attempt is None else attempt.priority
             )
             if self.setup.numbered and signed:
                 async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
@@ -246,7 +247,7 @@ class Client:
         call = getattr(self.exchange, method, None)
         if call is None:
             raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
-        await self._resync()
+        await self._resync(priority)
         attempt = Attempt(priority)
         token = _attempt.set(attempt)
         try:
@@ -296,16 +297,27 @@ class Client:
         elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
             self._resync_at = self._clock.monotonic()
 
-    async def _resync(self) -> None:
-        """After a refusal over the clock ccxt learns the difference, at the next call."""
+    async def _resync(self, priority: Priority) -> None:
+        """After a refusal over the clock learn the difference for ccxt, at the next call.
+
+        What was long on its way tells no time: all that is signed by it would be too old.
+        """
         due = self._resync_at
         if due is None or self._clock.monotonic() < due:
             return
-        self._resync_at = self._clock.monotonic() + RESYNC
+        self._resync_at = self._clock.monotonic() + RETRY_AFTER
+        token = _attempt.set(Attempt(priority))
         try:
-            await self.exchange.load_time_difference()
+            before = self.milliseconds()
+            there = int(await self.exchange.fetch_time())
+            after = self.milliseconds()
         except Exception:  # noqa: BLE001  # the call that follows is refused again, and says so
             return
+        finally:
+            _attempt.reset(token)
+        if after - before <= PROMPT:
+            self.exchange.options["timeDifference"] = after - there
+            self._resync_at = self._clock.monotonic() + RESYNC
 
     def plain(self, error: BaseException) -> str:
         """An exception's text without any of the credentials; a network error's is the reason and not the address."""
@@ -326,17 +338,6 @@ class Client:
                 await closing.close()
             except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
                 continue
-
-
-def _dearest(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
-    """What is known of a call's cost with these parameters; None: nothing."""
-    known = [costs[name] for name in (path, *(f"{path} {key}" for key in params)) if name in costs]
-    return max(known, default=None)
-
-
-def _number(value: Any) -> float:
-    """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
-    return value if isinstance(value, int | float) and value >= 0 else 1.0
 
 
 def _date(text: str | None) -> datetime | None:

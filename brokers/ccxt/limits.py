@@ -12,6 +12,7 @@ import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from enum import IntEnum
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from core.errors import Refusal, Refused
@@ -162,3 +163,14 @@ def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
         return told["gw-ratelimit-reset"] / 1000
     until = told.get("x-bapi-limit-reset-timestamp")
     return None if until is None else max((until - now) / 1000, SHORTEST)
+
+
+def dearest(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
+    """What is known of a call's cost with these parameters; None: nothing."""
+    known = [costs[name] for name in (path, *(f"{path} {key}" for key in params)) if name in costs]
+    return max(known, default=None)
+
+
+def counted(value: Any) -> float:
+    """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
+    return value if isinstance(value, int | float) and value >= 0 else 1.0

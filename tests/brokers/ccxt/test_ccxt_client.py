@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import socket
 import sys
+from datetime import datetime, timedelta
 from decimal import Decimal, getcontext
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from brokers.ccxt.limits import Priority
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.secret import Secret
 from tests.brokers.ccxt import bodies
@@ -216,6 +218,54 @@ async def test_a_refusal_over_the_clock_makes_ccxt_learn_the_difference(at: Open
     await broker.client.act(ORDER, SYMBOL)
     assert [p for p in venue.paths() if p.endswith(("/time", "/order"))][1].endswith("/time")
     assert broker.client.exchange.options["timeDifference"] != 0
+
+
+class Slow(RealClock):
+    """The machine's time, and what has passed of it while an answer was on its way."""
+
+    passed = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.passed)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.passed
+
+
+async def test_a_time_that_was_long_on_its_way_is_no_time_to_sign_by(at: Opened) -> None:
+    """It would be signed as far in the past for a minute, and refused for it each time."""
+    clock, late = Slow(), {"code": -1021, "msg": "Timestamp is outside of the recvWindow."}
+    answers = usdm(**{"/order": lambda r, f: web.json_response(late, status=400)})
+    broker, venue = await at("binanceusdm", answers, clock=clock)
+
+    def slowly(request: web.Request, form: str) -> dict[str, int]:
+        told = int(clock.now().timestamp() * 1000)
+        clock.passed += 6.0
+        return {"serverTime": told}
+
+    venue.answers["/fapi/v1/time"] = slowly
+    for _ in range(2):
+        assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    assert len(venue.paths("/time")) == 1
+    assert broker.client.exchange.options["timeDifference"] == 0
+    clock.passed += 6.0
+    venue.answers["/fapi/v1/time"] = lambda r, f: {"serverTime": int(clock.now().timestamp() * 1000) - 3000}
+    await failed(broker.client.act(ORDER, SYMBOL))
+    assert broker.client.exchange.options["timeDifference"] == pytest.approx(3000, abs=500)
+
+
+async def test_the_time_that_an_order_is_signed_by_is_asked_before_what_only_reads(at: Opened) -> None:
+    late = web.json_response({"code": -1021, "msg": "Timestamp is outside of the recvWindow."}, status=400)
+    clock = ScriptedClock()
+    broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late}), clock=clock)
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    venue.answers["/order"] = {"orderId": 1}
+    limiter = broker.client.limiters[1]
+    await limiter.enter(limiter.left - 1, Priority.LOOK_UP)
+    before = clock.at
+    await broker.client.act(ORDER, SYMBOL)
+    assert venue.paths("/time")
+    assert clock.at == before
 
 
 async def test_aclose_really_closes_and_connecting_again_works(at: Opened) -> None:
