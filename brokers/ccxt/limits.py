@@ -21,6 +21,7 @@ from core.ports import Clock
 BURST = 10.0  # seconds of the exchange's rate that may leave at once
 OVERDRAFT = 1.0  # of the burst, that what acts may take beyond it
 RESERVE = 0.4  # of the burst, that reads leave to what is looked up
+HEADWAY = 1.0  # seconds after which a request has arrived where its number counts, whatever its answer takes
 SHORTEST = 1.0  # seconds of a pause that ends at a time of the exchange's clock
 MOST_SHUT = 3600.0  # a ban that says longer is asked about again after this
 
@@ -102,41 +103,58 @@ class Limiter:
 
 
 class Turns:
-    """One request at a time, those that act first: where each has to carry a greater number than the one before."""
+    """One request at a time, those that act first: where each has to carry a greater number than the one before.
+
+    Who closes a position does not wait for the answers of others: what left ``HEADWAY`` ago has arrived.
+    """
 
     def __init__(self) -> None:
-        self._busy = False
+        self._under_way = 0
         self._count = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
     async def turn(self, priority: Priority) -> AsyncIterator[None]:
-        """Within this no other request is under way."""
-        if self._busy:
-            self._count += 1
-            ticket = (int(priority), self._count, asyncio.get_running_loop().create_future())
-            self._waiting.append(ticket)
-            try:
-                await ticket[2]
-            except asyncio.CancelledError:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
-                else:
-                    self._pass_on()  # it was this one's turn already
-                raise
-        self._busy = True
+        """Within this no other request leaves, but for what closes after a while."""
+        if self._under_way:
+            await self._wait(priority)
+        else:
+            self._under_way = 1
         try:
             yield
         finally:
-            self._pass_on()
+            self._end()
 
-    def _pass_on(self) -> None:
-        if not self._waiting:
-            self._busy = False
-            return
-        first = min(self._waiting, key=lambda ticket: ticket[:2])
-        self._waiting.remove(first)
-        first[2].set_result(None)
+    async def _wait(self, priority: Priority) -> None:
+        loop = asyncio.get_running_loop()
+        self._count += 1
+        ticket = (int(priority), self._count, loop.create_future())
+        self._waiting.append(ticket)
+        ahead = loop.call_later(HEADWAY, self._go, ticket) if priority < Priority.READ else None
+        try:
+            await ticket[2]
+        except asyncio.CancelledError:
+            if not ticket[2].cancelled():  # it was this one's turn already
+                self._end()
+            raise
+        finally:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            if ahead is not None:
+                ahead.cancel()
+
+    def _go(self, ticket: tuple[int, int, asyncio.Future[None]]) -> None:
+        """The turn of one, if it still waits: others may be given up in the same moment."""
+        if ticket in self._waiting:
+            self._waiting.remove(ticket)
+        if not ticket[2].done():
+            self._under_way += 1
+            ticket[2].set_result(None)
+
+    def _end(self) -> None:
+        self._under_way -= 1
+        while self._waiting and not self._under_way:
+            self._go(min(self._waiting, key=lambda ticket: ticket[:2]))
 
 
 _shared: WeakKeyDictionary[Clock, dict[str, Limiter]] = WeakKeyDictionary()

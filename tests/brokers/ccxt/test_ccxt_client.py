@@ -208,6 +208,51 @@ async def test_numbered_requests_arrive_one_at_a_time_in_the_order_of_their_numb
     assert len(numbers) == 8
 
 
+async def test_numbered_requests_that_are_given_up_together_leave_the_way_to_the_next(at: Opened) -> None:
+    """As the lists of one read are when it takes too long, or when the program ends it."""
+
+    async def never(request: web.Request, form: str) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    broker, venue = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/Balance": never})
+    read = asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(3)))
+    await soon(lambda: venue.paths("/Balance"))
+    read.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await read
+    venue.answers["/Balance"] = {"error": [], "result": {}}
+    async with asyncio.timeout(2):
+        await broker.client.ask("privatePostBalance")
+
+
+async def test_an_order_does_not_wait_for_the_answer_to_a_numbered_read(at: Opened) -> None:
+    numbers = []
+
+    def number(form: str) -> None:
+        numbers.append(int(form.partition("nonce=")[2].partition("&")[0]))
+
+    async def slow(request: web.Request, form: str) -> web.Response:
+        number(form)
+        await asyncio.sleep(2 if len(numbers) == 1 else 0)
+        return web.json_response({"error": [], "result": {}})
+
+    def taken(request: web.Request, form: str) -> dict[str, Any]:
+        number(form)
+        return {"error": [], "result": {"txid": ["O1"]}}
+
+    answers = {"/AssetPairs": {"error": [], "result": {}}, "/Balance": slow, "/AddOrder": taken}
+    broker, venue = await at("kraken", answers)
+    reads = asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(2)))
+    await soon(lambda: venue.paths("/Balance"))
+    async with asyncio.timeout(1.8):
+        await broker.client.act("privatePostAddOrder", {})
+    assert len(venue.paths("/Balance")) == 1
+    await reads
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == 3
+
+
 async def test_a_refusal_over_the_clock_makes_ccxt_learn_the_difference(at: Opened) -> None:
     late = web.json_response(
         {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, status=400
