@@ -12,7 +12,7 @@ from brokers.ccxt import wire_markets
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_balances import market_of
+from brokers.ccxt.wire_balances import markets_of
 from core.model import Instrument
 from core.ports import Clock
 
@@ -87,7 +87,11 @@ class Markets:
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""
-        return market_of(code, self.rows, prefer)
+        return next(iter(self.all_of_code(code, prefer)), None)
+
+    def all_of_code(self, code: str, prefer: Sequence[str]) -> list[Row]:
+        """All of them, the preferred one first."""
+        return markets_of(code, self.rows, prefer)
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

@@ -148,13 +148,14 @@ class Reads:
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
         """Balances of what can be sold, each as a position in the market that sells it."""
         held = wire_balances.holdings(balance, self._client.setup.exchange)
-        known = [(h, m) for h in held if (m := self._markets.of_code(h.code, self._calls.prefer)) is not None]
-        totals = {wire.text(market, "symbol"): h.total for h, market in known}
-        await self.entries.learn(totals, at_once=self._calls.trades_at_once)
+        known = [(h, m) for h in held if (m := self._markets.all_of_code(h.code, self._calls.prefer))]
+        names = [[wire.text(market, "symbol") for market in markets] for _, markets in known]
+        totals = {name[0]: h.total for (h, _), name in zip(known, names, strict=True)}
+        await self.entries.learn(totals, {name[0]: name for name in names}, at_once=self._calls.trades_at_once)
         costs = self.entries.costs
         return [
-            wire_balances.position(self._account, h, market, orders, costs.get((wire.text(market, "symbol"), h.total)))
-            for h, market in known
+            wire_balances.position(self._account, h, m[0], orders, costs.get((wire.text(m[0], "symbol"), h.total)))
+            for h, m in known
         ]
 
     async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:

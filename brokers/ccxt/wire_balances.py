@@ -79,13 +79,10 @@ def _holding(code: str, row: object, exchange: str) -> Holding | None:
     return Holding(code, total, free) if total > 0 else None
 
 
-def market_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> Row | None:
-    """The active spot market that sells it for money, by the order of ``prefer``; None where there is none."""
-    for quote in (*prefer, *OTHER_MONEY):
-        market = markets.get(f"{code}/{quote}")
-        if market is not None and market.get("spot") is True and market.get("active") is not False:
-            return market
-    return None
+def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> list[Row]:
+    """The active spot markets that sell it for money, by the order of ``prefer``."""
+    found = (markets.get(f"{code}/{quote}") for quote in dict.fromkeys((*prefer, *OTHER_MONEY)))
+    return [m for m in found if m is not None and m.get("spot") is True and m.get("active") is not False]
 
 
 def position(account: str, held: Holding, market: Row, orders: Sequence[Order], cost: Cost | None) -> Position:
@@ -107,17 +104,20 @@ def position(account: str, held: Holding, market: Row, orders: Sequence[Order], 
     )
 
 
-def cost_of(quantity: Decimal, trades: Sequence[Row]) -> Cost | None:
+def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> Cost | None:
     """The average price of the newest buys that make up ``quantity``, the oldest having been sold first.
 
-    None when the trades that are known do not cover it: some of it came another way or before them.
+    None when the trades that are known do not cover it: some of it came another way or before them, or was paid in
+    something that is not ``quote``.
     """
     left, paid, since = quantity, ZERO, None
-    ordered = sorted(trades, key=lambda row: number(row.get("timestamp")) or ZERO, reverse=True)
-    for row in ordered:
+    for row in sorted(trades, key=_at, reverse=True):
         amount, price = positive(row.get("amount")), positive(row.get("price"))
         if text(row, "side") != "buy" or amount is None or price is None:
             continue
+        money = text(row, "symbol").partition(":")[0].partition("/")[2]
+        if money != quote and not {money, quote} <= USD_LIKE:
+            return None
         taken = min(left, amount)
         left, paid, since = left - taken, paid + taken * price, moment(row.get("timestamp"))
         if left <= quantity * FEES:
@@ -126,6 +126,21 @@ def cost_of(quantity: Decimal, trades: Sequence[Row]) -> Cost | None:
 
 
 FEES = Decimal("0.005")  # of a buy that its fee may have taken from what arrived
+
+
+def bought_since(moment: int, trades: Sequence[Row]) -> bool:
+    """Whether one of them is a buy at or after that time in milliseconds."""
+    return any(text(row, "side") == "buy" and _at(row) >= moment for row in trades)
+
+
+def as_far_back(lists: Sequence[Sequence[Row]], page: int) -> list[Row]:
+    """The newest trades of several markets, no further back than any list that is full reaches."""
+    begin = max((min(_at(row) for row in rows) for rows in lists if len(rows) >= page), default=ZERO)
+    return [row for rows in lists for row in rows if _at(row) >= begin]
+
+
+def _at(row: Row) -> Decimal:
+    return number(row.get("timestamp")) or ZERO
 
 
 def equity(balance: object) -> Decimal | None:

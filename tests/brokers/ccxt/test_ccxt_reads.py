@@ -347,9 +347,8 @@ async def test_a_quantity_that_changed_has_its_entry_looked_for_again(at: Opened
     broker, venue = await at("kraken", kraken(**{"/TradesHistory": told}), clock=FastClock(FAST))
     await broker.holdings()
     venue.answers["/BalanceEx"] = bodies.balance_ex(XXBT=("0.7", "0"))
-    venue.answers["/TradesHistory"] = history(
-        ("buy", "0.5", "40000", 1_700_000_000.0), ("buy", "0.2", "47000", 1_700_000_900.0)
-    )
+    now = broker.client.milliseconds() / 1000
+    venue.answers["/TradesHistory"] = history(("buy", "0.5", "40000", 1_700_000_000.0), ("buy", "0.2", "47000", now))
     [changed] = (await broker.holdings()).positions
     assert changed.entry is None  # never the old quantity's
     await asyncio.gather(broker.reads.entries._learning)

@@ -277,21 +277,21 @@ def test_money_is_no_position() -> None:
 @pytest.mark.parametrize("code", ["LDBTC", "BTC.F", "ETH2.S"])
 def test_what_is_staked_or_lent_has_no_market_and_is_no_position(code: str) -> None:
     markets = {s: spot(s) for s in ("BTC/USD", "ETH/USD")}
-    assert wire_balances.market_of(code, markets) is None
-    assert wire_balances.market_of("BTC", markets) is markets["BTC/USD"]
+    assert wire_balances.markets_of(code, markets) == []
+    assert wire_balances.markets_of("BTC", markets)[0] is markets["BTC/USD"]
 
 
 def test_an_asset_without_an_active_market_is_no_position() -> None:
     markets = {"LUNC/USDT": spot("LUNC/USDT", active=False), "X/USDT": spot("X/USDT", spot=False)}
-    assert wire_balances.market_of("LUNC", markets) is None
-    assert wire_balances.market_of("X", markets) is None
+    assert wire_balances.markets_of("LUNC", markets) == []
+    assert wire_balances.markets_of("X", markets) == []
 
 
 def test_the_market_is_the_first_of_the_money_that_is_preferred() -> None:
     markets = {s: spot(s) for s in ("BTC/USDC", "BTC/USDT", "BTC/EUR", "LTC/BTC")}
-    assert wire_balances.market_of("BTC", markets, wire_balances.TETHER_FIRST) is markets["BTC/USDT"]
-    assert wire_balances.market_of("BTC", markets, ("USD", "USDC")) is markets["BTC/USDC"]
-    assert wire_balances.market_of("LTC", markets) is markets["LTC/BTC"]
+    assert wire_balances.markets_of("BTC", markets, wire_balances.TETHER_FIRST)[0] is markets["BTC/USDT"]
+    assert wire_balances.markets_of("BTC", markets, ("USD", "USDC"))[0] is markets["BTC/USDC"]
+    assert wire_balances.markets_of("LTC", markets)[0] is markets["LTC/BTC"]
 
 
 def test_free_is_what_may_be_sold_and_never_the_total() -> None:
@@ -317,28 +317,44 @@ def test_a_balance_that_cannot_be_read_is_an_error_and_one_of_nothing_is_none() 
 
 
 def trade(side: str, amount: str, price: str, at: int) -> dict[str, Any]:
-    return {"side": side, "amount": amount, "price": price, "timestamp": at * 1000}
+    return {"symbol": "X/USDT", "side": side, "amount": amount, "price": price, "timestamp": at * 1000}
 
 
 def test_an_entry_is_walked_from_the_newest_buy_to_the_oldest_until_it_is_covered() -> None:
     trades = [trade("buy", "1", "10", 1_000), trade("sell", "1", "50", 2_000), trade("buy", "1", "20", 3_000)]
     trades.append(trade("buy", "2", "40", 4_000))
-    cost = wire_balances.cost_of(D("2.5"), trades)
+    cost = wire_balances.cost_of(D("2.5"), trades, "USDT")
     assert cost is not None
     assert cost.entry == D(2 * 40 + 10) / D("2.5")
     assert cost.opened_at == wire.moment(3_000_000)
 
 
 def test_an_entry_that_the_trades_do_not_cover_is_unknown() -> None:
-    assert wire_balances.cost_of(D(3), [trade("buy", "1", "10", 1), trade("sell", "2", "10", 2)]) is None
-    assert wire_balances.cost_of(D(3), []) is None
-    assert wire_balances.cost_of(D(1), [trade("buy", "1", "0", 1)]) is None
+    assert wire_balances.cost_of(D(3), [trade("buy", "1", "10", 1), trade("sell", "2", "10", 2)], "USDT") is None
+    assert wire_balances.cost_of(D(3), [], "USDT") is None
+    assert wire_balances.cost_of(D(1), [trade("buy", "1", "0", 1)], "USDT") is None
 
 
 def test_a_fee_that_was_taken_from_what_was_bought_still_covers_it() -> None:
-    cost = wire_balances.cost_of(D("0.999"), [trade("buy", "1", "10", 1)])
+    cost = wire_balances.cost_of(D("0.999"), [trade("buy", "1", "10", 1)], "USDT")
     assert cost is not None
     assert cost.entry == 10
+
+
+def test_a_buy_that_was_paid_in_another_currency_leaves_the_entry_unknown() -> None:
+    older, newer = trade("buy", "1", "10", 1), {**trade("buy", "1", "9", 2), "symbol": "X/EUR"}
+    assert wire_balances.cost_of(D(1), [older, newer], "USDT") is None
+    dollars = wire_balances.cost_of(D(1), [older, {**newer, "symbol": "X/USD"}], "USDT")
+    assert dollars is not None
+    assert dollars.entry == 9
+
+
+def test_trades_of_several_markets_reach_no_further_back_than_a_list_that_is_full() -> None:
+    full = [trade("buy", "1", "10", 30), trade("sell", "1", "10", 40)]
+    short = [trade("buy", "1", "10", 20), trade("buy", "1", "10", 50)]
+    assert [row["timestamp"] for row in wire_balances.as_far_back([full, short[:1], []], 2)] == [30_000, 40_000]
+    assert len(wire_balances.as_far_back([full, short], 3)) == 4
+    assert wire_balances.as_far_back([[]], 2) == []
 
 
 def test_what_an_account_is_worth_is_told_or_is_its_money_or_is_unknown() -> None:
