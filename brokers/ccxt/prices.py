@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ FRESH = 5.0  # seconds that a bid and an ask may stand beside a ticker that has 
 AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
 FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
 Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
+Told = tuple[Row, float]  # a ticker, and when it came
 
 
 class Prices:
@@ -35,7 +36,7 @@ class Prices:
         self._reads = reads
         self._clock = clock
         self._again: dict[Kind, float] = {}
-        self._touches: dict[str, tuple[Row, float]] = {}  # the last ticker with a bid and an ask, and when it came
+        self._touches: dict[str, Told] = {}  # the last ticker with a bid and an ask
         self.errors: dict[Kind, str] = {}
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
@@ -47,9 +48,9 @@ class Prices:
             if market is not None:
                 asked.setdefault((wire.text(market, "type"), market.get("inverse") is True), []).append(symbol)
         answers = await asyncio.gather(*(self._of_kind(kind, some) for kind, some in asked.items()))
-        rows = {symbol: row for answer in answers for symbol, row in answer.items()}
+        told = {symbol: one for answer in answers for symbol, one in answer.items()}
         now = self._clock.monotonic()
-        made = (self.quote(symbol, rows.get(listed_as(symbol), {}), now) for symbol in symbols)
+        made = (self.quote(symbol, *told.get(listed_as(symbol), ({}, now))) for symbol in symbols)
         return [quote for quote in made if quote is not None]
 
     def quote(self, symbol: str, row: Row, now: float) -> Quote | None:
@@ -69,34 +70,43 @@ class Prices:
             row, at = {**row, "bid": known[0]["bid"], "ask": known[0]["ask"]}, known[1]
         return wire.quote(self._account, {**row, "symbol": symbol}, at, own or fresh)
 
-    async def _of_kind(self, kind: Kind, symbols: list[str]) -> dict[str, Row]:
+    async def _of_kind(self, kind: Kind, symbols: list[str]) -> dict[str, Told]:
         if self._clock.monotonic() < self._again.get(kind, 0.0):
             return {}
         try:
             found = await self._listed(symbols)
         except FlatdeckError as error:
             self.errors[kind] = str(error)
-            self._again[kind] = self._clock.monotonic() + AGAIN
+            if isinstance(error, Refused):  # what failed on its way may be asked for again at once
+                self._again[kind] = self._clock.monotonic() + min(error.retry_after or AGAIN, AGAIN)
             return {}
         self.errors.pop(kind, None)
         return found
 
-    async def _listed(self, symbols: list[str]) -> dict[str, Row]:
+    async def _listed(self, symbols: list[str]) -> dict[str, Told]:
         """Bids and asks where the exchange has a list of them (Binance's futures tickers have none), else tickers."""
         methods = [
             m for m, has in (("fetch_bids_asks", "fetchBidsAsks"), ("fetch_tickers", "fetchTickers")) if self._has(has)
         ]
         for method in methods[:1]:
             try:
-                return _rows(await self._client.ask(method, symbols), symbols)
+                return await self._told(symbols, method, symbols)
             except Refused as refused:
                 if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH) or len(symbols) > FEW:
                     raise
-        answers = await asyncio.gather(*(self._client.ask("fetch_ticker", s) for s in symbols), return_exceptions=True)
+        asked = (self._told(symbols, "fetch_ticker", symbol) for symbol in symbols)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = [a for a in answers if isinstance(a, BaseException)]
         if failed and len(failed) == len(symbols):
             raise failed[0]
-        return _rows([a for a in answers if isinstance(a, dict)], symbols)
+        return {symbol: one for a in answers if isinstance(a, dict) for symbol, one in a.items()}
+
+    async def _told(self, wanted: list[str], method: str, asked: object) -> dict[str, Told]:
+        """Each answer is as old as itself, and not as the slowest one beside it."""
+        answer = await self._client.ask(method, asked)
+        now = self._clock.monotonic()
+        found = ((wire.text(row, "symbol"), row) for row in tickers(answer))
+        return {symbol: (row, now) for symbol, row in found if symbol in wanted}
 
     def _has(self, feature: str) -> bool:
         return self._client.has(feature)
@@ -135,9 +145,10 @@ def _price(quote: Quote | None) -> Decimal | None:
     return quote.bid or quote.reference
 
 
-def _rows(answer: Any, symbols: Iterable[str]) -> dict[str, Row]:
-    """Tickers by symbol, of those asked for; a list or an object of them."""
-    wanted = set(symbols)
-    rows = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, list) else ()
-    made = ((wire.text(row, "symbol"), row) for row in rows if isinstance(row, Mapping))
-    return {symbol: row for symbol, row in made if symbol in wanted}
+def tickers(told: Any) -> list[Row]:
+    """The tickers of an answer: one, a list, or an object of them by symbol."""
+    if isinstance(told, Mapping):
+        rows: list[Any] = [told] if isinstance(told.get("symbol"), str) else list(told.values())
+    else:
+        rows = told if isinstance(told, list) else []
+    return [row for row in rows if isinstance(row, Mapping)]

@@ -6,13 +6,13 @@ Prices that nobody told for a while are asked for: of quiet symbols, and of thos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.prices import Prices, has_touch
+from brokers.ccxt.prices import Prices, has_touch, tickers
 from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_margin import BESIDE, listed_as
@@ -95,7 +95,7 @@ class PriceStream:
     async def _follow_marks(self, symbols: list[str]) -> None:
         """They stand beside the next touch, as those that a read tells."""
         while True:
-            for row in _tickers(await self._client.exchange.watch_mark_prices(symbols)):
+            for row in tickers(await self._client.exchange.watch_mark_prices(symbols)):
                 mark = wire.positive(row.get("markPrice"))
                 if mark is not None:
                     made = Mark(mark, self._clock.monotonic(), MARKS_APART[self._name])
@@ -111,7 +111,7 @@ class PriceStream:
         wanted = [symbols] if isinstance(symbols, str) else symbols
         told = dict(getattr(exchange, kept) or {})  # what is there from before is no news
         while True:
-            rows = {wire.text(row, "symbol"): row for row in _tickers(await watch(symbols))}
+            rows = {wire.text(row, "symbol"): row for row in tickers(await watch(symbols))}
             now = getattr(exchange, kept) or {}
             fresh = ((s, row) for s in wanted if (row := now.get(s)) is not None and row is not told.get(s))
             news = {s: row for s, row in fresh if has_touch(row)} if rows else {}
@@ -135,12 +135,3 @@ class PriceStream:
         for quote in await self._prices.quotes(quiet) if quiet else ():
             self._heard[quote.symbol] = now
             self._say(QuoteSeen(quote))
-
-
-def _tickers(told: Any) -> Iterable[Row]:
-    """The tickers of an answer: one, a list, or an object of them by symbol."""
-    if isinstance(told, Mapping):
-        rows: Iterable[Any] = [told] if isinstance(told.get("symbol"), str) else list(told.values())
-    else:
-        rows = told if isinstance(told, list) else ()
-    return [row for row in rows if isinstance(row, Mapping)]

@@ -1,0 +1,54 @@
+"""Prices that are asked for: how old they are, and what a failure of one leaves of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from aiohttp import web
+
+from tests.brokers.ccxt.bodies import kraken, usdm
+from tests.brokers.ccxt.conftest import Opened
+from tests.brokers.ccxt.kit import ScriptedClock
+from tests.brokers.ccxt.test_ccxt_reads import bybit
+
+D = Decimal
+
+
+async def test_a_price_is_as_old_as_its_own_answer_and_not_as_the_slowest_one_beside_it(at: Opened) -> None:
+    def ticker(symbol: str) -> dict[str, str]:
+        return {"symbol": symbol, "bid1Price": "100", "ask1Price": "101", "lastPrice": "100", "openInterestValue": "1"}
+
+    async def tickers(request: web.Request, form: str) -> web.Response:
+        category = request.query["category"]
+        if category == "inverse":
+            await asyncio.sleep(1.0)
+        rows = [ticker("BTCUSD" if category == "inverse" else "BTCUSDT")]
+        return web.json_response({"retCode": 0, "retMsg": "", "result": {"category": category, "list": rows}})
+
+    broker, _ = await at("bybit", {**bybit({}), "/tickers": tickers})
+    before = broker.client._clock.monotonic()
+    quotes = {q.symbol: q.received for q in await broker.quotes(["BTC/USDT:USDT", "BTC/USD:BTC"])}
+    assert quotes["BTC/USD:BTC"] - before >= 1.0
+    assert quotes["BTC/USDT:USDT"] - before < 0.8
+
+
+async def test_prices_are_asked_for_again_at_once_after_a_failure_that_is_no_refusal(at: Opened) -> None:
+    broker, venue = await at("binanceusdm", usdm())
+    answer = venue.answers["/bookTicker"]
+    venue.answers["/bookTicker"] = web.Response(status=502)
+    assert await broker.quotes(["BTC/USDT:USDT"]) == []
+    venue.answers["/bookTicker"] = answer
+    [quote] = await broker.quotes(["BTC/USDT:USDT"])
+    assert quote.bid == D(50990)
+
+
+async def test_prices_that_a_limit_held_back_are_asked_for_again_when_it_lets_them_through(at: Opened) -> None:
+    broker, venue = await at("kraken", kraken(), clock=(clock := ScriptedClock()))
+    ticker = {"a": ["101", "1", "1"], "b": ["100", "1", "1"], "c": ["100", "1"]}
+    venue.answers["/Ticker"] = web.json_response({"error": ["EAPI:Rate limit exceeded"]}, headers={"Retry-After": "5"})
+    assert await broker.quotes(["BTC/USD"]) == []
+    venue.answers["/Ticker"] = {"error": [], "result": {"XXBTZUSD": ticker}}
+    clock.at += 6
+    [quote] = await broker.quotes(["BTC/USD"])
+    assert quote.bid == D(100)
