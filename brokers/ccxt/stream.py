@@ -237,14 +237,17 @@ class Stream:
         return PositionSeen(PositionKey(self._account, symbol, made.leg), replace(made, symbol=symbol))
 
     async def _pulse(self) -> None:
-        """A sign of life while every socket answers, prices of what is held now, and those that are due."""
+        """A sign of life while every socket answers, prices of what is held now, and those that are due, whose answers
+        are not waited for: they say nothing about the sockets."""
         await self._connected()
+        asking: asyncio.Task[None] | None = None
         while True:
             await self._ping()
             await self._prolong()
             self._say(AccountChanged(self._account, AccountState.LIVE))
             self._price_stream.follow()
-            await self._price_stream.ask()
+            if asking is None or asking.done():
+                asking = self._run(self._price_stream.ask())
             await self._clock.sleep(PULSE)
 
     async def _connected(self) -> None:

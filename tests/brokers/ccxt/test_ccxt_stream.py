@@ -161,6 +161,30 @@ async def test_a_quiet_market_is_no_silent_socket_and_its_prices_are_asked_for(a
         assert told == {"BTC/USD", "ETH/USD"}
 
 
+async def test_a_price_that_is_long_in_coming_does_not_make_the_stream_look_silent(at: Opened) -> None:
+    async def only_pongs(socket: web.WebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is WSMsgType.TEXT and json.loads(message.data).get("method") == "ping":
+                await socket.send_json({"method": "pong"})
+
+    asked: list[str] = []
+
+    async def slow(request: web.Request, form: str) -> web.Response:
+        asked.append(request.path)
+        await asyncio.sleep(3)
+        return web.json_response({"error": [], "result": {}})
+
+    broker, venue = await at("kraken", sockets(only_pongs), clock=FastClock(FAST), stream_endpoint="same")
+    await broker.holdings()
+    venue.answers["/Ticker"] = slow
+    async with listening(broker) as stream:
+        await soon(lambda: asked)
+        before = len(stream.of(AccountChanged))
+        await asyncio.sleep(1.0)
+        assert len(stream.of(AccountChanged)) - before >= 3
+        assert (len(asked), stream.over) == (1, False)
+
+
 async def test_a_stream_that_cannot_be_reached_says_so(at: Opened) -> None:
     broker, _ = await at("kraken", sockets(lambda s: None), clock=FastClock(FAST), stream_endpoint="ws://127.0.0.1:1")
     await broker.holdings()
