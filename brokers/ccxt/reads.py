@@ -56,7 +56,7 @@ class Reads:
         self._clock = clock
         self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
-        self._margin: list[Position] | None = None  # what the last list had
+        self._listed: list[Position] | None = None  # what the last list of positions had
         self.entries = Entries(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
@@ -159,13 +159,13 @@ class Reads:
         ]
 
     async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:
-        if self._calls.margin and urgent and self._margin == []:
+        if self._calls.margin and urgent and self._listed == []:
             return []  # where there was none, looking for one is not worth a call of the few that closing has
         try:
             answers = await _together(*(self._position_rows(ask, params) for params in self._calls.positions))
         except Refused as refused:
-            if not self._calls.optional or refused.refusal in TRANSIENT:
-                raise
+            if not self._calls.optional or refused.refusal in TRANSIENT or self._listed:
+                raise  # what was there is not gone because it may not be seen any more
             self.unread = str(refused)
             return []
         received = self._clock.monotonic()
@@ -192,8 +192,8 @@ class Reads:
         self._latest = asked
         self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
-        self._margin = list(found.values())
-        return self._margin
+        self._listed = list(found.values())
+        return self._listed
 
     def _position(self, row: Row) -> Position | None:
         name = self._client.setup.exchange

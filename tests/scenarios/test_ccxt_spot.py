@@ -15,6 +15,7 @@ from core.errors import Refused
 from core.model import Account, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import coinbase, kraken
+from tests.venues.ccxt.accounts import live
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
@@ -158,6 +159,15 @@ def test_a_coinbase_account_without_futures_is_read_all_the_same(tmp_path: Path)
         running.stall.rest.futures = False
         made = operator(tmp_path, running, "coinbase").document("status")
     assert sorted(p["symbol"] for p in made["positions"]) == ["BTC/USD", "ETH/USD"]
+
+
+async def test_coinbase_s_futures_that_were_listed_are_not_gone_because_the_list_is_refused() -> None:
+    stall, book, login = VENUES["coinbase"]
+    async with live("coinbase", stall, book, login) as (running, broker):
+        assert "BTC/USD:USD" in {p.symbol for p in (await broker.holdings()).positions}
+        running.stall.rest.futures = False
+        with pytest.raises(Refused):
+            await broker.holdings()
 
 
 async def test_a_part_of_a_coinbase_future_is_closed_and_a_limit_is_never_made_a_market_order() -> None:
