@@ -57,6 +57,7 @@ class Reads:
         self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
         self._listed: list[Position] | None = None  # what the last list of positions had
+        self._sold_in: dict[str, list[Row]] = {}  # currency → the market that the last read had it in
         self.entries = Entries(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
@@ -146,9 +147,11 @@ class Reads:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
-        """Balances of what can be sold, each as a position in the market that sells it."""
+        """Balances of what can be sold, each as a position in the market that sells it, or did until it was halted."""
         held = wire_balances.holdings(balance, self._client.setup.exchange)
-        known = [(h, m) for h in held if (m := self._markets.all_of_code(h.code, self._calls.prefer))]
+        all_of, before = self._markets.all_of_code, self._sold_in
+        known = [(h, m) for h in held if (m := all_of(h.code, self._calls.prefer) or before.get(h.code))]
+        self._sold_in = {h.code: markets[:1] for h, markets in known}
         names = [[wire.text(market, "symbol") for market in markets] for _, markets in known]
         totals = {name[0]: h.total for (h, _), name in zip(known, names, strict=True)}
         await self.entries.learn(totals, {name[0]: name for name in names}, at_once=self._calls.trades_at_once)

@@ -317,6 +317,26 @@ async def test_spot_holdings_are_what_a_market_sells_with_what_is_free(at: Opene
     assert ether.way_out
 
 
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_coin_whose_market_is_halted_while_it_is_held_does_not_vanish(at: Opened, listed: bool) -> None:
+    clock = ScriptedClock()
+    broker, venue = await at("kraken", kraken(), clock=clock)
+    assert {p.symbol for p in (await broker.holdings()).positions} == {"BTC/USD", "ETH/USD"}
+    pairs = {"XETHZUSD": kraken_pair("XETH", "ZUSD", "ETHUSD", "ETH/USD")}
+    if listed:
+        pairs["XXBTZUSD"] = kraken_pair("XXBT", "ZUSD", "XBTUSD", "XBT/USD", status="cancel_only")
+    venue.answers["/AssetPairs"] = {"error": [], "result": pairs}
+    clock.at += 3601
+    await broker.holdings()
+    await soon(lambda: len(venue.paths("/AssetPairs")) == 2)
+    await broker.markets._renewing  # type: ignore[misc]
+    read = await broker.holdings()
+    assert {p.symbol: p.quantity for p in read.positions} == {"BTC/USD": D("0.5"), "ETH/USD": D(2)}
+    [rules] = [i for i in read.instruments if i.symbol == "BTC/USD"]
+    assert not rules.tradable
+    assert rules.way_out
+
+
 def history(*trades: tuple[str, str, str, float]) -> dict[str, Any]:
     made = {"ordertxid": "O", "pair": "XXBTZUSD", "cost": "1", "fee": "0"}
     rows = {
