@@ -47,7 +47,13 @@ OWN_SIGN = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative ther
 # ccxt listens for these on the socket of unified accounts, which are not what is connected here.
 UNHEARD = {"kucoinfutures": frozenset({"watchPositions"})}
 UNSAID = frozenset({"kucoinfutures"})  # whether an order only reduces; the reads tell it
-KEY_ENDED = "listenKeyExpired"  # Binance's derivatives: of the account's stream, whose socket stays open
+# Binance's words for the end of the account's stream, whose socket stays open: of its derivatives, and of its spot.
+ENDED = {
+    "listenKeyExpired": "the listen key of {}'s stream has expired",
+    "eventStreamTerminated": "{} has ended the stream of the account",
+}
+# "Most channels close within 60-90 seconds if no updates are sent": Coinbase's of a quiet account, without a word.
+KEPT_OPEN = {"coinbase": "heartbeats"}
 Said = BrokerEvent | BaseException
 
 
@@ -98,8 +104,9 @@ class Stream:
             return
 
     def _overhear(self) -> None:
-        """ccxt passes over the word that a listen key has ended, after which its socket answers pings and tells
-        nothing; the stream ends, and the next one asks for another key."""
+        """ccxt passes over the word that a listen key or a subscription has ended, after which its socket answers pings
+        and tells nothing; the stream ends, and the next one asks for another. A message over which ccxt fails, as one
+        that refuses a login, has its socket read no more, and ends the stream as well."""
         exchange = self._client.exchange
         pass_on = exchange.handle_message
         own = self._own_ear() if self._name == KRAKEN_FUTURES else None
@@ -109,11 +116,14 @@ class Stream:
                 for event in own.events(message):
                     self._say(event)
                 message = own.fresh(message)
-            if isinstance(message, dict) and message.get("e") == KEY_ENDED:
+            if (sentence := _ended(message)) is not None:
                 for known in self._keyed():
                     known["lastAuthenticatedTime"] = 0
-                self._say(OutcomeUnknown(f"the listen key of {self._name}'s stream has expired"))
-            pass_on(socket, message)
+                self._say(OutcomeUnknown(sentence.format(self._name)))
+            try:
+                pass_on(socket, message)
+            except Exception as error:  # noqa: BLE001  # ccxt's parsers raise anything
+                self._say(self._broken(error))
             if self._name in OVERHEARD and isinstance(message, dict) and message.get("topic") == "position":
                 self._positions(message.get("data"))
 
@@ -146,6 +156,12 @@ class Stream:
         for feature, method, made in watches:
             if self._client.has(feature) and feature not in UNHEARD.get(self._name, ()):
                 self._run(self._follow(method, made))
+        if self._name in KEPT_OPEN:
+            self._run(self._keep_open(KEPT_OPEN[self._name]))
+
+    async def _keep_open(self, channel: str) -> None:
+        """Until the socket breaks: ccxt tells nobody what comes over it."""
+        await self._client.exchange.subscribe(channel, False)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work))
@@ -167,9 +183,12 @@ class Stream:
         except FlatdeckError as error:
             self._say(error)
         except Exception as error:  # noqa: BLE001  # a call that nobody follows any more is never silent
-            told = self._client.translated(error)
-            broke = isinstance(told, OutcomeUnknown)
-            self._say(OutcomeUnknown(f"{self._name}'s stream broke: {self._plain(error)}") if broke else told)
+            self._say(self._broken(error))
+
+    def _broken(self, error: Exception) -> FlatdeckError:
+        told = self._client.translated(error)
+        broke = isinstance(told, OutcomeUnknown)
+        return OutcomeUnknown(f"{self._name}'s stream broke: {self._plain(error)}") if broke else told
 
     def _plain(self, error: Exception) -> str:
         """Without the listen key, which is in the address of a socket that could not be opened."""
@@ -280,3 +299,9 @@ class Stream:
                 await socket.send(socket.ping(socket))
             else:
                 await socket.connection.ping()
+
+
+def _ended(message: Any) -> str | None:
+    """The sentence for a message that says that the account's stream is over; Binance's spot wraps what it says."""
+    told = message.get("event", message) if isinstance(message, dict) else None
+    return ENDED.get(wire.text(told, "e")) if isinstance(told, dict) else None

@@ -48,3 +48,23 @@ async def test_a_stream_that_is_hung_up_ends_with_a_reason_and_another_begins(ex
         async with aclosing(broker.stream()) as events:
             running.do(lambda: running.venue.set_quote("BTC/USD", bid=Decimal(41000), ask=Decimal(41001)))
             await until(events, lambda e: isinstance(e, QuoteSeen) and e.quote.bid == 41000)
+
+
+async def test_coinbase_keeps_the_channel_of_a_quiet_account_open() -> None:
+    async with live("coinbase") as (running, broker):
+        running.stall.streams.quiet = 2.0
+        async with aclosing(broker.stream()) as events:
+            await until(events, lambda e: isinstance(e, QuoteSeen))
+            await running.clock.sleep(5.0)
+            running.do(lambda: running.venue.trade_by_hand("ETH/USD", OrderSide.SELL, Decimal("0.5")))
+            told = await until(events, lambda e: isinstance(e, OrderSeen) and e.order.symbol == "ETH/USD")
+            assert isinstance(told, OrderSeen)
+            assert told.order.filled == Decimal("0.5")
+
+
+async def test_a_login_to_coinbase_s_stream_that_is_refused_ends_it_with_its_reason() -> None:
+    async with live("coinbase") as (_, broker):
+        broker.client.exchange.apiKey = "another"
+        async with aclosing(broker.stream()) as events:
+            with pytest.raises(FlatdeckError, match="authentication failure"):
+                await until(events, lambda _: False)

@@ -18,10 +18,13 @@ TICKERS = ("ticker", "ticker_batch")
 
 @dataclass
 class CoinbaseStreams(Sockets):
-    """Its channels, each with the product ids that were subscribed."""
+    """Its channels, each with the product ids that were subscribed. One without a word for ``quiet`` seconds is closed
+    without one, unless heartbeats keep it open."""
 
     rest: CoinbaseRest
     subscriptions: int = 0
+    quiet: float = 75.0
+    _told: dict[tuple[web.WebSocketResponse, str], float] = field(default_factory=dict)  # when each said something
     _heard: dict[web.WebSocketResponse, dict[str, set[str]]] = field(default_factory=dict, kw_only=True)
     _sequence: int = 0
 
@@ -31,6 +34,7 @@ class CoinbaseStreams(Sockets):
 
     def tell(self) -> None:
         """Say what has happened; the server's beat calls it."""
+        self._close_quiet()
         while self._tape:
             event = self._tape.popleft()
             if isinstance(event, QuoteSeen):
@@ -46,6 +50,13 @@ class CoinbaseStreams(Sockets):
         for channel in TICKERS:
             row = self._ticker(channel, bodies.product_id(instrument))
             self._to(channel, bodies.product_id(instrument), {"type": "update", "tickers": [row]})
+
+    def _close_quiet(self) -> None:
+        now = self.rest.venue.floor.time
+        for socket, heard in self._heard.items():
+            for channel in [c for c in heard if now - self._told.get((socket, c), now) > self.quiet]:
+                if "heartbeats" not in heard:
+                    del heard[channel]
 
     def beat(self) -> None:
         self._to("heartbeats", "", {"current_time": bodies.iso(self.rest.now()), "heartbeat_counter": "1"})
@@ -63,6 +74,7 @@ class CoinbaseStreams(Sockets):
 
     def _event(self, socket: web.WebSocketResponse, channel: str, event: Row) -> None:
         self._sequence += 1
+        self._told[socket, channel] = self.rest.venue.floor.time
         head = {"channel": channel, "client_id": "", "timestamp": bodies.iso(self.rest.now())}
         self._say(socket, {**head, "sequence_num": self._sequence, "events": [event]})
 
@@ -79,6 +91,7 @@ class CoinbaseStreams(Sockets):
                     self._hear(socket, json.loads(message.data))
         finally:
             del self._heard[socket]
+            self._told = {key: at for key, at in self._told.items() if key[0] is not socket}
         return socket
 
     def _hear(self, socket: web.WebSocketResponse, said: Row) -> None:
