@@ -76,6 +76,11 @@ class Reads:
             self._known = calls_of(self._client.setup.exchange, exchange.has, exchange.features)
         return self._known
 
+    @property
+    def lists_positions(self) -> bool:
+        """Whether there is more to it than balances."""
+        return bool(self._calls.positions)
+
     async def holdings(self, *, urgent: bool = False) -> Holdings:
         """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
         return await self._shared.holdings(urgent=urgent)

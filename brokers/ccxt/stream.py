@@ -148,13 +148,16 @@ class Stream:
         return [known for known in options if isinstance(known, dict) and isinstance(known.get("listenKey"), str)]
 
     def _start(self) -> None:
+        """Positions only where the reads list them: of a spot account ccxt would tell those of Binance's futures, which
+        are another account's here, or nobody's."""
         watches: tuple[tuple[str, str, Callable[[Row], BrokerEvent | None]], ...] = (
             ("watchOrders", "watch_orders", self._order),
             ("watchMyTrades", "watch_my_trades", self._fill),
             ("watchPositions", "watch_positions", self._position if self._name not in OVERHEARD else lambda _: None),
         )
+        unheard = UNHEARD.get(self._name, frozenset()) | (set() if self._reads.lists_positions else {"watchPositions"})
         for feature, method, made in watches:
-            if self._client.has(feature) and feature not in UNHEARD.get(self._name, ()):
+            if self._client.has(feature) and feature not in unheard:
                 self._run(self._follow(method, made))
         if self._name in KEPT_OPEN:
             self._run(self._keep_open(KEPT_OPEN[self._name]))

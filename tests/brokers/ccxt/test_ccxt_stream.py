@@ -17,7 +17,7 @@ from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreach
 from core.events import AccountChanged, AccountState, FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Leg, OrderStatus
 from tests.brokers.ccxt import kit
-from tests.brokers.ccxt.bodies import kraken, usdm
+from tests.brokers.ccxt.bodies import USDM_BTC, kraken, usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import broker_at, soon
 from tests.venues.alpaca.clocks import FastClock
@@ -271,6 +271,46 @@ async def test_marks_that_come_apart_from_the_touch_stand_beside_it(at: Opened) 
         await soon(lambda: broker.reads.marks["BTC/USDT:USDT"].price == D(51234))
         gone = await _first(stream, PositionSeen)
         assert (gone.key.symbol, gone.key.leg, gone.position) == ("BTC/USDT:USDT", Leg.NET, None)
+
+
+def spot_sockets(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """Binance spot: the socket that the account is subscribed to says ``told``, and then answers pings only."""
+    names = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT"}
+    market = {**names, "isSpotTradingAllowed": True, "permissions": ["SPOT"], "filters": USDM_BTC["filters"]}
+
+    async def accept(request: web.Request, form: str) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            asked = json.loads(message.data)
+            await socket.send_json({"id": asked["id"], "status": 200, "result": {"subscriptionId": 0}})
+            for said in told:
+                await socket.send_json({"subscriptionId": 0, "event": said})
+        return socket
+
+    return {
+        "/api/v3/exchangeInfo": {"symbols": [market]},
+        "/api/v3/account": {"balances": [{"asset": "BTC", "free": "1", "locked": "0"}]},
+        "/api/v3/openOrders": [],
+        "/api/v3/myTrades": [],
+        "/ticker/bookTicker": [{"symbol": "BTCUSDT", "bidPrice": "1", "bidQty": "1", "askPrice": "2", "askQty": "1"}],
+        "/ws-api/v3": accept,
+    }
+
+
+async def test_binance_s_word_that_the_account_s_stream_has_ended_ends_it(at: Opened) -> None:
+    answers = spot_sockets([{"e": "eventStreamTerminated", "E": 1728973001334}])
+    broker, _ = await at("binance", answers, clock=FastClock(5), stream_endpoint="same")
+    async with listening(broker) as stream:
+        await soon(lambda: stream.over)
+        assert "ended the stream" in str(stream.ended)
+
+
+async def test_a_spot_account_s_stream_is_none_of_the_exchange_s_futures(at: Opened) -> None:
+    broker, venue = await at("binance", spot_sockets([]), clock=FastClock(5), stream_endpoint="same")
+    async with listening(broker) as stream:
+        await soon(lambda: len(stream.of(AccountChanged)) > 1)
+        assert (venue.paths("listenKey"), stream.over) == ([], False)
 
 
 async def _first(stream: Listener, kind: type[Any]) -> Any:
