@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from brokers.ccxt import checks, library, wire, wire_krakenfutures
+from brokers.ccxt import checks, library, wire, wire_krakenfutures, wire_lists
 from brokers.ccxt.acting import Acting
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client, Setup
@@ -58,7 +58,7 @@ COSTS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("fills lastFillTime", "orders", "triggers"), 25.0),
     }
 }
-CHECKS = {"krakenfutures": wire_krakenfutures.check}
+CHECKS = {**wire_lists.CHECKS, "krakenfutures": wire_krakenfutures.check}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
 # "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
 # documentation of request rate limits.

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from brokers.ccxt.broker import CcxtBroker, Options
+from brokers.ccxt.broker import CHECKS, CcxtBroker, Options
 from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Setup
 from core.events import BrokerEvent
@@ -32,6 +32,7 @@ async def live(
             defaults=known_calls(exchange).options,
             options=options or {},
             burst=60.0,
+            check=CHECKS.get(exchange),
         )
         account = Account("user_1/a", "user_1", "a", f"ccxt:{exchange}")
         references = {NAMES[name]: f"env:{name}" for name in login}

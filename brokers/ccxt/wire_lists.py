@@ -1,0 +1,61 @@
+"""Answers that lack the list which was asked for. Pure.
+
+ccxt takes most of them for an empty list, and an empty list is what an account has that is flat. Kraken Futures did
+answer so while it was degraded (ccxt's issue 29710); ``wire_krakenfutures`` has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from core.errors import OutcomeUnknown
+
+Keys = tuple[str, ...]
+_DATA: Keys = ("data",)
+_ITEMS: Keys = ("data", "items")
+_LIST: Keys = ("result", "list")
+_BINANCE: dict[str, Keys] = dict.fromkeys(("openOrders", "openAlgoOrders", "allOrders", "allAlgoOrders"), ())
+# Path of a call → where in its answer the list is, which Kraken has as an object; empty: it is the answer.
+_PLACES: dict[str, dict[str, Keys]] = {
+    "binance": {**_BINANCE, "account": ("balances",), "myTrades": ()},
+    "binanceusdm": {**_BINANCE, "userTrades": ()},
+    "binancecoinm": {**_BINANCE, "userTrades": ()},
+    "kraken": {
+        "BalanceEx": ("result",),
+        "OpenOrders": ("result", "open"),
+        "ClosedOrders": ("result", "closed"),
+        "TradesHistory": ("result", "trades"),
+    },
+    "coinbase": {
+        "brokerage/accounts": ("accounts",),
+        "brokerage/cfm/positions": ("positions",),
+        "brokerage/orders/historical/batch": ("orders",),
+        "brokerage/orders/historical/fills": ("fills",),
+    },
+    "okx": {
+        **dict.fromkeys(("account/balance", "account/positions", "trade/orders-pending"), _DATA),
+        **dict.fromkeys(("trade/orders-algo-pending", "trade/fills", "trade/fills-history"), _DATA),
+    },
+    "bybit": {
+        **dict.fromkeys(("v5/account/wallet-balance", "v5/position/list", "v5/execution/list"), _LIST),
+        **dict.fromkeys(("v5/order/realtime", "v5/order/history"), _LIST),
+    },
+    "kucoinfutures": {"positions": _DATA, **dict.fromkeys(("orders", "stopOrders", "fills"), _ITEMS)},
+}
+
+
+def check(exchange: str, path: str, answer: object) -> None:
+    """Raises OutcomeUnknown where the list is not there. KuCoin answers an order that it took under a list's path."""
+    place, found = _PLACES[exchange].get(path), answer
+    if place is None:
+        return
+    for key in place:
+        found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, dict) and "orderId" in found:
+            return
+    if not isinstance(found, list) and not (place and isinstance(found, dict)):
+        raise OutcomeUnknown(f"{exchange} answered {path} without the list {'.'.join(place)}".rstrip())
+
+
+CHECKS: dict[str, Callable[[str, object], None]] = {exchange: partial(check, exchange) for exchange in _PLACES}
