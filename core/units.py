@@ -13,19 +13,28 @@ ONE = Decimal(1)
 CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
 
+WIDEST = 100  # decimal exponents beyond this, either way, are no amount of anything, and a gigabyte to write out
 _WIDE = Context(prec=200)  # 28 digits would round a long quantity up before it is rounded down
 
 
 def decimal(text: object) -> Decimal:
-    """A finite Decimal from text, an integer or a Decimal. Raises ValueError for anything else, NaN and infinity."""
+    """A finite Decimal from text, an integer or a Decimal.
+
+    Raises ValueError for anything else, NaN, infinity, what is beyond any amount, and digits that only Python reads as
+    such: ``1_5`` is a slip for 1.5, and ten times as much.
+    """
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
         raise ValueError(f'{text!r} is not an exact number; write it as text, like "0.5"')
     try:
         value = Decimal(text.strip() if isinstance(text, str) else text)
     except InvalidOperation:
         raise ValueError(f"{text!r} is not a number") from None
+    if isinstance(text, str) and ("_" in text or not text.isascii()):
+        raise ValueError(f"{text!r} is not a number")
     if not value.is_finite():
         raise ValueError(f"{text!r} is not a finite number")
+    if abs(value.adjusted()) > WIDEST:
+        raise ValueError(f"{text!r} is out of range")
     return value
 
 

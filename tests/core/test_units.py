@@ -40,7 +40,7 @@ def test_a_float_a_bool_and_what_is_no_number_are_refused(wrong: object) -> None
         decimal(wrong)
 
 
-@pytest.mark.parametrize("wrong", ["", "abc", "1,5", "0x10", "1 2", "--1"])
+@pytest.mark.parametrize("wrong", ["", "abc", "1,5", "0x10", "1 2", "--1", "1_5", "٣", "１"])
 def test_text_that_is_no_number_is_refused_and_quoted(wrong: str) -> None:
     with pytest.raises(ValueError, match="is not a number") as caught:
         decimal(wrong)
@@ -50,6 +50,12 @@ def test_text_that_is_no_number_is_refused_and_quoted(wrong: str) -> None:
 @pytest.mark.parametrize("wrong", ["NaN", "sNaN", "Infinity", "-inf", D("NaN"), D("sNaN"), D("-Infinity")])
 def test_nan_and_infinity_are_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="is not a finite number"):
+        decimal(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["1e999999999", "-1e101", "1e-999999999", "0e-999999999", D("1e101"), 10**101])
+def test_a_number_beyond_any_amount_is_refused_before_anything_writes_it_out(wrong: object) -> None:
+    with pytest.raises(ValueError, match="is out of range"):
         decimal(wrong)
 
 
