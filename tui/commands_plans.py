@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from core.errors import FlatdeckError
 from core.link import PlanReport, PlanRequest, ResultRow, Snapshot
 from core.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.settings import Settings
@@ -194,7 +195,7 @@ async def _act(
         stale = agreed is not None and session.world.clock.now() - agreed.created_at > SHOWN_FOR
         changed = agreed is not None and (stale or plan.digest != agreed.digest)
         if agreed is None or (changed and plan.empty):
-            _show(session, plan)
+            _show_first(session, plan)
         if plan.empty:
             return plan, engine.snapshot()
         if changed:
@@ -208,6 +209,16 @@ async def _act(
 
 def _show(session: Session, plan: Plan) -> None:
     session.say(output.plan(plan, width=session.width))
+
+
+def _show_first(session: Session, plan: Plan) -> None:
+    """What nobody was asked about leaves a trace, or is not begun."""
+    try:
+        _show(session, plan)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        text = f"The plan cannot be written to the output ({why}), so nothing was sent; mend that, or send it elsewhere"
+        raise FlatdeckError(text) from error
 
 
 def _note_unheld(session: Session, request: PlanRequest, plan: Plan) -> None:

@@ -5,6 +5,7 @@ What is slow to import is imported where it is needed, so that ``--help`` and ``
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -268,6 +269,8 @@ def _explain(error: BaseException, *, verbose: bool) -> int:
             code, text = USAGE, str(error)
         case FlatdeckError():
             code, text = REMAINED, str(error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO):
+            code, text = REMAINED, f"Nothing can be written ({error.strerror}); flatdeck journal says what was done"
         case _:
             hint = "" if verbose else "; run it again with -v for the traceback"
             code, text = REMAINED, f"Unexpected {type(error).__name__}: {error}{hint}"

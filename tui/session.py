@@ -150,8 +150,8 @@ class Session:
         click.echo(text, err=self.json)
 
     def note(self, text: str) -> None:
-        """One line on stderr."""
-        click.echo(plain(text), err=True)
+        """One line on stderr; nobody has to be able to read it, and a service goes on without."""
+        _aside(plain(text))
 
     def document(self, document: Document) -> None:
         """The one JSON document, on stdout."""
@@ -159,10 +159,7 @@ class Session:
 
     def log(self, row: LogRow) -> None:
         """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
-        try:
-            click.echo("".join(cell.text for cell in log_cells(row)).rstrip(), err=True)
-        except OSError:
-            return
+        _aside("".join(cell.text for cell in log_cells(row)).rstrip())
 
     @property
     def width(self) -> int | None:
@@ -182,6 +179,13 @@ class Session:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed."""
         return asyncio.run(_unwinding(work))
+
+
+def _aside(line: str) -> None:
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        return
 
 
 async def _unwinding(work: Coroutine[Any, Any, T]) -> T:

@@ -197,3 +197,30 @@ def test_streams_that_are_closed_from_the_start_are_no_terminal(env: dict[str, s
     command = f'exec "{sys.executable}" -c "{CALL}" flatten --all {redirect}'
     done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
+def test_where_the_plan_cannot_be_written_one_sentence_says_that_nothing_was_sent(env: dict[str, str]) -> None:
+    for redirect, args in ((">/dev/full", ""), ("2>/dev/full", " --json")):
+        command = f'exec "{sys.executable}" -c "{CALL}" flatten --all --yes{args} {redirect}'
+        done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert args or "nothing was sent" in done.stderr
+        assert args or len(done.stderr.splitlines()) == 1
+    assert '"quantity": "5"' in finish(start(env, "status", "--json"))[1]
+
+
+def test_a_result_that_cannot_be_written_is_one_sentence(env: dict[str, str]) -> None:
+    command = f'exec "{sys.executable}" -c "{CALL}" status >/dev/full'
+    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "Nothing can be written (No space left on device); flatdeck journal says what was done\n"
+
+
+def test_a_service_whose_log_cannot_be_written_goes_on_watching(env: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        ["sh", "-c", f'exec "{sys.executable}" -c "{CALL}" run 2>/dev/full'], env=env, stdin=subprocess.DEVNULL
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(4)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
