@@ -232,6 +232,8 @@ def with_session(command: Callable[..., T]) -> Callable[..., T]:
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value == "":  # an unset variable of a script: what is found instead may be other accounts
+            raise click.UsageError(f"--{name} names nothing; name a file, or leave it out", context)
         if value not in (None, False):
             context.meta[name] = value
         if name == "no_color" and value:

@@ -244,6 +244,8 @@ def test_a_selector_narrows_all() -> None:
         (["cleanup", "--dry"], "--dry-run"),
         (["cleanupp"], "cleanup"),
         (["cleanup", "extra"], "extra"),
+        (["flatten", "--all", "--yes", "--config", ""], "--config names nothing"),
+        (["--config=", "flatten", "--all", "--yes"], "--config names nothing"),
     ],
 )
 def test_a_usage_error_is_exit_code_2_and_one_sentence_that_quotes_it(args: list[str], quoted: str) -> None:
