@@ -28,7 +28,7 @@ def plan(value: Plan, *, width: int | None = None) -> str:
     """The diff: per owner before → after, then every line of it, then what could not be read."""
     lines = [f"Plan {value.id}: {value.cause}" + ("" if value.complete else "  PARTIAL")]
     for tally in value.owners:
-        lines += ["", _owner_heading(tally)]
+        lines += ["", _owner_heading(tally, over_cap(value, tally))]
         actions = [action for action in value.actions if action.owner == tally.id]
         lines += _action_lines(actions, width) if actions else ["  nothing to do"]
     known = {tally.id for tally in value.owners}
@@ -77,12 +77,21 @@ def _what(value: Plan) -> str:
     return " and ".join(parts)
 
 
-def _owner_heading(tally: OwnerTally) -> str:
+def over_cap(value: Plan, tally: OwnerTally) -> int:
+    """By how much a cleanup leaves the owner over the cap, which counts neither dust nor what cannot be sold."""
+    if value.cause != "cleanup":
+        return 0
+    left = [a for a in value.actions if a.owner == tally.id and a.kind is ActionKind.SKIP]
+    uncounted = sum(a.rank is None and a.reason is not Reason.NO_PRICE for a in left)
+    return max(tally.final - uncounted - tally.cap, 0)
+
+
+def _owner_heading(tally: OwnerTally, over_by: int) -> str:
     value = ""
     if tally.value_before is not None and tally.value_after is not None:
         value = f", {usd(tally.value_before)} → {usd(tally.value_after)}"
     partial = "" if tally.complete else "  PARTIAL"
-    over = f"  still {tally.final - tally.cap} over the cap" if tally.final > tally.cap else ""
+    over = f"  still {over_by} over the cap" if over_by else ""
     counts = f"{tally.initial} → {tally.final} positions (cap {tally.cap}){value}"
     return f"{plain(tally.id)}: {', '.join([counts, *tally_words(tally)])}{over}{partial}"
 

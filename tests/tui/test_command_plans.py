@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from core.datadir import AlreadyRunning
-from core.plan import SHOWN_FOR, NotApproved, Plan, Reason
-from tests.tui.command_world import CLOSE, DOWN, EMPTY, NOW, PLAN, REPORT, SKIP, FakeWorld, call, document
+from core.plan import SHOWN_FOR, Action, NotApproved, Plan, Reason
+from tests.tui.command_world import CLOSE, DOWN, EMPTY, NOW, PLAN, REPORT, SKIP, TALLY, FakeWorld, call, document
 
 
 def test_a_dry_run_shows_the_plan_and_opens_no_engine_that_could_act() -> None:
@@ -277,3 +277,27 @@ def test_a_symbol_that_nothing_is_held_in_is_said_and_is_nothing_to_do() -> None
     result = call(FakeWorld(plans=[EMPTY]), "flatten", "--symbol", "BTCUSD", "--yes")
     assert result.exit_code == 0
     assert "BTCUSD" in result.stderr
+
+
+def skipped(reason: Reason, rank: int | None = None) -> Action:
+    return structs.replace(SKIP, reason=reason, rank=rank)
+
+
+@pytest.mark.parametrize(
+    ("cause", "left", "said"),
+    [
+        ("cleanup", [skipped(Reason.OPEN_ORDERS, 9)], "still 1 over the cap"),
+        ("cleanup", [skipped(Reason.NO_PRICE)], "still 1 over the cap"),
+        ("cleanup", [skipped(Reason.UNSELLABLE)], None),
+        ("cleanup", [skipped(Reason.OPEN_ORDERS)], None),  # dust whose orders are kept
+        ("flatten", [], None),  # it counted neither dust nor what cannot be sold
+    ],
+)
+def test_what_a_cleanup_leaves_over_the_cap_is_counted_as_the_cap_counts(
+    cause: str, left: list[Action], said: str | None
+) -> None:
+    tally = structs.replace(TALLY, cap_excess=0, final=9)
+    world = FakeWorld(plans=[Plan("p1", cause, NOW, tuple(left), (tally,))])
+    args = ["cleanup"] if cause == "cleanup" else ["flatten", "--all"]
+    stdout = call(world, *args, "--dry-run").stdout
+    assert said in stdout if said else "over the cap" not in stdout
