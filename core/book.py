@@ -43,6 +43,7 @@ from core.model import (
 from core.prices import SPLIT, split_ratio
 from core.quotes import Quotes
 from core.settings import ExitSettings
+from core.units import ZERO
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
 READABLE = (AccountState.LIVE, AccountState.POLLING)
@@ -62,6 +63,7 @@ class Holding(Struct, frozen=True):
     pnl: Decimal | None = None
     roi: Decimal | None = None
     spread: Decimal | None = None  # half of it, as a fraction of the price
+    fee_rate: Decimal = ZERO  # of one way, as a fraction of the price
     flaw: str = ""
 
     @property
@@ -258,7 +260,7 @@ class Book:
             return Holding(owner, position, instrument, orders, ours, flaw=flaw)
         price, mark = quote.closing_price(position.side), quote.reference
         fx = usd_rate(instrument.quote, self._rates[key.account])
-        fees = self._exits_of(key.account, key.symbol).fees
+        exits = self._exits_of(key.account, key.symbol)
         return Holding(
             owner,
             position,
@@ -269,8 +271,9 @@ class Book:
             mark=mark,
             value=usd_value(position.quantity, instrument, price, fx),
             pnl=move(position.side, position.entry, mark),
-            roi=roi(position.side, position.entry, mark, position.leverage, fees),
+            roi=roi(position.side, position.entry, mark, position.leverage, exits.fees),
             spread=_half_spread(quote),
+            fee_rate=exits.fee_rate,
             flaw=_unvalued(instrument, price, fx),
         )
 

@@ -236,7 +236,7 @@ def close(
         cancels=orders,
         orders_shown=tuple(o.id for o in orders),
         tiers=tiers,
-        cost=value * spread if value is not None and spread is not None else None,
+        cost=value * (spread + holding.fee_rate) if value is not None and spread is not None else None,
     )
     return [*actions, line]
 

@@ -71,7 +71,7 @@ class ExitSettings(Struct, frozen=True):
     )
     min_peak_roi: Decimal = D("0.03")
     include_fees: bool = False
-    fee_rate: Decimal = D("0.001")  # of one way; a usual taker's, and moot unless fees are included
+    fee_rate: Decimal = D("0.001")  # of one way; a usual taker's
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
     max_price_age: float = 5.0  # seconds, streaming

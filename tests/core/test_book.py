@@ -236,7 +236,7 @@ def test_a_holding_has_the_value_and_pnl_that_a_close_would_find() -> None:
     assert (now.owner, now.price, now.mark, now.value) == ("user_123", 99, D("100.5"), 1980)
     assert now.pnl == D("10.5") / 90
     assert now.roi == 3 * (D("10.5") / 90)
-    assert now.spread == D("0.01")
+    assert (now.spread, now.fee_rate) == (D("0.01"), D("0.001"))
     assert now.flaw == ""
 
 

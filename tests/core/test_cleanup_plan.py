@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from msgspec import structs
 
 from core.book import Holding
 from core.cleanup import OrderPolicy, OwnerPlan, parse_cancel_if, plan_owner
@@ -90,6 +91,8 @@ def test_a_close_says_what_is_held_and_what_it_may_cost() -> None:
     action = only(planned(holding("S1", "0.5", pnl="-0.1", quantity="7", spread="0.002")))
     assert (action.owner, action.quantity, action.usd_value, action.pnl) == ("user_123", 7, D("0.5"), D("-0.1"))
     assert (action.entry, action.cost, action.tiers) == (100, D("0.001"), TIERS)
+    taken = structs.replace(holding("S1", "0.5", spread="0.002"), fee_rate=D("0.006"))
+    assert only(planned(taken)).cost == D("0.004")  # half the spread, and the venue's fee
     assert only(planned(holding("S1", "0.5"))).cost is None
 
 
