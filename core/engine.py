@@ -18,7 +18,7 @@ from core.claims import Claims
 from core.closer import Closer
 from core.desk import Desk
 from core.errors import FlatdeckError
-from core.events import BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
+from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.executor import Executor, Gear
 from core.exits_levels import exits_of, max_age_of
 from core.hub import Hub
@@ -30,6 +30,7 @@ from core.link import EngineRow, Finished, LogRow, PlanReport, PlanRequest, Posi
 from core.logbook import Logbook
 from core.model import Holdings
 from core.opener import Opener
+from core.outages import Outages
 from core.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.planner import Situation
 from core.ports import Broker, Clock
@@ -85,6 +86,7 @@ class Engine:
         self._dirty: set[str] = set()
         self._doubted: set[str] = set()
         self._cleanups = 0
+        self._outages = Outages()
         self.frozen: dict[str, str] = {}
         self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
         self._claims = Claims(clock)
@@ -263,14 +265,11 @@ class Engine:
         match event:
             case HoldingsRead(holdings):
                 self._look_for_others(holdings)
-            case OrderSeen(order):
-                self._ring(order.account, order.symbol)
-            case FillSeen(fill):
-                self._ring(fill.account, fill.symbol)
-            case PositionSeen(key):
-                self._ring(key.account, key.symbol)
-            case _:
-                pass
+            case OrderSeen(about) | FillSeen(about) | PositionSeen(about):
+                self._ring(about.account, about.symbol)
+            case AccountChanged(account):
+                if self._lasting and (line := self._outages.take(event, self.clock.monotonic())):
+                    self.say(*line, account)
 
     def _look_for_others(self, holdings: Holdings) -> None:
         """Two that act on one account: it is frozen for us."""

@@ -56,12 +56,16 @@ class PositionSeen(Struct, frozen=True, tag=True):
 
 
 class AccountChanged(Struct, frozen=True, tag=True):
-    """``error`` is one sentence for a person; ``latency`` is the last read's round trip in seconds."""
+    """``error`` is one sentence for a person; ``latency`` is the last read's round trip in seconds.
+
+    ``refused``: the venue does not take the keys, or this machine, so that trying again is no help.
+    """
 
     account: str
     state: AccountState
     error: str | None = None
     latency: float | None = None
+    refused: bool = False
 
 
 BrokerEvent = HoldingsRead | QuoteSeen | RatesSeen | OrderSeen | FillSeen | PositionSeen | AccountChanged

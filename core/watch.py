@@ -62,8 +62,8 @@ class Watcher:
                     await self._broker.connect()
                     await self._read_all()
             except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
-                self._state(AccountState.DOWN, _sentence(error))
-                if isinstance(error, Refused) and error.refusal in (Refusal.AUTH, Refusal.BANNED):
+                self._failed(AccountState.DOWN, error)
+                if _refused(error):
                     return False
                 if attempt + 1 < READ_TRIES:
                     await self._clock.sleep(FIRST_WAIT * 2**attempt)
@@ -85,7 +85,7 @@ class Watcher:
                 failures = 0
                 await self._follow()
             except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
-                self._state(AccountState.STALE, _sentence(error))
+                self._failed(AccountState.STALE, error)
             failures += 1
             await self._clock.sleep(min(FIRST_WAIT * 2**failures, LONGEST_WAIT))
 
@@ -181,8 +181,11 @@ class Watcher:
             rates = await self._broker.rates(wanted)
             self._emit(RatesSeen(self._account, {c: rate for c, r in rates.items() if (rate := _rate(r)) is not None}))
 
-    def _state(self, state: AccountState, error: str | None = None) -> None:
-        self._emit(AccountChanged(self._account, state, error))
+    def _state(self, state: AccountState) -> None:
+        self._emit(AccountChanged(self._account, state))
+
+    def _failed(self, state: AccountState, error: BaseException) -> None:
+        self._emit(AccountChanged(self._account, state, _sentence(error), refused=_refused(error)))
 
 
 class _StreamEnded(FlatdeckError):
@@ -211,10 +214,22 @@ def _rate(text: str) -> Decimal | None:
     return rate if rate > 0 else None
 
 
-def _sentence(error: BaseException) -> str:
-    """The first real reason inside a group of them; a fault that no adapter should raise is named by its type."""
+def _reason(error: BaseException) -> BaseException:
+    """The first real reason inside a group of them."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _refused(error: BaseException) -> bool:
+    """Whether trying again is no help."""
+    reason = _reason(error)
+    return isinstance(reason, Refused) and reason.refusal in (Refusal.AUTH, Refusal.BANNED)
+
+
+def _sentence(error: BaseException) -> str:
+    """For a person; a fault that no adapter should raise is named by its type."""
+    error = _reason(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return str(error) if isinstance(error, FlatdeckError) else f"{type(error).__name__}: {error}"
