@@ -95,7 +95,7 @@ def _unknown(loc: Loc, broker: str) -> str:
         return f"is not a known key here; it belongs in [{elsewhere[0]}]"
     if near := get_close_matches(key.lower(), known, n=1, cutoff=0.5):
         return f"is not a known key; did you mean {near[0]}?"
-    where = f"of a {broker} account" if broker else "here"
+    where = f"of a{'n' * (broker == 'alpaca')} {broker} account" if broker else "here"
     return f"is not a known key; those known {where} are {', '.join(known)}"
 
 

@@ -30,7 +30,7 @@ _loss = kinds.exact('a loss, from -1 and below 0, like "-0.15" for 15 %', lambda
 
 def _emergency(value: Any) -> tuple[Decimal, ...]:
     """The worst first, whatever the order in the file."""
-    return tuple(sorted(set(kinds.rows(_loss)(value))))
+    return tuple(sorted(set(kinds.rules(_loss)(value))))
 
 
 _smart_row = kinds.row('a pair [move, gap], like ["0.10", "0.02"]', _gain, _gain_or_zero)
@@ -44,12 +44,12 @@ _drawdown_row = kinds.row(
 
 def _smart_profit(value: Any) -> tuple[tuple[Decimal, Decimal], ...]:
     """The biggest move first, so that it names the exit."""
-    return tuple(sorted(kinds.rows(_smart_row)(value), reverse=True, key=lambda row: row[0]))
+    return tuple(sorted(kinds.rules(_smart_row)(value), reverse=True, key=lambda row: row[0]))
 
 
 def _drawdown(value: Any) -> tuple[tuple[Decimal, Decimal | None, Decimal | None], ...]:
     """The most given back first, so that it names the exit."""
-    found = kinds.rows(_drawdown_row)(value)
+    found = kinds.rules(_drawdown_row)(value)
     for index, (_, low, high) in enumerate(found):
         if low is not None and high is not None and low >= high:
             raise Wrong("has a band that ends before it begins; put the smaller roi first", at=(index,), full=True)
@@ -81,7 +81,7 @@ def _condition(value: Any) -> str:
 
 
 def _factors(value: Any) -> Factors:
-    found: Factors = kinds.rows(kinds.row(_A_ROW, _condition, _factor))(value)
+    found: Factors = kinds.rules(kinds.row(_A_ROW, _condition, _factor))(value)
     if len(found) > MOST_ROWS:
         raise Wrong(f"has more than {MOST_ROWS} rows; leave some out", full=True)
     return found

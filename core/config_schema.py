@@ -115,7 +115,7 @@ class LadderTable(Table):
     attempts: Annotated[int, PlainValidator(kinds.whole(1, 100))] = _LADDER.attempts
     tier_timeout: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _LADDER.tier_timeout
     total_timeout: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _LADDER.total_timeout
-    limit_offsets: Annotated[tuple[Decimal, ...], PlainValidator(kinds.rows(_concession))] = _LADDER.limit_offsets
+    limit_offsets: Annotated[tuple[Decimal, ...], PlainValidator(kinds.rules(_concession))] = _LADDER.limit_offsets
     tiers: Annotated[dict[str, tuple[Tier, ...]], PlainValidator(_tiers)] = _LADDER.tiers
     resume_within: Annotated[float, PlainValidator(kinds.seconds(30 * DAY, zero=True))] = _LADDER.resume_within
 

@@ -254,6 +254,11 @@ def rows(kind: Kind, least: int = 0) -> Kind:
     return check
 
 
+def rules(kind: Kind) -> Kind:
+    """A list of ``kind``; an empty text is an empty list, and either turns the rule off."""
+    return lambda value: () if value == "" else rows(kind)(value)
+
+
 def row(expected: str, *kinds: Kind) -> Kind:
     """A list with one value of each of ``kinds``."""
 

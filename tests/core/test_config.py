@@ -202,6 +202,12 @@ def test_an_empty_text_or_list_turns_a_rule_off(path: Path) -> None:
     assert (exits.emergency, exits.smart_profit, exits.drawdown) == ((), (), ())
 
 
+@pytest.mark.parametrize("key", ["emergency", "smart_profit", "drawdown", "trailing_profit", "target_trend"])
+def test_a_rule_that_is_a_list_takes_an_empty_text_as_well(path: Path, key: str) -> None:
+    assert getattr(read(path, f'[exits]\n{key} = ""').settings.exits, key) == ()
+    assert read(path, '[ladder]\nlimit_offsets = ""').settings.ladder.limit_offsets == ()
+
+
 @pytest.mark.parametrize("written", ['"0.07"', "0.07", "7e-2"])
 def test_a_fraction_is_exact_with_and_without_quotes(path: Path, written: str) -> None:
     assert read(path, f"[exits]\nstop_loss_pct = {written}").settings.exits.stop_loss_pct == D("0.07")
