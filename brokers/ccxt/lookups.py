@@ -72,8 +72,26 @@ class Lookups:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
                 continue
-            return self._read(symbol, row)
+            return self._read(symbol, await self._followed(symbol, row) if more else row)
         return None
+
+    async def _followed(self, symbol: str, row: object) -> object:
+        """A conditional order that was triggered, with what became of the order that it is since.
+
+        ccxt takes it for executed, of nothing or of all. Until that order is told its state is unknown.
+        """
+        if not isinstance(row, dict) or row.get("status") != "closed" or not self._venue.became:
+            return row
+        other, became = {}, wire.text(wire.inner(row, "info"), self._venue.became)
+        if became not in ("", "0"):
+            try:
+                told = await self._client.look_up("fetch_order", became, listed_as(symbol), {})
+            except Refused as refused:
+                if refused.refusal is not Refusal.UNKNOWN_ORDER:
+                    raise
+            else:
+                other = told if isinstance(told, dict) else {}
+        return {**row, **{key: other.get(key) for key in ("status", "filled", "remaining", "average")}}
 
     async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
         """In lists that are asked for this order alone: what is open and ended lately, then what ended before."""

@@ -117,7 +117,16 @@ class OkxAccount:
         number, mode = self.number(order.id), self.mode(order.symbol)
         if order.type is OrderType.STOP:
             return bodies.algo(order, number, mode, self.now())
-        return bodies.order(order, number, mode, self.words.get(order.id, ""), self.now())
+        return bodies.order(order, self.placed(order), mode, self.words.get(order.id, ""), self.now())
+
+    def algo(self, order: Order) -> Row:
+        """It tells which order it became, and nothing of what that one traded."""
+        became = self.placed(order) if _fired(order) else ""
+        return bodies.algo(order, self.number(order.id), self.mode(order.symbol), self.now(), became)
+
+    def placed(self, order: Order) -> str:
+        """Its id of an order: a conditional one that was triggered is another order by then."""
+        return self.number(f"{order.id} fired" if _fired(order) else order.id)
 
     def _listed(self, orders: list[Order], given: Row, number: str) -> list[Row]:
         """A page of at most 100, those after the one of that number, the newest first."""
@@ -141,12 +150,14 @@ class OkxAccount:
         return self._listed([o for o in told if o.status.terminal and o.type is not OrderType.STOP], given, "ordId")
 
     def find(self, given: Row, number: str, name: str, unknown: tuple[str, str]) -> Order:
-        """An order by either id. One kind is unknown to the calls of the other."""
+        """An order by either id. One kind is unknown to the calls of the other, and one that fired is of both."""
         conditional = number == "algoId"
         for ticket in self.venue.state.tickets.values():
             order, client_id = ticket.order, given.get(name)
-            same = given.get(number) == self.number(order.id) or (client_id and client_id == order.client_id)
-            if same and (order.type is OrderType.STOP) is conditional:
+            known = order.trigger is not None if conditional else order.type is not OrderType.STOP
+            named = client_id and (conditional or not _fired(order)) and client_id == order.client_id
+            same = given.get(number) == (self.number(order.id) if conditional else self.placed(order)) or named
+            if same and known:
                 told = reports.find(self.venue, order.symbol, None, order.id)
                 if told is not None:
                     return told
@@ -164,5 +175,10 @@ class OkxAccount:
 
     def _fill(self, made: Fill) -> Row:
         ticket = self.venue.state.tickets.get(made.order_id)
-        name = (ticket.order.client_id if ticket else None) or ""
-        return bodies.fill(made, self.number(made.trade_id), self.number(made.order_id), name)
+        name = (ticket.order.client_id if ticket and not _fired(ticket.order) else None) or ""
+        order = self.placed(ticket.order) if ticket else self.number(made.order_id)
+        return bodies.fill(made, self.number(made.trade_id), order, name)
+
+
+def _fired(order: Order) -> bool:
+    return order.trigger is not None and order.type is not OrderType.STOP

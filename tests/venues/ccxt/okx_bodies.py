@@ -220,19 +220,21 @@ def order(told: Order, number: str, mode: str, word: str, now: datetime) -> Row:
     }
 
 
-def algo(told: Order, number: str, mode: str, now: datetime) -> Row:
-    """A conditional order, which the plain calls do not show. Its ``clOrdId`` is empty until it is triggered."""
+def algo(told: Order, number: str, mode: str, now: datetime, became: str = "") -> Row:
+    """A conditional order, which the plain calls do not show; ``actualSz`` is what the order it became was for."""
     empty = ("actualPx", "actualSide", "triggerPx", "triggerPxType", "ordPx", "tag", "pxVar", "pxSpread", "pxLimit")
     also = ("szLimit", "amendPxOnTriggerType", "triggerTime", "tpTriggerPx", "tpOrdPx", "tpTriggerPxType", "lever")
     return {
-        **dict.fromkeys((*empty, *also, "clOrdId", "ordId", "closeFraction"), ""),
-        "actualSz": plain(told.filled),
+        **dict.fromkeys((*empty, *also, "clOrdId", "closeFraction"), ""),
+        "ordId": became,
+        "ordIdList": [became] if became else [],
+        "actualSz": plain(told.quantity) if became else "0",
         "algoId": number,
         "algoClOrdId": told.client_id or "",
         "instId": native(told.symbol),
         "instType": kind_of(told.symbol),
         "ordType": "conditional",
-        "state": ALGO.get(told.status, "canceled"),
+        "state": "effective" if became else ALGO.get(told.status, "canceled"),
         "side": told.side.value,
         "posSide": side_of(told.leg, told.symbol),
         "sz": plain(told.quantity),

@@ -77,7 +77,7 @@ class OkxRest(OkxAccount):
             "/trade/orders-pending": self.open,
             "/trade/orders-algo-pending": self.open_algos,
             "/trade/order": lambda g: [self.row(self.find(g, "ordId", "clOrdId", NO_ORDER))],
-            "/trade/order-algo": lambda g: [self.row(self.find(g, "algoId", "algoClOrdId", NO_ORDER))],
+            "/trade/order-algo": lambda g: [self.algo(self.find(g, "algoId", "algoClOrdId", NO_ORDER))],
             "/trade/orders-history": self.ended,
             "/trade/fills": self.fills,
             "/trade/fills-history": self.fills,

@@ -149,8 +149,8 @@ def order(told: Order, number: int, now: datetime) -> Row:
     }
 
 
-def algo(told: Order, number: int, now: datetime) -> Row:
-    """A conditional order, which the plain calls do not show."""
+def algo(told: Order, number: int, now: datetime, became: int | None = None) -> Row:
+    """A conditional order, which the plain calls do not show; what it traded is told of the order that it became."""
     return {
         "algoId": number,
         "clientAlgoId": told.client_id or f"algo_{number}",
@@ -162,7 +162,9 @@ def algo(told: Order, number: int, now: datetime) -> Row:
         "positionSide": SIDES[told.leg],
         "timeInForce": "GTC",
         "quantity": plain(told.quantity),
-        "algoStatus": ALGO.get(told.status, "EXPIRED"),
+        "algoStatus": ALGO.get(told.status, "EXPIRED") if became is None else "FINISHED",
+        "actualOrderId": "" if became is None else str(became),
+        "actualPrice": "0.00000",
         "triggerPrice": plain(told.trigger) if told.trigger is not None else "0",
         "price": "0.00",
         "workingType": "CONTRACT_PRICE",

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from brokers.paper import reports
 from brokers.paper.state import would_reduce
@@ -90,7 +91,7 @@ class UsdmRest:
             ("GET", "/v1/openAlgoOrders"): lambda g: self._open(g, conditional=True),
             ("GET", "/v1/allOrders"): self._all,
             ("GET", "/v1/order"): lambda g: self._row(self._find(g, "orderId", "origClientOrderId", -2013)),
-            ("GET", "/v1/algoOrder"): lambda g: self._row(self._find(g, "algoId", "clientAlgoId", -2013)),
+            ("GET", "/v1/algoOrder"): lambda g: self._algo(self._find(g, "algoId", "clientAlgoId", -2013)),
             ("GET", "/v1/userTrades"): self._trades,
             ("POST", "/v1/order"): self._place,
             ("POST", "/v1/algoOrder"): self._place_algo,
@@ -161,6 +162,10 @@ class UsdmRest:
         """Binance's id of an order or a trade of the truth."""
         return self._numbers.setdefault(name, 8_000_000_001 + len(self._numbers))
 
+    def placed(self, order: Order) -> int:
+        """Its id of an order in the matching engine: a conditional one that was triggered is another order there."""
+        return self.number(f"{order.id} fired" if _fired(order) else order.id)
+
     def _info(self, given: Row) -> Row:
         listings = self.venue.floor.market.listings.values()
         rows = [bodies.symbol_info(x, self.market_step.get(bodies.native(x.instrument.symbol))) for x in listings]
@@ -215,19 +220,27 @@ class UsdmRest:
         return [self._row(o) for o in told if o.symbol == symbol and o.type is not OrderType.STOP]
 
     def _row(self, order: Order) -> Row:
-        make = bodies.algo if order.type is OrderType.STOP else bodies.order
-        return make(order, self.number(order.id), self._now())
+        if order.type is OrderType.STOP:
+            return self._algo(order)
+        return bodies.order(replace(order, client_id=None) if _fired(order) else order, self.placed(order), self._now())
+
+    def _algo(self, order: Order) -> Row:
+        """It tells which order it became, and nothing of what that one traded."""
+        became = self.placed(order) if _fired(order) else None
+        return bodies.algo(order, self.number(order.id), self._now(), became)
 
     def _find(self, given: Row, number: str, name: str, code: int) -> Order:
-        """An order by either id. One kind is unknown to the calls of the other."""
+        """An order by either id. One kind is unknown to the calls of the other, and one that fired is of both."""
         symbol = self.symbol(given["symbol"]) if "symbol" in given else None
         conditional = number == "algoId"
         for ticket in self.venue.state.tickets.values():
             order = ticket.order
-            same = str(self.number(order.id)) == given.get(number) or (
-                order.client_id is not None and order.client_id == given.get(name)
+            known = order.trigger is not None if conditional else order.type is not OrderType.STOP
+            named = order.client_id is not None and (conditional or not _fired(order))
+            same = str(self.number(order.id) if conditional else self.placed(order)) == given.get(number) or (
+                named and order.client_id == given.get(name)
             )
-            if same and symbol in (None, order.symbol) and (order.type is OrderType.STOP) is conditional:
+            if same and symbol in (None, order.symbol) and known:
                 told = reports.find(self.venue, order.symbol, None, order.id)
                 if told is not None:
                     return told
@@ -237,7 +250,9 @@ class UsdmRest:
         symbol, since = self.symbol(given["symbol"]), int(given.get("startTime", "0"))
         hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
         fills = [f for f in self.venue.state.fills.values() if f.symbol == symbol and f.trade_id not in hidden]
-        rows = [bodies.trade(f, self.number(f.trade_id), self.number(f.order_id)) for f in fills]
+        tickets = self.venue.state.tickets
+        orders = [self.placed(tickets[f.order_id].order) if f.order_id in tickets else self.number("") for f in fills]
+        rows = [bodies.trade(f, self.number(f.trade_id), n) for f, n in zip(fills, orders, strict=True)]
         return [row for row in rows if row["time"] >= since][: int(given.get("limit", "500"))]
 
     # ------------------------------------------------------------------------------------------------- the orders
@@ -317,3 +332,7 @@ class UsdmRest:
         """What the user's own bot does when its order is gone."""
         same = {name: getattr(order, name) for name in ("type", "tif", "price", "trigger", "reduce_only", "leg")}
         self.venue.place_by_hand(OrderRequest(order.account, order.symbol, order.side, order.quantity, "", **same))
+
+
+def _fired(order: Order) -> bool:
+    return order.trigger is not None and order.type is not OrderType.STOP

@@ -76,7 +76,7 @@ class UsdmStreams(Sockets):
                 self._to(_stream(symbol, "markPrice@1s"), events.mark(symbol, self._top(symbol), now))
 
     def _order(self, told: Order, fill: Fill | None) -> None:
-        number, now = self.rest.number(told.id), self._now()
+        number, now = self.rest.placed(told), self._now()
         if told.type is OrderType.STOP:
             self._to(self.key, events.algo(told, number, now))
         if fill is not None:
