@@ -142,19 +142,22 @@ class Hand:
     async def seen(self, order: Order, intent: IntentWritten) -> Order:
         """It as the venue has it now; what was filled never falls.
 
-        One that the venue does not know has ended when a complete read lacks it too, past the lists' lag.
+        One that the venue does not know, or whose end it does not tell, has ended when a complete read lacks it too,
+        past the lists' lag.
         """
         found = await limited(self.broker.find_order(order.symbol, order_id=order.id))
-        if found is not None:
+        if found is not None and found.status is not OrderStatus.UNKNOWN:
             self._missed.pop(order.id, None)
-            return order if found.status is OrderStatus.UNKNOWN else _further(found, order.filled)
+            return _further(found, order.filled)
         first = self._missed.setdefault(order.id, self._clock.monotonic())
         holdings = await limited(self.reader.read())
         listed = order.id in {o.id for o in holdings.orders}
         if listed or holdings.asked - first <= self.broker.capabilities.position_lag:
             return order
         traded = sum((f.quantity for f in await self.fills(intent, order)), ZERO)
-        return _further(structs.replace(order, status=OrderStatus.CANCELLED, text="the venue forgot it"), traded)
+        text = "the venue forgot it" if found is None else "the venue does not say how it ended"
+        ended = structs.replace(found or order, status=OrderStatus.CANCELLED, text=text)
+        return _further(ended, max(traded, order.filled))
 
     async def stranger(self, orders: Iterable[Order]) -> str:
         """Why these mean that another flatdeck acts on the account, or empty (I12). Raises JournalError."""

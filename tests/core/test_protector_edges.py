@@ -285,6 +285,28 @@ async def test_a_cancel_of_one_that_the_venue_does_not_know_and_still_lists_is_n
 
 
 @virtual
+async def test_one_that_no_list_has_any_more_rests_no_more_although_the_venue_never_says_how_it_ended():
+    """A position that is opened later would be left without a stop, and be shown as having one."""
+    bench = await (await Bench().start()).runs(30)
+    bench.end("v1", OrderStatus.UNKNOWN)
+    bench.broker.answers["cancel"] = [Refused(Refusal.UNKNOWN_ORDER, "which order?")]
+    bench.held = None
+    await bench.runs(60)
+    bench.held = position()
+    await bench.runs(120)
+    assert (bench.sent, [o.id for o in bench.orders], bench.note()) == (2, ["v2"], "")
+
+
+@virtual
+async def test_one_whose_state_cannot_be_read_rests_while_it_is_listed():
+    bench = await (await Bench().start()).runs(30)
+    bench.known["v1"] = structs.replace(bench.known["v1"], status=OrderStatus.UNKNOWN)
+    bench.cut = 2
+    await bench.runs(120)
+    assert (bench.sent, [o.id for o in bench.orders], bench.note()) == (1, ["v1"], "")
+
+
+@virtual
 async def test_a_position_list_behind_a_fired_one_makes_no_second():
     bench = await (await Bench().start()).runs(30)
     bench.end("v1", OrderStatus.FILLED, filled=D(2), average_price=D(94))
