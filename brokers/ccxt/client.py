@@ -152,7 +152,7 @@ class Client:
         for name, secret in login.items():
             setattr(exchange, name, secret.reveal())
         if self.setup.sandbox:
-            exchange.set_sandbox_mode(True)
+            library.to_test_system(exchange)
         exchange.options = exchange.deep_extend(exchange.options, DEFAULTS, self.setup.defaults, self.setup.options)
         exchange.options["maxRetriesOnFailure"] = 0
         hostname = exchange.hostname or ""

@@ -146,6 +146,14 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def to_test_system(exchange: Any) -> None:
+    """Its sandbox from now on. Raises ConfigError where ccxt knows none; some it leaves without any address then."""
+    if not exchange.urls.get("test"):
+        exchange.session = None  # which it does not own; else ccxt complains that nobody closed it
+        raise ConfigError(f"ccxt knows no test system of {exchange.id}; without sandbox it is real money")
+    exchange.set_sandbox_mode(True)
+
+
 def rebase(urls: Any, endpoint: str, stream: str, hostname: str) -> Any:
     """Every address in ``urls``, nested as ccxt has them, below ``endpoint`` or ``stream`` and its host's first label.
 

@@ -370,6 +370,19 @@ async def test_an_exchange_that_ccxt_does_not_have_is_refused_in_a_sentence(at: 
     assert "no exchange that ccxt knows" in str(await failed(broker.connect()))
 
 
+@pytest.mark.parametrize("exchange", ["kraken", "coinbase", "kucoinfutures"])
+async def test_a_sandbox_that_there_is_not_is_refused_in_a_sentence(
+    at: Opened, exchange: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broker, venue = await at(exchange, {}, connect=False, sandbox=True)
+    error = await failed(broker.connect())
+    assert isinstance(error, Refused)
+    assert "no test system" in str(error)
+    assert isinstance(await failed(broker.client.ask("fetch_time")), Unreachable)
+    assert venue.asked == []
+    assert capsys.readouterr() == ("", "")
+
+
 async def test_a_host_without_a_name_is_unreachable(at: Opened) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
