@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt import direct, filters, orders, wire, wire_krakenfutures
+from brokers.ccxt.calls import conditional_of
 from brokers.ccxt.client import Client
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
@@ -90,8 +91,10 @@ class Acting:
 
     async def cancel(self, order: Order) -> None:
         """One order by its id: as what it is first, then as other kinds, where conditional ones are another call."""
-        plain = listed_as(order.symbol)
-        ways = [{}, self._venue.conditional] if self._venue.conditional else [{}]
+        plain, setup = listed_as(order.symbol), self._client.setup
+        guess = conditional_of(setup.exchange, self._client.exchange.features, plain)
+        conditional = self._venue.conditional or guess
+        ways = [{}, conditional] if conditional else [{}]
         ways += self._venue.coin_kinds if ":" not in plain else ()
         if order.type is OrderType.STOP:
             ways.reverse()
@@ -99,10 +102,11 @@ class Acting:
             try:
                 answer = await self._client.act("cancel_order", order.id, plain, params)
             except Refused as refused:
-                if refused.refusal is not Refusal.UNKNOWN_ORDER or nth + 1 == len(ways):
+                denied = (Refusal.UNKNOWN_ORDER, Refusal.OTHER) if guess else (Refusal.UNKNOWN_ORDER,)
+                if refused.refusal not in denied or nth + 1 == len(ways):
                     raise
             else:
-                if self._client.setup.exchange == wire_krakenfutures.NAME:
+                if setup.exchange == wire_krakenfutures.NAME:
                     wire_krakenfutures.cancelled(answer)
                 return
 

@@ -180,6 +180,12 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
     )
 
 
+def conditional_of(exchange: str, features: Mapping[str, Any] | None, symbol: str) -> Params:
+    """With what a conditional order is cancelled at an exchange that is not known, where ccxt lists those apart."""
+    listed = _lists_triggers(features or {}, "swap" if ":" in symbol else "spot")
+    return {"trigger": True} if listed and exchange not in _CODED else {}
+
+
 def _lists_triggers(features: Mapping[str, Any], kind: str) -> bool:
     """Whether ccxt says that conditional orders of that kind of market are a list of their own."""
     part = features.get(kind)

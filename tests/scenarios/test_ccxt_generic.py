@@ -136,6 +136,17 @@ def test_bitget_is_flattened_one_way_and_hedged(tmp_path: Path, hedge: bool) -> 
         assert {o["reduceOnly"] for o in orders} == {"YES"}
 
 
+def test_bitget_s_stop_is_cancelled_although_it_is_another_kind_of_order(tmp_path: Path) -> None:
+    made, book, _ = VENUES["bitget"]
+    stop = {"side": "sell", "quantity": "0.5", "type": "stop", "trigger": "30000", "reduce_only": True}
+    orders = [*book["orders"], {"id": "h2", "symbol": "BTC/USDT:USDT", **stop}]
+    with Exchange(made, {**book, "orders": orders}, FastClock(SPEED)) as running:
+        said = operator(tmp_path, running, "bitget").document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitget"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        assert list(running.venue.state.live_orders()) == []
+
+
 def test_bitstamp_is_flattened_after_its_order_was_cancelled(tmp_path: Path) -> None:
     with Exchange(*VENUES["bitstamp"][:2], FastClock(SPEED)) as running:
         said = operator(tmp_path, running, "bitstamp").document("flatten", "--all", "--yes")
