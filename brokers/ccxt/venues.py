@@ -174,6 +174,8 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
 }
+# ccxt refuses a longer name, and puts a prefix before it (``wire.client_id``).
+_VENUES |= dict.fromkeys(("gate", "gateeu"), Venue(client_id_length=28))
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
 PLAIN = Venue()
 

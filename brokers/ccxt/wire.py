@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.errors import OutcomeUnknown
+from core.ids import is_ours
 from core.model import (
     USD_LIKE,
     Fill,
@@ -188,6 +189,7 @@ def client_id(row: Row) -> str | None:
     found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
     found = found or text(info, "cliOrdId") or text(info, "cli_ord_id")
     found = found or text(info, "orderLinkId")  # of Bybit's executions ccxt does not tell it
+    found = found.removeprefix("t-") if is_ours(found.removeprefix("t-")) else found  # which Gate's have to begin with
     return found if found not in ("", "0") else None
 
 

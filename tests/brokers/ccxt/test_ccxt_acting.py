@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from brokers.ccxt import direct, filters, orders
+from brokers.ccxt import direct, filters, orders, wire
+from brokers.ccxt.library import contained, load
 from brokers.ccxt.venues import venue_of
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
@@ -69,6 +71,34 @@ def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg
     more = {"leg": leg} if venue_of(exchange).legs or leg is Leg.NET else {}
     for given in ({"reduce_only": False}, {"reduce_only": True}):
         assert params(exchange, Kind.PERP, **given, **more).get("reduceOnly", True) is True
+
+
+GATE = {
+    **dict.fromkeys(("spot", "margin", "future", "option", "inverse"), False),
+    **dict.fromkeys(("swap", "contract", "linear", "active"), True),
+    **dict.fromkeys(("quote", "settle", "quoteId", "settleId"), "USDT"),
+    "id": "BTC_USDT",
+    "symbol": "BTC/USDT:USDT",
+    "base": "BTC",
+    "baseId": "BTC",
+    "type": "swap",
+    "contractSize": 0.001,
+    "precision": {"amount": 1, "price": 0.1},
+    "limits": {"amount": {"min": 1}},
+}
+
+
+def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
+    """ccxt would not send an order with a longer one: no position there could be closed."""
+    length = venue_of("gate").client_id_length
+    exchange = load("gate")()
+    exchange.decimal_to_precision = partial(contained, exchange.decimal_to_precision)
+    exchange.set_markets([GATE])
+    made = orders.send(request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, venue_of("gate"), NOW)
+    sent = exchange.create_order_request(made.symbol, made.type, made.side, made.amount, made.price, made.params)
+    assert (sent["size"], sent["reduce_only"]) == (-5, True)
+    assert wire.client_id({"clientOrderId": sent["text"]}) == NAME[:length]
+    assert wire.client_id({"clientOrderId": "t-apiv4-of-another"}) == "t-apiv4-of-another"
 
 
 def test_a_spot_sale_at_kraken_is_a_plain_sale_that_dies_at_its_deadline():
