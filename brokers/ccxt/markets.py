@@ -31,7 +31,6 @@ class Markets:
         self._client = client
         self._clock = clock
         self._known = known_calls(client.setup.exchange)
-        self._taken: object = None
         self._renewing: asyncio.Task[SimpleNamespace] | None = None
 
     async def load(self) -> None:
@@ -50,15 +49,14 @@ class Markets:
         elif now - known[0] > AGAIN:
             loads[key] = now, known[1]  # whoever asks next does not begin it, too
             self._renewing = asyncio.create_task(self._load())
-            self._renewing.add_done_callback(lambda done: None if _failed(done) else loads.update({key: (now, done)}))
+            self._renewing.add_done_callback(lambda done: loads.update({key: (now, done)}) if _has_any(done) else None)
         self._take(await asyncio.shield(known[1]))
 
     def _take(self, found: SimpleNamespace) -> None:
         exchange = self._client.exchange
-        if self._taken is not found or exchange.markets is None:
+        if exchange.markets is not found.markets:
             exchange.set_markets_from_exchange(found)
             exchange.markets_loading = None
-            self._taken = found
 
     async def _load(self) -> SimpleNamespace:
         exchange = self._client.exchange
@@ -97,3 +95,8 @@ class Markets:
 def _failed(task: asyncio.Task[Any]) -> bool:
     """Whether it ended without markets; asking also tells asyncio that the failure was seen."""
     return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _has_any(task: asyncio.Task[SimpleNamespace]) -> bool:
+    """Whether it ended with markets: an answer without one says nothing about those that were there."""
+    return not _failed(task) and bool(task.result().markets)

@@ -235,7 +235,7 @@ class Reads:
     def _resting(self, rows: list[Row]) -> list[Order]:
         """The orders that are open, each named after its position, which the list of positions must be in for."""
         made = (self._order(row) for row in rows)
-        return list({order.id: order for order in made if not order.status.terminal}.values())
+        return list({(order.symbol, order.id): order for order in made if not order.status.terminal}.values())
 
     def _order(self, row: Row) -> Order:
         name = self._client.setup.exchange
@@ -248,12 +248,13 @@ class Reads:
         if self._calls.paged:
             return await pages.whole(ask, self._client.exchange, self._calls.orders_method, "parse_order", params)
         name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
-        found: dict[str, Row] = {}
+        found: dict[tuple[str, str], Row] = {}  # an id is one market's at some
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
         most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
         for nth in range(MOST_PAGES):
             rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
-            fresh = {wire.text(row, "id"): row for row in rows if wire.text(row, "id") not in found}
+            keyed = {(wire.text(row, "symbol"), wire.text(row, "id")): row for row in rows}
+            fresh = {key: row for key, row in keyed.items() if key not in found}
             found |= fresh
             if page is None or not cursor:
                 return list(found.values())
@@ -262,7 +263,7 @@ class Reads:
                 return list(found.values())
             if not fresh:
                 break
-            earliest = min(fresh, key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
+            earliest = min((i for _, i in fresh), key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
             more[cursor] = nth + 2 if self._calls.counted else told[0] if told else earliest
         raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
 

@@ -152,6 +152,30 @@ async def test_both_legs_of_hedge_mode_are_positions_of_their_own(at: Opened) ->
     }
 
 
+async def test_orders_of_two_markets_may_have_the_same_number(at: Opened) -> None:
+    """Binance's are unique within a symbol."""
+    other = {**bodies.USDM_BTC, "symbol": "ETHUSDT", "pair": "ETHUSDT", "baseAsset": "ETH"}
+    answers = {
+        "/fapi/v1/exchangeInfo": {"symbols": [bodies.USDM_BTC, other]},
+        "/openOrders": [bodies.USDM_ORDER, {**bodies.USDM_ORDER, "symbol": "ETHUSDT"}],
+    }
+    broker, _ = await at("binanceusdm", usdm(**answers))
+    read = await broker.holdings()
+    assert [o.symbol for o in read.orders if o.id == "42"] == ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+
+
+@pytest.mark.parametrize("body", [{"symbols": []}, {}])
+async def test_markets_that_are_loaded_anew_and_are_none_leave_the_old_ones(at: Opened, body: Any) -> None:
+    broker, venue = await at("binanceusdm", usdm(), clock=(clock := ScriptedClock()))
+    venue.answers["/fapi/v1/exchangeInfo"] = body
+    clock.at += 3601
+    await broker.holdings()
+    await soon(broker.markets._renewing.done)
+    read = await broker.holdings()
+    assert [p.symbol for p in read.positions] == ["BTC/USDT:USDT"]
+    assert all(i.tradable for i in read.instruments)
+
+
 async def test_a_position_that_is_listed_twice_is_an_error(at: Opened) -> None:
     broker, _ = await at("binanceusdm", usdm(**{"/positionRisk": [bodies.USDM_POSITION, bodies.USDM_POSITION]}))
     with pytest.raises(OutcomeUnknown, match="twice"):
