@@ -81,6 +81,10 @@ class Reads:
         """Whether there is more to it than balances."""
         return bool(self._calls.positions)
 
+    def listed(self, key: PositionKey) -> Position | None:
+        """As the last list of positions had it."""
+        return next((p for p in self._listed or () if p.key == key), None)
+
     async def holdings(self, *, urgent: bool = False) -> Holdings:
         """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
         return await self._shared.holdings(urgent=urgent)

@@ -256,7 +256,11 @@ class Stream:
             return None  # another position than the one that was read under that name: only a whole list tells which
         if made is None:
             return PositionSeen(PositionKey(self._account, symbol, leg), None)
-        return PositionSeen(PositionKey(self._account, symbol, made.leg), replace(made, symbol=symbol))
+        made = replace(made, symbol=symbol)
+        known = self._reads.listed(made.key)  # Binance's stream leaves the leverage out
+        if made.leverage is None and known is not None and known.side is made.side:
+            made = replace(made, leverage=known.leverage)
+        return PositionSeen(made.key, made)
 
     async def _pulse(self) -> None:
         """A sign of life while every socket answers, prices of what is held now, and those that are due, whose answers

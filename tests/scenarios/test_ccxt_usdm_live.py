@@ -79,6 +79,7 @@ async def test_a_position_that_was_closed_by_hand_is_told(rows: dict[str, Any]) 
         assert isinstance(told, PositionSeen)
         assert told.position is not None
         assert (told.position.quantity, told.position.side) == (Decimal("0.3"), Side.LONG)
+        assert told.position.leverage == 5, "which its stream leaves out, is what the read told"
         sell(running, "0.3", leg)
         await until(events, lambda e: isinstance(e, PositionSeen) and e.key == key and e.position is None)
 
