@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from core.ports import Clock
@@ -35,6 +37,7 @@ class Deck(Screen[None]):
         self.escalations = EscalationsPanel(replica, clock)
         self.log_panel = LogPanel(replica)
         self.trouble: str | None = None  # what is wrong with the line to the engine
+        self._keys_at: Widget = self.positions.table
         self._header = Static(id="header")
         self._banner = Static(id="banner")
         self._second = ""
@@ -60,8 +63,19 @@ class Deck(Screen[None]):
         self.paint(Changes(everything=True))
 
     def on_resize(self) -> None:
-        """The header's lines depend on the width."""
+        """The header's lines depend on the width. What was hidden in a window that was too small lost the focus."""
         self._head(self.clock.now())
+        self.call_after_refresh(self._refocus)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Remember where the keys go."""
+        self._keys_at = event.widget
+
+    def _refocus(self) -> None:
+        hidden = self._keys_at not in self.focus_chain
+        widget = self.positions.table if hidden else self._keys_at
+        if self.focused is None and widget in self.focus_chain:
+            self.set_focus(widget)
 
     def paint(self, changes: Changes) -> None:
         """Draw ``changes``, and once a second what ages."""

@@ -295,3 +295,24 @@ async def test_reconcile_asks_for_a_complete_read() -> None:
         await it.press("r")
         await it.until(lambda: len(it.link.refreshed()) == 1)
         assert it.link.refreshed()[0].read
+
+
+async def test_a_window_that_was_too_small_for_a_while_leaves_the_keys_where_they_were() -> None:
+    async with console(size=(50, 12)) as it:
+        await it.sees("Make the window larger")
+        await it.pilot.resize_terminal(120, 40)
+        await it.until(lambda: it.app.focused is it.app.deck.positions.table)
+        await it.press("tab")
+        escalations = it.app.deck.escalations.table
+        assert it.app.focused is escalations
+        await it.pilot.resize_terminal(50, 12)
+        await it.sees("Make the window larger")
+        await it.pilot.resize_terminal(120, 40)
+        await it.until(lambda: it.app.focused is escalations)
+
+
+async def test_the_keys_go_to_the_positions_when_the_panel_that_had_them_has_no_room_any_more() -> None:
+    async with console(size=(200, 60)) as it:
+        it.app.deck.set_focus(it.app.deck.stops.table)
+        await it.pilot.resize_terminal(80, 24)
+        await it.until(lambda: it.app.focused is it.app.deck.positions.table)
