@@ -80,7 +80,7 @@ def _number(settings: AccountSettings, key: str, default: float) -> float:
 
 def _text(path: Path, settings: AccountSettings) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"Paper account {settings.id}: {path} cannot be read: {why}.") from None

@@ -193,14 +193,15 @@ def _position(fields: Fields, account: str) -> Position:
     quantity = fields.decimal("quantity", above=0)
     if quantity is None:
         raise fields.error("quantity", "is missing.")
+    entry = fields.decimal("entry", ZERO)
     return Position(
         account=account,
         symbol=fields.text("symbol"),
         side=fields.word("side", Side),
         quantity=quantity,
         free=quantity,
-        entry=fields.decimal("entry"),
-        leverage=fields.decimal("leverage"),
+        entry=entry if entry > 0 else None,  # nothing was ever bought for nothing: unknown
+        leverage=fields.decimal("leverage", least=ONE),
         opened_at=fields.time("opened_at"),
     )
 

@@ -192,6 +192,13 @@ def test_a_bad_option_is_an_error_of_one_sentence(tmp_path, options, said):
     assert said in str(caught.value)
 
 
+async def test_a_book_with_a_byte_order_mark_is_read(tmp_path):
+    book = tmp_path / "marked.json"
+    book.write_bytes(b'\xef\xbb\xbf{"positions": [{"symbol": "X", "side": "long", "quantity": "1"}]}')
+    (held,) = (await opened(tmp_path, book=str(book)).holdings()).positions
+    assert held.symbol == "X"
+
+
 async def test_an_account_without_a_book_is_empty(tmp_path):
     broker = opened(tmp_path, book=None)
     assert (await broker.holdings()).positions == ()

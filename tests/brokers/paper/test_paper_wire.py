@@ -71,6 +71,12 @@ def test_what_is_not_said_is_unknown():
     assert (only.entry, only.leverage, only.opened_at) == (None, None, None)
 
 
+@pytest.mark.parametrize("entry", ["0", "-5", None])
+def test_an_entry_that_no_trade_can_have_is_unknown(entry):
+    (only,) = parse({"positions": [position(entry=entry)]}).positions
+    assert only.entry is None
+
+
 def test_numbers_are_exact_whether_they_are_text_or_not():
     (only,) = parse('{"positions": [{"symbol": "X", "side": "long", "quantity": 0.1}]}').positions
     assert only.quantity == D("0.1")
@@ -102,6 +108,7 @@ def test_hedge_mode_takes_a_position_of_each_side():
         ('{"quotes": {"X": {"bid": NaN}}}', "NaN"),
         ('{"quotes": {"X": 1}}', "quotes.X must be an object"),
         ('{"hedge": "yes"}', "hedge: must be true or false"),
+        ('{"positions": [{"symbol": "X", "side": "long", "quantity": "1", "leverage": "-3"}]}', "must be at least 1"),
         ('{"rates": {"EUR": "0"}}', "rates: EUR must be more than 0"),
         ('{"positions": [{"symbol": "X", "side": "long", "quantity": "1", "opened_at": "2026-01-01"}]}', "time zone"),
         ('{"orders": [{"symbol": "X", "side": "sell", "quantity": "1"}]}', "orders[0].price: is missing"),
