@@ -1,7 +1,7 @@
 """Answers that lack the list which was asked for. Pure.
 
 ccxt takes most of them for an empty list, and an empty list is what an account has that is flat. Kraken Futures did
-answer so while it was degraded (ccxt's issue 29710); ``wire_krakenfutures`` has its own.
+answer so while it was degraded (ccxt#29710); ``wire_krakenfutures`` has its own.
 """
 
 from __future__ import annotations
