@@ -22,6 +22,8 @@ from core.ports import Clock
 PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
 # Binance's tickers have no bid and ask, KuCoin's come only with a trade.
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "kucoinfutures"})
+# ccxt dials another socket there for every set of symbols, and leaves those of the sets before open and talking.
+ONE_SOCKET = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})
 # Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
 ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
@@ -53,6 +55,8 @@ class PriceStream:
         self._name = client.setup.exchange
         self._heard: dict[str, float] = {}  # symbol → when its price was last told
         self._watched: dict[str, tuple[frozenset[str], asyncio.Task[None]]] = {}  # kind of market → its price task
+        if self._name in ONE_SOCKET:
+            client.exchange.stream = lambda *_: "0"
 
     def follow(self) -> None:
         """One call for each kind of market that something is held of, begun anew when what is held changed."""

@@ -160,6 +160,18 @@ async def test_a_listen_key_is_prolonged_again_and_again_and_one_that_is_gone_en
             await until(events, lambda _: False)
 
 
+async def test_prices_of_what_is_held_take_no_socket_more_when_that_changes() -> None:
+    coins = "BTC/USDT:USDT", "ETH/USDT:USDT", "ALGO/USDT:USDT"
+    async with live() as (running, broker), aclosing(broker.stream()) as events:
+        for coin in coins:
+            await listening(running, events)
+            held = {p.symbol: p for p in (await broker.holdings()).positions}[coin]
+            running.do(lambda s=coin, p=held: running.venue.trade_by_hand(s, p.side.closing, p.quantity))
+            await broker.holdings()
+            await running.clock.sleep(8.0)
+            assert len(running.stall.streams._heard) <= 3, "the account's, the touch's and the marks'"
+
+
 async def test_no_listen_key_is_in_a_stream_s_reason() -> None:
     async with live() as (running, broker):
         running.mishap("GET", "/private/ws", "status", times=9)
