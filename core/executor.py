@@ -238,12 +238,16 @@ class Executor:
         await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
-        await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
         level = (
             "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
         )
-        for line in report.ended(action, row):
-            self._say(level, line, action)
+        written = False
+        try:
+            await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
+            written = True
+        finally:  # an engine that is stopped while it writes has no later life that says it
+            for line in report.ended(action, row) if written or level == "alarm" else ():
+                self._say(level, line, action)
         return row
 
     async def _write_sometime(self, record: Record, what: str, about: Action | str) -> None:

@@ -57,6 +57,27 @@ async def test_a_fault_of_the_program_in_one_account_is_that_accounts_alarm():
 
 
 @virtual
+async def test_a_close_that_got_stuck_is_an_alarm_also_where_the_engine_is_stopped_while_that_is_written():
+    async with World() as world:
+        append, writes = world.journal.append, asyncio.Event()
+
+        async def slow(*records: Any) -> Any:
+            if any(isinstance(record, ClosingEnded) for record in records):
+                writes.set()
+                await asyncio.sleep(60)
+            return await append(*records)
+
+        world.journal.append = slow  # type: ignore[method-assign]
+        world.faults.script("auth", times=100_000)
+        task = asyncio.create_task(world.flatten())
+        await writes.wait()
+        task.cancel()  # as a stop does with what runs by itself
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.sleep(1)
+        assert "BTC" in str(world.engine.hub.engine.alarm)
+
+
+@virtual
 async def test_all_positions_of_all_accounts_close_at_the_same_time():
     content = {f"u{n}/paper": book(*(f"S{k} long 1" for k in range(10))) for n in range(4)}
     async with World(content) as world:
