@@ -34,6 +34,7 @@ QUOTES_EVERY = 2.0
 JUST_READ = 1.0  # seconds for which a read, as that of the start, need not be made again before a stream
 SOON, LATER = 0.5, 9.0  # seconds after a word of a trade: until it is looked at, and until it is again
 SILENCE = 10.0  # a stream that says nothing for so long is not believed to be alive
+LASTING = 30.0  # a stream that ended sooner may end as soon again
 PRICE_TRIES = 3
 READ_TRIES = 3
 FIRST_WAIT = 0.5
@@ -51,6 +52,7 @@ class Watcher:
         self._emit = emit
         self._account = broker.account.id
         self._heard = 0.0
+        self._short = 0  # streams in a row that ended as soon as they had begun
         self._traded = asyncio.Event()
         self._held: list[str] = []  # symbols, by the last complete read of ours
 
@@ -83,11 +85,29 @@ class Watcher:
                         await self._read_all()
                 self._state(AccountState.POLLING)
                 failures = 0
-                await self._follow()
+                await self._follow_at_leisure()
             except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
                 self._failed(AccountState.STALE, error)
             failures += 1
             await self._clock.sleep(min(FIRST_WAIT * 2**failures, LONGEST_WAIT))
+
+    async def _follow_at_leisure(self) -> None:
+        """A stream that ends again and again as soon as it has begun is not dialled all the time: what it would tell is
+        asked for in between, as where there is none."""
+        if self._short > 1:
+            await self._poll_for(min(FIRST_WAIT * 2**self._short, LONGEST_WAIT))
+        began = self._clock.monotonic()
+        try:
+            await self._follow()
+        finally:
+            self._short = self._short + 1 if self._clock.monotonic() - began < LASTING else 0
+
+    async def _poll_for(self, seconds: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            polling = [group.create_task(self._poll_quotes()), group.create_task(self._poll(POLL_EVERY))]
+            await self._clock.sleep(seconds)
+            for task in polling:
+                task.cancel()
 
     async def _follow(self) -> None:
         """Until the stream ends, fails or falls silent."""

@@ -207,6 +207,36 @@ async def test_after_a_stream_ends_everything_is_read_again_before_a_new_one(end
 
 
 @virtual
+async def test_a_stream_that_ends_as_soon_as_it_has_begun_is_not_dialled_all_the_time_and_polling_stands_in():
+    account, dialled = watched(), 0
+
+    async def refuse() -> None:
+        nonlocal dialled
+        while True:
+            if account.broker.streams_open:
+                dialled += 1
+                account.broker.events.put_nowait(Refused(Refusal.AUTH, "no permission for streams"))
+            await asyncio.sleep(0.05)
+
+    async with account.running():
+        refusing = asyncio.create_task(refuse())
+        await asyncio.sleep(300)
+        assert 5 < dialled < 25
+        assert account.count(HoldingsRead) < 300 / POLL_EVERY + 3 * dialled
+        readable = 0
+        for _ in range(300):
+            await asyncio.sleep(1)
+            readable += account.states[-1][0] == "polling"
+        assert readable > 270, "its rules see what is polled"
+        refusing.cancel()
+        dialled = 0
+        for _ in range(60):
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+        assert account.states[-1] == ("live", None)
+
+
+@virtual
 async def test_a_stream_that_says_nothing_is_not_believed_to_be_alive():
     async with watched().running() as account:
         await asyncio.sleep(SILENCE - 1)
