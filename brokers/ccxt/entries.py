@@ -16,7 +16,8 @@ from core.units import ONE, ZERO
 
 FIRST_WAIT = 4.0  # seconds that a first read waits for them
 SOON = 8.0  # seconds until trades that a list does not have yet are asked for again
-AGAIN = 300.0  # seconds until any are: the same quantity may have been sold and bought in between
+AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
+KNOWN = 3600.0  # seconds until any is: the same quantity may have been sold and bought in between
 SLACK = 60_000  # milliseconds that the clocks may differ
 PAGE = 100  # OKX, Bybit and others refuse more
 PAGES = {"binance": 500, "binanceus": 500}  # where more may be asked for at once
@@ -113,8 +114,15 @@ class Entries:
             return
         found = cost_of(quantity, trades, symbol.partition("/")[2])
         if found is not None:
-            self.costs[key] = found
+            self.costs[key], self._due[key] = found, self._clock.monotonic() + KNOWN
         else:
+            self.costs.pop(key, None)
+
+    def traded(self, symbol: str) -> None:
+        """Something of it was bought or sold: what it was bought for is asked for again."""
+        base = symbol.partition("/")[0]
+        for key in [key for key in self._due if key[0].partition("/")[0] == base]:
+            del self._due[key]
             self.costs.pop(key, None)
 
     async def aclose(self) -> None:

@@ -230,6 +230,8 @@ class Stream:
 
     def _fill(self, row: Row) -> BrokerEvent | None:
         made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
+        if made is not None and ":" not in made.symbol:
+            self._reads.entries.traded(made.symbol)
         if made is not None and self._name in OWN_SIGN:
             made = replace(made, fee=-made.fee)
         return None if made is None else FillSeen(replace(made, symbol=self._symbol(row, made.leg)))

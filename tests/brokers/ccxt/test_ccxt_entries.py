@@ -68,8 +68,18 @@ async def test_a_sale_and_a_purchase_that_no_read_saw_are_noticed_after_a_while(
     broker, venue = await at("kraken", kraken(**answers), clock=(clock := ScriptedClock()))
     assert await learned(broker) == D(40000)
     venue.answers["/TradesHistory"] = history(BOUGHT, SOLD, ("buy", PAIR, "1", "60000"))
-    assert await learned(broker) == D(40000)
     clock.at += 301
+    assert await learned(broker) == D(40000), "not before it costs little of the limit"
+    clock.at += 3601
+    assert await learned(broker) == D(60000)
+
+
+async def test_a_trade_that_the_stream_told_has_the_entry_asked_for_again_at_once(at: Opened) -> None:
+    answers = {"/BalanceEx": HELD, "/TradesHistory": history(BOUGHT)}
+    broker, venue = await at("kraken", kraken(**answers), clock=ScriptedClock())
+    assert await learned(broker) == D(40000)
+    venue.answers["/TradesHistory"] = history(BOUGHT, SOLD, ("buy", PAIR, "1", "60000"))
+    broker.reads.entries.traded("BTC/EUR")
     assert await learned(broker) == D(60000)
 
 
