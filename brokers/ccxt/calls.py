@@ -148,6 +148,11 @@ _CODED: dict[str, Calls] = {
 }
 
 
+# Whose orders of contracts ccxt has no word for that says that they only reduce; it sends its own along, which nobody
+# there reads (its source: ``create_order``).
+UNBOUND = frozenset({"bullish", "cryptocom", "zebpay"})
+
+
 def known_calls(exchange: str) -> Calls:
     """What is known of the exchange before ccxt is asked: its options, its way out of dust."""
     return _CODED.get(exchange, Calls())

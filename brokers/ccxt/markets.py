@@ -8,8 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from brokers.ccxt import wire_markets
-from brokers.ccxt.calls import known_calls
+from brokers.ccxt.calls import UNBOUND, known_calls
 from brokers.ccxt.client import Client
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import markets_of
@@ -81,7 +83,8 @@ class Markets:
         if market is None:
             return wire_markets.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
-        return wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
+        made = wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
+        return replace(made, reduce_only=made.reduce_only and self._client.setup.exchange not in UNBOUND)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""

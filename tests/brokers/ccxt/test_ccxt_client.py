@@ -15,6 +15,7 @@ from aiohttp import web
 
 from brokers.ccxt.limits import Priority
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.model import Kind
 from core.secret import Secret
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import usdm
@@ -381,6 +382,20 @@ async def test_a_sandbox_that_there_is_not_is_refused_in_a_sentence(
     assert isinstance(await failed(broker.client.ask("fetch_time")), Unreachable)
     assert venue.asked == []
     assert capsys.readouterr() == ("", "")
+
+
+async def test_where_ccxt_cannot_say_that_an_order_only_reduces_nothing_relies_on_it(at: Opened) -> None:
+    """Its order goes out all the same, and one that came too late would open a position."""
+    perp = {"symbol": "RUNEUSD-PERP", "inst_type": "PERPETUAL_SWAP", "base_ccy": "RUNE", "quote_ccy": "USD"}
+    steps = {"price_tick_size": "0.001", "qty_tick_size": "0.1", "tradable": True, "contract_size": "1"}
+    listed = {"code": 0, "result": {"data": [{**perp, **steps, "expiry_timestamp_ms": 0}]}}
+    broker, _ = await at("cryptocom", {"/public/get-instruments": listed})
+    made = broker.markets.instrument("RUNE/USD:USD")
+    assert (made.kind, made.reduce_only) == (Kind.PERP, False)
+    asked = broker.client.exchange.create_order_request(
+        "RUNE/USD:USD", "market", "sell", "1", None, {"reduceOnly": True}
+    )
+    assert "exec_inst" not in asked
 
 
 async def test_a_host_without_a_name_is_unreachable(at: Opened) -> None:
