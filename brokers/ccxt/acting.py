@@ -18,6 +18,8 @@ from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreach
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
 
+PROMPT = 5.0  # seconds in which there has to be what an order is made of
+
 
 class Acting:
     """``submit``, ``submit_direct``, ``close_position`` and ``cancel`` of the Broker port."""
@@ -132,11 +134,18 @@ class Acting:
         return ask
 
     async def _first(self, method: str, *args: object) -> Any:
-        """What an order has to know before it is sent. Not to have it is no doubt about an order: none has left."""
+        """What an order has to know before it is sent. Not to have it is no doubt about an order: none has left.
+
+        Nor has one when it came late: what becomes of an order is looked for from when it was decided on.
+        """
+        begun = self._clock.monotonic()
         try:
-            return await self._client.look_up(method, *args)
+            found = await self._client.look_up(method, *args)
         except OutcomeUnknown as error:
             raise Unreachable(f"nothing was sent: {error}") from error
+        if self._clock.monotonic() - begun > PROMPT:
+            raise Refused(Refusal.OTHER, f"nothing was sent: {self._client.setup.exchange} said its rules too late")
+        return found
 
     def _taken(self, row: object, request: OrderRequest) -> Order:
         if self._client.setup.exchange == wire_krakenfutures.NAME:

@@ -136,6 +136,19 @@ def test_filters_that_cannot_be_read_before_the_raw_call_are_no_doubt_about_an_o
         assert len(placed(running, "coinbase")) == 1
 
 
+def test_filters_that_came_late_are_no_reason_to_send_what_was_decided_before_they_were_asked_for(
+    tmp_path: Path,
+) -> None:
+    """An order is looked for until it could not be executed any more, counted from when it was decided on."""
+    with opened("coinbase", orders=[], positions=VENUES["coinbase"][1]["positions"][:1]) as running:
+        running.mishap("POST", PLACE["coinbase"], "status", **REFUSED["coinbase"])
+        late = running.mishap("GET", "/products/BTC-USD", "slow", seconds=0.3)  # six of the clock's
+        said = operator(tmp_path, running, "coinbase").document("flatten", "--all", "--yes")
+        assert [(r["outcome"], r["tier"]) for r in said["results"]] == [("closed", "market_ioc")]
+        assert late.struck == 1
+        assert len(placed(running, "coinbase")) == 1
+
+
 def test_coinbase_s_second_page_of_wallets_is_read(tmp_path: Path) -> None:
     with opened("coinbase") as running:
         running.stall.rest.page = 1
