@@ -22,7 +22,7 @@ from msgspec import Struct
 from brokers.ccxt import library
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
 from brokers.ccxt.session import TOTAL, Session
-from brokers.ccxt.wire_errors import Said, redacted, translate
+from brokers.ccxt.wire_errors import BANS_OF_ADDRESS, Said, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 from core.secret import Secret
@@ -84,11 +84,12 @@ class Client:
         self._exchange: Any = None
         self._session: Session | None = None
         self._secrets: tuple[str, ...] = ()
-        self._limiters: tuple[Limiter, Limiter] | None = None  # of signed calls, and of the others
+        self._limiters: tuple[Limiter, Limiter, Limiter] | None = None
         self._opening = asyncio.Lock()
         self._turns = Turns()
         self._last_number = 0
         self._resync_at: float | None = None
+        self._place = f"{setup.exchange} {setup.endpoint} {setup.sandbox}"
 
     @property
     def exchange(self) -> Any:
@@ -97,8 +98,9 @@ class Client:
         return self._exchange
 
     @property
-    def limiters(self) -> tuple[Limiter, Limiter]:
-        """That of signed calls and that of the others; one and the same where the venue counts by address."""
+    def limiters(self) -> tuple[Limiter, Limiter, Limiter]:
+        """Of signed calls, of the others, and the address's, which has no limit and can be banned. The first two are
+        one and the same where the venue counts by address."""
         if self._limiters is None:
             raise Unreachable(f"not connected to {self.setup.exchange}")
         return self._limiters
@@ -136,7 +138,8 @@ class Client:
             self._secrets = tuple(secret.reveal() for secret in login.values())
             # What is not signed is counted apart, so that prices never take an account's own calls away.
             together = self.setup.by_address, self.setup.by_address or self.setup.open_by_address
-            self._limiters = self._limiters or (self._limit(exchange, together[0]), self._limit(exchange, together[1]))
+            own = self._limit(exchange, together[0]), self._limit(exchange, together[1])
+            self._limiters = self._limiters or (*own, shared(self._clock, f"{self._place} banned", per_second=1.0))
             self._session, self._exchange = session, exchange
 
     def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
@@ -169,8 +172,7 @@ class Client:
         burst = self.setup.burst or min(max(window, BURST), MOST_BURST)
         if not by_address:
             return Limiter(self._clock, per_second=per_second, burst=burst)
-        key = f"{self.setup.exchange} {self.setup.endpoint} {self.setup.sandbox}"
-        return shared(self._clock, key, per_second=per_second, burst=burst)
+        return shared(self._clock, self._place, per_second=per_second, burst=burst)
 
     def _watch(self, exchange: Any) -> None:
         """Stand between ccxt and the network: a turn before each request, a look at each answer."""
@@ -180,15 +182,15 @@ class Client:
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
             attempt = _attempt.get()
+            priority = Priority.READ if attempt is None else attempt.priority
             cost = dearest(self.setup.costs, str(path), params or {})
             if cost is None:
                 cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             signed = "private" in str(api).lower()
-            await self.limiters[0 if signed else 1].enter(
-                counted(cost), Priority.READ if attempt is None else attempt.priority
-            )
+            await self.limiters[2].enter(0.0, priority)
+            await self.limiters[0 if signed else 1].enter(counted(cost), priority)
             if self.setup.numbered and signed:
-                async with self._turns.turn(Priority.READ if attempt is None else attempt.priority):
+                async with self._turns.turn(priority):
                     answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
             else:
                 answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
@@ -292,7 +294,7 @@ class Client:
             banned = refused.refusal is Refusal.BANNED
             wait = refused.retry_after or (BAN if banned else RETRY_AFTER)
             refused.retry_after = wait
-            for limiter in self.limiters:
+            for limiter in self.limiters[: 3 if banned and refused.code in BANS_OF_ADDRESS else 2]:
                 limiter.pause(wait, str(refused), banned=banned)
         elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
             self._resync_at = self._clock.monotonic()

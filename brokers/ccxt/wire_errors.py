@@ -96,6 +96,7 @@ CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["bina
 CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
 # KuCoin's code of whatever is wrong with a request is ccxt's of an order that there is not: the sentence tells.
 DENIALS = {("kucoinfutures", "100001"): "notexist", ("kucoin", "100001"): "notexist"}
+BANS_OF_ADDRESS = frozenset({"403", "418", "10009"})  # statuses, and Bybit's code; others ban a key
 CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without one is none
 
 # The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.

@@ -149,6 +149,36 @@ async def test_a_ban_is_told_as_one_and_pauses_every_account_at_the_address(at: 
     await elsewhere.client.ask("fapiPublicGetTime")
 
 
+async def test_a_ban_of_the_address_is_heeded_by_every_account_where_limits_are_an_account_s_own(at: Opened) -> None:
+    clock, listed = ScriptedClock(), {"retCode": 0, "result": {"list": []}}
+    page = "<html><body>access too frequent</body></html>"
+    answers = {"/instruments-info": listed, "/v5/market/time": {"retCode": 0, "result": {"timeNano": "1"}}}
+    one, venue = await at("bybit", answers, clock=clock)
+    other, _ = await at("bybit", {}, clock=clock, endpoint=venue.endpoint)
+    venue.answers["/v5/order/create"] = lambda r, f: web.Response(status=403, text=page, content_type="text/html")
+    error = await failed(one.client.act("privatePostV5OrderCreate", {}))
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.BANNED
+    asked = len(venue.asked)
+    second = await failed(other.client.act("privatePostV5OrderCreate", {}))
+    assert isinstance(second, Refused)
+    assert (second.refusal, len(venue.asked)) == (Refusal.BANNED, asked)
+    clock.at += 121
+    await other.client.ask("publicGetV5MarketTime")
+
+
+async def test_a_key_that_is_locked_out_locks_no_other_account_out(at: Opened) -> None:
+    clock = ScriptedClock()
+    answers = {"/AssetPairs": {"error": [], "result": {}}, "/Balance": {"error": ["EGeneral:Temporary lockout"]}}
+    one, venue = await at("kraken", answers, clock=clock)
+    other, _ = await at("kraken", {}, clock=clock, endpoint=venue.endpoint)
+    error = await failed(one.client.ask("privatePostBalance"))
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.BANNED
+    venue.answers["/Balance"] = {"error": [], "result": {}}
+    await other.client.ask("privatePostBalance")
+
+
 async def test_no_secret_is_in_an_error(at: Opened) -> None:
     said = {"code": -1, "msg": f"bad key {KEY} and {SECRET}"}
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: web.json_response(said, status=400)}))
