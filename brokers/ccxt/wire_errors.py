@@ -49,6 +49,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "170132": Refusal.UNSUPPORTED, "170133": Refusal.UNSUPPORTED, "170193": Refusal.UNSUPPORTED,
         "170194": Refusal.UNSUPPORTED, "170148": Refusal.PRECISION, "170139": Refusal.UNKNOWN_ORDER,
         "170142": Refusal.UNKNOWN_ORDER, "170143": Refusal.UNKNOWN_ORDER, "170190": Refusal.UNKNOWN_ORDER,
+        "110063": Refusal.HELD,  # it is being settled
     },
     "okx": {
         "50001": None, "50004": None, "50013": None, "50026": None, "51149": None, "50011": Refusal.RATE_LIMITED,
@@ -63,6 +64,10 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "51201": Refusal.UNSUPPORTED, "51400": Refusal.UNKNOWN_ORDER, "51401": Refusal.UNKNOWN_ORDER,
         "51402": Refusal.UNKNOWN_ORDER, "51509": Refusal.UNKNOWN_ORDER, "51603": Refusal.UNKNOWN_ORDER,
         "51008": Refusal.HELD, "51115": Refusal.HELD, "51131": Refusal.HELD, "51119": Refusal.HELD,
+        # What is settled, liquidated or deleveraged at the moment is held for as long as that takes.
+        "50017": Refusal.HELD, "50018": Refusal.HELD, "50019": Refusal.HELD, "50020": Refusal.HELD,
+        "50021": Refusal.HELD, "50022": Refusal.HELD, "50023": Refusal.HELD, "51029": Refusal.HELD,
+        "51030": Refusal.HELD,
     },
     "kucoinfutures": {
         "200002": Refusal.RATE_LIMITED, "429000": Refusal.RATE_LIMITED, "400002": Refusal.CLOCK,
