@@ -295,7 +295,7 @@ class Protector:
         if post.order is not None and post.order.id == order.id:
             post.order = post.intent = None
         self._hands[key.account].answered(intent, Sent("terminal", order))
-        rests = plain(order.trigger or ZERO)
+        rests = plain(intent.request.trigger or ZERO)
         if order.filled > 0:
             await self._fired(key, post, order, intent)
         elif order.status is OrderStatus.REJECTED:
@@ -315,9 +315,8 @@ class Protector:
             price = sum((f.quantity * f.price for f in fills), ZERO) / order.filled
         outcome = report.win_or_loss(held.side, held.entry, price) if held else "UNKNOWN"
         at = "an unknown price" if price is None else plain(price)
-        text = (
-            f"the stop at {plain(order.trigger or ZERO)} fired at the venue: {order.side.value} {plain(order.filled)}"
-        )
+        rests = plain(intent.request.trigger or ZERO)  # a venue need not tell it of one that has fired
+        text = f"the stop at {rests} fired at the venue: {order.side.value} {plain(order.filled)}"
         self._say("warning", key, f"{text} at {at}, Reason: {FIRED}, OUTCOME = {outcome}")
         post.fired = not self._closed_lately(key)
 

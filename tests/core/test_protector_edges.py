@@ -285,6 +285,15 @@ async def test_a_cancel_of_one_that_the_venue_does_not_know_and_still_lists_is_n
 
 
 @virtual
+async def test_one_that_fired_is_told_with_its_own_trigger_where_the_venue_tells_none():
+    bench = await (await Bench().start()).runs(30)
+    bench.held = None
+    bench.end("v1", OrderStatus.FILLED, filled=D(2), average_price=D(93), trigger=None)
+    await bench.runs(60)
+    assert "the stop at 94 fired at the venue: sell 2 at 93" in str(bench.log)
+
+
+@virtual
 async def test_one_that_no_list_has_any_more_rests_no_more_although_the_venue_never_says_how_it_ended():
     """A position that is opened later would be left without a stop, and be shown as having one."""
     bench = await (await Bench().start()).runs(30)
