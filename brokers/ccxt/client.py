@@ -286,7 +286,7 @@ class Client:
             status=status,
             sent=not (dialled and (attempt is None or attempt.left <= 1)),
             broke=isinstance(cause, aiohttp.ClientError | TimeoutError | OSError),
-            retry_after=told_to_wait(attempt.headers, self.milliseconds()) if attempt is not None else None,
+            retry_after=told_to_wait(attempt.headers, self.there(self._clock.now())) if attempt is not None else None,
         )
 
     def _obey(self, refused: Refused) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -168,8 +169,8 @@ def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -
     return limiters[key]
 
 
-def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the exchange asks to be left alone, None where it does not say. ``now`` is in milliseconds.
+def told_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that the exchange asks to be left alone, None where it does not say. ``now`` is by its own clock.
 
     A ``Retry-After`` of a date is not used. KuCoin tells the milliseconds that are left, Bybit, whose limits are by the
     second, when one begins anew.
@@ -180,7 +181,7 @@ def told_to_wait(headers: Mapping[str, str], now: float) -> float | None:
     if "gw-ratelimit-reset" in told:
         return told["gw-ratelimit-reset"] / 1000
     until = told.get("x-bapi-limit-reset-timestamp")
-    return None if until is None else max((until - now) / 1000, SHORTEST)
+    return None if until is None else max(until / 1000 - now.timestamp(), SHORTEST)
 
 
 def dearest(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:

@@ -8,6 +8,7 @@ import socket
 import sys
 from datetime import datetime, timedelta
 from decimal import Decimal, getcontext
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -177,6 +178,25 @@ async def test_a_key_that_is_locked_out_locks_no_other_account_out(at: Opened) -
     assert error.refusal is Refusal.BANNED
     venue.answers["/Balance"] = {"error": [], "result": {}}
     await other.client.ask("privatePostBalance")
+
+
+async def test_the_end_of_a_limit_is_told_by_the_exchange_s_clock_and_waited_for_by_it(at: Opened) -> None:
+    """By the time of a machine that is behind it would be as far away as that."""
+    clock, listed = RealClock(), {"retCode": 0, "result": {"list": []}}
+
+    def limited(request: web.Request, form: str) -> web.Response:
+        there = clock.now() + timedelta(minutes=10)
+        headers = {"Date": format_datetime(there, usegmt=True)}
+        headers["X-Bapi-Limit-Reset-Timestamp"] = str(int(there.timestamp() * 1000) + 400)
+        return web.json_response({"retCode": 10006, "retMsg": "Too many visits!"}, headers=headers)
+
+    broker, _ = await at("bybit", {"/instruments-info": listed, "/v5/order/create": limited}, clock=clock)
+    broker.client._skews.clear()
+    error = await failed(broker.client.act("privatePostV5OrderCreate", {}))
+    assert isinstance(error, Refused)
+    assert error.refusal is Refusal.RATE_LIMITED
+    assert error.retry_after is not None
+    assert error.retry_after < 3
 
 
 async def test_no_secret_is_in_an_error(at: Opened) -> None:
