@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import click
+from msgspec import structs
 
 from core.errors import FlatdeckError
 from core.link import PlanReport, PlanRequest, ResultRow, Snapshot
@@ -201,10 +202,24 @@ async def _act(
         if changed:
             return plan, None
         try:
-            return plan, await engine.execute(plan.id, plan.digest)
+            return plan, await _checked(session, engine, request, await engine.execute(plan.id, plan.digest))
         except asyncio.CancelledError:
             session.note("Interrupted while closing: what was begun is in the journal, and the next start takes it up.")
             raise
+
+
+async def _checked(session: Session, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
+    """A flatten is done when nothing is left of what was asked for, also of what its plan did not have."""
+    if request.cause != "flatten" or not report.complete:
+        return report
+    again, known_of = await engine.prepare(request), {row.key for row in report.results}
+    missed = [action.key for action in again.closes if action.key not in known_of]
+    if not missed:
+        return report
+    named = ", ".join(f"{key.symbol} on {key.account}" for key in missed[:5])
+    more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
+    session.note(f"Held now and not in the plan, so left alone: {named}{more}; run it again for what is left.")
+    return structs.replace(report, success=False)
 
 
 def _show(session: Session, plan: Plan) -> None:

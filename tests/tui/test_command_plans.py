@@ -301,3 +301,17 @@ def test_what_a_cleanup_leaves_over_the_cap_is_counted_as_the_cap_counts(
     args = ["cleanup"] if cause == "cleanup" else ["flatten", "--all"]
     stdout = call(world, *args, "--dry-run").stdout
     assert said in stdout if said else "over the cap" not in stdout
+
+
+def test_a_flatten_that_leaves_something_which_its_plan_did_not_have_is_not_done() -> None:
+    late = structs.replace(PLAN, actions=(structs.replace(CLOSE, key=structs.replace(CLOSE.key, symbol="LATE/USD")),))
+    world = FakeWorld(plans=[PLAN, late])
+    result = call(world, "flatten", "--all", "--yes", "--json")
+    assert (result.exit_code, document(result)["success"]) == (1, False)
+    assert "LATE/USD on user_123/coinbase" in result.stderr
+    assert [request.cause for request in world.requests] == ["flatten", "flatten"]
+
+
+def test_a_cleanup_is_not_asked_for_again_behind_itself() -> None:
+    late = structs.replace(PLAN, actions=(structs.replace(CLOSE, key=structs.replace(CLOSE.key, symbol="LATE/USD")),))
+    assert call(FakeWorld(plans=[PLAN, late]), "cleanup", "--yes").exit_code == 0
