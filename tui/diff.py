@@ -13,7 +13,7 @@ from core.units import ZERO
 from tui.figures import number, pct, tone_of, usd
 from tui.plain import plain
 from tui.rows import Cell, Column, Row
-from tui.view import tally_words
+from tui.view import orders_word, tally_words
 
 COLUMNS = (
     Column("mark", "", 7, 0),
@@ -227,7 +227,7 @@ def summary(plan: Plan) -> list[Cell]:
     totals, closes = plan.totals, plan.closes
     cancels = len({(a.key.account, o.id) for a in closes for o in a.cancels}) + len(plan.lone_cancels)
     skips = sum(a.kind is ActionKind.SKIP for a in plan.actions)
-    cells = [Cell(f"{len(closes)} to close", "strong"), Cell(f"{cancels} orders to cancel")]
+    cells = [Cell(f"{len(closes)} to close", "strong"), Cell(f"{cancels} {orders_word(cancels)}")]
     if skips:
         cells.append(Cell(f"{skips} skipped", "warn"))
     cells.append(Cell(f"{totals.initial}{ARROW}{totals.final} positions", "strong"))

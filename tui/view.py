@@ -201,5 +201,10 @@ GOOD_OUTCOMES = frozenset({"closed", "closed_residual", "cancelled"})
 def tally_words(tally: OwnerTally) -> list[str]:
     """``45 dust``, ``6 over cap`` and so on; only what is not zero."""
     words = [(tally.dust, "dust"), (tally.cap_excess, "over cap"), (tally.skipped, "skipped")]
-    words += [(tally.unsellable, "unsellable"), (tally.orders_to_cancel, "orders to cancel")]
+    words += [(tally.unsellable, "unsellable"), (tally.orders_to_cancel, orders_word(tally.orders_to_cancel))]
     return [f"{count} {word}" for count, word in words if count]
+
+
+def orders_word(count: int) -> str:
+    """What stands behind a number of orders."""
+    return f"order{'s' * (count != 1)} to cancel"

@@ -280,6 +280,11 @@ def test_the_summary_adds_up_and_admits_unknown_costs() -> None:
     assert diff.ladders(made) == "2 by market_ioc → market_gtc → venue_close → direct_api"
 
 
+def test_one_order_is_one_order() -> None:
+    made = plan(close("A", cancels=(order("o1", "A"),)))
+    assert "1 to close · 1 order to cancel · " in " · ".join(c.text for c in diff.summary(made))
+
+
 def test_the_gate_opens_only_for_what_was_looked_at() -> None:
     gate = Gate(dry_run=False, typed=True)
     assert gate.closed_because("", 0)
