@@ -162,7 +162,8 @@ class PositionsPanel(Panel):
             return []
         held = f"only {number(row.free)} of {number(row.quantity)} is free of orders" if row.free < row.quantity else ""
         words = "; ".join(w for w in (row.note, held) if w)
-        return [Cell(f"{row.key.symbol}: {words}", "warn")] if words else []
+        name = f"{row.key.symbol} at {row.key.account.partition('/')[2]}"  # a narrow table has no column for it
+        return [Cell(f"{name}: {words}", "warn") if words else Cell(name, "dim")]
 
     def _reorder(self) -> None:
         self.table.show(self.board.order())

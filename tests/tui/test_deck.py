@@ -35,7 +35,14 @@ async def test_fifty_nine_positions_are_shown_grouped_by_owner() -> None:
 async def test_the_title_explains_the_row_under_the_cursor() -> None:
     async with console(crowd(), size=(80, 24)) as it:
         it.app.deck.positions.table.go_to(key("NVDA", "user_123/alpaca"))
-        await it.sees("NVDA: no price for 12 s")
+        await it.sees("NVDA at alpaca: no price for 12 s")
+
+
+async def test_a_narrow_table_says_at_which_account_the_row_under_the_cursor_is() -> None:
+    shown = snapshot(position("BTC-USD"), position("BTC-USD", account="user_123/kraken"))
+    async with console(shown, size=(80, 24)) as it:
+        it.app.deck.positions.table.go_to(key("BTC-USD", "user_123/kraken"))
+        await it.sees("BTC-USD at kraken")
 
 
 def watch_refreshes(table: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Region, ...]]:
