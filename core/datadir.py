@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from core.errors import ConfigError
 
@@ -23,6 +24,14 @@ class AlreadyRunning(ConfigError):
         who = "another flatdeck engine" if pid is None else f"another flatdeck engine (pid {pid})"
         super().__init__(f"{who} is running on {path}; stop it first, or set [engine] data_dir to another directory")
         self.pid = pid
+
+
+class Holder(NamedTuple):
+    """Whose engine holds the data directory. ``armed`` is None where a person at its console may change it."""
+
+    pid: int | None
+    mode: str  # service | one-shot
+    armed: bool | None
 
 
 class DataDir:
@@ -62,8 +71,30 @@ class DataDir:
             raise ConfigError(f"data directory {self.path} can be read by other users; run: chmod 700 {self.path}")
         self.path.chmod(0o700)
 
+    def holder(self) -> Holder | None:
+        """The engine that is running on this directory, if one is; nothing is written.
+
+        What a dead process left in the file is not tried, so that looking never stands in the way of one that starts.
+        """
+        try:
+            file = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return None
+        try:
+            held = _read(file)
+            if held.pid is None or not _alive(held.pid):
+                return None
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return held
+        except OSError:
+            return None
+        finally:
+            os.close(file)
+        return None
+
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, mode: str = "one-shot", *, armed: bool = False) -> Iterator[None]:
         """Be the only engine on this directory. Raises AlreadyRunning, or ConfigError when it cannot be told."""
         path = self.path / "lock"
         try:
@@ -71,24 +102,44 @@ class DataDir:
         except OSError as error:
             raise ConfigError(f"lock {path} cannot be opened: {_why(error)}; {_ELSEWHERE}") from error
         try:
-            self._take(file, path)
+            self._take(file, path, f"{os.getpid()}\n{mode}{' armed' * armed}\n")
             yield
         finally:
             os.close(file)  # the file stays: removing it would let two engines lock two files of that name
 
-    def _take(self, file: int, path: Path) -> None:
+    def _take(self, file: int, path: Path, text: str) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(file, 0)
-            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(file, text.encode(), 0)
         except BlockingIOError:
-            pid = os.pread(file, 20, 0).strip()
-            raise AlreadyRunning(self.path, int(pid) if pid.isdigit() else None) from None
+            raise AlreadyRunning(self.path, _read(file).pid) from None
         except OSError as error:
             raise ConfigError(f"lock {path} cannot be taken: {_why(error)}; {_ELSEWHERE}") from error
 
 
 _ELSEWHERE = "set [engine] data_dir to a directory of your own on a local disk"
+
+
+def _read(file: int) -> Holder:
+    """What the engine that locked the file wrote into it; the pid is None in the moment before it did."""
+    pid, _, rest = os.pread(file, 60, 0).decode("ascii", "replace").strip().partition("\n")
+    service = rest.startswith("service")
+    return Holder(
+        int(pid) if pid.isdecimal() else None,
+        "service" if service else "one-shot",
+        rest.endswith(" armed") if service else None,
+    )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _why(error: OSError) -> str:

@@ -50,10 +50,11 @@ def status(session: Session) -> int:
     """Show accounts, owners, positions, stops and closings."""
     settings = session.load().settings
     snapshot, reached = session.run(_status(session, settings))
+    elsewhere = session.world.elsewhere(settings)
     if session.json:
-        session.document(documents.status(snapshot))
+        session.document(documents.status(snapshot, elsewhere))
     else:
-        session.say(output.status(snapshot, width=session.width))
+        session.say(output.status(snapshot, elsewhere, width=session.width))
     if settings.accounts and not reached:
         session.note(f"No account could be reached; {_first_error(snapshot)}")
         return UNREACHED

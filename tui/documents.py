@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from core.datadir import Holder
 from core.link import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, ResultRow, Snapshot
 from core.plan import Action, ActionKind, OwnerTally, Plan
 from core.ports import Check
@@ -35,16 +36,18 @@ def line(document: Document) -> str:
     return json.dumps(document, ensure_ascii=True)
 
 
-def status(snapshot: Snapshot) -> Document:
-    """Accounts, owners, positions and closings as they are now."""
+def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
+    """Accounts, owners, positions and closings as they are now, and the engine that runs ``elsewhere``, if one does."""
+    engine = snapshot.engine
     return {
         "taken_at": iso(snapshot.taken_at),
         "engine": {
-            "running": snapshot.engine.running,
-            "mode": snapshot.engine.mode,
-            "armed": snapshot.engine.armed,
-            "read_only": snapshot.engine.read_only,
-            "alarm": snapshot.engine.alarm,
+            "running": engine.running,
+            "mode": elsewhere.mode if elsewhere else engine.mode,
+            "armed": elsewhere.armed if elsewhere else engine.armed,
+            "pid": elsewhere.pid if elsewhere else None,
+            "read_only": engine.read_only,
+            "alarm": engine.alarm,
         },
         "accounts": [_account(row) for row in snapshot.accounts],
         "owners": [_owner(row) for row in snapshot.owners],

@@ -50,6 +50,7 @@ from tui.session import (
 
 if TYPE_CHECKING:
     from core.config import Loaded
+    from core.datadir import Holder
     from core.ids import Ids
     from core.journal import Journal
     from core.ports import Broker
@@ -106,7 +107,7 @@ class Outside:
             journal = None
             if acting:
                 directory.prepare()
-                stack.enter_context(directory.lock())
+                stack.enter_context(directory.lock(mode, armed=settings.automation.exits == "auto"))
                 journal = await Journal.open(directory.journal, self.clock, ids)
                 stack.push_async_callback(journal.aclose)
             engine = RealEngine(
@@ -128,6 +129,11 @@ class Outside:
                 stack.push_async_callback(view.aclose)
                 await recall(engine, view)
             yield engine
+
+    def elsewhere(self, settings: Settings) -> Holder | None:
+        from core.datadir import DataDir  # noqa: PLC0415
+
+        return DataDir(Path(settings.engine.data_dir)).holder()
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker:
         from brokers import open_broker  # noqa: PLC0415

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
+from core.datadir import Holder
 from core.link import AccountRow, PlanReport, PositionRow, ResultRow, Snapshot
 from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.report import TAGS, tag, tallies, would_cancel
@@ -48,11 +49,14 @@ def report(value: PlanReport, *, width: int | None = None) -> str:
     return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
 
 
-def status(snapshot: Snapshot, *, width: int | None = None) -> str:
-    """Accounts, owners, positions and closings."""
+def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
+    """Accounts, owners, positions and closings, and the engine that is running ``elsewhere``, if any."""
     engine = snapshot.engine
     mode = f"engine {engine.mode}" if engine.running else "engine not running"
     marks = [mode, "ARMED" if engine.armed else "not armed", *(["read-only"] if engine.read_only else [])]
+    if elsewhere:
+        armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[elsewhere.armed]
+        marks = [f"engine {elsewhere.mode} (pid {elsewhere.pid})", armed]
     lines = [f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
     if engine.alarm:
         lines.append(f"ALARM {plain(engine.alarm)}")

@@ -30,6 +30,7 @@ from tui.view import log_cells
 
 if TYPE_CHECKING:
     from core.config import Loaded
+    from core.datadir import Holder
     from core.ids import Ids
     from core.journal import Journal
 
@@ -96,6 +97,9 @@ class World(Protocol):
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AbstractAsyncContextManager[Engine]:
         """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""
+
+    def elsewhere(self, settings: Settings) -> Holder | None:
+        """The engine of another process that is running on the same data."""
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
 

@@ -86,8 +86,8 @@ def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
 
 
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
-    """ARMED or not, read-only, not running."""
-    cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")]
+    """ARMED or not, read-only, not running. One that only looks says nothing of arming: another one may be armed."""
+    cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []
     if read_only or engine.read_only:
         cells.append(Cell("READ-ONLY", "warn"))
     if not engine.running:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_a_directory_that_cannot_be_written_is_refused_with_the_way_out(
 
 def test_the_lock_holds_the_pid_and_is_private(tmp_path: Path) -> None:
     with DataDir(tmp_path).lock():
-        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\none-shot\n"
         assert mode(tmp_path / "lock") == 0o600
 
 
@@ -129,7 +130,7 @@ def test_a_second_engine_is_refused_with_the_pid_of_the_first_until_that_is_kill
         first.send_signal(signal.SIGKILL)
         first.wait(10)
         with DataDir(tmp_path).lock():
-            assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+            assert (tmp_path / "lock").read_text().startswith(f"{os.getpid()}\n")
 
 
 def test_a_lock_whose_holder_did_not_write_its_pid_yet_is_held_all_the_same(tmp_path: Path) -> None:
@@ -139,6 +140,35 @@ def test_a_lock_whose_holder_did_not_write_its_pid_yet_is_held_all_the_same(tmp_
         with pytest.raises(AlreadyRunning, match=r"^another flatdeck engine is running") as caught, directory.lock():
             pass
     assert caught.value.pid is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ("one-shot", None)),  # a person at its console may arm and disarm it
+        ({"mode": "service"}, ("service", False)),
+        ({"mode": "service", "armed": True}, ("service", True)),
+    ],
+)
+def test_whoever_looks_is_told_which_engine_runs_and_whether_it_is_armed(
+    tmp_path: Path, given: dict[str, Any], said: tuple[str, bool | None]
+) -> None:
+    directory = DataDir(tmp_path)
+    assert directory.holder() is None
+    with directory.lock(**given):
+        assert directory.holder() == (os.getpid(), *said)
+    assert directory.holder() is None
+
+
+def test_what_a_killed_engine_left_behind_is_no_engine(tmp_path: Path) -> None:
+    with holder(tmp_path) as first:
+        held = DataDir(tmp_path).holder()
+        assert held is not None
+        assert held.pid == first.pid
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
+    assert DataDir(tmp_path).holder() is None
+    assert (tmp_path / "lock").read_text().startswith(f"{first.pid}\n")
 
 
 def test_a_lock_that_is_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:

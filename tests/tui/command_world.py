@@ -15,6 +15,7 @@ from msgspec import structs
 
 from core import config
 from core.config import Loaded
+from core.datadir import Holder
 from core.errors import ConfigError
 from core.link import (
     AccountRow,
@@ -140,6 +141,7 @@ class FakeWorld:
         self.plans, self.report = [PLAN], REPORT
         self.terminal = False
         self.running: Exception | None = None
+        self.holder: Holder | None = None
         self.found: Sequence[Entry] = ()
         self.brokers: dict[str, Any] = {}
         self.time = NOW
@@ -179,6 +181,9 @@ class FakeWorld:
         self.engines.append(acting)
         self.on_log = on_log
         yield FakeEngine(self)
+
+    def elsewhere(self, settings: Settings) -> Holder | None:
+        return self.holder
 
     def broker(self, settings: Settings, account: AccountSettings) -> Any:
         made = self.brokers[account.id]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from core.datadir import Holder
 from core.errors import ConfigError, Unreachable
 from core.link import AccountRow
 from core.ports import Capabilities, Check
@@ -52,6 +53,18 @@ def test_status_in_json_is_one_document_wherever_the_option_stands() -> None:
     before, after = call(FakeWorld(), "--json", "status"), call(FakeWorld(), "status", "--json")
     assert document(before) == document(after)
     assert document(after)["positions"][0]["symbol"] == "BTC/USD"
+
+
+@pytest.mark.parametrize(
+    ("armed", "said"), [(True, ", ARMED  "), (False, ", not armed  "), (None, "armed or not is seen in its console")]
+)
+def test_status_tells_of_the_engine_that_runs_and_not_of_its_own(armed: bool | None, said: str) -> None:
+    world = FakeWorld(holder=Holder(4711, "service" if armed is not None else "one-shot", armed))
+    engine = document(call(world, "status", "--json"))["engine"]
+    assert engine.items() >= {"running": True, "mode": world.holder.mode, "armed": armed, "pid": 4711}.items()
+    text = call(world, "status").stdout.splitlines()[0]
+    assert f"engine {world.holder.mode} (pid 4711)" in text
+    assert said in text
 
 
 def test_status_only_looks() -> None:
