@@ -52,11 +52,11 @@ def report(value: PlanReport, *, width: int | None = None) -> str:
 def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
     """Accounts, owners, positions and closings, and the engine that is running ``elsewhere``, if any."""
     engine = snapshot.engine
-    mode = f"engine {engine.mode}" if engine.running else "engine not running"
-    marks = [mode, "ARMED" if engine.armed else "not armed", *(["read-only"] if engine.read_only else [])]
     if elsewhere:
         armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[elsewhere.armed]
         marks = [f"engine {elsewhere.mode} (pid {elsewhere.pid})", armed]
+    else:
+        marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]
     lines = [f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
     if engine.alarm:
         lines.append(f"ALARM {plain(engine.alarm)}")

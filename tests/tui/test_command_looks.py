@@ -67,6 +67,13 @@ def test_status_tells_of_the_engine_that_runs_and_not_of_its_own(armed: bool | N
     assert said in text
 
 
+def test_status_says_that_nothing_is_watched_where_no_engine_runs_armed_or_not() -> None:
+    armed = structs.replace(SNAPSHOT, engine=structs.replace(SNAPSHOT.engine, armed=True))
+    for world, said in ((FakeWorld(), "not armed"), (FakeWorld(snapshot=armed), "ARMED once one runs")):
+        first = call(world, "status").stdout.splitlines()[0]
+        assert f"no engine is running: no stop is watched, {said}  " in first
+
+
 def test_status_only_looks() -> None:
     world = FakeWorld()
     call(world, "status")
