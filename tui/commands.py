@@ -49,7 +49,7 @@ class Since(click.ParamType):
 def status(session: Session) -> int:
     """Show accounts, owners, positions, stops and closings."""
     settings = session.load().settings
-    snapshot, reached = session.run(_status(session, settings))
+    snapshot, reached = session.run(look(session, settings))
     elsewhere = session.world.elsewhere(settings)
     if session.json:
         session.document(documents.status(snapshot, elsewhere))
@@ -61,7 +61,8 @@ def status(session: Session) -> int:
     return DONE
 
 
-async def _status(session: Session, settings: Settings) -> tuple[Snapshot, int]:
+async def look(session: Session, settings: Settings) -> tuple[Snapshot, int]:
+    """What is held now, by an engine that cannot act, and how many accounts could be read."""
     async with session.world.engine(settings, acting=False) as engine:
         return engine.snapshot(), engine.reached()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,7 @@ from tui import (
     commands_plans,
     commands_reconcile,
     commands_replay,
+    commands_service,
     commands_thaw,
 )
 from tui.plain import plain
@@ -134,6 +136,17 @@ class Outside:
         from core.datadir import DataDir  # noqa: PLC0415
 
         return DataDir(Path(settings.engine.data_dir)).holder()
+
+    def terminate(self, pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
+
+    def program(self) -> str:
+        return str(Path(sys.argv[0]).absolute())
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker:
         from brokers import open_broker  # noqa: PLC0415
@@ -324,7 +337,7 @@ for _command in (
     *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, commands_replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
-    *(commands_reconcile.reconcile, commands_dust.dust),
+    *(commands_reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
 ):
     cli.add_command(_command)
 
