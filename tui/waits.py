@@ -105,7 +105,7 @@ def answer_line(closing: ClosingRow) -> Row:
 
 
 def plan_line(plan: PlanRow, now: datetime) -> Row:
-    """``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``; whose position it is where it is only one."""
+    """``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``; whose position where it is one."""
     what = f"{plan.closes} close{'s' * (plan.closes != 1)}, {plan.cancels} cancel{'s' * (plan.cancels != 1)}"
     keys = plan.request.keys if plan.request else ()
     only = keys[0] if len(keys) == 1 else None

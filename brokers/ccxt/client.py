@@ -31,7 +31,7 @@ RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
 ANSWERS = 8  # whose dates tell the venue's clock
 RESYNC = 60.0  # seconds until the difference of the clocks is learned again
-PROMPT = 1000  # milliseconds in which the venue's time has to come
+PROMPT = 2500  # milliseconds in which the venue's time has to come: half of the shortest window that a request has
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
