@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +53,7 @@ def stop(session: Session) -> int:
             f"The engine that is running (pid {engine.pid}) belongs to a console or to another command; end it there"
         )
     snapshot, _ = session.run(look(session, settings))
-    session.world.terminate(engine.pid)
+    _terminate(engine.pid)
     stopped = session.run(_gone(session, settings, engine.pid))
     held = snapshot.positions
     if session.json:
@@ -71,6 +74,15 @@ def _nothing_runs(session: Session, settings: Settings) -> int:
         session.document({"stopped": False, "pid": None, "unguarded": []})
     session.say(f"No engine is running on {plain(settings.engine.data_dir)}.")
     return DONE
+
+
+def _terminate(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except OSError as error:
+        raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
 
 
 async def _gone(session: Session, settings: Settings, pid: int) -> bool:
@@ -101,7 +113,7 @@ def service(session: Session, *, install: bool) -> int:
     loaded = session.load()
     if loaded.path is None:
         raise ConfigError("A service needs a configuration file; write one with `flatdeck init`")
-    text = unit(session.world.program(), str(loaded.path.absolute()))
+    text = unit(str(Path(sys.argv[0]).absolute()), str(loaded.path.absolute()))
     path = _units(session) / "flatdeck.service"
     if install:
         _install(path, text)

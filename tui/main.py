@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -136,17 +135,6 @@ class Outside:
         from core.datadir import DataDir  # noqa: PLC0415
 
         return DataDir(Path(settings.engine.data_dir)).holder()
-
-    def terminate(self, pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
-        except OSError as error:
-            raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
-
-    def program(self) -> str:
-        return str(Path(sys.argv[0]).absolute())
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker:
         from brokers import open_broker  # noqa: PLC0415

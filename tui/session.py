@@ -101,12 +101,6 @@ class World(Protocol):
     def elsewhere(self, settings: Settings) -> Holder | None:
         """The engine of another process that is running on the same data."""
 
-    def terminate(self, pid: int) -> None:
-        """Ask that process to end; FlatdeckError where it may not be asked."""
-
-    def program(self) -> str:
-        """The absolute path of this program, as a service is to start it."""
-
     def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
 
     def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:

@@ -142,8 +142,6 @@ class FakeWorld:
         self.terminal = False
         self.running: Exception | None = None
         self.holder: Holder | None = None
-        self.obeys = True
-        self.ended: list[int] = []
         self.found: Sequence[Entry] = ()
         self.brokers: dict[str, Any] = {}
         self.time = NOW
@@ -186,14 +184,6 @@ class FakeWorld:
 
     def elsewhere(self, settings: Settings) -> Holder | None:
         return self.holder
-
-    def terminate(self, pid: int) -> None:
-        self.ended.append(pid)
-        if self.obeys:
-            self.holder = None
-
-    def program(self) -> str:
-        return "/opt/flat deck/bin/flatdeck"
 
     def broker(self, settings: Settings, account: AccountSettings) -> Any:
         made = self.brokers[account.id]

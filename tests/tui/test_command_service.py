@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
 
 from core.datadir import Holder
+from core.settings import Settings
 from tests.tui.command_world import DOWN, POSITION, SNAPSHOT, FakeWorld, call, document
 from tests.tui.test_command_process import BOOK, CONFIG, SOURCES, finish, start
 from tui.commands_service import unguarded, unit
 
-SERVICE = Holder(4711, "service", True)
+OBEYS, DOES_NOT = "", "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+
+
+class Beside(FakeWorld):
+    """A world with another process in it that holds the data directory as long as it lives."""
+
+    def __init__(self, before: str = OBEYS, mode: str = "service", **given: Any) -> None:
+        super().__init__(**given)
+        code = f"{before}print('up', flush=True); import time; time.sleep(60)"
+        self.child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        assert self.child.stdout
+        self.child.stdout.readline()
+        self.mode = mode
+
+    def elsewhere(self, settings: Settings) -> Holder | None:
+        return Holder(self.child.pid, self.mode, True) if self.child.poll() is None else None
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        await asyncio.sleep(0.01)
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.child.kill()
+        self.child.communicate()
 
 
 def test_stopping_ends_the_service_and_says_what_is_left_unguarded() -> None:
-    world = FakeWorld(holder=SERVICE)
-    result = call(world, "stop")
-    assert (result.exit_code, world.ended, world.engines) == (0, [4711], [False])
-    assert result.stdout == ("Stopped the engine (pid 4711). 1 position is held and no stop is watched any more.\n")
+    with Beside() as world:
+        result = call(world, "stop")
+        assert (result.exit_code, world.engines, world.child.wait(5)) == (0, [False], -signal.SIGTERM)
+    said = f"Stopped the engine (pid {world.child.pid}). 1 position is held and no stop is watched any more.\n"
+    assert result.stdout == said
 
 
 def test_in_json_what_is_left_unguarded_is_named() -> None:
-    made = document(call(FakeWorld(holder=SERVICE), "stop", "--json"))
+    with Beside() as world:
+        made = document(call(world, "stop", "--json"))
     left = [{"account": "user_123/coinbase", "symbol": "BTC/USD", "leg": "net"}]
-    assert made == {"stopped": True, "pid": 4711, "unguarded": left}
+    assert made == {"stopped": True, "pid": world.child.pid, "unguarded": left}
 
 
 def test_a_stop_that_rests_at_its_venue_is_said_to_rest_there() -> None:
@@ -37,28 +71,28 @@ def test_a_stop_that_rests_at_its_venue_is_said_to_rest_there() -> None:
 
 
 def test_where_no_engine_runs_there_is_nothing_to_stop() -> None:
-    world = FakeWorld()
-    assert (call(world, "stop").exit_code, world.ended) == (0, [])
-    assert document(call(world, "stop", "--json")) == {"stopped": False, "pid": None, "unguarded": []}
+    assert call(FakeWorld(), "stop").exit_code == 0
+    assert document(call(FakeWorld(), "stop", "--json")) == {"stopped": False, "pid": None, "unguarded": []}
 
 
 def test_the_engine_of_a_console_is_ended_at_the_console() -> None:
-    world = FakeWorld(holder=Holder(4711, "one-shot", None))
-    result = call(world, "stop")
-    assert (result.exit_code, world.ended) == (1, [])
-    assert "pid 4711" in result.stderr
+    with Beside(mode="one-shot") as world:
+        result = call(world, "stop")
+        assert (result.exit_code, world.child.poll()) == (1, None)
+    assert f"pid {world.child.pid}" in result.stderr
 
 
 def test_an_engine_that_does_not_end_is_exit_code_1() -> None:
-    world = FakeWorld(holder=SERVICE, obeys=False)
-    result = call(world, "stop", "--json")
+    with Beside(DOES_NOT) as world:
+        result = call(world, "stop", "--json")
     assert (result.exit_code, document(result)["stopped"]) == (1, False)
     assert "has not within 60 s" in result.stderr
 
 
 def test_what_could_not_be_read_is_said() -> None:
     accounts = tuple(structs.replace(SNAPSHOT.accounts[0], id=id_, error=why) for id_, why in DOWN.items())
-    result = call(FakeWorld(holder=SERVICE, snapshot=structs.replace(SNAPSHOT, accounts=accounts)), "stop")
+    with Beside(snapshot=structs.replace(SNAPSHOT, accounts=accounts)) as world:
+        result = call(world, "stop")
     assert "could not be read: platform/coinbase, user_123/coinbase" in result.stderr
 
 
@@ -86,7 +120,7 @@ def test_a_real_service_stops_when_it_is_told_to(tmp_path: Path) -> None:
 def test_the_unit_starts_this_program_on_this_configuration(tmp_path: Path) -> None:
     path = config(tmp_path)
     text = call(FakeWorld(), "service", "--config", path).stdout
-    assert f'ExecStart="/opt/flat deck/bin/flatdeck" run --config "{path}"\n' in text
+    assert f'ExecStart="{Path(sys.argv[0]).absolute()}" run --config "{path}"\n' in text
     assert "Restart=on-failure" in text
 
 
