@@ -16,6 +16,7 @@ from core.units import ONE, ZERO
 DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
 NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
 NOT_ACTIVE = "the exchange lists this market as not active"
+UNSIZED = "contracts of an unknown size"  # the currency of a value that cannot be told: no rate is had of it
 KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
 
 
@@ -52,8 +53,8 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
         min_quantity=max(least, default=ZERO),
         min_cost=positive(cost.get("min")) or ZERO,
         max_market=min(most, default=None),
-        multiplier=_contract_size(market) if contract else ONE,
-        quote=value_currency(market),
+        multiplier=(_contract_size(market) or ONE) if contract else ONE,
+        quote=UNSIZED if contract and _contract_size(market) is None else value_currency(market),
         reduce_only=contract,
         minimum_exempt=contract and exempt,
         tradable=active,
@@ -69,11 +70,11 @@ def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
     return *of_contract, lots.get("maxMktOrderQty"), lots.get("maxMarketOrderQty")
 
 
-def _contract_size(market: Row) -> Decimal:
+def _contract_size(market: Row) -> Decimal | None:
     """ccxt takes the least order of Bybit's inverse contracts for their size, which is one of the quote currency."""
     if market.get("inverse") is True and inner(inner(market, "info"), "lotSizeFilter"):
         return ONE
-    return positive(market.get("contractSize")) or ONE
+    return positive(market.get("contractSize"))
 
 
 def value_currency(market: Row) -> str:
@@ -91,8 +92,9 @@ def value_currency(market: Row) -> str:
 
 
 def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
-    """Of a symbol that ccxt has no market of: it is shown and cannot be closed from here."""
-    return Instrument(symbol=symbol, native_symbol=native or symbol, kind=kind, tradable=False, way_out=NOT_KNOWN)
+    """Of a symbol that ccxt has no market of: it is shown, without a value, and cannot be closed from here."""
+    native = native or symbol
+    return Instrument(symbol, native, kind=kind, quote=UNSIZED, tradable=False, way_out=NOT_KNOWN)
 
 
 def beside(market: Instrument, symbol: str, *, way_out: str = "") -> Instrument:

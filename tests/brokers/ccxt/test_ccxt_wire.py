@@ -10,7 +10,18 @@ import pytest
 
 from brokers.ccxt import wire, wire_balances, wire_markets
 from core.errors import OutcomeUnknown
-from core.model import Kind, Leg, Order, OrderSide, OrderStatus, OrderType, Side, TimeInForce
+from core.model import (
+    Kind,
+    Leg,
+    Order,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    usd_rate,
+    usd_value,
+)
 
 D = Decimal
 TICK = wire_markets.TICK_SIZE
@@ -161,6 +172,15 @@ def test_an_inverse_contract_is_valued_by_its_size_and_not_by_the_price() -> Non
 def test_a_contract_that_settles_in_a_third_currency_has_no_value_that_can_be_told() -> None:
     assert wire_markets.value_currency(market(quote="USD", settle="ETH")) == "USD settled in ETH"
     assert wire_markets.value_currency(market(quote="USD", settle="USDC")) == "USD"
+
+
+@pytest.mark.parametrize("size", [None, "0", ""])
+def test_contracts_of_a_size_that_is_not_told_have_no_value_that_can_be_told(size: object) -> None:
+    unsized = wire_markets.instrument(market(contractSize=size), TICK)
+    for made in (unsized, wire_markets.unknown_instrument("NEW/USDT:USDT", "")):
+        assert usd_value(D(3), made, D(100), usd_rate(made.quote, {"USDT": D(1), "USD": D(1)})) is None
+    coin = wire_markets.instrument(spot("BTC/USD", contractSize=size), TICK)
+    assert usd_value(D(3), coin, D(100), usd_rate(coin.quote, {})) == 300
 
 
 def test_a_market_that_is_not_active_or_not_known_is_shown_and_not_tradable() -> None:
