@@ -1,8 +1,8 @@
 """Balances → spot positions, what they cost, and what an account is worth. Pure.
 
 A balance is a position where it is of an asset that can be sold: not the money itself (US dollars and what is like
-them, state currencies), and nothing without an active market, which keeps out what is staked or lent (``LDBTC``,
-``BTC.F``, ``ETH2.S``).
+them, state currencies, coins that stand for either), and nothing without an active market, which keeps out what is
+staked or lent (``LDBTC``, ``BTC.F``, ``ETH2.S``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ STATE_MONEY = frozenset(
     {"EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "BRL"}
     | {"ARS", "MXN", "COP", "ZAR", "NGN", "UAH", "RUB", "KZT", "INR", "IDR", "PHP", "THB", "VND", "KRW", "SGD", "HKD"}
     | {"TWD", "CNY", "AED", "SAR", "ILS", "GEL"}
+)
+# Coins that stand for one unit of it, beside ``USD_LIKE``: cash that is parked, no bet. What has lost its peg is none.
+STABLE = frozenset(
+    {"USD1", "USDD", "USDE", "USDG", "USDQ", "USDR", "USDS", "USDTB", "RLUSD", "GUSD", "LUSD", "CRVUSD", "XUSD"}
+    | {"EURC", "EURI", "AEUR", "EURQ", "EURR", "EURS", "EURCV", "TGBP"}
 )
 DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "USDP", "PYUSD", "TUSD", "BUSD", "DAI")
 TETHER_FIRST = ("USDT", "USDC", "FDUSD", "USD", "TUSD", "BUSD", "DAI", "USDP", "PYUSD")
@@ -56,7 +61,7 @@ class Cost(Struct, frozen=True):
 
 def is_money(code: str) -> bool:
     """Whether it is what things are paid with, and no position."""
-    return code in USD_LIKE or code in STATE_MONEY
+    return code in USD_LIKE or code in STATE_MONEY or code in STABLE
 
 
 def holdings(balance: object, exchange: str) -> list[Holding]:

@@ -294,6 +294,12 @@ def test_money_is_no_position() -> None:
     assert [h.code for h in wire_balances.holdings(given, "kraken")] == ["BTC"]
 
 
+@pytest.mark.parametrize("code", ["USDG", "USD1", "RLUSD", "USDE", "GUSD", "USDS", "EURC", "EURI"])
+def test_a_stablecoin_is_money_whoever_issues_it_and_takes_no_place_under_the_cap(code: str) -> None:
+    given = balance(**{code: ("50000", "0", "50000"), "USTC": ("1", "0", "1")})
+    assert [h.code for h in wire_balances.holdings(given, "kraken")] == ["USTC"]
+
+
 @pytest.mark.parametrize("code", ["LDBTC", "BTC.F", "ETH2.S"])
 def test_what_is_staked_or_lent_has_no_market_and_is_no_position(code: str) -> None:
     markets = {s: spot(s) for s in ("BTC/USD", "ETH/USD")}
