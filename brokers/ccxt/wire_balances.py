@@ -2,7 +2,7 @@
 
 A balance is a position where it is of an asset that can be sold: not the money itself (US dollars and what is like
 them, state currencies, coins that stand for either), and nothing without an active market, which keeps out what is
-staked or lent (``LDBTC``, ``BTC.F``, ``ETH2.S``).
+staked or lent (``LDBTC``, ``BTC.M``, ``ETH2.S``).
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ STABLE = frozenset(
 DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "USDP", "PYUSD", "TUSD", "BUSD", "DAI")
 TETHER_FIRST = ("USDT", "USDC", "FDUSD", "USD", "TUSD", "BUSD", "DAI", "USDP", "PYUSD")
 OTHER_MONEY = ("EUR", "GBP", "BTC", "ETH")
+# What earns there by itself is sold under the coin's own name: "to interact with your balances in them please use the
+# base asset (e.g. USDT to transact with your USDT and USDT.F balances)", Kraken's documentation of its balances.
+EARNING = {"kraken": ".F"}
 NOT_CODES = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 EQUITY_FIELDS = (
     "totalEquity",  # before the next, which at Bybit is only what counts as collateral
@@ -68,8 +71,21 @@ def holdings(balance: object, exchange: str) -> list[Holding]:
     """Every balance that is not money and not nothing; OutcomeUnknown for what is no balance."""
     if not isinstance(balance, dict) or not isinstance(balance.get("total"), dict):
         raise OutcomeUnknown(f"{exchange}'s answer is no balance")
-    found = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
-    return [held for held in found if held is not None and not is_money(held.code)]
+    told = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
+    found: dict[str, Holding] = {}
+    for held in told:
+        if held is not None:
+            code = held.code.removesuffix(EARNING.get(exchange, ""))
+            found[code] = _with(found.get(code), Holding(code, held.total, held.free))
+    return [held for held in found.values() if held.total > 0 and not is_money(held.code)]
+
+
+def _with(one: Holding | None, other: Holding) -> Holding:
+    """Both as one; what orders hold of one may be more than it has."""
+    if one is None:
+        return other
+    free = None if one.free is None or other.free is None else one.free + other.free
+    return Holding(one.code, one.total + other.total, free)
 
 
 def _holding(code: str, row: object, exchange: str) -> Holding | None:
@@ -81,7 +97,7 @@ def _holding(code: str, row: object, exchange: str) -> Holding | None:
         if all(parts.get(key) in (None, "") for key in ("free", "used", "total")):
             return None
         raise OutcomeUnknown(f"{exchange}'s balance of {code} cannot be read")
-    return Holding(code, total, free) if total > 0 else None
+    return Holding(code, total, free)
 
 
 def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> list[Row]:

@@ -65,7 +65,7 @@ def test_kraken_s_orders_carry_a_short_name_and_a_deadline(tmp_path: Path) -> No
 
 def test_staked_coins_and_money_are_no_positions(tmp_path: Path) -> None:
     with opened("kraken") as running:
-        running.stall.rest.staked = {"BTC.F": Decimal("0.3"), "ETH2.S": Decimal(1), "USDT": Decimal(50)}
+        running.stall.rest.staked = {"BTC.M": Decimal("0.3"), "ETH2.S": Decimal(1), "USDT": Decimal(50)}
         made = operator(tmp_path, running, "kraken").document("status")
     assert sorted(p["symbol"] for p in made["positions"]) == ["BTC/USD", "ETH/USD"]
 

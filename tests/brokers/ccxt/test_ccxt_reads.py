@@ -325,7 +325,7 @@ async def test_spot_holdings_are_what_a_market_sells_with_what_is_free(at: Opene
         XXBT=("0.5", "0.2"),
         XETH=("0.00001", "0"),
         XLTC=("3", "0"),
-        BTC__F=("1", "0"),
+        BTC__M=("1", "0"),
         ETH2__S=("1", "0"),
         LDBTC=("1", "0"),
         DOGEX=("9", "0"),
@@ -339,6 +339,16 @@ async def test_spot_holdings_are_what_a_market_sells_with_what_is_free(at: Opene
     [ether] = [i for i in read.instruments if i.symbol == "ETH/USD"]
     assert (ether.min_quantity, ether.reduce_only) == (D("0.0001"), False)
     assert ether.way_out
+
+
+async def test_what_earns_by_itself_at_kraken_is_sold_as_the_coin_that_it_is(at: Opened) -> None:
+    """By the name of the coin all of it is sold: an order may hold more than the coin's own balance."""
+    held = bodies.balance_ex(XXBT=("0.2", "0.5"), XBT__F=("1.1", "0"), ETH__F=("3", "0"), USDT__F=("9", "0"))
+    broker, _ = await at("kraken", kraken(**{"/BalanceEx": held}))
+    assert {(p.symbol, p.quantity, p.free) for p in (await broker.holdings()).positions} == {
+        ("BTC/USD", D("1.3"), D("0.8")),
+        ("ETH/USD", D(3), D(3)),
+    }
 
 
 @pytest.mark.parametrize("listed", [True, False])

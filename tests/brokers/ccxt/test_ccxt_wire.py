@@ -300,7 +300,7 @@ def test_a_stablecoin_is_money_whoever_issues_it_and_takes_no_place_under_the_ca
     assert [h.code for h in wire_balances.holdings(given, "kraken")] == ["USTC"]
 
 
-@pytest.mark.parametrize("code", ["LDBTC", "BTC.F", "ETH2.S"])
+@pytest.mark.parametrize("code", ["LDBTC", "BTC.M", "ETH2.S"])
 def test_what_is_staked_or_lent_has_no_market_and_is_no_position(code: str) -> None:
     markets = {s: spot(s) for s in ("BTC/USD", "ETH/USD")}
     assert wire_balances.markets_of(code, markets) == []
