@@ -250,14 +250,14 @@ class Client:
         if call is None:
             raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
         await self._resync(priority)
-        attempt = Attempt(priority)
-        token = _attempt.set(attempt)
+        token = _attempt.set(attempt := Attempt(priority))
         try:
             return await call(*args, **named)
         except FlatdeckError:
             raise
-        except Exception as error:  # whatever leaves ccxt is one of three outcomes
-            raise self.translated(error, attempt) from error
+        except Exception as error:  # noqa: BLE001  # whatever leaves ccxt is one of three outcomes
+            told = any(c.__name__ == "BaseError" for c in type(error).__mro__)  # with addresses, and the venue's words
+            raise self.translated(error, attempt) from (None if told else error)
         finally:
             _attempt.reset(token)
 
