@@ -100,6 +100,9 @@ def _reduces(request: OrderRequest, venue: Venue) -> Params:
         return {"reduceOnly": True, venue.sized: plain(request.quantity)}
     if request.leg is Leg.NET:
         return {"reduceOnly": True} if request.reduce_only else {}
+    if not venue.leg and not venue.hedged:
+        text = "nothing was sent: there are two positions of it, and ccxt does not say there which one an order is of"
+        raise Refused(Refusal.UNSUPPORTED, text)
     if not venue.leg:
         return {"hedged": True, "reduceOnly": True}
     named: Params = {venue.leg: venue.legs[request.leg]}

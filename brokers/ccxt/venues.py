@@ -29,7 +29,8 @@ class Venue(Struct, frozen=True):
     market: dict[TimeInForce, str] = field(
         default_factory=lambda: {TimeInForce.IOC: ""}
     )  # what a market order may be, and the word for it
-    leg: str = ""  # the raw parameter that names a position of hedge mode; empty: ccxt's ``hedged``
+    leg: str = ""  # the raw parameter that names a position of hedge mode
+    hedged: bool = False  # ccxt names it itself by ``hedged``, reduce-only and the side that closes
     legs: dict[Leg, Any] = {}  # its values
     reduce_with_leg: bool = False  # reduce-only is said beside the leg
     sized: str = (
@@ -174,6 +175,10 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
 }
+# What ccxt sends of an order that closes one of two positions names that one (its source). At Blofin and MEXC it is the
+# other, which would be opened or closed in its place, and of the rest none is named or it is not known.
+_NAMED = ("bitget", "bingx", "phemex", "bydfi", "deepcoin", "hashkey", "weex", "toobit", "xt")
+_VENUES |= dict.fromkeys(_NAMED, Venue(hedged=True))
 # ccxt refuses a longer name, and puts a prefix before it (``wire.client_id``).
 _VENUES |= dict.fromkeys(("gate", "gateeu"), Venue(client_id_length=28))
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])

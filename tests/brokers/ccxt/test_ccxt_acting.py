@@ -53,7 +53,7 @@ HEDGED = {
     "okx": {"posSide": "long"},
     "bybit": {"positionIdx": 1, "reduceOnly": True},
     "kucoinfutures": {"positionSide": "LONG", "reduceOnly": True},
-    "some_other": {"hedged": True, "reduceOnly": True},
+    "bitget": {"hedged": True, "reduceOnly": True},
 }
 
 
@@ -65,15 +65,7 @@ def test_in_hedge_mode_the_leg_is_named_on_the_closing_side(exchange: str):
     assert ("reduceOnly" in made.params) is ("reduceOnly" in HEDGED[exchange])
 
 
-@pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "bybit", "coinbase", "some_other"])
-@pytest.mark.parametrize("leg", list(Leg))
-def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg):
-    more = {"leg": leg} if venue_of(exchange).legs or leg is Leg.NET else {}
-    for given in ({"reduce_only": False}, {"reduce_only": True}):
-        assert params(exchange, Kind.PERP, **given, **more).get("reduceOnly", True) is True
-
-
-GATE = {
+PERP = {
     **dict.fromkeys(("spot", "margin", "future", "option", "inverse"), False),
     **dict.fromkeys(("swap", "contract", "linear", "active"), True),
     **dict.fromkeys(("quote", "settle", "quoteId", "settleId"), "USDT"),
@@ -88,12 +80,44 @@ GATE = {
 }
 
 
+def client(exchange: str) -> Any:
+    """ccxt's own, with one market."""
+    made = load(exchange)()
+    made.decimal_to_precision = partial(contained, made.decimal_to_precision)
+    made.set_markets([PERP])
+    return made
+
+
+def named(exchange: str, side: str) -> Any:
+    """Which position ccxt's request is of, when it is told that it closes one in hedge mode."""
+    given = {"hedged": True, "reduceOnly": True}
+    return (
+        client(exchange).create_order_request(PERP["symbol"], "market", side, "1", None, given)["positionSide"].lower()
+    )
+
+
+@pytest.mark.parametrize("exchange", ["blofin", "mexc", "woo", "some_other"])
+def test_one_of_two_positions_is_not_closed_where_ccxt_names_the_other_or_none(exchange: str) -> None:
+    assert named("bingx", "sell") == "long"
+    assert named("blofin", "sell") == "short"  # which a sale would open
+    with pytest.raises(Refused, match="nothing was sent: there are two positions of it") as refused:
+        params(exchange, leg=Leg.LONG)
+    assert refused.value.refusal is Refusal.UNSUPPORTED
+    assert params(exchange)["reduceOnly"] is True
+
+
+@pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "bybit", "coinbase", "some_other"])
+@pytest.mark.parametrize("leg", list(Leg))
+def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg):
+    more = {"leg": leg} if venue_of(exchange).legs or leg is Leg.NET else {}
+    for given in ({"reduce_only": False}, {"reduce_only": True}):
+        assert params(exchange, Kind.PERP, **given, **more).get("reduceOnly", True) is True
+
+
 def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
     """ccxt would not send an order with a longer one: no position there could be closed."""
     length = venue_of("gate").client_id_length
-    exchange = load("gate")()
-    exchange.decimal_to_precision = partial(contained, exchange.decimal_to_precision)
-    exchange.set_markets([GATE])
+    exchange = client("gate")
     made = orders.send(request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, venue_of("gate"), NOW)
     sent = exchange.create_order_request(made.symbol, made.type, made.side, made.amount, made.price, made.params)
     assert (sent["size"], sent["reduce_only"]) == (-5, True)
