@@ -181,6 +181,7 @@ _NAMED = ("bitget", "bingx", "phemex", "bydfi", "deepcoin", "hashkey", "weex", "
 _VENUES |= dict.fromkeys(_NAMED, Venue(hedged=True))
 # ccxt refuses a longer name, and puts a prefix before it (``wire.client_id``).
 _VENUES |= dict.fromkeys(("gate", "gateeu"), Venue(client_id_length=28))
+_VENUES["cryptocom"] = Venue(client_id="client_oid")  # ccxt drops the unified name
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
 PLAIN = Venue()
 

@@ -125,6 +125,13 @@ def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
     assert wire.client_id({"clientOrderId": "t-apiv4-of-another"}) == "t-apiv4-of-another"
 
 
+def test_crypto_com_s_orders_carry_a_name_which_ccxt_drops_when_it_is_its_own_word_for_it():
+    """An order whose answer is lost could not be found by it."""
+    made = orders.send(request(reduce_only=False, quantity=Decimal(5)), Kind.PERP, venue_of("cryptocom"), NOW)
+    sent = client("cryptocom").create_order_request(made.symbol, made.type, made.side, made.amount, None, made.params)
+    assert sent.get("client_oid") == NAME
+
+
 def test_a_spot_sale_at_kraken_is_a_plain_sale_that_dies_at_its_deadline():
     made = params("kraken", Kind.SPOT, reduce_only=False)
     assert made == {"clientOrderId": NAME, "deadline": "2026-01-02T03:04:15.000Z"}
