@@ -21,6 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import localcontext
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -43,9 +44,7 @@ def load(exchange: str) -> Any:
     """The same where it is called."""
     with _lock, _unpatched():
         if not exchange.isidentifier() or not exists(exchange):
-            raise ConfigError(
-                f'"{exchange}" is no exchange that ccxt knows; its ids are like "binanceusdm" or "kraken"'
-            )
+            raise ConfigError(f'"{exchange}" is no exchange that ccxt knows; {_nearest(exchange)}')
         logging.getLogger("ccxt").setLevel(logging.WARNING)  # below that it writes requests, with their signatures
         part = "pro" if streamed(exchange) else "async_support"
         try:
@@ -85,6 +84,12 @@ def folder() -> Path:
 def exists(exchange: str) -> bool:
     """Whether ccxt has an asynchronous exchange of that id."""
     return (folder() / "async_support" / f"{exchange}.py").is_file()
+
+
+def _nearest(exchange: str) -> str:
+    known = [path.stem for path in (folder() / "async_support").glob("[!_]*.py")]
+    near = get_close_matches(exchange.lower(), known, n=1)
+    return f'did you mean "{near[0]}"?' if near else 'its ids are like "binanceusdm" or "kraken"'
 
 
 def streamed(exchange: str) -> bool:

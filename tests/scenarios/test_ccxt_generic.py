@@ -104,11 +104,15 @@ def test_a_credential_that_the_exchange_needs_besides_is_named(tmp_path: Path) -
     assert "bitget needs password, too" in made.stdout
 
 
-def test_an_exchange_that_there_is_not_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "hint"), [("bitgot", 'did you mean "bitget"?'), ("Kraken", 'did you mean "kraken"?'), ("_x", "like")]
+)
+def test_an_exchange_that_there_is_not_is_named_with_the_nearest(tmp_path: Path, given: str, hint: str) -> None:
     with Exchange(*VENUES["bitget"][:2]) as running:
-        made = Operator(tmp_path, running, "bitgot", BITGET).call("status")
+        made = Operator(tmp_path, running, given, BITGET).call("status")
     assert made.exit_code == 4
-    assert '"bitgot" is no exchange that ccxt knows' in made.stdout + made.stderr
+    assert f'"{given}" is no exchange that ccxt knows; ' in made.stdout + made.stderr
+    assert hint in made.stderr
 
 
 # ---------------------------------------------------------------------------------------------------------- the ladder
