@@ -159,6 +159,9 @@ class _Owner(Table):
         return tuple(account.settings(owner) for account in self.accounts)
 
 
+_HOW = frozenset({"feed", "extended_hours", "stream_endpoint"})  # how an account is used, not whose it is
+
+
 class PlatformTable(_Owner):
     pass
 
@@ -227,7 +230,8 @@ class Root(Table):
             for index, account in enumerate(owner.accounts_of("")):
                 if account.broker == "paper" or "api_key" not in account.options:
                     continue
-                login = f"{account.broker} {sorted(account.options.items())}"
+                whose = {key: value for key, value in account.options.items() if key not in _HOW}
+                login = f"{account.broker} {sorted(whose.items())}"
                 if login in seen:
                     text = "is the same login as an account before it; remove one, or its positions are counted twice"
                     raise Wrong(text, at=(*loc, "accounts", index, "api_key"), full=True)

@@ -200,6 +200,9 @@ def test_one_login_under_two_names_is_an_error_because_its_positions_would_count
     login = 'broker = "ccxt"\nexchange = "kraken"\napi_key = "env:K"\nsecret = "env:S"\n'
     other = '[[users.accounts]]\nname = "b"\n'
     says(error(tmp_path, ACCOUNT + login + other + login), 13, "users.u.accounts.b.api_key", "same login")
+    alpaca = 'broker = "alpaca"\napi_key = "env:K"\nsecret = "env:S"\n'
+    used = alpaca + 'feed = "sip"\nextended_hours = true\nstream_endpoint = ""'  # the same account all the same
+    says(error(tmp_path, ACCOUNT + alpaca + other + used), 11, "users.u.accounts.b.api_key", "same login")
     path = tmp_path / "config.toml"
     path.write_text(ACCOUNT + login + other + login + 'options = { defaultType = "swap" }')
     assert len(load(path, {}).settings.accounts) == 2  # another market of one exchange is another account
