@@ -81,7 +81,7 @@ def resolve(reference: str, env: Mapping[str, str]) -> Secret:
     }[scheme]()
     if not value.strip():
         raise ConfigError(f"the secret at {reference} is empty; put the key there")
-    return Secret(value)
+    return Secret(value.rstrip("\r\n"))  # an end of line of the file or the script that it came from
 
 
 def _from_env(name: str, env: Mapping[str, str]) -> str:
@@ -126,10 +126,9 @@ def _from_file(path: str) -> str:
     if len(content) > MAX_BYTES:
         raise ConfigError(f"secret file {full} is over {MAX_BYTES} bytes; it should hold one key and nothing else")
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"secret file {full} is not UTF-8 text; it should hold one key and nothing else") from None
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _check_folder(found: os.stat_result, folder: str) -> None:

@@ -95,6 +95,13 @@ def test_a_file_of_ones_own_is_read_without_its_line_end(key: Path) -> None:
     assert resolve(f"file:{key}", {}).reveal() == f" {CANARY}"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\n\n"])
+def test_the_end_of_a_line_is_no_part_of_a_secret_wherever_it_comes_from(end: str, key: Path) -> None:
+    assert resolve("env:K", {"K": CANARY + end}).reveal() == CANARY
+    key.write_bytes((CANARY + end).encode())
+    assert resolve(f"file:{key}", {}).reveal() == CANARY
+
+
 def test_a_file_at_home_may_be_named_with_a_tilde(key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(key.parent))
     assert resolve("file:~/key", {}).reveal() == CANARY
