@@ -101,6 +101,7 @@ CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["bina
 CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
 # KuCoin's code of whatever is wrong with a request is ccxt's of an order that there is not: the sentence tells.
 DENIALS = {("kucoinfutures", "100001"): "notexist", ("kucoin", "100001"): "notexist"}
+NOT_BASE64 = ("Error", "ValueError")  # binascii's, of a secret that a request was to be signed with
 BANS_OF_ADDRESS = frozenset({"403", "418", "10009"})  # statuses, and Bybit's code; others ban a key
 CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without one is none
 
@@ -199,6 +200,8 @@ def _by_class(said: Said, known: Refusal | None, code: str, sentence: str, *, ac
     """``known`` is what its code or sentence says, which the class of ccxt's does not overrule."""
     if "InvalidNonce" in said.classes:
         return Refused(Refusal.CLOCK, sentence, code=code)
+    if said.classes[:2] == NOT_BASE64 and not acts:
+        return Refused(Refusal.AUTH, f"the secret is not one that {said.exchange} gives: {sentence}")
     if "BaseError" not in said.classes:  # a fault of ccxt's or ours after something may have left
         return OutcomeUnknown(f"what {said.exchange} said cannot be read: {sentence}")
     if known is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -135,3 +136,13 @@ def test_text_is_one_printable_line_without_queries_and_secrets() -> None:
     assert line.startswith("GET https://x.example/a [31m bad!")
     assert len(line) == 300
     assert redacted("a long-secret and more", ["long-secret", "a"]) == "a ••• and more"
+
+
+def test_a_secret_that_nothing_can_be_signed_with_is_refused_and_no_fault_of_the_exchange() -> None:
+    with pytest.raises(ValueError, match=r"base64|padding") as caught:
+        base64.b64decode("not base64!")
+    classes = tuple(c.__name__ for c in type(caught.value).__mro__)
+    error = translate(Said("kraken", classes, str(caught.value)), acts=False)
+    assert isinstance(error, Refused)
+    assert (error.refusal, str(error).startswith("the secret is not one that kraken gives: ")) == (Refusal.AUTH, True)
+    assert isinstance(translate(Said("kraken", classes, str(caught.value)), acts=True), OutcomeUnknown)
