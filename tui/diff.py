@@ -240,9 +240,8 @@ def summary(plan: Plan) -> list[Cell]:
     if costs:
         unknown = costs.count(None)
         known = usd(sum((c for c in costs if c is not None), ZERO))
-        cells.append(
-            Cell(f"estimated cost {known if unknown < len(costs) else '—'}" + f" + {unknown} unknown" * bool(unknown))
-        )
+        cost = f"{known} + {unknown} unknown" if unknown else known
+        cells.append(Cell(f"estimated cost {'unknown' if unknown == len(costs) else cost}"))
     return cells
 
 

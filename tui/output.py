@@ -141,7 +141,8 @@ def _plan_totals(value: Plan) -> str:
     if value.empty:
         return "Nothing to do." if value.complete else "Nothing to do in what could be read."
     cost = [action.cost for action in value.closes if action.cost is not None]
-    about = f", about {usd(sum(cost, Decimal(0)))} in spread and fees" if cost else ""
+    unknown = f" + {len(value.closes) - len(cost)} unknown" if len(cost) < len(value.closes) else ""
+    about = f", about {usd(sum(cost, Decimal(0)))}{unknown} in spread and fees" if cost else ""
     return f"To {_what(value)}: {total.initial} → {total.final} positions{about}."
 
 

@@ -315,3 +315,9 @@ def test_a_flatten_that_leaves_something_which_its_plan_did_not_have_is_not_done
 def test_a_cleanup_is_not_asked_for_again_behind_itself() -> None:
     late = structs.replace(PLAN, actions=(structs.replace(CLOSE, key=structs.replace(CLOSE.key, symbol="LATE/USD")),))
     assert call(FakeWorld(plans=[PLAN, late]), "cleanup", "--yes").exit_code == 0
+
+
+def test_a_cost_that_is_not_known_of_every_close_says_of_how_many() -> None:
+    unknown = structs.replace(CLOSE, key=structs.replace(CLOSE.key, symbol="LATE/USD"), cost=None)
+    stdout = call(FakeWorld(plans=[structs.replace(PLAN, actions=(CLOSE, unknown))]), "cleanup", "--dry-run").stdout
+    assert "about $0.01 + 1 unknown in spread and fees" in stdout

@@ -277,6 +277,7 @@ def test_the_summary_adds_up_and_admits_unknown_costs() -> None:
     text = " · ".join(c.text for c in diff.summary(made))
     assert text.startswith("2 to close · 2 orders to cancel · 9 → 8 positions · $100.00 → $50.00")
     assert text.endswith("estimated cost $0.03 + 1 unknown")
+    assert diff.summary(plan(close("A", cost=None)))[-1].text == "estimated cost unknown"
     assert diff.ladders(made) == "2 by market_ioc → market_gtc → venue_close → direct_api"
 
 
