@@ -41,7 +41,7 @@ from core.reconciler import Reconciler
 from core.resume import Interrupted, interrupted
 from core.sentry import Hands, Sentry
 from core.settings import Settings
-from core.watch import Watcher
+from core.watch import Watcher, first_of_all
 
 PUBLISH_EVERY = 0.25
 REVIEW_EVERY = 1.0  # rows are made again so that ages and staleness show
@@ -116,7 +116,7 @@ class Engine:
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
             await self.sentry.recall(self._journal, self.opener.drafts.ledger)
-        await asyncio.gather(*(w.first() for w in self._watchers.values()))
+        await first_of_all(self._watchers.values())
         await self._settled()
         if self._executor is not None and not self.read_only:
             assert self._journal is not None
@@ -166,7 +166,7 @@ class Engine:
 
     async def read_all(self) -> None:
         """A complete read of every account, waited for."""
-        await asyncio.gather(*(w.first() for w in self._watchers.values()))
+        await first_of_all(self._watchers.values())
         await self._settled()
 
     async def prepare(self, request: PlanRequest) -> Plan:

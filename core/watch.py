@@ -8,7 +8,7 @@ one whenever it ends, fails or falls silent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from decimal import Decimal
 
@@ -37,6 +37,7 @@ SILENCE = 10.0  # a stream that says nothing for so long is not believed to be a
 LASTING = 30.0  # a stream that ended sooner may end as soon again
 PRICE_TRIES = 3
 READ_TRIES = 3
+OTHERS_WAIT = 10.0  # seconds that accounts which were read wait for those that were not
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 20.0
@@ -73,6 +74,10 @@ class Watcher:
                 self._state(AccountState.POLLING)
                 return True
         return False
+
+    def give_up(self) -> None:
+        """Nobody waits any longer for a first read; :meth:`run` goes on trying."""
+        self._failed(AccountState.DOWN, TimeoutError())
 
     async def run(self) -> None:
         """For ever: live once the stream speaks, polling until then or where there is none, stale while it fails."""
@@ -206,6 +211,27 @@ class Watcher:
 
     def _failed(self, state: AccountState, error: BaseException) -> None:
         self._emit(AccountChanged(self._account, state, _sentence(error), refused=_refused(error)))
+
+
+async def first_of_all(watchers: Iterable[Watcher]) -> None:
+    """A first read of every account. Those that could be read wait for the others, but not for long (domain §6.5): a
+    venue that takes a request and never answers would hold up the closes of all."""
+    reading = {asyncio.create_task(watcher.first()): watcher for watcher in watchers}
+    pending = set(reading)
+    try:
+        while pending and not any(task.result() for task in reading if task not in pending):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=OTHERS_WAIT)
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+    for task, watcher in reading.items():
+        if task in pending:
+            watcher.give_up()
+        else:
+            task.result()
 
 
 class _StreamEnded(FlatdeckError):

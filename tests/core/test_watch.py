@@ -21,7 +21,17 @@ from core.events import (
     RatesSeen,
 )
 from core.reader import Reader
-from core.watch import JUST_READ, POLL_EVERY, QUOTES_EVERY, READ_EVERY, SILENCE, SOON, Watcher
+from core.watch import (
+    JUST_READ,
+    OTHERS_WAIT,
+    POLL_EVERY,
+    QUOTES_EVERY,
+    READ_EVERY,
+    SILENCE,
+    SOON,
+    Watcher,
+    first_of_all,
+)
 from tests.support.builders import D, fill, holdings, instrument, order, position
 from tests.support.fake_broker import HANG, STREAM_END, FakeBroker, quote
 from tests.support.virtual_time import VirtualClock, virtual
@@ -103,6 +113,24 @@ async def test_a_venue_that_never_answers_is_down_after_its_time():
     account = watched(connect=[HANG])
     assert not await account.watcher.first()
     assert account.states == [("down", "no answer in time")] * 3
+
+
+@virtual
+async def test_accounts_that_can_be_read_do_not_wait_long_for_one_that_never_answers():
+    good, hung = watched(), watched(connect=[HANG])
+    began = good.clock.monotonic()
+    await first_of_all([hung.watcher, good.watcher])
+    assert good.clock.monotonic() - began == pytest.approx(OTHERS_WAIT, abs=0.1)
+    assert good.states == [("polling", None)]
+    assert hung.states == [("down", "no answer in time")]
+
+
+@virtual
+async def test_accounts_of_which_none_can_be_read_have_all_their_tries():
+    hung, refusing = watched(connect=[HANG]), watched(holdings=[Unreachable("no such host")])
+    await first_of_all([hung.watcher, refusing.watcher])
+    assert hung.states == [("down", "no answer in time")] * 3
+    assert refusing.states == [("down", "no such host")] * 3
 
 
 @virtual
