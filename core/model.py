@@ -242,11 +242,16 @@ class Quote(Struct, frozen=True):
 
     @property
     def reference(self) -> Decimal | None:
-        """The mark: the venue's own, else the last trade, else the middle of the book."""
+        """The mark: the venue's own, else the last trade, else the middle of the book.
+
+        A trade has no age here and can be hours old: where the book has moved away from it, the touch that it is
+        beyond counts.
+        """
         if self.mark is not None:
             return self.mark
         if self.last is not None:
-            return self.last
+            above = self.last if self.bid is None else max(self.last, self.bid)
+            return above if self.ask is None else min(above, self.ask)
         if self.bid is not None and self.ask is not None:
             return (self.bid + self.ask) / 2
         return None

@@ -140,6 +140,24 @@ def test_the_mark_is_the_venue_s_own_else_the_last_trade_else_the_middle() -> No
     assert seen(bid="99").reference is None
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "last", "mark"),
+    [
+        ("70", "71", "100", "71"),  # nobody traded while the book fell
+        ("130", "131", "100", "130"),
+        ("99", "101", "100", "100"),
+        ("70", None, "100", "100"),
+        ("130", None, "100", "130"),
+        (None, "71", "100", "71"),
+    ],
+)
+def test_an_old_trade_is_no_mark_where_the_book_has_left_it(
+    bid: str | None, ask: str | None, last: str, mark: str
+) -> None:
+    prices = {k: v for k, v in {"bid": bid, "ask": ask, "last": last}.items() if v is not None}
+    assert seen(**prices).reference == D(mark)
+
+
 def test_a_long_is_closed_by_selling_and_a_short_by_buying() -> None:
     assert (Side.LONG.closing, Side.SHORT.closing) == (OrderSide.SELL, OrderSide.BUY)
     assert (Side.LONG.sign, Side.SHORT.sign, OrderSide.BUY.sign, OrderSide.SELL.sign) == (1, -1, 1, -1)
