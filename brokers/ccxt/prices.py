@@ -22,6 +22,7 @@ from core.units import ONE, plain
 FRESH = 5.0  # seconds that a bid and an ask may stand beside a ticker that has none
 AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
 FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
+LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}  # by preference, with what tells of each
 Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
 Told = tuple[Row, float]  # a ticker, and when it came
 
@@ -36,6 +37,7 @@ class Prices:
         self._reads = reads
         self._clock = clock
         self._again: dict[Kind, float] = {}
+        self._refused: dict[str, float] = {}  # symbols that have no price, and until when they are not asked for
         self._touches: dict[str, Told] = {}  # the last ticker with a bid and an ask
         self.errors: dict[Kind, str] = {}
 
@@ -71,10 +73,13 @@ class Prices:
         return wire.quote(self._account, {**row, "symbol": symbol}, at, own or fresh)
 
     async def _of_kind(self, kind: Kind, symbols: list[str]) -> dict[str, Told]:
-        if self._clock.monotonic() < self._again.get(kind, 0.0):
+        now = self._clock.monotonic()
+        if now < self._again.get(kind, 0.0):
             return {}
+        self._refused = {symbol: until for symbol, until in self._refused.items() if until > now}
+        wanted = [symbol for symbol in symbols if symbol not in self._refused]
         try:
-            found = await self._listed(symbols)
+            found = await self._listed(kind, wanted) if wanted else {}
         except FlatdeckError as error:
             self.errors[kind] = str(error)
             if isinstance(error, Refused):  # what failed on its way may be asked for again at once
@@ -83,22 +88,41 @@ class Prices:
         self.errors.pop(kind, None)
         return found
 
-    async def _listed(self, symbols: list[str]) -> dict[str, Told]:
+    async def _listed(self, kind: Kind, symbols: list[str]) -> dict[str, Told]:
         """Bids and asks where the exchange has a list of them (Binance's futures tickers have none), else tickers."""
-        methods = [
-            m for m, has in (("fetch_bids_asks", "fetchBidsAsks"), ("fetch_tickers", "fetchTickers")) if self._has(has)
-        ]
-        for method in methods[:1]:
-            try:
-                return await self._told(symbols, method, symbols)
-            except Refused as refused:
-                if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH) or len(symbols) > FEW:
-                    raise
+        method = next((m for m, has in LISTS.items() if self._client.has(has)), None)
+        if method is None:
+            return await self._one_by_one(symbols)
+        found = await self._of_list(method, symbols)
+        if len(symbols) > FEW and found.keys() < set(symbols) and not self._refused.keys() & set(symbols):
+            self._again[kind] = self._clock.monotonic() + AGAIN
+        return found
+
+    async def _of_list(self, method: str, symbols: list[str]) -> dict[str, Told]:
+        """A list can be refused as a whole for one symbol, as of a market that has just ended; it is looked for by
+        halves."""
+        try:
+            return await self._told(symbols, method, symbols)
+        except Refused as refused:
+            if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH):
+                raise
+        if len(symbols) <= FEW:
+            return await self._one_by_one(symbols)
+        middle = len(symbols) // 2
+        first, second = await asyncio.gather(
+            self._of_list(method, symbols[:middle]), self._of_list(method, symbols[middle:])
+        )
+        return first | second
+
+    async def _one_by_one(self, symbols: list[str]) -> dict[str, Told]:
+        """Who is refused is left out for a while, so that the others are a list again. Raises where all are."""
         asked = (self._told(symbols, "fetch_ticker", symbol) for symbol in symbols)
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        failed = [a for a in answers if isinstance(a, BaseException)]
+        failed = {s: a for s, a in zip(symbols, answers, strict=True) if isinstance(a, BaseException)}
         if failed and len(failed) == len(symbols):
-            raise failed[0]
+            raise next(iter(failed.values()))
+        until = self._clock.monotonic() + AGAIN
+        self._refused |= {s: until for s, a in failed.items() if isinstance(a, Refused)}
         return {symbol: one for a in answers if isinstance(a, dict) for symbol, one in a.items()}
 
     async def _told(self, wanted: list[str], method: str, asked: object) -> dict[str, Told]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from aiohttp import web
 
-from tests.brokers.ccxt.bodies import kraken, usdm
+from tests.brokers.ccxt.bodies import kraken, kraken_pair, usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import ScriptedClock
 from tests.brokers.ccxt.test_ccxt_reads import bybit
@@ -52,3 +54,48 @@ async def test_prices_that_a_limit_held_back_are_asked_for_again_when_it_lets_th
     clock.at += 6
     [quote] = await broker.quotes(["BTC/USD"])
     assert quote.bid == D(100)
+
+
+def coins(count: int) -> dict[str, object]:
+    return {f"C{n}USD": kraken_pair(f"C{n}", "ZUSD", f"C{n}USD", f"C{n}/USD") for n in range(count)}
+
+
+def tickers(gone: set[str], asked: list[list[str]]) -> Callable[[web.Request, str], dict[str, object]]:
+    """Kraken's list, refused as a whole for a pair that is gone."""
+
+    def answer(request: web.Request, form: str) -> dict[str, object]:
+        pairs = request.query["pair"].split(",")
+        asked.append(pairs)
+        if gone & set(pairs):
+            return {"error": ["EQuery:Unknown asset pair"]}
+        row = {"a": ["101", "1", "1"], "b": ["100", "1", "1"], "c": ["100", "1"]}
+        return {"error": [], "result": dict.fromkeys(pairs, row)}
+
+    return answer
+
+
+@pytest.mark.parametrize("gone", [set(), {"C0USD"}, {"C3USD", "C27USD"}])
+async def test_a_market_that_has_ended_leaves_the_others_their_prices(at: Opened, gone: set[str]) -> None:
+    asked: list[list[str]] = []
+    answers = {"/AssetPairs": {"error": [], "result": coins(30)}, "/Ticker": tickers(gone, asked)}
+    broker, _ = await at("kraken", kraken(**answers), clock=(clock := ScriptedClock()))
+    symbols = [f"C{n}/USD" for n in range(30)]
+    there = {s for s in symbols if s.replace("/", "") not in gone}
+    assert {q.symbol for q in await broker.quotes(symbols) if q.bid == D(100)} == there
+    asked.clear()
+    clock.at += 2
+    assert {q.symbol for q in await broker.quotes(symbols) if q.bid == D(100)} == there
+    assert len(asked) == 1, "what is refused is left out for a while"
+
+
+async def test_a_list_that_is_refused_whatever_is_in_it_is_not_taken_apart_each_time(at: Opened) -> None:
+    asked: list[list[str]] = []
+    pairs = coins(30)
+    answers = {"/AssetPairs": {"error": [], "result": pairs}, "/Ticker": tickers(set(pairs), asked)}
+    broker, _ = await at("kraken", kraken(**answers), clock=(clock := ScriptedClock()))
+    symbols = [f"C{n}/USD" for n in range(30)]
+    assert [q for q in await broker.quotes(symbols) if q.bid is not None] == []
+    asked.clear()
+    clock.at += 2
+    await broker.quotes(symbols)
+    assert asked == []
