@@ -22,7 +22,7 @@ from msgspec import Struct
 from brokers.ccxt import library
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
 from brokers.ccxt.session import TOTAL, Session
-from brokers.ccxt.wire_errors import BANS_OF_ADDRESS, Said, redacted, translate
+from brokers.ccxt.wire_errors import Said, reach, redacted, translate
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 from core.secret import Secret
@@ -294,7 +294,7 @@ class Client:
             banned = refused.refusal is Refusal.BANNED
             wait = refused.retry_after or (BAN if banned else RETRY_AFTER)
             refused.retry_after = wait
-            for limiter in self.limiters[: 3 if banned and refused.code in BANS_OF_ADDRESS else 2]:
+            for limiter in self.limiters[: reach(refused)]:
                 limiter.pause(wait, str(refused), banned=banned)
         elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
             self._resync_at = self._clock.monotonic()

@@ -103,6 +103,7 @@ CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinf
 DENIALS = {("kucoinfutures", "100001"): "notexist", ("kucoin", "100001"): "notexist"}
 NOT_BASE64 = ("Error", "ValueError")  # binascii's, of a secret that a request was to be signed with
 BANS_OF_ADDRESS = frozenset({"403", "418", "10009"})  # statuses, and Bybit's code; others ban a key
+ORDERS_OF_ACCOUNT = "-1015"  # Binance's limit of new orders, which is each account's, unlike all its other limits
 CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without one is none
 
 # The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.
@@ -211,6 +212,13 @@ def _by_class(said: Said, known: Refusal | None, code: str, sentence: str, *, ac
     if known is None or (known is Refusal.HELD and not acts):
         known = Refusal.OTHER
     return Refused(known, sentence, code=code)
+
+
+def reach(refused: Refused) -> int:
+    """How many of a client's limiters a limit or a ban is about: those of its calls come first, then the address's."""
+    if refused.code == ORDERS_OF_ACCOUNT:
+        return 0
+    return 3 if refused.refusal is Refusal.BANNED and refused.code in BANS_OF_ADDRESS else 2
 
 
 def phrase(low: str) -> tuple[bool, Refusal | None]:

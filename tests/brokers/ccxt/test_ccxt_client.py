@@ -151,6 +151,18 @@ async def test_a_ban_is_told_as_one_and_pauses_every_account_at_the_address(at: 
     await elsewhere.client.ask("fapiPublicGetTime")
 
 
+async def test_a_limit_of_an_account_s_own_orders_holds_no_other_account_back(at: Opened) -> None:
+    """Binance counts new orders by account (−1015), and everything else by address."""
+    limited = web.json_response({"code": -1015, "msg": "Too many new orders; current limit is 50"}, status=400)
+    clock = ScriptedClock()
+    one, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: limited}), clock=clock)
+    other, _ = await at("binanceusdm", {}, clock=clock, endpoint=venue.endpoint)
+    error = await failed(one.client.act(ORDER, SYMBOL))
+    assert isinstance(error, Refused)
+    assert (error.refusal, error.retry_after) == (Refusal.RATE_LIMITED, 5.0)
+    await other.client.ask("fapiPublicGetTime")
+
+
 async def test_a_ban_of_the_address_is_heeded_by_every_account_where_limits_are_an_account_s_own(at: Opened) -> None:
     clock, listed = ScriptedClock(), {"retCode": 0, "result": {"list": []}}
     page = "<html><body>access too frequent</body></html>"
