@@ -184,6 +184,8 @@ class Reads:
         found: dict[object, Position] = {}
         modes: dict[tuple[str, Leg], str] = {}
         rows = [(made, row) for answer in answers for row in answer if (made := self._position(row)) is not None]
+        if not rows and self._calls.pledged and self._listed != []:
+            await self._without_margin(ask)
         if asked >= self._latest:
             self.twins.learn([(made, margin_mode(row)) for made, row in rows], self.modes)
         for told, row in rows:
@@ -206,6 +208,16 @@ class Reads:
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
         self._listed = list(found.values())
         return self._listed
+
+    async def _without_margin(self, ask: Ask) -> None:
+        """An empty list of positions is believed when no margin is held for any: KuCoin's was empty for minutes on end
+        while there were some (ccxt#15606). Raises OutcomeUnknown."""
+        settled = {wire.text(self._markets.row(p.symbol) or {}, "settle") for p in self._listed or ()}
+        for balance in await self._balances(ask, settled - {""} or self._settled()):
+            held = wire_balances.pledged(balance, self._calls.pledged)
+            if held:
+                name = self._client.setup.exchange
+                raise OutcomeUnknown(f"{name} lists no position and holds a margin of {held} for positions")
 
     def _position(self, row: Row) -> Position | None:
         name = self._client.setup.exchange
@@ -286,9 +298,15 @@ class Reads:
         worth = self._calls.worth
         if not self._calls.worth_each:
             return wire_balances.equity(await self._client.ask("fetch_balance", worth))
-        settled = {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
-        asked = (self._client.ask("fetch_balance", {**worth, "code": code}) for code in sorted(settled))
-        return wire_balances.money(await _together(*asked))
+        return wire_balances.money(await self._balances(self._client.ask, self._settled()))
+
+    async def _balances(self, ask: Ask, codes: Iterable[str]) -> list[Any]:
+        """One of each currency."""
+        return await _together(*(ask("fetch_balance", {**self._calls.worth, "code": code}) for code in sorted(codes)))
+
+    def _settled(self) -> set[str]:
+        """The currencies that markets settle in."""
+        return {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
 
     async def aclose(self) -> None:
         await self.entries.aclose()

@@ -160,6 +160,12 @@ def as_far_back(lists: Sequence[Sequence[Row]], page: int) -> list[Row]:
     return [row for rows in lists for row in rows if _at(row) >= begin]
 
 
+def pledged(balance: object, field: str) -> Decimal:
+    """The margin that it says is held for positions; nothing where it does not say."""
+    data = inner(inner(balance, "info"), "data") if isinstance(balance, dict) else {}
+    return number(data.get(field)) or ZERO
+
+
 def _at(row: Row) -> Decimal:
     return number(row.get("timestamp")) or ZERO
 

@@ -196,3 +196,31 @@ async def test_a_name_is_taken_once_and_an_order_that_ended_cannot_be_cancelled(
                 await broker.cancel(made)
             assert refused.value.refusal is Refusal.UNKNOWN_ORDER
         assert running.held(BTC) == 499
+
+
+async def test_a_list_of_positions_that_is_empty_for_minutes_is_not_believed_while_margin_is_held_for_some() -> None:
+    with opened(orders=[], positions=LONG) as running:
+        async with connected(running) as broker:
+            for _ in range(3):
+                running.mishap("GET", "/positions", "status", status=200, body='{"code":"200000","data":[]}')
+                with pytest.raises(OutcomeUnknown, match="holds a margin of"):
+                    await broker.holdings()
+            assert [p.symbol for p in (await broker.holdings()).positions] == [BTC]
+            await broker.submit(close())
+            assert (await broker.holdings()).positions == ()
+
+
+async def test_a_first_list_that_is_empty_is_not_believed_either() -> None:
+    with opened(orders=[], positions=LONG) as running:
+        running.mishap("GET", "/positions", "status", status=200, body='{"code":"200000","data":[]}')
+        async with connected(running, read=False) as broker:
+            with pytest.raises(OutcomeUnknown, match="holds a margin of"):
+                await broker.holdings()
+
+
+async def test_whether_margin_is_held_is_asked_once_of_an_account_that_is_flat() -> None:
+    with opened(orders=[], positions=[]) as running:
+        async with connected(running) as broker:
+            before = len(asked(running, "GET /account-overview"))
+            await broker.holdings()
+            assert len(asked(running, "GET /account-overview")) == before

@@ -103,9 +103,10 @@ class KucoinFuturesAccount:
     def overview(self, given: Row) -> Row:
         held = self.cash.get(given["currency"], ZERO)
         names = ("accountEquity", "marginBalance", "availableBalance")
-        rest = ("unrealisedPNL", "positionMargin", "orderMargin", "frozenFunds")
+        rest = ("unrealisedPNL", "orderMargin", "frozenFunds")
         row = {**dict.fromkeys(names, bodies.number(held)), **dict.fromkeys(rest, 0)}
-        return {**row, "currency": given["currency"], "riskRatio": 0}
+        margin = sum((Decimal(str(p["posMargin"])) for p in self.positions(given)), ZERO)
+        return {**row, "positionMargin": bodies.number(margin), "currency": given["currency"], "riskRatio": 0}
 
     def positions(self, given: Row) -> list[Row]:
         held = reports.positions(self.venue)
