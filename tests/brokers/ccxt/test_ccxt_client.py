@@ -193,6 +193,21 @@ async def test_a_key_that_is_locked_out_locks_no_other_account_out(at: Opened) -
     await other.client.ask("privatePostBalance")
 
 
+@pytest.mark.parametrize("wild", [-3600.0, 3600.0])
+async def test_one_answer_with_a_date_of_its_own_moves_no_clock(at: Opened, wild: float) -> None:
+    clock, apart = RealClock(), [30.0, 30.0, wild, 30.0]
+
+    def dated(request: web.Request, form: str) -> web.Response:
+        headers = {"Date": format_datetime(clock.now() + timedelta(seconds=apart.pop(0)), usegmt=True)}
+        return web.json_response({"serverTime": 1}, headers=headers)
+
+    broker, _ = await at("binanceusdm", usdm(**{"/fapi/v1/time": dated}), clock=clock)
+    broker.client._skews.clear()
+    while apart:
+        await broker.client.ask("fapiPublicGetTime")
+    assert broker.client.skew == pytest.approx(30, abs=2)
+
+
 async def test_the_end_of_a_limit_is_told_by_the_exchange_s_clock_and_waited_for_by_it(at: Opened) -> None:
     """By the time of a machine that is behind it would be as far away as that."""
     clock, listed = RealClock(), {"retCode": 0, "result": {"list": []}}
