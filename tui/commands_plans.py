@@ -201,11 +201,14 @@ async def _act(
             return plan, engine.snapshot()
         if changed:
             return plan, None
+        session.committed = True
         try:
             return plan, await _checked(session, engine, request, await engine.execute(plan.id, plan.digest))
         except asyncio.CancelledError:
             session.note("Interrupted while closing: what was begun is in the journal, and the next start takes it up.")
             raise
+        finally:
+            session.committed = False
 
 
 async def _checked(session: Session, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:

@@ -138,6 +138,7 @@ class Session:
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
+        self.committed = False  # to what a lost terminal does not end
 
     def load(self) -> Loaded:
         """The configuration; ConfigError, with the way out, where there is none."""
@@ -181,8 +182,9 @@ class Session:
             return False
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed."""
-        return asyncio.run(_unwinding(work))
+        """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed; a
+        hang-up alone does not end what was confirmed: a line that broke is nobody's word to leave positions open."""
+        return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
 
 
 def _aside(line: str) -> None:
@@ -192,13 +194,15 @@ def _aside(line: str) -> None:
         return
 
 
-async def _unwinding(work: Coroutine[Any, Any, T]) -> T:
-    """The work as a task that the signals of a dying terminal cancel; Terminated when one did."""
+async def _unwinding(work: Coroutine[Any, Any, T], ignored: Callable[[int], bool]) -> T:
+    """The work as a task that the signals of a dying terminal cancel, if not ``ignored``; Terminated when one did."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     came: list[int] = []
 
     def unwind(number: int) -> None:
+        if ignored(number):
+            return
         came.append(number)
         task.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from brokers.paper.broker import open_account
@@ -22,12 +24,13 @@ from core.records import ClosingEnded, Entry, IntentAnswered, IntentWritten, Pla
 from core.units import utc
 from tests.scenarios.desk import Desk, fifty_nine
 
+CALL = ("-c", "from tui.main import main; main()")
 START = utc("2020-01-01T00:00:00Z")
 
 
 def start(desk: Desk, *args: str) -> subprocess.Popen[str]:
     """The real program in a process of its own."""
-    command = [sys.executable, "-c", "from tui.main import main; main()", "--config", str(desk.config), *args]
+    command = [sys.executable, *CALL, "--config", str(desk.config), *args]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=desk.path)
 
 
@@ -70,6 +73,20 @@ def test_killed_in_the_middle_of_a_flatten_of_59_it_ends_flat_and_closes_nothing
     for fill in fills:
         closed[fill.symbol] += fill.quantity  # type: ignore[assignment]  # a Counter of Decimals
     assert closed == held
+    consistent(entries)
+
+
+def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves_nothing_open(desk: Desk) -> None:
+    desk.account("platform", "coinbase", fifty_nine(), options="latency_ms = 200")
+    program = pexpect.spawn(sys.executable, [*CALL, "--config", str(desk.config), "flatten", "--all"], cwd=desk.path)
+    program.expect(r"\[y/N\]", timeout=30)
+    program.sendline("y")
+    program.expect(r"\[FLATTEN\]\[FORCED\]", timeout=30)
+    os.close(program.child_fd)  # what a terminal does when its line is gone; the kernel sends SIGHUP
+    os.waitpid(program.pid, 0)
+    program.closed = program.terminated = True
+    assert desk.held() == set()
+    _, entries = asyncio.run(after(desk, []))
     consistent(entries)
 
 
