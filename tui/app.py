@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +37,7 @@ from tui.helpscreen import HelpScreen
 from tui.keys import DESTRUCTIVE, KEYS
 from tui.leave import LeaveScreen
 from tui.plain import plain
-from tui.signals import leave_on_signals
+from tui.signals import Line, leave_on_signals
 from tui.sizes import HEIGHTS, WIDTHS
 from tui.view import left_unguarded, report_summary
 
@@ -71,6 +71,7 @@ class FlatdeckApp(App[int]):
         bell: bool = False,
         recheck: float = RECHECK,
         crash_log: Path | None = None,
+        line: Line | None = None,
     ) -> None:
         super().__init__()
         self.title = title
@@ -82,7 +83,7 @@ class FlatdeckApp(App[int]):
         self._pending = Changes(everything=True)
         self._reports: dict[str, PlanReport] = {}
         self._bell, self._stuck, self._recheck, self._crash_log = bell, 0, recheck, crash_log
-        self._ignore_signals: Callable[[], None] | None = None
+        self._line, self._ignore_signals = line, lambda: None
         for key in KEYS:
             if not (read_only and key.action in DESTRUCTIVE):
                 self.bind(key.key, key.action, description=key.description, show=key.show, key_display=key.key_display)
@@ -94,14 +95,13 @@ class FlatdeckApp(App[int]):
     def on_mount(self) -> None:
         """Start to listen and to paint."""
         if not self.is_headless:
-            self._ignore_signals = leave_on_signals(self._leave)
+            self._ignore_signals = leave_on_signals(self._leave, self._line)
         self.spawn(self.feed.run(), name="link")
         self.set_interval(PAINT, self._paint)
 
     async def on_unmount(self) -> None:
         """Hang up; the engine goes on."""
-        if self._ignore_signals is not None:
-            self._ignore_signals()
+        self._ignore_signals()
         await self.link.aclose()
 
     # The line to the engine

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import tempfile
 from pathlib import Path
 
@@ -23,7 +24,11 @@ from tui.session import (
     shared_options,
     with_session,
 )
-from tui.view import in_flight
+from tui.signals import Line
+from tui.view import in_flight, under_way
+
+LONGEST_CLOSE = 900.0  # seconds that a close may take after its terminal was lost
+LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may not be there any more
 
 
 @click.command()
@@ -84,18 +89,35 @@ async def _console(session: Session, settings: Settings, read_only: bool) -> Non
 
 
 async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
-    """The console, with the engine going on behind it; an engine that fails ends the console with its error."""
+    """The console, with the engine going on behind it; an engine that fails ends the console with its error.
+
+    When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
+    positions open. What waits for a market to open is taken up by the next start.
+    """
+    line = Line(lambda: bool(under_way(engine.snapshot().closings)))
     behind = asyncio.ensure_future(engine.run())
-    screen = asyncio.ensure_future(session.world.console(engine, read_only=read_only))
+    screen = asyncio.ensure_future(session.world.console(engine, line, read_only=read_only))
+    lost = asyncio.ensure_future(line.lost.wait())
     try:
-        await asyncio.wait({behind, screen}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({behind, screen, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            await _carried_through(session, line, behind)
+            raise Terminated(signal.SIGHUP)
         if behind.done() and behind.exception() is not None:
             behind.result()
         await screen
     finally:
-        for task in (screen, behind):
+        for task in (screen, behind, lost):
             task.cancel()
-        await asyncio.gather(screen, behind, return_exceptions=True)
+        left, _ = await asyncio.wait({screen, behind, lost}, timeout=LEAVING)
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _carried_through(session: Session, line: Line, behind: asyncio.Future[None]) -> None:
+    clock = session.world.clock
+    end = clock.monotonic() + LONGEST_CLOSE
+    while line.busy() and clock.monotonic() < end and not behind.done():
+        await clock.sleep(0.2)
 
 
 @click.command()

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from core.journal import Journal
     from core.ports import Broker
     from tui.demo import Dice
+    from tui.signals import Line
 
 POLL_SECONDS = 0.5  # how often a followed journal is looked at
 
@@ -160,12 +161,12 @@ class Outside:
         finally:
             await journal.aclose()
 
-    async def console(self, engine: Any, *, read_only: bool) -> None:
+    async def console(self, engine: Any, line: Line, *, read_only: bool) -> None:
         from core.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
         crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
-        app = FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock, crash_log=crash_log)
+        app = FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock, crash_log=crash_log, line=line)
         await app.run_async()
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:

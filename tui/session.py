@@ -26,6 +26,7 @@ from tui.demo import Dice
 from tui.documents import Document
 from tui.documents import text as document_text
 from tui.plain import plain
+from tui.signals import Line
 from tui.view import log_cells
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ class World(Protocol):
     def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
         """The journal's records in order, read-only; with ``follow`` for as long as it is asked for more."""
 
-    async def console(self, engine: Engine, *, read_only: bool) -> None:
-        """Draw the console until the person leaves it."""
+    async def console(self, engine: Engine, line: Line, *, read_only: bool) -> None:
+        """Draw the console until the person leaves it, or the line to the person is lost."""
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         """Forget what paper accounts did; refused while an engine is running on them."""

@@ -85,6 +85,11 @@ def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
     return [c for c in closings if c.outcome is None]
 
 
+def under_way(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
+    """Those of them that end within minutes: a market that is closed may be waited for for days."""
+    return [c for c in in_flight(closings) if c.state != "waiting_open"]
+
+
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
     """ARMED or not, read-only, not running. One that only looks says nothing of arming: another one may be armed."""
     cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []

@@ -82,9 +82,9 @@ def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves
     program.expect(r"\[y/N\]", timeout=30)
     program.sendline("y")
     program.expect(r"\[FLATTEN\]\[FORCED\]", timeout=30)
-    os.close(program.child_fd)  # what a terminal does when its line is gone; the kernel sends SIGHUP
+    program.ptyproc.fileobj.close()  # what a terminal does when its line is gone; the kernel sends SIGHUP
     os.waitpid(program.pid, 0)
-    program.closed = program.terminated = True
+    program.ptyproc.closed = program.ptyproc.terminated = program.closed = True
     assert desk.held() == set()
     _, entries = asyncio.run(after(desk, []))
     consistent(entries)

@@ -12,6 +12,7 @@ import pyte
 import pytest
 
 from core.clock import SystemClock
+from tests.scenarios.desk import Desk, fifty_nine
 
 MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"
 PATIENCE = 30.0
@@ -63,6 +64,13 @@ class Terminal:
         self._program.close()
         return int(self._program.exitstatus)
 
+    def lose_line(self) -> None:
+        """What a terminal does when its line is gone, and the kernel's SIGHUP with it; until the program has ended."""
+        terminal = self._program.ptyproc
+        terminal.fileobj.close()
+        os.waitpid(terminal.pid, 0)
+        terminal.closed = terminal.terminated = self._program.closed = True
+
     def kill(self) -> None:
         self._program.close(force=True)
 
@@ -112,3 +120,20 @@ def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> Non
     terminal.until(lambda screen: price(screen) not in ("", first), "another value of BTC-USD")
     terminal.press("q")
     assert terminal.ended() == 0
+
+
+def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves_nothing_open(
+    terminals: list[Terminal], desk: Desk
+) -> None:
+    desk.account("platform", "coinbase", fifty_nine(), options="latency_ms = 1000")
+    terminal = Terminal(100, 30, "--config", str(desk.config))
+    terminals.append(terminal)
+    terminal.shows("59 positions")
+    terminal.press("F")
+    terminal.shows("59 to close")
+    terminal.press("59")
+    terminal.press("\r")
+    terminal.press("y")
+    terminal.shows("of 59 closes ended")
+    terminal.lose_line()
+    assert desk.held() == set()

@@ -14,7 +14,7 @@ from tests.tui.fakes import closing, crowd, position, snapshot
 from tui.app import DESTRUCTIVE, KEYS
 from tui.deck import Deck
 from tui.leave import LeaveScreen
-from tui.signals import leave_on_signals
+from tui.signals import Line, leave_on_signals
 
 LETTERS = [k.key for k in KEYS if k.action in DESTRUCTIVE]
 
@@ -160,6 +160,28 @@ async def test_signals_leave_and_a_watchdog_ends_what_hangs() -> None:
         remove()
     assert left == [143, 129]
     assert sorted(died) == [129, 143]  # two timers of one delay, in whatever order
+
+
+async def test_a_line_that_is_lost_is_survived_for_as_long_as_something_is_closed() -> None:
+    died: list[int] = []
+    busy = True
+    line = Line(lambda: busy)
+    before = signal.getsignal(signal.SIGHUP)
+    remove = leave_on_signals(lambda code: None, line, watchdog=0.05, die=died.append)
+    try:
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0.3)
+        assert (line.lost.is_set(), died) == (True, [])
+        remove()
+        signal.raise_signal(signal.SIGHUP)  # the shell tells of it, and the kernel
+        busy = False
+        for _ in range(100):
+            await asyncio.sleep(0.01)
+            if died:
+                break
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert died == [129]
 
 
 async def test_a_fault_in_the_console_prints_one_line_and_no_local_variable(tmp_path: Any) -> None:
