@@ -197,7 +197,15 @@ def report_summary(report: PlanReport) -> list[Cell]:
         )
     else:
         cells.append(Cell("PARTIAL: not every account could be read again", "bad"))
+    if (more := _unplanned(report)) > 0:
+        cells.append(Cell(f"{more} MORE HELD than the plan had", "bad"))
     return cells
+
+
+def _unplanned(report: PlanReport) -> int:
+    """How many positions there are at the end beside those that were to stay and those whose close left something."""
+    left = sum(r.kind == "close" and r.outcome != "closed" for r in report.results)
+    return sum(o.final for o in report.owners) - report.plan.totals.final - left
 
 
 GOOD_OUTCOMES = frozenset({"closed", "closed_residual", "cancelled"})

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
-from core.link import AccountRow, EngineRow, PlanRow, PositionRow, Update
+from core.link import AccountRow, EngineRow, PlanRow, PositionRow, Update, VerifiedOwner
 from core.model import PositionKey, Tier
 from core.plan import ActionKind, OwnerTally, Reason
 from core.replica import Replica
@@ -336,6 +337,19 @@ def test_the_closing_summary_says_verified_or_not() -> None:
     text = " · ".join(c.text for c in report_summary(report(made, outcome="stuck", success=False, complete=False)))
     assert "1 STUCK" in text
     assert text.endswith("PARTIAL: not every account could be read again")
+
+
+def test_the_closing_summary_says_what_came_meanwhile() -> None:
+    made = plan(close("A"), close("B"), cause="flatten", owners=(OwnerTally("platform", 8, 2, final=0),))
+    for outcome, final, more in (
+        ("closed", 0, ""),
+        ("closed", 1, "1 MORE HELD"),
+        ("stuck", 2, ""),
+        ("stuck", 3, "1 M"),
+    ):
+        ended = structs.replace(report(made, outcome=outcome), owners=(VerifiedOwner("platform", final, True),))
+        text = report_summary(ended)[-1].text
+        assert text.startswith(more) if more else "MORE" not in text
 
 
 def test_tiers_are_named_as_the_ladder_names_them() -> None:
