@@ -148,6 +148,7 @@ _CODED: dict[str, Calls] = {
         options={"hf": True, "uta": False},
     ),
 }
+_CODED |= dict.fromkeys(("myokx", "okxus"), _CODED["okx"])
 
 
 # Whose orders of contracts ccxt has no word for that says that they only reduce; it sends its own along, which nobody

@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
 import aiohttp
 from msgspec import Struct
 
-from brokers.ccxt import library
+from brokers.ccxt import attempts, library
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
 from brokers.ccxt.session import TOTAL, Session
 from brokers.ccxt.wire_errors import Said, reach, redacted, translate
@@ -56,21 +54,6 @@ class Setup(Struct, frozen=True):
     burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
     check: Callable[[str, object], None] | None = None  # of an answer by its path; raises for what ccxt would misread
     costs: dict[str, float] = {}  # of calls by path, and by path and a parameter that makes them dearer; else ccxt's
-
-
-class Attempt:
-    """What one call has been seen doing; a context's, so that calls at the same time are told apart."""
-
-    __slots__ = ("headers", "left", "priority", "status")
-
-    def __init__(self, priority: Priority) -> None:
-        self.priority = priority
-        self.left = 0  # requests that were given to the connection
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-
-
-_attempt: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
 
 
 class Client:
@@ -181,7 +164,7 @@ class Client:
         async def fetch2(
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
-            attempt = _attempt.get()
+            attempt = attempts.current.get()
             priority = Priority.READ if attempt is None else attempt.priority
             cost = dearest(self.setup.costs, str(path), params or {})
             if cost is None:
@@ -206,10 +189,15 @@ class Client:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
 
-    async def _sent(self, attempt: Attempt | None, sending: Awaitable[Any]) -> Any:
-        if attempt is not None:
-            attempt.left += 1
-        return await sending
+    async def _sent(self, attempt: attempts.Attempt | None, sending: Awaitable[Any]) -> Any:
+        if attempt is None:
+            return await sending
+        attempt.left += 1
+        try:
+            return await sending
+        except Exception as error:
+            attempt.failed = error
+            raise
 
     def _number(self) -> int:
         """A nonce greater than the one before: a millisecond can have two requests."""
@@ -219,10 +207,10 @@ class Client:
 
     def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
         """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""
-        attempt = _attempt.get()
+        attempt = attempts.current.get()
         if attempt is not None:
             attempt.status, attempt.headers = status, headers
-        there = _date(headers.get("Date"))
+        there = attempts.dated(headers)
         if there is not None:
             self._skews.append((there - self._clock.now()).total_seconds())
         said = body.strip()
@@ -237,6 +225,10 @@ class Client:
         """What a question is answered with."""
         return await self._call(Priority.READ, method, args, named)
 
+    async def ask_whole(self, method: str, *args: Any) -> Any:
+        """The same where ccxt passes over a part that failed; one that is refused for good may be missing."""
+        return await self._call(Priority.READ, method, args, {}, whole=True)
+
     async def look_up(self, method: str, *args: Any, **named: Any) -> Any:
         """The same for what an order of ours waits for, which goes before other reads."""
         return await self._call(Priority.LOOK_UP, method, args, named)
@@ -245,23 +237,34 @@ class Client:
         """Send what places or cancels an order, once. Anything but a readable answer is OutcomeUnknown."""
         return await self._call(Priority.ACT, method, args, named)
 
-    async def _call(self, priority: Priority, method: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    async def _call(
+        self, priority: Priority, method: str, args: tuple[Any, ...], named: dict[str, Any], *, whole: bool = False
+    ) -> Any:
         call = getattr(self.exchange, method, None)
         if call is None:
             raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
         await self._resync(priority)
-        token = _attempt.set(attempt := Attempt(priority))
+        token = attempts.current.set(attempt := attempts.Attempt(priority))
         try:
-            return await call(*args, **named)
+            answer = await call(*args, **named)
+            if whole and attempt.failed is not None:
+                self._weigh(attempt.failed, attempt)
+            return answer
         except FlatdeckError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever leaves ccxt is one of three outcomes
             told = any(c.__name__ == "BaseError" for c in type(error).__mro__)  # with addresses, and the venue's words
             raise self.translated(error, attempt) from (None if told else error)
         finally:
-            _attempt.reset(token)
+            attempts.current.reset(token)
 
-    def translated(self, error: Exception, attempt: Attempt | None = None) -> FlatdeckError:
+    def _weigh(self, failed: Exception, attempt: attempts.Attempt) -> None:
+        """Raises what a part that was passed over failed with, if it may be there the next time."""
+        told = failed if isinstance(failed, FlatdeckError) else self.translated(failed, attempt)
+        if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
+            raise told
+
+    def translated(self, error: Exception, attempt: attempts.Attempt | None = None) -> FlatdeckError:
         """ccxt's exception as ours, and what follows from it for the limit and the clock."""
         acts = attempt is not None and attempt.priority is Priority.ACT
         if attempt is not None and attempt.left == 0:  # ccxt itself would not send it
@@ -275,7 +278,7 @@ class Client:
             self._obey(made)
         return made
 
-    def _seen(self, error: Exception, attempt: Attempt | None) -> Said:
+    def _seen(self, error: Exception, attempt: attempts.Attempt | None) -> Said:
         cause = error.__cause__ or error
         dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
         status = attempt.status if attempt is not None else None
@@ -308,7 +311,7 @@ class Client:
         if due is None or self._clock.monotonic() < due:
             return
         self._resync_at = self._clock.monotonic() + RETRY_AFTER
-        token = _attempt.set(Attempt(priority))
+        token = attempts.current.set(attempts.Attempt(priority))
         try:
             before = self.milliseconds()
             there = int(await self.exchange.fetch_time())
@@ -316,7 +319,7 @@ class Client:
         except Exception:  # noqa: BLE001  # the call that follows is refused again, and says so
             return
         finally:
-            _attempt.reset(token)
+            attempts.current.reset(token)
         if after - before <= PROMPT:
             self.exchange.options["timeDifference"] = after - there
             self._resync_at = self._clock.monotonic() + RESYNC
@@ -340,11 +343,3 @@ class Client:
                 await closing.close()
             except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
                 continue
-
-
-def _date(text: str | None) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None

@@ -63,7 +63,7 @@ class Markets:
     async def _load(self) -> SimpleNamespace:
         exchange = self._client.exchange
         exchange.has["fetchCurrencies"] = False  # needs a key at some, and nothing here asks about a currency
-        await self._client.ask("load_markets", True, self._known.markets)
+        await self._client.ask_whole("load_markets", True, self._known.markets)
         return SimpleNamespace(**{name: getattr(exchange, name) for name in SHARED})
 
     def __contains__(self, symbol: str) -> bool:

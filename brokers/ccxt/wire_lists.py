@@ -43,6 +43,7 @@ _PLACES: dict[str, dict[str, Keys]] = {
     },
     "kucoinfutures": {"positions": _DATA, **dict.fromkeys(("orders", "stopOrders", "fills"), _ITEMS)},
 }
+_PLACES |= dict.fromkeys(("myokx", "okxus"), _PLACES["okx"])
 
 
 def check(exchange: str, path: str, answer: object) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from brokers.ccxt.broker import CcxtBroker, Options
 from brokers.ccxt.client import Setup
-from core.errors import Refused
+from core.errors import OutcomeUnknown, Refused
 from core.model import Account, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import coinbase, kraken
@@ -181,6 +181,30 @@ async def test_coinbase_s_futures_that_were_listed_are_not_gone_because_the_list
         running.stall.rest.futures = False
         with pytest.raises(Refused):
             await broker.holdings()
+
+
+async def test_coinbase_s_futures_are_not_left_without_a_market_by_a_list_of_them_that_failed() -> None:
+    """ccxt passes over that failure: they could not have been closed until the markets are loaded again."""
+    login = VENUES["coinbase"][2]
+    with opened("coinbase") as running:
+        options = Options(
+            setup=Setup(exchange="coinbase", endpoint=running.endpoint),
+            login={"apiKey": "env:api_key", "secret": "env:secret"},
+        )
+        broker = CcxtBroker(Account("user_1/a", "user_1", "a", "ccxt:coinbase"), options, running.clock, login)
+        try:
+            failing = running.mishap("GET", "/products", "status", after=1, status=503)
+            with pytest.raises(OutcomeUnknown):
+                await broker.connect()
+            refused = running.mishap(
+                "GET", "/products", "status", after=1, status=403, body='{"error":"PERMISSION_DENIED"}'
+            )
+            await broker.connect()
+            held = await broker.holdings()
+        finally:
+            await broker.aclose()
+    assert (failing.struck, refused.struck) == (1, 1)
+    assert "BTC/USD" in {p.symbol for p in held.positions}
 
 
 async def test_a_part_of_a_coinbase_future_is_closed_and_a_limit_is_never_made_a_market_order() -> None:
