@@ -287,13 +287,17 @@ class Executor:
     async def _read_again(
         self, accounts: list[str], plan: Plan, results: list[ResultRow]
     ) -> dict[str, Holdings | None]:
-        """One complete read per account, again while it contradicts a close that is only just done."""
+        """One complete read per account, again while it contradicts a close that is only just done, or failed.
+
+        One that could not be read before the plan, either, is tried once: whoever waits has waited for it already.
+        """
         reads: dict[str, Holdings | None] = dict.fromkeys(accounts)
         pending = list(accounts)
         for attempt in range(FINAL_TRIES):
             answers = await asyncio.gather(*(self._try_read(a) for a in pending))
             reads.update(zip(pending, answers, strict=True))
-            pending = [a for a in pending if reads[a] is None or _still_there(results, a, reads[a])]
+            failed = {a for a in pending if reads[a] is None} - plan.unreadable.keys()
+            pending = [a for a in pending if a in failed or _still_there(results, a, reads[a])]
             if not pending or attempt + 1 == FINAL_TRIES:
                 break
             await self._clock.sleep(FINAL_WAIT)

@@ -38,6 +38,7 @@ LASTING = 30.0  # a stream that ended sooner may end as soon again
 PRICE_TRIES = 3
 READ_TRIES = 3
 OTHERS_WAIT = 10.0  # seconds that accounts which were read wait for those that were not
+AGED = 3.0  # seconds after which what was read is not what a plan is made from
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 20.0
@@ -53,6 +54,7 @@ class Watcher:
         self._emit = emit
         self._account = broker.account.id
         self._heard = 0.0
+        self._read_at = 0.0
         self._short = 0  # streams in a row that ended as soon as they had begun
         self._traded = asyncio.Event()
         self._held: list[str] = []  # symbols, by the last complete read of ours
@@ -74,6 +76,16 @@ class Watcher:
                 self._state(AccountState.POLLING)
                 return True
         return False
+
+    async def again(self) -> None:
+        """A read whose prices have aged while others were waited for is made again."""
+        if self._clock.monotonic() - self._read_at <= AGED:
+            return
+        try:
+            async with asyncio.timeout(OTHERS_WAIT):
+                await self._read_all()
+        except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
+            self._failed(AccountState.STALE, error)
 
     def give_up(self) -> None:
         """Nobody waits any longer for a first read; :meth:`run` goes on trying."""
@@ -178,6 +190,7 @@ class Watcher:
     async def _read_all(self) -> None:
         await self._read()
         await self._quote(self._held)
+        self._read_at = self._clock.monotonic()
 
     async def _read(self) -> None:
         """Positions and orders, and the rates of their currencies."""
@@ -227,11 +240,11 @@ async def first_of_all(watchers: Iterable[Watcher]) -> None:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
-    for task, watcher in reading.items():
-        if task in pending:
-            watcher.give_up()
-        else:
-            task.result()
+    for task in pending:
+        reading[task].give_up()
+    await asyncio.gather(
+        *(watcher.again() for task, watcher in reading.items() if task not in pending and task.result())
+    )
 
 
 class _StreamEnded(FlatdeckError):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import InvariantBroken, JournalError
+from core.executor import FINAL_WAIT
 from core.link import PlanRequest
 from core.model import OrderSide, OrderType
 from core.records import AccountFrozen, ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
@@ -213,6 +214,19 @@ async def test_a_plan_that_lacked_an_account_is_never_a_success():
         assert outcomes(report) == {"BTC": "closed"}
         assert not report.success
         assert world.held() == {"BTC": D(2)}
+
+
+@virtual
+async def test_an_account_that_could_not_be_read_before_is_not_waited_for_again_and_again_at_the_end():
+    world = two()
+    world.faults.script("auth", times=100)
+    async with world:
+        plan = await world.engine.prepare(EVERYTHING)
+        assert plan.unreadable
+        began = world.clock.monotonic()
+        report = await world.engine.execute(plan.id, plan.digest)
+        assert not report.complete
+        assert world.clock.monotonic() - began < FINAL_WAIT
 
 
 @virtual

@@ -123,6 +123,7 @@ async def test_accounts_that_can_be_read_do_not_wait_long_for_one_that_never_ans
     assert good.clock.monotonic() - began == pytest.approx(OTHERS_WAIT, abs=0.1)
     assert good.states == [("polling", None)]
     assert hung.states == [("down", "no answer in time")]
+    assert good.count(QuoteSeen) == 2, "what was read aged meanwhile"
 
 
 @virtual
