@@ -88,9 +88,10 @@ def _fired(evidence: Evidence) -> Iterator[tuple[int, Said, re.Match[str]]]:
 
 
 def _true_sides(evidence: Evidence, index: int, account: str, symbol: str) -> set[Side]:
-    """What is held in truth: a list may be older than a turn by hand."""
-    held = [t.at(index) for k, t in evidence.held.items() if (k.account, k.symbol) == (account, symbol)]
-    return {Side.LONG if quantity > 0 else Side.SHORT for quantity in held if quantity}
+    """What was held in truth since the last list: that may be older than a turn by hand, which a stream told."""
+    listed = evidence.listed_at(account, index)
+    held = [t.since(listed, index) for k, t in evidence.held.items() if (k.account, k.symbol) == (account, symbol)]
+    return {Side.LONG if quantity > 0 else Side.SHORT for quantities in held for quantity in quantities if quantity}
 
 
 def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: float) -> list[Quoted]:

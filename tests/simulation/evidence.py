@@ -95,6 +95,13 @@ class Timeline(Struct):
         place = bisect_right(self.indices, index)
         return self.quantities[place - 1] if place else ZERO
 
+    def since(self, earlier: int, index: int) -> list[Decimal]:
+        """What was held at one event and everything until another."""
+        return [
+            self.at(earlier),
+            *self.quantities[bisect_right(self.indices, earlier) : bisect_right(self.indices, index)],
+        ]
+
 
 class Evidence:
     """The index of one history."""
@@ -158,6 +165,12 @@ class Evidence:
         indices, lists = self.lists.get(account, ([], []))
         place = bisect_left(indices, index)
         return lists[max(place - count, 0) : place][::-1]
+
+    def listed_at(self, account: str, index: int) -> int:
+        """The event with which the last list before another reached the program; 0: none did."""
+        indices, _ = self.lists.get(account, ([], []))
+        place = bisect_left(indices, index)
+        return indices[place - 1] if place else 0
 
     # ------------------------------------------------------------------------------------------------------ reading
 
