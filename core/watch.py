@@ -56,6 +56,7 @@ class Watcher:
         self._heard = 0.0
         self._read_at = 0.0
         self._short = 0  # streams in a row that ended as soon as they had begun
+        self._told = AccountState.CONNECTING  # as what it was told last
         self._traded = asyncio.Event()
         self._held: list[str] = []  # symbols, by the last complete read of ours
 
@@ -78,17 +79,17 @@ class Watcher:
         return False
 
     async def again(self) -> None:
-        """A read whose prices have aged while others were waited for is made again."""
+        """A read whose prices have aged while others were waited for is made again, with as many tries."""
         if self._clock.monotonic() - self._read_at <= AGED:
             return
         try:
             async with asyncio.timeout(OTHERS_WAIT):
-                await self._read_all()
-        except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
-            self._failed(AccountState.STALE, error)
+                await self.first()
+        except TimeoutError:
+            self.give_up()
 
     def give_up(self) -> None:
-        """Nobody waits any longer for a first read; :meth:`run` goes on trying."""
+        """Nobody waits any longer for a read; :meth:`run` goes on trying."""
         self._failed(AccountState.DOWN, TimeoutError())
 
     async def run(self) -> None:
@@ -106,13 +107,13 @@ class Watcher:
             except Exception as error:  # noqa: BLE001 - an adapter's own fault is its account's state too
                 self._failed(AccountState.STALE, error)
             failures += 1
-            await self._clock.sleep(min(FIRST_WAIT * 2**failures, LONGEST_WAIT))
+            await self._clock.sleep(_pause(failures))
 
     async def _follow_at_leisure(self) -> None:
         """A stream that ends again and again as soon as it has begun is not dialled all the time: what it would tell is
         asked for in between, as where there is none."""
         if self._short > 1:
-            await self._poll_for(min(FIRST_WAIT * 2**self._short, LONGEST_WAIT))
+            await self._poll_for(_pause(self._short))
         began = self._clock.monotonic()
         try:
             await self._follow()
@@ -143,12 +144,10 @@ class Watcher:
         raise _StreamEnded("stream ended")
 
     async def _stream(self) -> None:
-        live = False
         async for event in self._broker.stream():
             self._heard = self._clock.monotonic()
-            if not live:
+            if self._told in (AccountState.CONNECTING, AccountState.POLLING):
                 self._state(AccountState.LIVE)
-                live = True
             self._emit(event)
             if _tells_of_a_trade(event):
                 self._traded.set()
@@ -175,6 +174,8 @@ class Watcher:
         while True:
             await self._clock.sleep(every)
             await self._read_and_quote()
+            if self._told not in (AccountState.LIVE, AccountState.POLLING):  # another read of it failed meanwhile
+                self._state(AccountState.POLLING)
 
     async def _read_and_quote(self) -> None:
         """What is held, and a price of what is new among it."""
@@ -220,9 +221,11 @@ class Watcher:
             self._emit(RatesSeen(self._account, {c: rate for c, r in rates.items() if (rate := _rate(r)) is not None}))
 
     def _state(self, state: AccountState) -> None:
+        self._told = state
         self._emit(AccountChanged(self._account, state))
 
     def _failed(self, state: AccountState, error: BaseException) -> None:
+        self._told = state
         self._emit(AccountChanged(self._account, state, _sentence(error), refused=_refused(error)))
 
 
@@ -262,6 +265,11 @@ def _tells_of_a_trade(event: BrokerEvent) -> bool:
             return position is None
         case _:
             return False
+
+
+def _pause(failures: int) -> float:
+    """Seconds, twice as many each time up to a limit; in half a day there are more failures than a float can double."""
+    return min(FIRST_WAIT * 2 ** min(failures, 10), LONGEST_WAIT)
 
 
 def _rate(text: str) -> Decimal | None:

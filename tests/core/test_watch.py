@@ -121,9 +121,19 @@ async def test_accounts_that_can_be_read_do_not_wait_long_for_one_that_never_ans
     began = good.clock.monotonic()
     await first_of_all([hung.watcher, good.watcher])
     assert good.clock.monotonic() - began == pytest.approx(OTHERS_WAIT, abs=0.1)
-    assert good.states == [("polling", None)]
+    assert good.states == [("polling", None)] * 2
     assert hung.states == [("down", "no answer in time")]
     assert good.count(QuoteSeen) == 2, "what was read aged meanwhile"
+
+
+@virtual
+async def test_an_account_that_was_read_is_not_lost_by_one_failure_while_others_were_waited_for():
+    hung, good = watched(connect=[HANG]), watched(holdings=[HELD, Unreachable("a moment"), HELD])
+    await first_of_all([hung.watcher, good.watcher])
+    assert good.states == [("polling", None), ("down", "a moment"), ("polling", None)]
+    gone = watched(holdings=[HELD, HANG])
+    await first_of_all([hung.watcher, gone.watcher])
+    assert gone.states == [("polling", None), ("down", "no answer in time")]
 
 
 @virtual
@@ -266,6 +276,50 @@ async def test_a_stream_that_ends_as_soon_as_it_has_begun_is_not_dialled_all_the
 
 
 @virtual
+async def test_an_account_that_a_refresh_gave_up_is_readable_again_while_its_stream_goes_on():
+    account, other = watched(), watched()
+
+    async def talk() -> None:
+        while True:
+            account.broker.events.put_nowait(QuoteSeen(quote("BTC", account.clock.monotonic())))
+            await asyncio.sleep(1)
+
+    async with account.running():
+        talking = asyncio.create_task(talk())
+        await asyncio.sleep(5)
+        account.broker.answers["connect"] = [HANG, None]
+        await first_of_all([account.watcher, other.watcher])
+        assert account.states[-1] == ("down", "no answer in time")
+        await asyncio.sleep(READ_EVERY)
+        talking.cancel()
+        assert account.states[-2:] == [("polling", None), ("live", None)]
+        assert account.broker.calls["connect"] == 2, "its stream went on"
+
+
+@virtual
+async def test_a_stream_that_ends_at_once_for_a_day_is_still_dialled():
+    account, dialled = watched(), 0
+
+    async def refuse() -> None:
+        nonlocal dialled
+        while True:
+            if account.broker.streams_open:
+                dialled += 1
+                account.broker.events.put_nowait(STREAM_END)
+            await asyncio.sleep(0.5)
+
+    async with account.running():
+        refusing = asyncio.create_task(refuse())
+        await asyncio.sleep(10 * 3600)
+        before = dialled
+        assert before > 1024
+        await asyncio.sleep(600)
+        refusing.cancel()
+        assert dialled > before
+        assert not [error for _, error in account.states if error and error != "stream ended"]
+
+
+@virtual
 async def test_a_stream_that_says_nothing_is_not_believed_to_be_alive():
     async with watched().running() as account:
         await asyncio.sleep(SILENCE - 1)
@@ -357,6 +411,17 @@ async def test_a_venue_that_stays_away_is_tried_ever_more_slowly_but_never_given
         await asyncio.sleep(300)
         assert account.broker.calls["holdings"] - first == pytest.approx(10, abs=1)
         assert set(account.states) == {("stale", "no such host")}
+
+
+@virtual
+async def test_an_outage_of_half_a_day_does_not_end_the_watching():
+    account = watched(connect=[Unreachable("no route")])
+    async with account.running():
+        await asyncio.sleep(12 * 3600)
+        assert account.broker.calls["connect"] > 1024
+        account.broker.answers["connect"] = [None]
+        await asyncio.sleep(60)
+        assert account.states[-1] == ("polling", None)
 
 
 @virtual
