@@ -236,9 +236,17 @@ def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
 
 
 def changed(guard: Guard, entry: Decimal | None, leverage: Decimal | None) -> None:
-    """Entry or leverage became known or changed (scaling in): stop, target and peak price stay."""
+    """Entry or leverage became known or changed (scaling in): stop, target and peak price stay.
+
+    But an entry that is known for the first time brings the stop and the target that are measured from it.
+    """
     guard.entry, guard.leverage = _signed(entry, guard.rules), _number(leverage)
     guard.floor, guard.ceiling = inf, -inf
+    if guard.origin != guard.origin and guard.entry == guard.entry:  # NaN is not itself
+        first = open_guard(guard.rules, entry, leverage)
+        guard.origin, guard.target = first.origin, first.target
+        if first.stop > guard.stop:
+            guard.stop, guard.behind = first.stop, first.behind
 
 
 def split(guard: Guard, ratio: Decimal) -> None:

@@ -217,6 +217,26 @@ def test_an_unknown_entry_leaves_the_trailing_stop_and_nothing_that_needs_a_move
 
 
 @both_sides
+def test_an_entry_that_becomes_known_has_the_stop_and_the_target_of_one_that_was_known(side: Side) -> None:
+    """What a coin was bought for is learned after it was seen first."""
+    held = guard(settings(trailing_base=None), side, entry=None)
+    assert moves(held, "-0.04") == [None]
+    changed(held, D(100), D(1))
+    assert (stop_price(held), target_price(held)) == (favour(side, "-0.05"), favour(side, "0.10"))
+    assert moves(held, "-0.05") == ["stop_loss"]
+
+
+@both_sides
+def test_an_entry_that_becomes_known_leaves_a_stop_that_has_climbed_further(side: Side) -> None:
+    held = guard(DEFAULT, side, entry=None)
+    moves(held, "0.02")
+    stop = stop_price(held)
+    changed(held, D(100), D(1))
+    assert stop_price(held) == stop
+    assert at(held, stop) == "trailing_stop"
+
+
+@both_sides
 def test_an_unknown_leverage_silences_what_goes_by_roi(side: Side) -> None:
     held = guard(settings(stop_loss_pct=None, trailing_base=None), side, leverage=None)
     assert moves(held, "-0.9", "0.045", "0.001", "0.10") == [None, None, None, "take_profit"]
