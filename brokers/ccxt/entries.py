@@ -19,6 +19,7 @@ SOON = 8.0  # seconds until trades that a list does not have yet are asked for a
 AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
 KNOWN = 3600.0  # seconds until any is: the same quantity may have been sold and bought in between
 SLACK = 60_000  # milliseconds that the clocks may differ
+LATELY = int((KNOWN + AGAIN) * 1000)  # milliseconds in which what is known was told
 PAGE = 100  # OKX, Bybit and others refuse more
 PAGES = {"binance": 500, "binanceus": 500}  # where more may be asked for at once
 AT_ONCE = 4
@@ -68,7 +69,11 @@ class Entries:
         if self._had is not None:
             before = self._had
             self._grown |= {(s, q): self._read_at for s, q in there if q * (ONE - FEES) > before.get(s, ZERO)}
-        self._had, self._read_at = held, self._client.milliseconds()
+        self._had, self._read_at = held, self._now()
+
+    def _now(self) -> int:
+        """Milliseconds by the exchange's clock, which dates the trades."""
+        return int(self._client.there(self._clock.now()).timestamp() * 1000)
 
     async def _learn(self, wanted: list[Key], markets: Mapping[str, Sequence[str]], at_once: bool) -> None:
         if at_once:
@@ -105,14 +110,19 @@ class Entries:
         return [row for row in rows if not on_margin(row, self._client.setup.exchange)]
 
     def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
-        """What there is more of was bought meanwhile, or their list lags and what it covers was sold before."""
+        """What there is more of was bought meanwhile, or their list lags and what it covers was sold before.
+
+        A list that does not reach a purchase any more, as Bybit's of seven days, says nothing against what it told.
+        """
         key = symbol, quantity
         grown = self._grown.get(key)
         if grown is not None and not bought_since(grown - SLACK, trades):
-            if self._client.milliseconds() - grown < SLACK:
+            if self._now() - grown < SLACK:
                 self._due[key] = self._clock.monotonic() + SOON
             return
         found = cost_of(quantity, trades, symbol.partition("/")[2])
+        if found is None and not bought_since(self._now() - LATELY, trades):
+            found = self.costs.get(key)
         if found is not None:
             self.costs[key], self._due[key] = found, self._clock.monotonic() + KNOWN
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -71,6 +71,39 @@ async def test_a_sale_and_a_purchase_that_no_read_saw_are_noticed_after_a_while(
     clock.at += 301
     assert await learned(broker) == D(40000), "not before it costs little of the limit"
     clock.at += 3601
+    assert await learned(broker) == D(60000)
+
+
+async def test_a_purchase_that_the_list_of_trades_does_not_reach_any_more_keeps_its_entry(at: Opened) -> None:
+    """Bybit's list is of seven days, Kraken's of the newest 50 of the whole account."""
+    answers = {"/BalanceEx": HELD, "/TradesHistory": history(BOUGHT)}
+    broker, venue = await at("kraken", kraken(**answers), clock=(clock := Wall()))
+    assert await learned(broker) == D(40000)
+    venue.answers["/TradesHistory"] = history()
+    for _ in range(3):
+        clock.at += 3601
+        assert await learned(broker) == D(40000)
+
+
+async def test_an_entry_that_a_later_purchase_contradicts_is_not_kept(at: Opened) -> None:
+    answers = {"/BalanceEx": HELD, "/TradesHistory": history(BOUGHT)}
+    broker, venue = await at("kraken", kraken(**answers), clock=(clock := Wall()))
+    assert await learned(broker) == D(40000)
+    venue.answers["/TradesHistory"] = history(("buy", PAIR, "0.5", "60000"))
+    clock.at += 3601
+    assert await learned(broker) is None
+
+
+async def test_a_purchase_has_its_entry_although_this_clock_is_ahead_of_the_exchange_s(at: Opened) -> None:
+    class Ahead(Wall):
+        def now(self) -> datetime:
+            return super().now() + timedelta(minutes=10)
+
+    answers = {"/BalanceEx": NOTHING, "/TradesHistory": history(BOUGHT, SOLD)}
+    broker, venue = await at("kraken", kraken(**answers), clock=Ahead())
+    assert (await broker.holdings()).positions == ()
+    bought = history(BOUGHT, SOLD, ("buy", PAIR, "1", "60000"))
+    venue.answers |= {"/BalanceEx": HELD, "/TradesHistory": bought}
     assert await learned(broker) == D(60000)
 
 
