@@ -479,6 +479,20 @@ async def test_where_ccxt_cannot_say_that_an_order_only_reduces_nothing_relies_o
     assert "exec_inst" not in asked
 
 
+async def test_a_sandbox_that_is_a_word_in_each_request_is_one(at: Opened) -> None:
+    """Bitget's demo has the addresses of the real one."""
+    told: list[str | None] = []
+
+    def settings(request: web.Request, form: str) -> dict[str, Any]:
+        told.append(request.headers.get("PAPTRADING"))
+        return {"code": "00000", "msg": "success", "data": {}}
+
+    broker, _ = await at("bitget", {"/account/settings": settings}, connect=False, sandbox=True)
+    await broker.client.open({name: Secret("s") for name in ("apiKey", "secret", "password")})
+    assert await broker.client.ask("privateUtaGetV3AccountSettings")
+    assert told == ["1"]
+
+
 async def test_a_host_without_a_name_is_unreachable(at: Opened) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
