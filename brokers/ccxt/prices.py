@@ -22,6 +22,7 @@ from core.units import ONE, plain
 FRESH = 5.0  # seconds that a bid and an ask may stand beside a ticker that has none
 AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
 FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
+OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # which says nothing about the symbol that was asked for
 LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}  # by preference, with what tells of each
 Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
 Told = tuple[Row, float]  # a ticker, and when it came
@@ -104,25 +105,26 @@ class Prices:
         try:
             return await self._told(symbols, method, symbols)
         except Refused as refused:
-            if refused.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH):
+            if refused.refusal in OF_ALL:
                 raise
         if len(symbols) <= FEW:
             return await self._one_by_one(symbols)
         middle = len(symbols) // 2
-        first, second = await asyncio.gather(
-            self._of_list(method, symbols[:middle]), self._of_list(method, symbols[middle:])
-        )
-        return first | second
+        halves = (self._of_list(method, symbols[:middle]), self._of_list(method, symbols[middle:]))
+        first, second = await asyncio.gather(*halves, return_exceptions=True)
+        if isinstance(first, BaseException) and isinstance(second, BaseException):
+            raise first
+        return {symbol: one for half in (first, second) if isinstance(half, dict) for symbol, one in half.items()}
 
     async def _one_by_one(self, symbols: list[str]) -> dict[str, Told]:
         """Who is refused is left out for a while, so that the others are a list again. Raises where all are."""
         asked = (self._told(symbols, "fetch_ticker", symbol) for symbol in symbols)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = {s: a for s, a in zip(symbols, answers, strict=True) if isinstance(a, BaseException)}
+        until = self._clock.monotonic() + AGAIN
+        self._refused |= {s: until for s, a in failed.items() if isinstance(a, Refused) and a.refusal not in OF_ALL}
         if failed and len(failed) == len(symbols):
             raise next(iter(failed.values()))
-        until = self._clock.monotonic() + AGAIN
-        self._refused |= {s: until for s, a in failed.items() if isinstance(a, Refused)}
         return {symbol: one for a in answers if isinstance(a, dict) for symbol, one in a.items()}
 
     async def _told(self, wanted: list[str], method: str, asked: object) -> dict[str, Told]:

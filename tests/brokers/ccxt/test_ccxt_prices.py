@@ -74,7 +74,7 @@ def tickers(gone: set[str], asked: list[list[str]]) -> Callable[[web.Request, st
     return answer
 
 
-@pytest.mark.parametrize("gone", [set(), {"C0USD"}, {"C3USD", "C27USD"}])
+@pytest.mark.parametrize("gone", [set(), {"C0USD"}, {"C3USD", "C27USD"}, {f"C{n}USD" for n in range(7)}])
 async def test_a_market_that_has_ended_leaves_the_others_their_prices(at: Opened, gone: set[str]) -> None:
     asked: list[list[str]] = []
     answers = {"/AssetPairs": {"error": [], "result": coins(30)}, "/Ticker": tickers(gone, asked)}
