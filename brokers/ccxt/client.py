@@ -33,6 +33,7 @@ PROMPT = 2500  # milliseconds in which the venue's time has to come: half of the
 # A snapshot by REST in front of the stream is what the reads are for.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
 MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
+GUESSED = frozenset({"uta", "unifiedAccount"})  # which kind of account ccxt takes it for when its question failed
 LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
@@ -262,6 +263,8 @@ class Client:
         """Raises what a part that was passed over failed with, if it may be there the next time."""
         told = failed if isinstance(failed, FlatdeckError) else self.translated(failed, attempt)
         if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
+            given = {**self.setup.defaults, **self.setup.options}
+            self.exchange.options |= {kind: given.get(kind) for kind in GUESSED & self.exchange.options.keys()}
             raise told
 
     def translated(self, error: Exception, attempt: attempts.Attempt | None = None) -> FlatdeckError:

@@ -493,6 +493,18 @@ async def test_a_sandbox_that_is_a_word_in_each_request_is_one(at: Opened) -> No
     assert told == ["1"]
 
 
+async def test_what_kind_of_account_it_is_is_asked_again_after_it_could_not_be_told(at: Opened) -> None:
+    """ccxt takes a unified one for a classic one from then on, whose calls Bitget refuses it."""
+    told = {"code": "00000", "msg": "success", "data": []}
+    markets = dict.fromkeys(("/contracts", "/symbols", "/currencies", "/instruments"), told)
+    answers = {**markets, "/account/settings": web.Response(status=502)}
+    broker, venue = await at("bitget", answers, connect=False)
+    assert isinstance(await failed(broker.connect()), OutcomeUnknown)
+    venue.answers["/account/settings"] = told
+    await broker.connect()
+    assert broker.client.exchange.options["uta"] is True
+
+
 async def test_a_host_without_a_name_is_unreachable(at: Opened) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
