@@ -200,6 +200,9 @@ def test_hedge_mode_has_a_leg_and_one_way_mode_has_none() -> None:
     assert position(info={"positionSide": "SHORT"}, side="short").leg is Leg.SHORT
     assert position(info={"positionSide": "BOTH"}).leg is Leg.NET
     assert position(info={"posSide": "net"}).leg is Leg.NET
+    one_way = {"posSide": "long", "holdMode": "one_way_mode"}  # Bitget's unified accounts tell the side by it
+    assert (position(info=one_way).leg, order(info=one_way).leg) == (Leg.NET, Leg.NET)
+    assert position(info={**one_way, "holdMode": "hedge_mode"}).leg is Leg.LONG
     assert position(info={"positionIdx": 2}, side="short").leg is Leg.SHORT
     assert position(info={"positionIdx": 0}).leg is Leg.NET
 
