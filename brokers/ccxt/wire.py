@@ -46,7 +46,8 @@ STATUSES = {
 TIFS = {"IOC": Tif.IOC, "FOK": Tif.FOK, "GTC": Tif.GTC, "DAY": Tif.DAY}
 LEGS = {"LONG": Leg.LONG, "SHORT": Leg.SHORT, "1": Leg.LONG, "2": Leg.SHORT}
 LEG_FIELDS = ("positionSide", "posSide", "positionIdx", "ps")  # Binance and KuCoin, OKX, Bybit, Binance's stream
-ONE_WAY = "one_way_mode"  # Bitget's word, whose unified accounts tell a position's side in ``posSide`` all the same
+# Bitget's word; its unified accounts tell a position's side in ``posSide`` all the same, as BingX in ``positionSide``.
+ONE_WAY = "one_way_mode"
 
 
 def number(value: object) -> Decimal | None:
@@ -107,8 +108,8 @@ def inner(row: Row, key: str) -> Row:
 def leg_of(row: Row) -> Leg:
     """Which position of hedge mode a row is about, in the exchange's own words; ``NET`` where it does not say."""
     info = inner(row, "info")
-    if ONE_WAY in (text(info, "holdMode"), text(info, "posMode")):
-        return Leg.NET  # as a leg, ccxt would not say that an order only reduces
+    if ONE_WAY in (text(info, "holdMode"), text(info, "posMode")) or info.get("onlyOnePosition") is True:
+        return Leg.NET  # as a leg, ccxt would not say that an order only reduces, and BingX refuses it (109400)
     said = next((LEGS[word] for key in LEG_FIELDS if (word := text(info, key).upper()) in LEGS), None)
     if said is not None:
         return said

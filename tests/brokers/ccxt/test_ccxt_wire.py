@@ -203,6 +203,9 @@ def test_hedge_mode_has_a_leg_and_one_way_mode_has_none() -> None:
     one_way = {"posSide": "long", "holdMode": "one_way_mode"}  # Bitget's unified accounts tell the side by it
     assert (position(info=one_way).leg, order(info=one_way).leg) == (Leg.NET, Leg.NET)
     assert position(info={**one_way, "holdMode": "hedge_mode"}).leg is Leg.LONG
+    bingx = {"positionSide": "LONG", "onlyOnePosition": True}
+    assert (position(info=bingx).leg, order(info=bingx).leg) == (Leg.NET, Leg.NET)
+    assert position(info={**bingx, "onlyOnePosition": False}).leg is Leg.LONG
     assert position(info={"positionIdx": 2}, side="short").leg is Leg.SHORT
     assert position(info={"positionIdx": 0}).leg is Leg.NET
 
