@@ -269,7 +269,7 @@ def _tells_of_a_trade(event: BrokerEvent) -> bool:
 
 def _pause(failures: int) -> float:
     """Seconds, twice as many each time up to a limit; in half a day there are more failures than a float can double."""
-    return min(FIRST_WAIT * 2 ** min(failures, 10), LONGEST_WAIT)
+    return min(FIRST_WAIT * 2.0 ** min(failures, 10), LONGEST_WAIT)
 
 
 def _rate(text: str) -> Decimal | None:
