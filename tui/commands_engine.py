@@ -94,7 +94,7 @@ async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
     When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
     positions open. What waits for a market to open is taken up by the next start.
     """
-    line = Line(lambda: bool(under_way(engine.snapshot().closings)))
+    line = Line(lambda: under_way(engine.snapshot()))
     behind = asyncio.ensure_future(engine.run())
     screen = asyncio.ensure_future(session.world.console(engine, line, read_only=read_only))
     lost = asyncio.ensure_future(line.lost.wait())

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.link import AccountRow, ClosingRow, EngineRow, LogRow, PlanReport, PositionRow
+from core.link import AccountRow, ClosingRow, EngineRow, LogRow, PlanReport, PositionRow, Snapshot
 from core.plan import OwnerTally
 from core.units import ONE, ZERO
 from tui.figures import UNKNOWN, age, clock, span, tone_of, usd
@@ -85,9 +85,12 @@ def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
     return [c for c in closings if c.outcome is None]
 
 
-def under_way(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
-    """Those of them that end within minutes: a market that is closed may be waited for for days."""
-    return [c for c in in_flight(closings) if c.state != "waiting_open"]
+def under_way(snapshot: Snapshot) -> bool:
+    """Whether something that was confirmed ends within minutes: a market that is closed may be waited for for days."""
+    flying = in_flight(snapshot.closings)
+    parked = {c.plan for c in flying if c.state == "parked"}
+    begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)  # or read a last time
+    return begun or any(c.state != "parked" for c in flying)
 
 
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:

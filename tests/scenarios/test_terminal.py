@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pexpect
 import pyte
@@ -66,9 +67,12 @@ class Terminal:
 
     def lose_line(self) -> None:
         """What a terminal does when its line is gone, and the kernel's SIGHUP with it; until the program has ended."""
-        terminal = self._program.ptyproc
+        terminal, clock = self._program.ptyproc, SystemClock()
         terminal.fileobj.close()
-        os.waitpid(terminal.pid, 0)
+        end = clock.monotonic() + PATIENCE
+        while os.waitpid(terminal.pid, os.WNOHANG) == (0, 0):
+            assert clock.monotonic() < end, "it goes on"
+            Event().wait(0.05)
         terminal.closed = terminal.terminated = self._program.closed = True
 
     def kill(self) -> None:
@@ -125,7 +129,7 @@ def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> Non
 def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves_nothing_open(
     terminals: list[Terminal], desk: Desk
 ) -> None:
-    desk.account("platform", "coinbase", fifty_nine(), options="latency_ms = 1000")
+    desk.account("platform", "coinbase", fifty_nine(), options="latency_ms = 400")
     terminal = Terminal(100, 30, "--config", str(desk.config))
     terminals.append(terminal)
     terminal.shows("59 positions")
@@ -137,3 +141,20 @@ def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves
     terminal.shows("of 59 closes ended")
     terminal.lose_line()
     assert desk.held() == set()
+
+
+def test_a_line_that_breaks_while_a_market_is_waited_for_does_not_keep_the_next_console_from_acting(
+    terminals: list[Terminal], desk: Desk
+) -> None:
+    closed = "faults = { market_closed = 1, closed_seconds = 3600 }"
+    desk.account("platform", "alpaca", fifty_nine()[-2:], options=closed)
+    terminal = Terminal(100, 30, "--config", str(desk.config))
+    terminals.append(terminal)
+    terminal.shows("2 positions")
+    terminal.press("F")
+    terminal.shows("2 to close")
+    terminal.press("2")
+    terminal.press("\r")
+    terminal.press("y")
+    terminal.shows("› parked")
+    terminal.lose_line()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
+from core.ladder_state import Phase
 from core.link import AccountRow, EngineRow, PlanRow, PositionRow, Update, VerifiedOwner
 from core.model import PositionKey, Tier
 from core.plan import ActionKind, OwnerTally, Reason
@@ -23,7 +24,7 @@ from tui.gate import Gate
 from tui.headline import lines, pieces
 from tui.progress import Progress
 from tui.rows import INDENT, Cell, Row, fit, longest_names
-from tui.view import LEGEND, TAGS, Totals, accounts_cells, left_unguarded, pnl_usd, report_summary, tags
+from tui.view import LEGEND, TAGS, Totals, accounts_cells, left_unguarded, pnl_usd, report_summary, tags, under_way
 
 D = Decimal
 
@@ -337,6 +338,22 @@ def test_the_closing_summary_says_verified_or_not() -> None:
     text = " · ".join(c.text for c in report_summary(report(made, outcome="stuck", success=False, complete=False)))
     assert "1 STUCK" in text
     assert text.endswith("PARTIAL: not every account could be read again")
+
+
+def test_what_ends_within_minutes_is_under_way_from_its_confirmation_to_its_last_read() -> None:
+    of = PlanRow("p1", "flatten", "running", 1, 0, NOW)
+    parked, ended = closing(state=Phase.PARKED.value), closing("ETH-USD", state="ended", outcome="closed")
+    for plans, closings, busy in (
+        ((), (), False),
+        ((structs.replace(of, state="waiting"),), (), False),
+        ((of,), (), True),
+        ((of,), (parked, closing("ETH-USD")), True),
+        ((of,), (parked, ended), False),
+        ((of, structs.replace(of, id="p2")), (parked,), True),
+        ((of,), (ended,), True),
+        ((structs.replace(of, state="done"),), (ended,), False),
+    ):
+        assert under_way(snapshot(plans=plans, closings=closings)) is busy
 
 
 def test_the_closing_summary_says_what_came_meanwhile() -> None:
