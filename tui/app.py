@@ -6,6 +6,7 @@ import logging
 import traceback
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
+from queue import Queue
 from typing import Any, ClassVar
 
 from rich.segment import Segment, Segments
@@ -311,6 +312,8 @@ class FlatdeckApp(App[int]):
     # Leaving
 
     def _leave(self, code: int) -> None:
+        if (queue := _output(self)) is not None:
+            queue.maxsize = 0  # what writes may have ended with its terminal: waiting for it would stop every close
         self.exit(code, return_code=code)
 
     def _record(self, error: BaseException) -> None:
@@ -340,6 +343,8 @@ class FlatdeckApp(App[int]):
 
 def backed_up(app: App[Any]) -> bool:
     """Whether the terminal has stopped reading what was sent to it."""
-    writer = getattr(app._driver, "_writer_thread", None)
-    queue = getattr(writer, "_queue", None)
-    return queue is not None and queue.qsize() > BACKED_UP
+    return (queue := _output(app)) is not None and queue.qsize() > BACKED_UP
+
+
+def _output(app: App[Any]) -> Queue[str | None] | None:
+    return getattr(getattr(app._driver, "_writer_thread", None), "_queue", None)

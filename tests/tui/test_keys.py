@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 from typing import Any
 
 import pytest
+from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
 
 from core.link import EngineRow
 from tests.tui.console import console
@@ -160,6 +162,17 @@ async def test_signals_leave_and_a_watchdog_ends_what_hangs() -> None:
         remove()
     assert left == [143, 129]
     assert sorted(died) == [129, 143]  # two timers of one delay, in whatever order
+
+
+async def test_leaving_does_not_wait_for_a_terminal_whose_writer_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = WriterThread(io.StringIO())  # not started: what is given to it stays, as after a write that failed
+    async with console() as it:
+        monkeypatch.setattr(it.app._driver, "_writer_thread", writer, raising=False)
+        for _ in range(MAX_QUEUED_WRITES):
+            writer.write("x")
+        it.app._leave(129)
+        writer._queue.put_nowait("what the terminal is given when it is left")
+    assert it.app.return_value == 129
 
 
 async def test_a_line_that_is_lost_is_survived_for_as_long_as_something_is_closed() -> None:
