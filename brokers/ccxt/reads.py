@@ -213,7 +213,13 @@ class Reads:
         """An empty list of positions is believed when no margin is held for any: KuCoin's was empty for minutes on end
         while there were some (ccxt#15606). Raises OutcomeUnknown."""
         settled = {wire.text(self._markets.row(p.symbol) or {}, "settle") for p in self._listed or ()}
-        for balance in await self._balances(ask, settled - {""} or self._settled()):
+        for code in sorted(settled - {""} or self._settled()):
+            try:
+                [balance] = await self._balances(ask, [code])
+            except Refused as refused:
+                if refused.refusal in TRANSIENT or self._listed:
+                    raise
+                continue  # a currency that the account may not have anything in
             held = wire_balances.pledged(balance, self._calls.pledged)
             if held:
                 name = self._client.setup.exchange

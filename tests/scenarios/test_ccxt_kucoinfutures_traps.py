@@ -218,6 +218,14 @@ async def test_a_first_list_that_is_empty_is_not_believed_either() -> None:
                 await broker.holdings()
 
 
+async def test_a_currency_that_is_refused_hides_no_account_that_is_flat() -> None:
+    with opened(orders=[], positions=[]) as running:
+        body = '{"code":"400100","msg":"The currency is not supported"}'
+        running.mishap("GET", "/account-overview", "status", status=200, body=body)
+        async with connected(running, read=False) as broker:
+            assert (await broker.holdings()).positions == ()
+
+
 async def test_whether_margin_is_held_is_asked_once_of_an_account_that_is_flat() -> None:
     with opened(orders=[], positions=[]) as running:
         async with connected(running) as broker:
