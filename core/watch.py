@@ -89,8 +89,9 @@ class Watcher:
             self.give_up()
 
     def give_up(self) -> None:
-        """Nobody waits any longer for a read; :meth:`run` goes on trying."""
-        self._failed(AccountState.DOWN, TimeoutError())
+        """Nobody waits any longer for a read; :meth:`run` goes on trying. Why a try failed is told already."""
+        if self._told is not AccountState.DOWN:
+            self._failed(AccountState.DOWN, TimeoutError())
 
     async def run(self) -> None:
         """For ever: live once the stream speaks, polling until then or where there is none, stale while it fails."""

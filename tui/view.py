@@ -80,6 +80,9 @@ class Totals(NamedTuple):
         return Cell(value + more), Cell(pnl + missing, tone_of(self.pnl) if pnl != UNKNOWN else "dim")
 
 
+PARKED = "parked"  # a close that waits for its market to open
+
+
 def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
     """Closes that have not ended."""
     return [c for c in closings if c.outcome is None]
@@ -88,9 +91,9 @@ def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
 def under_way(snapshot: Snapshot) -> bool:
     """Whether something that was confirmed ends within minutes: a market that is closed may be waited for for days."""
     flying = in_flight(snapshot.closings)
-    parked = {c.plan for c in flying if c.state == "parked"}
+    parked = {c.plan for c in flying if c.state == PARKED}
     begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)  # or read a last time
-    return begun or any(c.state != "parked" for c in flying)
+    return begun or any(c.state != PARKED for c in flying)
 
 
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:

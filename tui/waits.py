@@ -12,6 +12,7 @@ from core.replica import Replica
 from tui.figures import age, left, number
 from tui.plain import plain
 from tui.rows import Cell, Row
+from tui.view import PARKED
 
 ENDED_SHOWN = 20  # ended closes kept at the bottom
 
@@ -76,7 +77,8 @@ def state_tag(closing: ClosingRow) -> Cell:
     if closing.outcome is not None:
         good = closing.outcome.startswith("closed")
         return Cell(f"[{plain(closing.outcome, 16).upper()}]", "good" if good else "warn")
-    return Cell("[WAITING]", "warn") if "wait" in closing.state else Cell("[CLOSING]", "strong")
+    waits = "wait" in closing.state or closing.state == PARKED
+    return Cell("[WAITING]", "warn") if waits else Cell("[CLOSING]", "strong")
 
 
 def closing_line(closing: ClosingRow, now: datetime) -> Row:
@@ -85,7 +87,8 @@ def closing_line(closing: ClosingRow, now: datetime) -> Row:
     if closing.tier:
         parts.append(Cell(f" ▶ {plain(closing.tier, 20)} r{closing.round}"))
     else:
-        parts.append(Cell(f" {plain(closing.state, 24).replace('_', ' ')}"))
+        state = "market closed" if closing.state == PARKED else plain(closing.state, 24).replace("_", " ")
+        parts.append(Cell(f" {state}"))
     if closing.outcome is None and (closing.next_tier or closing.next_at):
         step = plain(closing.next_tier or "next step", 20)
         due = left(closing.next_at, now)

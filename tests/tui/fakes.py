@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from core.ladder_state import Phase
 from core.link import (
     AccountRow,
     ClosingRow,
@@ -256,7 +257,7 @@ def crowd() -> Snapshot:
     opens = NOW + timedelta(hours=7)
     closings = (
         closing("ETH-USD", "user_123/coinbase", reason="severe_loss", **step, **done),
-        closing("NVDA", "user_123/alpaca", state="waiting_open", next_at=opens, quantity=D(5)),
+        closing("NVDA", "user_123/alpaca", state=Phase.PARKED.value, next_at=opens, quantity=D(5)),
         closing("COIN03-USD", reason="dust", quantity=D(12), answer="market is halted", **halted),
     )
     lines = tuple(log(n, f"[DUST][FORCED] COIN{n:02d}-USD worth 0.{n:02d} USD: closing") for n in range(14, 59))

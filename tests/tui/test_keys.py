@@ -180,15 +180,15 @@ async def test_a_line_that_is_lost_is_survived_for_as_long_as_something_is_close
     busy = True
     line = Line(lambda: busy)
     before = signal.getsignal(signal.SIGHUP)
-    remove = leave_on_signals(lambda code: None, line, watchdog=0.05, die=died.append)
+    remove = leave_on_signals(lambda code: None, line, watchdog=0.4, die=died.append)
     try:
         signal.raise_signal(signal.SIGHUP)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.2)
         assert (line.lost.is_set(), died) == (True, [])
         remove()
         signal.raise_signal(signal.SIGHUP)  # the shell tells of it, and the kernel
         busy = False
-        for _ in range(100):
+        for _ in range(300):
             await asyncio.sleep(0.01)
             if died:
                 break
