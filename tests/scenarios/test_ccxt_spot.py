@@ -36,6 +36,15 @@ def operator(path: Path, running: Exchange, exchange: str, **more: Any) -> Opera
     return Operator(path, running, exchange, VENUES[exchange][2], **more)
 
 
+def at_coinbase(running: Exchange) -> CcxtBroker:
+    options = Options(
+        setup=Setup(exchange="coinbase", endpoint=running.endpoint),
+        login={"apiKey": "env:api_key", "secret": "env:secret"},
+    )
+    account = Account("user_1/a", "user_1", "a", "ccxt:coinbase")
+    return CcxtBroker(account, options, running.clock, VENUES["coinbase"][2])
+
+
 def placed(running: Exchange, exchange: str) -> list[dict[str, Any]]:
     name = PLACE[exchange].rpartition("/")[2]
     return [body for call, body in running.stall.rest.calls if call == name]
@@ -185,13 +194,8 @@ async def test_coinbase_s_futures_that_were_listed_are_not_gone_because_the_list
 
 async def test_coinbase_s_futures_are_not_left_without_a_market_by_a_list_of_them_that_failed() -> None:
     """ccxt passes over that failure: they could not have been closed until the markets are loaded again."""
-    login = VENUES["coinbase"][2]
     with opened("coinbase") as running:
-        options = Options(
-            setup=Setup(exchange="coinbase", endpoint=running.endpoint),
-            login={"apiKey": "env:api_key", "secret": "env:secret"},
-        )
-        broker = CcxtBroker(Account("user_1/a", "user_1", "a", "ccxt:coinbase"), options, running.clock, login)
+        broker = at_coinbase(running)
         try:
             failing = running.mishap("GET", "/products", "status", after=1, status=503)
             with pytest.raises(OutcomeUnknown):
@@ -208,13 +212,8 @@ async def test_coinbase_s_futures_are_not_left_without_a_market_by_a_list_of_the
 
 
 async def test_a_part_of_a_coinbase_future_is_closed_and_a_limit_is_never_made_a_market_order() -> None:
-    login = VENUES["coinbase"][2]
     with opened("coinbase") as running:
-        options = Options(
-            setup=Setup(exchange="coinbase", endpoint=running.endpoint),
-            login={"apiKey": "env:api_key", "secret": "env:secret"},
-        )
-        broker = CcxtBroker(Account("user_1/a", "user_1", "a", "ccxt:coinbase"), options, running.clock, login)
+        broker = at_coinbase(running)
         await broker.connect()
         await broker.holdings()
         part = OrderRequest("user_1/a", "BTC/USD:USD", OrderSide.BUY, Decimal(1), "mine", reduce_only=True)
