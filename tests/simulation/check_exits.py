@@ -37,7 +37,8 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
         elif not stretched and not any(sane(q) and said.at - q.stamped <= age + MOMENT for q in same):
             yield Breach("I15", f"{name}, which was older than {age:.0f} s", said.at)
         seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at)
-        stamps = {q.stamped for q in seen if sane(q) and abs(q.price - price) <= JUMP * max(price, q.price)}
+        halves = [2**n for n in range(len(_splits(evidence, index, fired["account"], fired["symbol"], said.at)) + 1)]
+        stamps = {q.stamped for q in seen if sane(q) and any(_near(q.price / by, price) for by in halves)}
         good = [q for q in seen if sane(q)]
         first = bool(good) and good[0].price == price  # there was nothing yet that it jumped from
         if len(stamps) < 2 <= len({q.stamped for q in good}) and not first:
@@ -99,8 +100,7 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
 
     Of a split after ``known`` the program cannot know, and a price of before it is as good as any.
     """
-    foreign = evidence.foreign.get((account, symbol), ())
-    splits = [f.at for i, f in foreign if i < index and f.at <= known and f.what == "share split"]
+    splits = _splits(evidence, index, account, symbol, known)
     since = [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
     split = max(splits, default=0.0)  # a price of before it may come late
     return [
@@ -108,6 +108,16 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
         for e in evidence.events[max(since, default=0) : index]
         if isinstance(e, Quoted) and (e.account, e.symbol) == (account, symbol) and e.stamped >= split
     ]
+
+
+def _splits(evidence: Evidence, index: int, account: str, symbol: str, known: float) -> list[float]:
+    """When the shares were split, each into two."""
+    foreign = evidence.foreign.get((account, symbol), ())
+    return [f.at for i, f in foreign if i < index and f.at <= known and f.what == "share split"]
+
+
+def _near(one: Decimal, other: Decimal) -> bool:
+    return abs(one - other) <= JUMP * max(one, other)
 
 
 def sane(quoted: Quoted) -> bool:
