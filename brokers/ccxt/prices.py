@@ -94,27 +94,38 @@ class Prices:
         method = next((m for m, has in LISTS.items() if self._client.has(has)), None)
         if method is None:
             return await self._one_by_one(symbols)
-        found = await self._of_list(method, symbols)
-        if len(symbols) > FEW and found.keys() < set(symbols) and not self._refused.keys() & set(symbols):
+        whole = await self._whole(method, symbols)
+        if whole is not None:
+            return whole
+        found = await self._parted(method, symbols)
+        if len(symbols) > FEW and not self._refused.keys() & set(symbols):  # whatever is in it
             self._again[kind] = self._clock.monotonic() + AGAIN
         return found
 
-    async def _of_list(self, method: str, symbols: list[str]) -> dict[str, Told]:
-        """A list can be refused as a whole for one symbol, as of a market that has just ended; it is looked for by
-        halves."""
+    async def _parted(self, method: str, symbols: list[str]) -> dict[str, Told]:
+        """Of a list that was refused as a whole: it can be for one symbol, as of a market that has just ended, which is
+        looked for by halves."""
+        if len(symbols) <= FEW:
+            return await self._one_by_one(symbols)
+        middle = len(symbols) // 2
+        halves = (self._half(method, symbols[:middle]), self._half(method, symbols[middle:]))
+        first, second = await asyncio.gather(*halves, return_exceptions=True)
+        if isinstance(first, BaseException) and isinstance(second, BaseException):
+            raise first
+        return {symbol: one for half in (first, second) if isinstance(half, dict) for symbol, one in half.items()}
+
+    async def _half(self, method: str, symbols: list[str]) -> dict[str, Told]:
+        whole = await self._whole(method, symbols)
+        return whole if whole is not None else await self._parted(method, symbols)
+
+    async def _whole(self, method: str, symbols: list[str]) -> dict[str, Told] | None:
+        """None where the list is refused for something about it."""
         try:
             return await self._told(symbols, method, symbols)
         except Refused as refused:
             if refused.refusal in OF_ALL:
                 raise
-        if len(symbols) <= FEW:
-            return await self._one_by_one(symbols)
-        middle = len(symbols) // 2
-        halves = (self._of_list(method, symbols[:middle]), self._of_list(method, symbols[middle:]))
-        first, second = await asyncio.gather(*halves, return_exceptions=True)
-        if isinstance(first, BaseException) and isinstance(second, BaseException):
-            raise first
-        return {symbol: one for half in (first, second) if isinstance(half, dict) for symbol, one in half.items()}
+        return None
 
     async def _one_by_one(self, symbols: list[str]) -> dict[str, Told]:
         """Who is refused is left out for a while, so that the others are a list again. Raises where all are."""
@@ -133,9 +144,6 @@ class Prices:
         now = self._clock.monotonic()
         found = ((wire.text(row, "symbol"), row) for row in tickers(answer))
         return {symbol: (row, now) for symbol, row in found if symbol in wanted}
-
-    def _has(self, feature: str) -> bool:
-        return self._client.has(feature)
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         """USD per unit, by what a sale of it gets; of ``1/BTC`` one over the price of a BTC."""

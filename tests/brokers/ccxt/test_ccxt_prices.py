@@ -99,3 +99,21 @@ async def test_a_list_that_is_refused_whatever_is_in_it_is_not_taken_apart_each_
     clock.at += 2
     await broker.quotes(symbols)
     assert asked == []
+
+
+async def test_a_symbol_that_a_list_went_well_without_keeps_no_other_price_back(at: Opened) -> None:
+    asked: list[list[str]] = []
+    told = tickers(set(), asked)
+
+    def without_one(request: web.Request, form: str) -> dict[str, object]:
+        answer = told(request, form)
+        answer["result"].pop("C3USD")  # type: ignore[attr-defined]
+        return answer
+
+    answers = {"/AssetPairs": {"error": [], "result": coins(12)}, "/Ticker": without_one}
+    broker, _ = await at("kraken", kraken(**answers), clock=(clock := ScriptedClock()))
+    symbols = [f"C{n}/USD" for n in range(12)]
+    for _ in range(3):
+        assert len([q for q in await broker.quotes(symbols) if q.bid == D(100)]) == 11
+        clock.at += 2
+    assert [len(pairs) for pairs in asked] == [12] * 3
