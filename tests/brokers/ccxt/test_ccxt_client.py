@@ -160,7 +160,9 @@ async def test_a_limit_of_an_account_s_own_orders_holds_no_other_account_back(at
     error = await failed(one.client.act(ORDER, SYMBOL))
     assert isinstance(error, Refused)
     assert (error.refusal, error.retry_after) == (Refusal.RATE_LIMITED, 5.0)
+    before = clock.monotonic()
     await other.client.ask("fapiPublicGetTime")
+    assert clock.monotonic() == before, "it waited for what is not its own"
 
 
 async def test_a_ban_of_the_address_is_heeded_by_every_account_where_limits_are_an_account_s_own(at: Opened) -> None:
