@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks._venue import LATENCY, account, fifty_nine, open_books
 from brokers.paper.broker import PaperBroker
-from core.clock import SystemClock, system_ids
-from core.engine import Engine
-from core.journal import Journal
-from core.link import PlanRequest
+from core.engine.clock import SystemClock, system_ids
+from core.engine.engine import Engine
+from core.journal.journal import Journal
+from core.link.messages import PlanRequest
 from core.model import OrderRequest, Position
 from core.records import ClosingEnded, IntentWritten, PlanApproved
 from core.settings import AccountSettings, EngineSettings, OwnerSettings, Settings

@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.clock import SystemClock, system_ids
-from core.engine import Engine
-from core.journal import Journal
-from core.link import PlanRequest
+from core.engine.clock import SystemClock, system_ids
+from core.engine.engine import Engine
+from core.journal.journal import Journal
+from core.link.messages import PlanRequest
 from core.settings import AccountSettings, CleanupSettings, EngineSettings, OwnerSettings, Settings
 from tests.venues.ccxt import coinbase
 from tests.venues.ccxt.clients import client
@@ -51,7 +51,7 @@ def run() -> dict[str, object]:
     }
 
 
-_ONE = "from brokers.ccxt.library import load; load('coinbase')"
+_ONE = "from brokers.ccxt.lazy_import import load; load('coinbase')"
 
 
 async def _timed(close: Any) -> float:

@@ -23,9 +23,9 @@ from typing import Any
 
 from msgspec import structs
 
-from core.exits import Guard, open_guard, step
-from core.exits_batch import Columns
-from core.exits_rules import rules_of
+from core.exits.batch import Columns
+from core.exits.rules import rules_of
+from core.exits.state import Guard, open_guard, step
 from core.model import Side
 from core.settings import ExitSettings
 

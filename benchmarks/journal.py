@@ -22,10 +22,10 @@ from typing import Any
 
 import aiosqlite
 
-from core.clock import SystemClock, system_ids
+from core.engine.clock import SystemClock, system_ids
 from core.ids import client_order_id
-from core.journal import Journal
-from core.journal_rows import INSERT, row_of
+from core.journal.journal import Journal
+from core.journal.tables import INSERT, row_of
 from core.model import OrderRequest, OrderSide, PositionKey, Tier
 from core.records import IntentWritten, Logged, Record
 from core.units import iso

@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.config_values import BROKERS as KNOWN
-from core.config_values import show
+from core.config.values import BROKERS as KNOWN, show
 from core.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.conversion import Conversion, Converted
-from core.link import ResultRow
+from core.link.messages import ResultRow
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, Tier
-from core.plan import OwnerTally, Plan
+from core.plans.conversion import Conversion, Converted
+from core.plans.plan import OwnerTally, Plan
 from core.units import ZERO
 
 

@@ -1,4 +1,4 @@
-"""Every setting as a plain value with its default; ``core.config`` reads them from file, environment and options."""
+"""Every setting as a plain value with its default; ``core.config.load`` reads them from file and environment."""
 
 from __future__ import annotations
 

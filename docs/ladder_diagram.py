@@ -12,7 +12,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from core.ladder_state import TRANSITIONS, Phase  # noqa: E402 - found beside this folder
+from core.ladder.states import TRANSITIONS, Phase  # noqa: E402 - found beside this folder
 
 BEGIN, END = "<!-- ladder:begin -->", "<!-- ladder:end -->"
 STARTS = (Phase.CANCELLING, Phase.READING)  # with orders that go first, and without

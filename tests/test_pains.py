@@ -10,8 +10,8 @@ import asyncio
 
 import pytest
 
-from core.link import Confirm, PlanRequest, Rejected, Started
-from core.local_link import LocalLink
+from core.engine.local_link import LocalLink
+from core.link.messages import Confirm, PlanRequest, Rejected, Started
 from core.model import OrderRequest, OrderSide, OrderType
 from core.records import CancelAsked, IntentAnswered, IntentWritten
 from core.settings import AutomationSettings, CleanupSettings, ExitSettings

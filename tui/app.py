@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from core.link import (
+from core.link.messages import (
     Acknowledge,
     Arm,
     Command,
@@ -28,19 +28,19 @@ from core.link import (
     Reply,
     Snapshot,
 )
+from core.link.replica import Replica
 from core.ports import Clock
-from core.replica import Replica
-from tui.arm import ArmScreen
-from tui.confirm import RECHECK, PlanScreen
-from tui.deck import Deck
 from tui.feed import LINK_ERRORS, Changes, Feed
-from tui.helpscreen import HelpScreen
 from tui.keys import DESTRUCTIVE, KEYS
-from tui.leave import LeaveScreen
-from tui.plain import plain
-from tui.signals import Line, leave_on_signals
-from tui.sizes import HEIGHTS, WIDTHS
-from tui.view import left_unguarded, report_summary
+from tui.present.labels import left_unguarded, report_summary
+from tui.present.sanitize import plain
+from tui.process_signals import Line, leave_on_signals
+from tui.screens.arm_screen import ArmScreen
+from tui.screens.confirm_screen import RECHECK, PlanScreen
+from tui.screens.help_screen import HelpScreen
+from tui.screens.main_screen import Deck
+from tui.screens.quit_screen import LeaveScreen
+from tui.screens.sizes import HEIGHTS, WIDTHS
 
 PAINT = 0.1  # seconds between two paints at most
 REPORTS_KEPT = 20

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.errors import FlatdeckError
-from core.link import Finished, Link, LogRow, PlanReport, Refresh, Rejected, Snapshot, Update
+from core.link.messages import Finished, Link, LogRow, PlanReport, Refresh, Rejected, Snapshot, Update
+from core.link.replica import Replica
 from core.model import PositionKey
-from core.replica import Replica
 
 LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # how a line to the engine breaks, whatever carries it
 

@@ -18,25 +18,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from core.clock import SystemClock, system_ids
+from core.engine.clock import SystemClock, system_ids
 from core.errors import ConfigError, FlatdeckError
-from core.link import LogRow
+from core.link.messages import LogRow
 from core.records import Entry
 from core.settings import AccountSettings, Settings
-from tui import (
-    commands,
-    commands_dust,
-    commands_engine,
-    commands_entries,
-    commands_files,
-    commands_plans,
-    commands_reconcile,
-    commands_replay,
-    commands_service,
-    commands_thaw,
+from tui.commands import (
+    dust as commands_dust,
+    engine as commands_engine,
+    entries as commands_entries,
+    files as commands_files,
+    look as commands,
+    plans as commands_plans,
+    reconcile,
+    replay,
+    service as commands_service,
+    thaw as commands_thaw,
 )
-from tui.plain import plain
-from tui.session import (
+from tui.commands.session import (
     INTERRUPTED,
     REMAINED,
     USAGE,
@@ -48,15 +47,16 @@ from tui.session import (
     shared_options,
     with_session,
 )
+from tui.present.sanitize import plain
 
 if TYPE_CHECKING:
-    from core.config import Loaded
-    from core.datadir import Holder
+    from core.config.load import Loaded
     from core.ids import Ids
-    from core.journal import Journal
+    from core.journal.data_dir import Holder
+    from core.journal.journal import Journal
     from core.ports import Broker
-    from tui.demo import Dice
-    from tui.signals import Line
+    from tui.demo_books import Dice
+    from tui.process_signals import Line
 
 POLL_SECONDS = 0.5  # how often a followed journal is looked at
 
@@ -75,7 +75,7 @@ class Outside:
         return at_terminal(sys.stdin, sys.stdout) and self.env.get("TERM") != "dumb"
 
     def load(self, path: str | None) -> Loaded | None:
-        from core import config  # noqa: PLC0415  (reads files with pydantic)
+        from core.config import load as config  # noqa: PLC0415  (reads files with pydantic)
 
         found = config.find(Path(path) if path else None, self.env)
         return None if found is None else config.load(found, self.env)
@@ -98,10 +98,10 @@ class Outside:
     ) -> AsyncIterator[Engine]:
         """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
         from brokers import open_broker  # noqa: PLC0415  (adapters are imported on use)
-        from core.datadir import DataDir  # noqa: PLC0415
-        from core.engine import Engine as RealEngine  # noqa: PLC0415
-        from core.journal import Journal  # noqa: PLC0415
-        from core.recall import recall  # noqa: PLC0415
+        from core.engine.engine import Engine as RealEngine  # noqa: PLC0415
+        from core.engine.read_only import recall  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.journal import Journal  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
         brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
@@ -133,7 +133,7 @@ class Outside:
             yield engine
 
     def elsewhere(self, settings: Settings) -> Holder | None:
-        from core.datadir import DataDir  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
 
         return DataDir(Path(settings.engine.data_dir)).holder()
 
@@ -144,8 +144,8 @@ class Outside:
 
     async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
         """Nothing when there is no journal yet; following waits for one."""
-        from core.datadir import DataDir  # noqa: PLC0415
-        from core.journal import Journal  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.journal import Journal  # noqa: PLC0415
 
         journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
         last = 0
@@ -162,7 +162,7 @@ class Outside:
             await journal.aclose()
 
     async def console(self, engine: Any, line: Line, *, read_only: bool) -> None:
-        from core.local_link import LocalLink  # noqa: PLC0415
+        from core.engine.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
         crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
@@ -171,7 +171,7 @@ class Outside:
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         from brokers.paper.store import reset  # noqa: PLC0415
-        from core.datadir import DataDir  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
 
         directory = DataDir(Path(settings.engine.data_dir))
         if not directory.path.exists():
@@ -181,8 +181,8 @@ class Outside:
                 reset(directory.path, account)
 
     async def frozen(self, settings: Settings) -> dict[str, str]:
-        from core.datadir import DataDir  # noqa: PLC0415
-        from core.journal import Journal  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.journal import Journal  # noqa: PLC0415
 
         journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
         try:
@@ -192,8 +192,8 @@ class Outside:
 
     @asynccontextmanager
     async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
-        from core.datadir import DataDir  # noqa: PLC0415
-        from core.journal import Journal  # noqa: PLC0415
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.journal import Journal  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
         directory.prepare()
@@ -213,7 +213,7 @@ class Outside:
             )
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
-        from brokers.paper.replay import read_rows  # noqa: PLC0415  (only the demo)
+        from brokers.paper.price_replay import read_rows  # noqa: PLC0415  (only the demo)
 
         found: dict[str, tuple[str, Decimal]] = {}
         for name in files:
@@ -227,7 +227,7 @@ class Outside:
         return found
 
     def dice(self, seed: int) -> Dice:
-        from brokers.paper.dice import seeded  # noqa: PLC0415
+        from brokers.paper.random_streams import seeded  # noqa: PLC0415
 
         return seeded("demo", seed)
 
@@ -324,9 +324,9 @@ def cli(session: Session, *, read_only: bool) -> int:
 for _command in (
     *(commands.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
-    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, commands_replay.replay),
+    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
-    *(commands_reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
+    *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
 ):
     cli.add_command(_command)
 

@@ -19,17 +19,17 @@ from brokers.alpaca import checks, wire
 from brokers.alpaca.client import Client, Hosts
 from brokers.alpaca.history import History
 from brokers.alpaca.lookups import Lookups
-from brokers.alpaca.market import Market
+from brokers.alpaca.market_hours import Market
 from brokers.alpaca.prices import FEEDS, Prices
 from brokers.alpaca.reads import Reads
 from brokers.alpaca.stream import Stream
 from brokers.alpaca.wire_errors import Call
 from brokers.alpaca.wire_orders import payload
+from core.config.secrets import Secret, resolve
 from core.errors import ConfigError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, OrderType, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
-from core.secret import Secret, resolve
 from core.settings import AccountSettings
 from core.units import plain
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
-from brokers.alpaca.market import Market
+from brokers.alpaca.market_hours import Market
 from brokers.alpaca.prices import Prices
 from core.errors import FlatdeckError, Refusal, Refused
 from core.events import BrokerEvent

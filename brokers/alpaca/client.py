@@ -18,9 +18,9 @@ from msgspec import Struct
 from brokers.alpaca.limits import Limiter
 from brokers.alpaca.wire_errors import Call, refusal
 from brokers.alpaca.wire_stream import decode_json
+from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Unreachable
 from core.ports import Clock
-from core.secret import Secret
 
 TOTAL = 10.0  # seconds for one request, below what a close waits for any call
 CONNECT = 4.0

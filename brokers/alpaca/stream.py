@@ -20,11 +20,11 @@ from brokers.alpaca.client import CONNECT, Client, reason
 from brokers.alpaca.prices import Prices
 from brokers.alpaca.reads import Reads
 from brokers.alpaca.wire import Row, text
+from core.config.secrets import Secret
 from core.errors import OutcomeUnknown, Refused, Unreachable
 from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
 from core.model import Kind
 from core.ports import Clock
-from core.secret import Secret
 
 PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
 SILENCE = 8.0  # a socket that says nothing for so long, not even to a ping, is not believed to be alive

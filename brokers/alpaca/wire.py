@@ -18,8 +18,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.errors import OutcomeUnknown
-from core.model import Fill, Instrument, Kind, Order, OrderSide, OrderStatus, OrderType, Position, Side, Tier
-from core.model import TimeInForce as Tif
+from core.model import (
+    Fill,
+    Instrument,
+    Kind,
+    Order,
+    OrderSide,
+    OrderStatus,
+    OrderType,
+    Position,
+    Side,
+    Tier,
+    TimeInForce as Tif,
+)
 from core.units import ONE, ZERO, decimal, iso, utc
 
 Row = Mapping[str, Any]

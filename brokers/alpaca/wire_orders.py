@@ -9,8 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.errors import Refusal, Refused
-from core.model import Kind, OrderRequest, OrderType
-from core.model import TimeInForce as Tif
+from core.model import Kind, OrderRequest, OrderType, TimeInForce as Tif
 from core.units import plain
 
 NO_PLAIN_OPTION = (

@@ -14,24 +14,25 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from brokers.ccxt import checks, library, wire, wire_krakenfutures, wire_lists
-from brokers.ccxt.acting import Acting
-from brokers.ccxt.calls import known_calls
+from brokers.ccxt import checks, lazy_import, wire, wire_lists
 from brokers.ccxt.client import Client, Setup
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
+from brokers.ccxt.exchanges import krakenfutures_wire
+from brokers.ccxt.exchanges.order_table import venue_of
+from brokers.ccxt.exchanges.read_table import known_calls
 from brokers.ccxt.fills import Fills
 from brokers.ccxt.history import History
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
+from brokers.ccxt.order_calls import Acting
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.stream import Stream
-from brokers.ccxt.venues import venue_of
+from core.config.secrets import Secret, resolve
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote
 from core.ports import Capabilities, Check, Clock
-from core.secret import Secret, resolve
 from core.settings import AccountSettings
 
 # What the configuration calls a credential → what ccxt calls it.
@@ -58,7 +59,7 @@ COSTS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("fills lastFillTime", "orders", "triggers"), 25.0),
     }
 }
-CHECKS = {**wire_lists.CHECKS, "krakenfutures": wire_krakenfutures.check}
+CHECKS = {**wire_lists.CHECKS, "krakenfutures": krakenfutures_wire.check}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
 # "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
 # documentation of request rate limits.
@@ -103,7 +104,7 @@ class CcxtBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        streams = self._options.streams and library.streamed(self._options.setup.exchange)
+        streams = self._options.streams and lazy_import.streamed(self._options.setup.exchange)
         return Capabilities(
             self._venue.tiers,
             self._expiry,

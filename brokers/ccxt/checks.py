@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from brokers.ccxt.calls import is_known, known_calls
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.read_table import is_known, known_calls
 from brokers.ccxt.reads import Reads
 from core.errors import FlatdeckError, Refusal, Refused
 from core.events import BrokerEvent

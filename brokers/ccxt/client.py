@@ -17,13 +17,13 @@ from typing import Any
 import aiohttp
 from msgspec import Struct
 
-from brokers.ccxt import attempts, library
+from brokers.ccxt import lazy_import, request_trace
+from brokers.ccxt.http_session import TOTAL, Session
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
-from brokers.ccxt.session import TOTAL, Session
 from brokers.ccxt.wire_errors import Said, reach, redacted, translate
+from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
-from core.secret import Secret
 
 RETRY_AFTER = 5.0  # when a 429 does not say
 BAN = 120.0  # when a ban does not say
@@ -111,8 +111,8 @@ class Client:
         async with self._opening:
             if self._exchange is not None:
                 return
-            made = await library.exchange_class(self.setup.exchange)
-            await asyncio.to_thread(library.trust)
+            made = await lazy_import.exchange_class(self.setup.exchange)
+            await asyncio.to_thread(lazy_import.trust)
             session = Session()
             try:
                 exchange = await asyncio.to_thread(self._make, made, session, login)
@@ -133,20 +133,20 @@ class Client:
         exchange.milliseconds = self.milliseconds
         exchange.microseconds = lambda: self.milliseconds() * 1000
         exchange.seconds = lambda: self.milliseconds() // 1000
-        exchange.decimal_to_precision = partial(library.contained, exchange.decimal_to_precision)
-        exchange.ssl_context = library.trust()  # else it makes one, while everything waits
+        exchange.decimal_to_precision = partial(lazy_import.contained, exchange.decimal_to_precision)
+        exchange.ssl_context = lazy_import.trust()  # else it makes one, while everything waits
         exchange.timeout_on_exit = 0
         for name, secret in login.items():
             setattr(exchange, name, secret.reveal())
         if self.setup.sandbox:
-            library.to_test_system(exchange)
+            lazy_import.to_test_system(exchange)
         exchange.options = exchange.deep_extend(exchange.options, DEFAULTS, self.setup.defaults, self.setup.options)
         exchange.options["maxRetriesOnFailure"] = 0
         hostname = exchange.hostname or ""
-        urls = library.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)
+        urls = lazy_import.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)
         exchange.urls = {**exchange.urls, "api": urls}
         if self.setup.stream:
-            exchange.client = partial(library.below, self.setup.stream, exchange.client)
+            exchange.client = partial(lazy_import.below, self.setup.stream, exchange.client)
         self._watch(exchange)
         return exchange
 
@@ -165,7 +165,7 @@ class Client:
         async def fetch2(
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
-            attempt = attempts.current.get()
+            attempt = request_trace.current.get()
             priority = Priority.READ if attempt is None else attempt.priority
             cost = dearest(self.setup.costs, str(path), params or {})
             if cost is None:
@@ -190,7 +190,7 @@ class Client:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
 
-    async def _sent(self, attempt: attempts.Attempt | None, sending: Awaitable[Any]) -> Any:
+    async def _sent(self, attempt: request_trace.Attempt | None, sending: Awaitable[Any]) -> Any:
         if attempt is None:
             return await sending
         attempt.left += 1
@@ -208,10 +208,10 @@ class Client:
 
     def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
         """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""
-        attempt = attempts.current.get()
+        attempt = request_trace.current.get()
         if attempt is not None:
             attempt.status, attempt.headers = status, headers
-        there = attempts.dated(headers)
+        there = request_trace.dated(headers)
         if there is not None:
             self._skews.append((there - self._clock.now()).total_seconds())
         said = body.strip()
@@ -245,7 +245,7 @@ class Client:
         if call is None:
             raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
         await self._resync(priority)
-        token = attempts.current.set(attempt := attempts.Attempt(priority))
+        token = request_trace.current.set(attempt := request_trace.Attempt(priority))
         try:
             answer = await call(*args, **named)
             if whole and attempt.failed is not None:
@@ -257,9 +257,9 @@ class Client:
             told = any(c.__name__ == "BaseError" for c in type(error).__mro__)  # with addresses, and the venue's words
             raise self.translated(error, attempt) from (None if told else error)
         finally:
-            attempts.current.reset(token)
+            request_trace.current.reset(token)
 
-    def _weigh(self, failed: Exception, attempt: attempts.Attempt) -> None:
+    def _weigh(self, failed: Exception, attempt: request_trace.Attempt) -> None:
         """Raises what a part that was passed over failed with, if it may be there the next time."""
         told = failed if isinstance(failed, FlatdeckError) else self.translated(failed, attempt)
         if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
@@ -267,7 +267,7 @@ class Client:
             self.exchange.options |= {kind: given.get(kind) for kind in GUESSED & self.exchange.options.keys()}
             raise told
 
-    def translated(self, error: Exception, attempt: attempts.Attempt | None = None) -> FlatdeckError:
+    def translated(self, error: Exception, attempt: request_trace.Attempt | None = None) -> FlatdeckError:
         """ccxt's exception as ours, and what follows from it for the limit and the clock."""
         acts = attempt is not None and attempt.priority is Priority.ACT
         if attempt is not None and attempt.left == 0:  # ccxt itself would not send it
@@ -281,7 +281,7 @@ class Client:
             self._obey(made)
         return made
 
-    def _seen(self, error: Exception, attempt: attempts.Attempt | None) -> Said:
+    def _seen(self, error: Exception, attempt: request_trace.Attempt | None) -> Said:
         cause = error.__cause__ or error
         dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
         status = attempt.status if attempt is not None else None
@@ -314,7 +314,7 @@ class Client:
         if due is None or self._clock.monotonic() < due:
             return
         self._resync_at = self._clock.monotonic() + RETRY_AFTER
-        token = attempts.current.set(attempts.Attempt(priority))
+        token = request_trace.current.set(request_trace.Attempt(priority))
         try:
             before = self.milliseconds()
             there = int(await self.exchange.fetch_time())
@@ -322,7 +322,7 @@ class Client:
         except Exception:  # noqa: BLE001  # the call that follows is refused again, and says so
             return
         finally:
-            attempts.current.reset(token)
+            request_trace.current.reset(token)
         if after - before <= PROMPT:
             self.exchange.options["timeDifference"] = after - there
             self._resync_at = self._clock.monotonic() + RESYNC

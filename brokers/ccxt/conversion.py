@@ -13,16 +13,16 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from brokers.ccxt import wire_conversion as wire
-from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.read_table import known_calls
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.wire import text
 from brokers.ccxt.wire_balances import Holding, holdings, is_money, position
-from core import book
-from core.cleanup import unsellable
-from core.conversion import Conversion, Converted
 from core.model import Quote
+from core.plans.cleanup import unsellable
+from core.plans.conversion import Conversion, Converted
+from core.portfolio import book
 from core.units import ZERO
 
 ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as, position_symbol
+from brokers.ccxt.exchanges.order_table import Params, Venue
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_margin import MARGIN, listed_as, position_symbol
 from core.errors import OutcomeUnknown
 from core.model import Fill, OrderRequest
 from core.ports import Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import listed_as
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.wire_margin import listed_as
 from core.model import Bar
 from core.ports import Clock
 

@@ -11,14 +11,15 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from brokers.ccxt import lookups_krakenfutures, wire
+from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges import krakenfutures_lookups
+from brokers.ccxt.exchanges.kraken_margin import listed_as
+from brokers.ccxt.exchanges.krakenfutures_wire import NAME as KRAKEN_FUTURES
+from brokers.ccxt.exchanges.order_table import Params, Venue
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.orders import answered
-from brokers.ccxt.venues import Params, Venue
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
-from brokers.ccxt.wire_margin import listed_as
+from brokers.ccxt.wire_orders import answered
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Order, OrderRequest, OrderStatus
 from core.ports import Clock
@@ -107,7 +108,7 @@ class Lookups:
         since = int((self._client.there(self._clock.now()) - BACK).timestamp() * 1000)
         market = self._markets.row(listed_as(symbol)) or {}
         native = wire.text(market, "id")
-        row = await lookups_krakenfutures.find(self._client, symbol, native, since, order_id, client_id)
+        row = await krakenfutures_lookups.find(self._client, symbol, native, since, order_id, client_id)
         return None if row is None else self._read(symbol, row)
 
     async def _searched(self, symbol: str, name: str) -> Order | None:

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from msgspec.structs import replace
 
 from brokers.ccxt import wire_markets
-from brokers.ccxt.calls import UNBOUND, known_calls
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.read_table import UNBOUND, known_calls
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import markets_of
 from core.model import Instrument

@@ -9,11 +9,11 @@ from typing import Any
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import listed_as
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import DOLLARS
-from brokers.ccxt.wire_margin import listed_as
 from core.errors import FlatdeckError, Refusal, Refused
 from core.model import Quote
 from core.ports import Clock

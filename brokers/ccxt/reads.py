@@ -15,14 +15,15 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from brokers.ccxt import pages, wire, wire_balances, wire_margin, wire_markets
-from brokers.ccxt.calls import Calls, Params, calls_of
+from brokers.ccxt import pagination, wire, wire_balances, wire_markets
 from brokers.ccxt.client import Client
-from brokers.ccxt.entries import Entries
+from brokers.ccxt.cost_basis import Entries
+from brokers.ccxt.exchanges import kraken_margin
+from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
+from brokers.ccxt.exchanges.okx_margin_modes import Twins, margin_mode
+from brokers.ccxt.exchanges.read_table import Calls, Params, calls_of
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.twins import Twins, margin_mode
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_margin import listed_as, position_symbol
 from brokers.sharing import SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
@@ -149,8 +150,8 @@ class Reads:
         made = self._markets.instrument(listed_as(symbol))
         if made.symbol == symbol:
             return made
-        closed = self._calls.margin or not symbol.endswith(wire_margin.MARGIN)
-        return wire_markets.beside(made, symbol, way_out="" if closed else wire_margin.BORROWED)
+        closed = self._calls.margin or not symbol.endswith(kraken_margin.MARGIN)
+        return wire_markets.beside(made, symbol, way_out="" if closed else kraken_margin.BORROWED)
 
     async def _balance(self, ask: Ask) -> Any:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
@@ -192,7 +193,7 @@ class Reads:
             mode = margin_mode(row)
             made = replace(told, symbol=self.twins.symbol(told.key, mode))
             if self._calls.margin and made.key in found:
-                found[made.key] = wire_margin.merged(found[made.key], made)
+                found[made.key] = kraken_margin.merged(found[made.key], made)
                 continue
             if made.key in found:
                 raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
@@ -228,17 +229,17 @@ class Reads:
     def _position(self, row: Row) -> Position | None:
         name = self._client.setup.exchange
         if self._calls.margin:
-            return wire_margin.position(self._account, row, name)
+            return kraken_margin.position(self._account, row, name)
         made = wire.position(self._account, row, name)
         market = self._markets.row(made.symbol) if made is not None else None
         borrowed = market is not None and market.get("spot") is True  # OKX lists them beside contracts
-        return replace(made, symbol=made.symbol + wire_margin.MARGIN) if made is not None and borrowed else made
+        return replace(made, symbol=made.symbol + kraken_margin.MARGIN) if made is not None and borrowed else made
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
         name = self._client.setup.exchange
         method = self._calls.positions_method
         if self._calls.paged:
-            return await pages.whole(ask, self._client.exchange, method, self._calls.parse, params)
+            return await pagination.whole(ask, self._client.exchange, method, self._calls.parse, params)
         if not self._calls.parse:
             return wire.rows(await ask(method, None, params), "positions", name)
         parse = getattr(self._client.exchange, self._calls.parse)
@@ -268,7 +269,7 @@ class Reads:
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""
         if self._calls.paged:
-            return await pages.whole(ask, self._client.exchange, self._calls.orders_method, "parse_order", params)
+            return await pagination.whole(ask, self._client.exchange, self._calls.orders_method, "parse_order", params)
         name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
         found: dict[tuple[str, str], Row] = {}  # an id is one market's at some
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)

@@ -16,16 +16,16 @@ from msgspec.structs import replace
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import position_symbol
+from brokers.ccxt.exchanges.krakenfutures_stream import Overheard
+from brokers.ccxt.exchanges.krakenfutures_wire import NAME as KRAKEN_FUTURES
+from brokers.ccxt.exchanges.okx_margin_modes import margin_mode
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.overheard import Overheard
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.stream_prices import PULSE, PriceStream
-from brokers.ccxt.twins import margin_mode
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_errors import plainly, redacted
-from brokers.ccxt.wire_krakenfutures import NAME as KRAKEN_FUTURES
-from brokers.ccxt.wire_margin import position_symbol
 from core.errors import FlatdeckError, OutcomeUnknown, Unreachable
 from core.events import (
     AccountChanged,

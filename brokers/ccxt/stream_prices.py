@@ -11,11 +11,11 @@ from typing import Any
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import BESIDE, listed_as
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices, has_touch, tickers
 from brokers.ccxt.reads import Mark, Reads
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_margin import BESIDE, listed_as
 from core.events import QuoteSeen
 from core.ports import Clock
 

@@ -25,8 +25,8 @@ from core.model import (
     Position,
     Quote,
     Side,
+    TimeInForce as Tif,
 )
-from core.model import TimeInForce as Tif
 from core.units import ZERO, decimal
 
 Row = Mapping[str, Any]

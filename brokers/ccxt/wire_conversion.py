@@ -17,8 +17,8 @@ from decimal import Decimal
 from msgspec import Struct
 
 from brokers.ccxt.wire import Row, inner, moment, number, positive, text
-from core.conversion import Conversion, Converted, Outcome
 from core.errors import OutcomeUnknown, Refusal, Refused
+from core.plans.conversion import Conversion, Converted, Outcome
 
 SAME = Decimal("0.01")  # a record's quantity may differ from ours by this part: exchanges cut digits
 PREFERRED = "USDT"

@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from brokers.paper import reports
-from brokers.paper.dice import seeded
+from brokers.paper import reads as reports
 from brokers.paper.faults import Faults
-from brokers.paper.listener import Listener
 from brokers.paper.options import make_feeds, read_options
 from brokers.paper.prices import tick_seconds
+from brokers.paper.random_streams import seeded
 from brokers.paper.store import Store, store_path
+from brokers.paper.stream import Listener
 from brokers.paper.venue import Venue
 from brokers.paper.wire import default_listing
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable

@@ -65,8 +65,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from brokers.paper.dice import Dice
-from brokers.paper.fields import nearest
+from brokers.paper.json_fields import nearest
+from brokers.paper.random_streams import Dice
 from core.errors import ConfigError
 
 ORDERS = (

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from brokers.paper.dice import seeded
 from brokers.paper.faults import check_faults
-from brokers.paper.fields import nearest
+from brokers.paper.json_fields import nearest
+from brokers.paper.price_replay import Row, read_rows
 from brokers.paper.prices import Feed, Frozen, Replay, Walk
-from brokers.paper.replay import Row, read_rows
+from brokers.paper.random_streams import seeded
 from brokers.paper.wire import Book, parse_book
 from core.errors import ConfigError
-from core.pricefile import bare, symbol_of
+from core.market.price_file import bare, symbol_of
 from core.settings import AccountSettings
 
 KNOWN = ("book", "prices", "frozen", "latency_ms", "seed", "faults", "exchange", "speed")

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from brokers.paper.dice import Dice
-from brokers.paper.replay import Row
+from brokers.paper.price_replay import Row
+from brokers.paper.random_streams import Dice
 from brokers.paper.wire import Top
 from core.units import round_price
 

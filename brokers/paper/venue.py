@@ -17,15 +17,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from brokers.paper.faults import Faults
-from brokers.paper.floor import AUDITED, Floor
 from brokers.paper.market import Market
-from brokers.paper.mishaps import befall, refuse
+from brokers.paper.matching import AUDITED, Floor
+from brokers.paper.order_checks import admit
+from brokers.paper.order_faults import befall, refuse
 from brokers.paper.prices import SLOWEST_TICK, Feed
-from brokers.paper.reports import quote
-from brokers.paper.rules import admit
+from brokers.paper.reads import quote
+from brokers.paper.scheduled_requests import Reply, Timeline
 from brokers.paper.state import Crossing, State, Ticket, would_reduce
 from brokers.paper.store import Store, restore
-from brokers.paper.timeline import Reply, Timeline
 from brokers.paper.wire import Book, likely_kind
 from core.errors import Refusal, Refused
 from core.events import BrokerEvent, QuoteSeen

@@ -24,8 +24,8 @@ from hashlib import blake2b
 from msgspec import Struct
 from msgspec.structs import replace
 
-from brokers.paper.fields import Fields, read_json
-from brokers.paper.hours import EVERY_DAY, Hours
+from brokers.paper.json_fields import Fields, read_json
+from brokers.paper.market_hours import EVERY_DAY, Hours
 from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Position, Side
 from core.units import ONE, ZERO, decimal
 

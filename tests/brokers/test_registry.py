@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from brokers import AVAILABLE, KNOWN, open_broker
-from core.config_accounts import ACCOUNTS
+from core.config.accounts import ACCOUNTS
 from core.errors import ConfigError
 from core.settings import AccountSettings
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import strategies as st
 from msgspec import structs
 
-from core.exits import Guard, as_float, open_guard, step
-from core.exits_rules import Exit, rules_of
+from core.exits.rules import Exit, rules_of
+from core.exits.state import Guard, as_float, open_guard, step
 from core.model import Side
 from core.settings import ExitSettings
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from core import planner
-from core.book import Book, Holding
 from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen
 from core.ids import client_order_id, is_ours
-from core.link import PlanRequest
+from core.link.messages import PlanRequest
 from core.model import (
     Account,
     Holdings,
@@ -26,8 +24,10 @@ from core.model import (
     Side,
     Tier,
 )
-from core.plan import Plan, Reason
-from core.planner import Situation
+from core.plans import planner
+from core.plans.plan import Plan, Reason
+from core.plans.planner import Situation
+from core.portfolio.book import Book, Holding
 from core.settings import AccountSettings, CleanupSettings, OwnerSettings, Settings
 
 D = Decimal

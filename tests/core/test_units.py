@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from core.units import decimal, dollars, floor_to, iso, money, percent, plain, round_price, utc
 

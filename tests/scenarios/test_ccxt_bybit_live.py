@@ -13,7 +13,7 @@ import pytest
 
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
-from core.link import PlanRequest
+from core.link.messages import PlanRequest
 from core.model import Leg, OrderRequest, OrderSide, OrderStatus, PositionKey
 from tests.support.service import service, soon
 from tests.venues.alpaca.clocks import FastClock

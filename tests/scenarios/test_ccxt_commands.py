@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from core.link import PlanRequest
+from core.link.messages import PlanRequest
 from core.model import OrderSide
 from tests.support.service import marks, service, soon
 from tests.venues.alpaca.clocks import FastClock

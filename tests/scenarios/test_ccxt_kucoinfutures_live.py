@@ -15,8 +15,7 @@ from core.errors import FlatdeckError, Refusal, Refused
 from core.events import AccountChanged, BrokerEvent, FillSeen, OrderSeen, QuoteSeen
 from core.model import Leg, OrderRequest, OrderSide, OrderStatus, OrderType, TimeInForce
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import accounts
-from tests.venues.ccxt import kucoinfutures as kucoin
+from tests.venues.ccxt import accounts, kucoinfutures as kucoin
 from tests.venues.ccxt.accounts import Live, until
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.kucoinfutures import BTC, ETH

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Setup
+from brokers.ccxt.exchanges.read_table import known_calls
 from core.errors import OutcomeUnknown
 from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock

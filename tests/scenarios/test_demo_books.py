@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from brokers.paper.dice import seeded
-from core.engine import Engine
-from core.journal import Journal
-from core.local_link import LocalLink
+from brokers.paper.random_streams import seeded
+from core.engine.engine import Engine
+from core.engine.local_link import LocalLink
+from core.journal.journal import Journal
 from core.model import PositionKey
 from core.records import ClosingEnded, IntentAnswered, PlanEnded
 from core.units import ZERO
 from tui.app import FlatdeckApp
-from tui.demo import build
+from tui.demo_books import build
 from tui.main import Outside
 
 MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 from core.records import ConversionAnswered, ConversionAsked
 from tests.venues.ccxt.binance_dust import KEY, SECRET, BinanceDust
 from tui.main import Outside, cli

@@ -16,9 +16,9 @@ import pexpect
 import pytest
 
 from brokers.paper.broker import open_account
-from core.clock import SystemClock
-from core.config import load
-from core.journal import Journal
+from core.config.load import load
+from core.engine.clock import SystemClock
+from core.journal.journal import Journal
 from core.model import Fill
 from core.records import ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved, PlanEnded
 from core.units import utc

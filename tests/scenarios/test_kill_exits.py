@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import pytest
 
-from core.config import load
-from core.journal import Journal, JournalView
+from core.config.load import load
+from core.journal.journal import Journal, JournalView
 from core.records import ClosingEnded, Entry, PlanApproved
 from tests.scenarios.desk import Desk, position
 from tests.scenarios.test_kill import after, start

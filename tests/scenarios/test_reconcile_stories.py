@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from brokers.paper.broker import open_account
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 from core.model import OrderSide
 from core.settings import Settings
 from tests.scenarios.desk import Desk, position

@@ -12,7 +12,7 @@ import pexpect
 import pyte
 import pytest
 
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 from tests.scenarios.desk import Desk, fifty_nine
 
 MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct, field
 
 from core.errors import Refusal
-from core.ladder_state import Outcome
+from core.ladder.states import Outcome
 from core.model import Tier
 from core.records import ClosingEnded, IntentWritten
 from tests.simulation.check_exits import FIRED

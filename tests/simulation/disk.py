@@ -13,10 +13,10 @@ from functools import cache
 
 import msgspec
 
-from core.database import Row, Statements, explained, transact
 from core.errors import JournalError
-from core.journal_rows import CREATE, KEEP, SCHEMA
-from core.keeping import guards_of
+from core.journal.exit_states import guards_of
+from core.journal.sqlite import Row, Statements, explained, transact
+from core.journal.tables import CREATE, KEEP, SCHEMA
 from core.records import Record
 from tests.simulation.faults import Fault, Faults
 from tests.simulation.history import Durable, Levels

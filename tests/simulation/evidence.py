@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from core.model import Order, OrderRequest, OrderType, PositionKey
-from core.plan import Action, ActionKind, Plan
+from core.plans.plan import Action, ActionKind, Plan
 from core.records import CancelAsked, ClosingEnded, IntentAnswered, IntentWritten, PlanApproved
 from tests.simulation.history import (
     Accepted,

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.link import PlanReport
+from core.link.messages import PlanReport
 from core.model import Leg, Order, OrderRequest, Position, PositionKey, Side
 from core.records import Record
 

@@ -13,12 +13,15 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from core import closer, exits, ladder, ladder_moves, ladder_order, ladder_read, reconcile, resume, tiers
+from core.closing import ladder_runner
+from core.engine.exit_service import Sentry
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
-from core.guardian import Guardian
-from core.invariants import LiveOrders
-from core.ladder_moves import advance, end, read, wait
-from core.ladder_state import (
+from core.exits import state as exits
+from core.exits.monitor import Guardian
+from core.ladder import after_read, moves, order as ladder_order, recovery, step as ladder, tiers
+from core.ladder.invariants import LiveOrders
+from core.ladder.moves import advance, end, read, wait
+from core.ladder.states import (
     Acknowledged,
     DoSend,
     Event,
@@ -34,14 +37,14 @@ from core.ladder_state import (
     SendUnknown,
     SendUnreachable,
 )
-from core.lookup import limited
+from core.ladder.tiers import Step
+from core.market.price_gate import PriceGate
+from core.market.quotes import Quotes
 from core.model import Order, OrderRequest, PositionKey
-from core.prices import PriceGate
-from core.protect import Decision, Do, Post
-from core.protector import Protector
-from core.quotes import Quotes
-from core.sentry import Sentry
-from core.tiers import Step
+from core.orders.lookup import limited
+from core.reconciliation import rules as reconcile
+from core.venue_stops.rules import Decision, Do, Post
+from core.venue_stops.service import Protector
 
 
 class Mutant(Struct, frozen=True):
@@ -111,7 +114,7 @@ def _list_is_trusted_at_once() -> Any:
     def flat(state: Ladder, seen: Read, now: float) -> Move:
         return end(state, Outcome.CLOSED)
 
-    return _instead(ladder_read, "_flat", flat)
+    return _instead(after_read, "_flat", flat)
 
 
 def _intents_are_forgotten() -> Any:
@@ -120,7 +123,7 @@ def _intents_are_forgotten() -> Any:
     ) -> Move:
         return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
 
-    return _instead(resume, "take_up", take_up)
+    return _instead(recovery, "take_up", take_up)
 
 
 def _cancel_is_an_end() -> Any:
@@ -133,7 +136,7 @@ def _cancel_is_an_end() -> Any:
     stack = ExitStack()
     stack.enter_context(_handler(Phase.WITHDRAWING, OrderRead, withdrawn))
     stack.enter_context(_handler(Phase.WITHDRAWING, LookFailed, withdrawn))
-    stack.enter_context(_instead(ladder_read, "_orders", _without_ours(ladder_read._orders)))
+    stack.enter_context(_instead(after_read, "_orders", _without_ours(after_read._orders)))
     return stack
 
 
@@ -163,12 +166,12 @@ def _sent_before_the_journal() -> Any:
             return NotJournaled(str(error))
         return event
 
-    return _instead(closer.Closer, "_send", send)
+    return _instead(ladder_runner.Closer, "_send", send)
 
 
 def _journal_is_not_waited_for() -> Any:
     async def intend(self: Any, state: Ladder, step: Step | None, request: OrderRequest, held: Any) -> None:
-        intent = closer.IntentWritten(
+        intent = ladder_runner.IntentWritten(
             plan=state.plan,
             key=state.action.key,
             client_id=request.client_id,
@@ -182,7 +185,7 @@ def _journal_is_not_waited_for() -> Any:
         self._outbox.remember(state.action.key, intent)
         await asyncio.sleep(0)
 
-    return _instead(closer.Closer, "_intend", intend)
+    return _instead(ladder_runner.Closer, "_intend", intend)
 
 
 def _reduce_only_is_dropped() -> Any:
@@ -197,14 +200,14 @@ def _reduce_only_is_dropped() -> Any:
 
 def _growth_is_ignored() -> Any:
     """What is held is closed, whatever was confirmed."""
-    return _instead(ladder_read, "_more", lambda *_: None)
+    return _instead(after_read, "_more", lambda *_: None)
 
 
 def _strangers_are_ignored() -> Any:
     async def unchecked(self: Any, state: Ladder, holdings: Any) -> None:
         return
 
-    return _instead(closer.Closer, "_check_ours", unchecked)
+    return _instead(ladder_runner.Closer, "_check_ours", unchecked)
 
 
 def _lists_lag_never() -> Any:
@@ -213,13 +216,13 @@ def _lists_lag_never() -> Any:
     def more(state: Ladder, quantity: Any, now: float) -> Move | None:
         return None if quantity <= state.action.quantity else end(state, Outcome.CHANGED, "grew")
 
-    return _instead(ladder_read, "_more", more)
+    return _instead(after_read, "_more", more)
 
 
 def _stops_stay_away() -> Any:
     stack = ExitStack()
-    stack.enter_context(_instead(ladder_moves, "_to_restore", lambda _: ()))
-    stack.enter_context(_instead(ladder_moves, "_not_restored", lambda *_: ()))
+    stack.enter_context(_instead(moves, "_to_restore", lambda _: ()))
+    stack.enter_context(_instead(moves, "_not_restored", lambda *_: ()))
     return stack
 
 
@@ -233,7 +236,7 @@ def _retry_after_is_ignored() -> Any:
 
 
 def _old_decisions_leave() -> Any:
-    return _instead(closer, "SEND_WITHIN", 1e9)
+    return _instead(ladder_runner, "SEND_WITHIN", 1e9)
 
 
 def _stale_prices_are_used() -> Any:
@@ -338,7 +341,7 @@ def planted(name: str | None) -> Iterator[None]:
         return
     with (
         MUTANTS[name].plant(),
-        _instead(closer, "check_send", lambda *_: None),
+        _instead(ladder_runner, "check_send", lambda *_: None),
         _instead(LiveOrders, "enter", lambda *_: None),
     ):
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.model import Side, Tier
-from core.plan import Plan
+from core.plans.plan import Plan
 from core.records import IntentWritten, PlanApproved
 from tests.simulation.history import Armed, Began, Filled, Killed, Levels, Quoted, Said
 from tests.simulation.planted import KEY, TWO, D, Story, action, request

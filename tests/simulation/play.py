@@ -8,18 +8,17 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from core.engine import Engine
+from core.engine.engine import Engine
 from core.errors import JournalError
-from core.journal import Journal
-from core.link import PlanRequest
-from core.plan import NotApproved, Reason
-from core.protector import LATEST
+from core.journal.journal import Journal
+from core.link.messages import PlanRequest
+from core.plans.plan import NotApproved, Reason
+from core.venue_stops.service import LATEST
 from tests.simulation.dice import dice
 from tests.simulation.faults import Fault
 from tests.simulation.history import Armed, Calm, History, Killed, Reported, Said
 from tests.simulation.life import Life
-from tests.simulation.loop import Deadlock, Endless
-from tests.simulation.loop import Killed as KilledNow
+from tests.simulation.loop import Deadlock, Endless, Killed as KilledNow
 from tests.simulation.scenario import Ask, Scenario, draw
 from tests.simulation.world import World
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.link import PlanRequest
+from core.link.messages import PlanRequest
 from core.model import Account, Instrument, Kind, Leg, PositionKey, Tier
 from core.settings import (
     AccountSettings,

@@ -8,9 +8,9 @@ from itertools import count
 
 from msgspec import structs
 
-from core.engine import Engine
-from core.journal import Journal
-from core.link import LogRow
+from core.engine.engine import Engine
+from core.journal.journal import Journal
+from core.link.messages import LogRow
 from core.model import OrderType, PositionKey
 from core.ports import Capabilities
 from tests.simulation.dice import dice

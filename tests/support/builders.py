@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from core.ladder_state import Limits, Read
+from core.ladder.states import Limits, Read
 from core.model import (
     Account,
     Fill,
@@ -20,7 +20,7 @@ from core.model import (
     PositionKey,
     Side,
 )
-from core.plan import Action, ActionKind, Plan, Reason
+from core.plans.plan import Action, ActionKind, Plan, Reason
 from core.settings import BASE_TIERS, LAST_TIERS
 from tests.support.virtual_time import DAWN
 

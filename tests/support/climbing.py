@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from core import ladder
 from core.errors import Refusal, Refused
-from core.ladder_state import (
+from core.ladder import step as ladder
+from core.ladder.states import (
     TRANSITIONS,
     Acknowledged,
     CancelsAsked,
@@ -21,10 +21,10 @@ from core.ladder_state import (
     SendRefused,
     Waited,
 )
+from core.ladder.tiers import Step, schedule
 from core.model import Order, OrderRequest, Position
-from core.plan import Action
+from core.plans.plan import Action
 from core.records import IntentAnswered
-from core.tiers import Step, schedule
 from tests.support.builders import D, close_action, done, limits, position, read
 
 OFFSETS = (D("0.005"), D("0.01"), D("0.02"))

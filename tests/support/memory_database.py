@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 
-from core.database import Row, Statements, explained, transact
 from core.errors import JournalError
+from core.journal.sqlite import Row, Statements, explained, transact
 
 
 class MemoryDatabase:

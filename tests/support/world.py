@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 from msgspec import structs
 
 from brokers.paper.broker import PaperBroker
-from brokers.paper.dice import seeded
 from brokers.paper.faults import Faults
+from brokers.paper.random_streams import seeded
 from brokers.paper.venue import Venue
 from brokers.paper.wire import parse_book
-from core.engine import Engine
+from core.engine.engine import Engine
 from core.ids import Ids, is_ours
-from core.journal import Journal
-from core.link import PlanReport, PlanRequest
+from core.journal.journal import Journal
+from core.link.messages import PlanReport, PlanRequest
 from core.model import OrderSide, PositionKey
 from core.ports import Capabilities
 from core.records import Entry, IntentWritten, PlanApproved, Record

@@ -13,12 +13,13 @@ from typing import Any
 from click.testing import CliRunner, Result
 from msgspec import structs
 
-from core import config
-from core.config import Loaded
-from core.datadir import Holder
+from core.config import load as config
+from core.config.load import Loaded
 from core.errors import ConfigError
-from core.link import (
+from core.journal.data_dir import Holder
+from core.link.messages import (
     AccountRow,
+    EngineRow as EngineState,
     LogRow,
     OwnerRow,
     PlanReport,
@@ -28,13 +29,12 @@ from core.link import (
     Snapshot,
     VerifiedOwner,
 )
-from core.link import EngineRow as EngineState
 from core.model import PositionKey, Side, Tier
-from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
 from tui.main import cli
-from tui.signals import Line
+from tui.process_signals import Line
 
 NOW = datetime(2026, 3, 1, 2, 14, 7, tzinfo=UTC)
 KEY = PositionKey("user_123/coinbase", "BTC/USD")

@@ -8,10 +8,10 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from core.link import Snapshot
+from core.link.messages import Snapshot
 from tests.tui.fakes import FakeLink, HandClock, position, snapshot
 from tui.app import FlatdeckApp
-from tui.confirm import PlanScreen
+from tui.screens.confirm_screen import PlanScreen
 
 SOON = 5.0
 

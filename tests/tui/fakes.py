@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from core.ladder_state import Phase
-from core.link import (
+from core.exits.view import GuardView, Ratchet
+from core.ladder.states import Phase
+from core.link.messages import (
     AccountRow,
     ClosingRow,
     Command,
@@ -35,8 +36,7 @@ from core.link import (
     VerifiedOwner,
 )
 from core.model import Leg, Order, OrderSide, PositionKey, Side, Tier
-from core.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.watched import GuardView, Ratchet
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 
 D = Decimal
 NOW = datetime(2026, 1, 2, 2, 14, 7, tzinfo=UTC)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from core.cleanup import close, tiers_of
 from core.model import Kind, Tier
-from core.plan import Reason
-from core.planner import ladder_tiers
+from core.plans.cleanup import close, tiers_of
+from core.plans.plan import Reason
+from core.plans.planner import ladder_tiers
 from core.settings import LadderSettings, Settings
 from tests.core.rules import holding, instrument
 

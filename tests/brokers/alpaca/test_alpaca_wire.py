@@ -6,8 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from brokers.alpaca import wire, wire_stream
 from brokers.alpaca.wire_errors import Call, refusal

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt import direct, filters, orders, wire
-from brokers.ccxt.library import contained, load
-from brokers.ccxt.venues import venue_of
+from brokers.ccxt import wire, wire_orders, wire_raw_orders, wire_size_filters
+from brokers.ccxt.exchanges.order_table import venue_of
+from brokers.ccxt.lazy_import import contained, load
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
 
@@ -25,7 +25,7 @@ def request(**more: Any) -> OrderRequest:
 
 
 def params(exchange: str, kind: Kind = Kind.PERP, mode: str = "", **more: Any) -> dict[str, Any]:
-    return orders.send(request(**more), kind, venue_of(exchange), NOW, mode).params
+    return wire_orders.send(request(**more), kind, venue_of(exchange), NOW, mode).params
 
 
 ONE_WAY = {
@@ -59,7 +59,7 @@ HEDGED = {
 
 @pytest.mark.parametrize("exchange", list(HEDGED))
 def test_in_hedge_mode_the_leg_is_named_on_the_closing_side(exchange: str):
-    made = orders.send(request(leg=Leg.LONG, quantity=size(exchange)), Kind.PERP, venue_of(exchange), NOW)
+    made = wire_orders.send(request(leg=Leg.LONG, quantity=size(exchange)), Kind.PERP, venue_of(exchange), NOW)
     assert made.side == "sell"
     assert {k: made.params.get(k) for k in HEDGED[exchange]} == HEDGED[exchange]
     assert ("reduceOnly" in made.params) is ("reduceOnly" in HEDGED[exchange])
@@ -118,7 +118,7 @@ def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
     """ccxt would not send an order with a longer one: no position there could be closed."""
     length = venue_of("gate").client_id_length
     exchange = client("gate")
-    made = orders.send(request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, venue_of("gate"), NOW)
+    made = wire_orders.send(request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, venue_of("gate"), NOW)
     sent = exchange.create_order_request(made.symbol, made.type, made.side, made.amount, made.price, made.params)
     assert (sent["size"], sent["reduce_only"]) == (-5, True)
     assert wire.client_id({"clientOrderId": sent["text"]}) == NAME[:length]
@@ -127,7 +127,7 @@ def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
 
 def test_crypto_com_s_orders_carry_a_name_which_ccxt_drops_when_it_is_its_own_word_for_it():
     """An order whose answer is lost could not be found by it."""
-    made = orders.send(request(reduce_only=False, quantity=Decimal(5)), Kind.PERP, venue_of("cryptocom"), NOW)
+    made = wire_orders.send(request(reduce_only=False, quantity=Decimal(5)), Kind.PERP, venue_of("cryptocom"), NOW)
     sent = client("cryptocom").create_order_request(made.symbol, made.type, made.side, made.amount, None, made.params)
     assert sent.get("client_oid") == NAME
 
@@ -154,7 +154,7 @@ def test_a_market_order_of_binance_has_no_time_in_force_and_one_that_cannot_be_s
 
 
 def test_a_number_of_lots_is_a_number_and_no_part_of_a_lot_is_sent():
-    made = orders.send(request(quantity=Decimal("5.0")), Kind.PERP, venue_of("kucoinfutures"), NOW)
+    made = wire_orders.send(request(quantity=Decimal("5.0")), Kind.PERP, venue_of("kucoinfutures"), NOW)
     assert made.amount == 5
     assert isinstance(made.amount, int)
     with pytest.raises(Refused, match="nothing was sent") as refused:
@@ -170,9 +170,9 @@ def test_kucoin_s_limit_orders_can_not_be_fill_or_kill_and_its_close_call_is_a_t
 
 @pytest.mark.parametrize("leg", [Leg.NET, Leg.SHORT])
 def test_kucoin_s_raw_call_reduces_in_the_position_s_own_mode_by_no_more_than_a_market_order_may_have(leg: Leg):
-    plan = direct.raw_of("kucoinfutures", {"spot": False})
+    plan = wire_raw_orders.raw_of("kucoinfutures", {"spot": False})
     found = plan.filters({"data": {"lotSize": 1, "maxOrderQty": 1000000, "marketMaxOrderQty": 400}}, {})
-    sized = filters.sized(request(quantity=Decimal(500), leg=leg, side=OrderSide.BUY), found)
+    sized = wire_size_filters.sized(request(quantity=Decimal(500), leg=leg, side=OrderSide.BUY), found)
     method, sent = plan.order(sized, {"id": "XBTUSDTM"}, venue_of("kucoinfutures"), "cross", NOW)
     named = {} if leg is Leg.NET else {"positionSide": "SHORT"}
     assert method == "futuresPrivatePostOrders"
@@ -212,18 +212,18 @@ RULES = Instrument(
 )
 def test_what_the_exchanges_rules_will_not_have_is_refused_before_it_leaves(quantity: str, refusal: Refusal):
     with pytest.raises(Refused, match="nothing was sent") as refused:
-        orders.check(request(quantity=Decimal(quantity)), RULES)
+        wire_orders.check(request(quantity=Decimal(quantity)), RULES)
     assert refused.value.refusal is refusal
 
 
 @pytest.mark.parametrize("row", [None, "", {}, {"id": None, "status": "open"}, {"id": ""}, []])
 def test_an_answer_without_an_id_says_nothing_about_the_order(row: object):
     with pytest.raises(OutcomeUnknown):
-        orders.answered("u/x", row, request(), "okx")
+        wire_orders.answered("u/x", row, request(), "okx")
 
 
 def test_an_answer_with_an_id_and_nothing_else_is_an_open_order_as_asked_for():
-    made = orders.answered("u/x", {"id": "7", "status": None, "symbol": None}, request(), "okx")
+    made = wire_orders.answered("u/x", {"id": "7", "status": None, "symbol": None}, request(), "okx")
     assert (made.id, made.status, made.quantity, made.client_id) == ("7", OrderStatus.OPEN, Decimal("0.5"), NAME)
 
 
@@ -232,44 +232,44 @@ def test_the_raw_call_takes_the_coarser_of_binances_steps_and_never_more_than_is
         {"filterType": "LOT_SIZE", "stepSize": "0.1", "minQty": "0.1", "maxQty": "1000000"},
         {"filterType": "MARKET_LOT_SIZE", "stepSize": "1", "minQty": "1", "maxQty": "20000"},
     ]
-    plan = direct.raw_of("binanceusdm", {"spot": False})
+    plan = wire_raw_orders.raw_of("binanceusdm", {"spot": False})
     found = plan.filters({"symbols": [{"symbol": "ALGOUSDT", "filters": told}]}, {"id": "ALGOUSDT"})
-    assert filters.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
-    assert filters.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
+    assert wire_size_filters.sized(request(quantity=Decimal("267.6")), found).quantity == Decimal(267)
+    assert wire_size_filters.sized(request(quantity=Decimal("21267.6")), found).quantity == Decimal(20000)
     for quantity, refusal in (("0.4", Refusal.PRECISION), ("0.04", Refusal.BELOW_MINIMUM)):
         with pytest.raises(Refused) as refused:  # a limit order can close the first
-            filters.sized(request(quantity=Decimal(quantity)), found)
+            wire_size_filters.sized(request(quantity=Decimal(quantity)), found)
         assert refused.value.refusal is refusal
 
 
 def test_a_symbol_without_filters_is_not_sized():
-    plan = direct.raw_of("binance", {"spot": True})
+    plan = wire_raw_orders.raw_of("binance", {"spot": True})
     with pytest.raises(Refused):
-        filters.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
+        wire_size_filters.sized(request(), plan.filters({"symbols": []}, {"id": "BTCUSDT"}))
 
 
 @pytest.mark.parametrize(("places", "step"), [(4, "0.0001"), (0, "1"), (-1, "10"), (-4, "10000")])
 def test_kraken_futures_counts_decimals_of_a_size_and_below_zero_its_zeros(places: int, step: str):
-    plan = direct.raw_of("krakenfutures", {"spot": False})
+    plan = wire_raw_orders.raw_of("krakenfutures", {"spot": False})
     told = {"symbol": "PF_XBTUSD", "contractValueTradePrecision": places, "maxPositionSize": 1, "impactMidSize": 7}
     found = plan.filters({"instruments": [told]}, {"id": "PF_XBTUSD"})
-    assert found == filters.Filters(Decimal(step), Decimal(step))
-    assert filters.sized(request(quantity=Decimal("1234567.891")), found).quantity % Decimal(step) == 0
+    assert found == wire_size_filters.Filters(Decimal(step), Decimal(step))
+    assert wire_size_filters.sized(request(quantity=Decimal("1234567.891")), found).quantity % Decimal(step) == 0
     with pytest.raises(Refused) as refused:
-        filters.sized(request(quantity=Decimal(step) / 2), found)
+        wire_size_filters.sized(request(quantity=Decimal(step) / 2), found)
     assert refused.value.refusal is Refusal.BELOW_MINIMUM
 
 
 @pytest.mark.parametrize("places", [None, "", 0.5, "many", 10**9])
 def test_a_contract_of_kraken_futures_whose_step_is_not_told_is_not_sized(places: object):
-    plan = direct.raw_of("krakenfutures", {"spot": False})
+    plan = wire_raw_orders.raw_of("krakenfutures", {"spot": False})
     told = {"symbol": "PF_XBTUSD", "contractValueTradePrecision": places}
     for answer in ({"instruments": [told]}, {"instruments": []}, {}, None):
         assert plan.filters(answer, {"id": "PF_XBTUSD"}) is None
 
 
 def test_kraken_futures_raw_order_reduces_at_the_market_and_dies_at_its_deadline():
-    plan = direct.raw_of("krakenfutures", {"spot": False})
+    plan = wire_raw_orders.raw_of("krakenfutures", {"spot": False})
     call = plan.order(request(), {"id": "PF_XBTUSD"}, venue_of("krakenfutures"), "cross", NOW)
     given = {"orderType": "mkt", "symbol": "PF_XBTUSD", "side": "sell", "size": "0.5", "cliOrdId": NAME}
     deadline = {"processBefore": "2026-01-02T03:04:15.000Z"}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from brokers.ccxt import wire, wire_balances, wire_errors, wire_margin
+from brokers.ccxt import wire, wire_balances, wire_errors
 from brokers.ccxt.broker import CcxtBroker
+from brokers.ccxt.exchanges import kraken_margin
 from core.errors import OutcomeUnknown, Refusal, Refused
 from tests.brokers.ccxt.bodies import usdm
 from tests.brokers.ccxt.conftest import Opened
@@ -210,7 +211,7 @@ def values(broker: CcxtBroker, how: str, found: Any) -> list[Any]:
             return [wire.position("u/a", exchange.parse_position_risk(row), name) for row in rows]
         case "margin":
             listed = wire.rows(wire.listed(found), "positions", name)
-            return [wire_margin.position("u/a", exchange.parse_position(row), name) for row in listed]
+            return [kraken_margin.position("u/a", exchange.parse_position(row), name) for row in listed]
         case "fills":
             return [wire.fill("u/a", exchange.parse_trade(row)) for row in rows]
         case "tickers":

@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 
 from brokers.ccxt.limits import Priority
+from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.model import Kind
-from core.secret import Secret
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import usdm
 from tests.brokers.ccxt.conftest import Opened
@@ -520,7 +520,7 @@ async def test_importing_ccxt_leaves_the_process_as_it_was() -> None:
     code = (
         "import asyncio, sys, aiohttp.http_writer, aiohttp.compression_utils as c;"
         "before = asyncio.get_event_loop_policy().__class__, c.ZLibBackend._zlib_backend;"
-        "from brokers.ccxt import library; made = library.load('binanceusdm');"
+        "from brokers.ccxt import lazy_import; made = lazy_import.load('binanceusdm');"
         "after = asyncio.get_event_loop_policy().__class__, c.ZLibBackend._zlib_backend;"
         "assert before == after and 'aiohttp_fast_zlib' not in sys.modules;"
         "assert not [m for m in sys.modules if m.startswith('ccxt.pro.kraken')];"
@@ -532,7 +532,7 @@ async def test_importing_ccxt_leaves_the_process_as_it_was() -> None:
 
 
 async def test_an_exchange_found_by_the_whole_import_is_the_same_class() -> None:
-    code = "import ccxt.pro; from brokers.ccxt import library; assert library.load('okx') is ccxt.pro.okx"
+    code = "import ccxt.pro; from brokers.ccxt import lazy_import; assert lazy_import.load('okx') is ccxt.pro.okx"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()

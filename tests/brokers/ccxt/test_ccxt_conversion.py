@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from brokers.ccxt import wire_conversion as wire
-from core.conversion import Conversion, Converted, Converter, Converts, Outcome
 from core.errors import OutcomeUnknown, Refusal, Refused
+from core.plans.conversion import Conversion, Converted, Converter, Converts, Outcome
 from tests.brokers.ccxt.kit import Bodies, broker_at
 
 D = Decimal

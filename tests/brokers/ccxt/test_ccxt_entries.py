@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from brokers.ccxt.broker import CcxtBroker
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 from tests.brokers.ccxt import bodies
 from tests.brokers.ccxt.bodies import kraken
 from tests.brokers.ccxt.conftest import Opened

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt import wire_krakenfutures as wire
-from brokers.ccxt.overheard import Overheard
+from brokers.ccxt.exchanges import krakenfutures_wire as wire
+from brokers.ccxt.exchanges.krakenfutures_stream import Overheard
 from core.errors import OutcomeUnknown
 from core.events import OrderSeen, PositionSeen
 from core.model import OrderStatus, PositionKey

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from brokers.ccxt import library, wire, wire_balances
+from brokers.ccxt import lazy_import, wire, wire_balances
 from core.errors import Refusal, Refused
 from core.model import Leg, Side
 from tests.brokers.ccxt.conftest import Opened
@@ -80,4 +80,4 @@ def test_money_in_several_currencies_is_dollars_or_unknown(totals: list[dict[str
     ],
 )
 def test_every_socket_is_below_the_configured_address(url: str, dialled: str) -> None:
-    assert library.below("ws://localhost:1/base/", str, url) == dialled
+    assert lazy_import.below("ws://localhost:1/base/", str, url) == dialled

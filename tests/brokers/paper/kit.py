@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from brokers.paper.broker import PaperBroker, open_account
-from brokers.paper.dice import seeded
 from brokers.paper.faults import Faults
+from brokers.paper.random_streams import seeded
 from brokers.paper.venue import Venue
 from brokers.paper.wire import parse_book
 from core.errors import Refused

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from brokers.paper import faults as table
-from brokers.paper.dice import seeded
 from brokers.paper.faults import NAMES, Faults, check_faults
+from brokers.paper.random_streams import seeded
 from core.errors import ConfigError, OutcomeUnknown, Refusal, Unreachable
 from core.model import OrderStatus
 from tests.brokers.paper.kit import (

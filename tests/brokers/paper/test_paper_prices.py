@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from brokers.paper.dice import seeded
+from brokers.paper.price_replay import read_rows
 from brokers.paper.prices import Frozen, Replay, Walk
-from brokers.paper.replay import read_rows
+from brokers.paper.random_streams import seeded
 from brokers.paper.wire import Top
 from core.errors import ConfigError
 from tests.brokers.paper.kit import GTC, STOP, D, ask, book, opened

@@ -298,7 +298,7 @@ def test_the_same_seed_tells_the_same_story_whatever_the_hash_seed():
 ROOT = Path(__file__).parents[3]
 STORY = """
 from brokers.paper.prices import Walk
-from brokers.paper.dice import seeded
+from brokers.paper.random_streams import seeded
 from core.errors import Refused
 from tests.brokers.paper.kit import D, GTC, ask, book, make_venue
 

@@ -7,10 +7,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from brokers.paper.hours import Hours
+from brokers.paper.market_hours import Hours
 from brokers.paper.wire import parse_book
 from core.errors import ConfigError
 from core.model import Kind, Leg, OrderType, Side

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 
 
 class FastClock:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from brokers.ccxt.broker import CHECKS, CcxtBroker, Options
-from brokers.ccxt.calls import known_calls
 from brokers.ccxt.client import Setup
+from brokers.ccxt.exchanges.read_table import known_calls
 from core.events import BrokerEvent
 from core.model import Account
 from tests.venues.alpaca.clocks import FastClock

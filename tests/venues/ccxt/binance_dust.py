@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from core.clock import SystemClock
+from core.engine.clock import SystemClock
 from tests.venues.loopback import Loopback
 
 KEY, SECRET = "binance-key-19ac", "binance-secret-77fe"

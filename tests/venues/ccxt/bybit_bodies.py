@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.rules import closes_leg
+from brokers.paper.order_checks import closes_leg
 from brokers.paper.wire import Listing, Top
 from core.model import Fill, Instrument, Leg, Order, OrderStatus, OrderType, Position, TimeInForce
 from core.units import ZERO, plain

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-from brokers.ccxt.library import contained, load, rebase
+from brokers.ccxt.lazy_import import contained, load, rebase
 from tests.venues.ccxt.host import Exchange
 
 

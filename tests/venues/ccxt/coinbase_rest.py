@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.state import Ticket, would_reduce
 from brokers.paper.venue import Venue
 from brokers.paper.wire import Listing

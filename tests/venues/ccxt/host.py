@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from brokers.paper.dice import seeded
 from brokers.paper.faults import Faults
+from brokers.paper.random_streams import seeded
 from brokers.paper.venue import Venue
 from brokers.paper.wire import parse_book
 from core.model import Account, Fill, OrderSide, Side

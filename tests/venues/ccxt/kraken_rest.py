@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.state import Ticket, would_reduce
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.venue import Venue
 from core.model import Fill, Order, OrderStatus, OrderType, TimeInForce
 from tests.venues.ccxt import krakenfutures_bodies as bodies

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from core.events import FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Fill, Order, OrderStatus, OrderType
 from tests.venues.ccxt import krakenfutures_bodies as bodies

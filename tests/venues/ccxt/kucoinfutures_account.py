@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.venue import Venue
 from core.model import Fill, Order, OrderType, Position
 from core.units import ZERO

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.venue import Venue
 from core.model import Fill, Order, OrderType, Position
 from core.units import ZERO

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper import reports
-from brokers.paper.rules import closes_leg
+from brokers.paper import reads as reports
+from brokers.paper.order_checks import closes_leg
 from brokers.paper.state import Ticket, would_reduce
 from brokers.paper.venue import Venue
 from brokers.paper.wire import CASH

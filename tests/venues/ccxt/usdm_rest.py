@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from msgspec.structs import replace
 
-from brokers.paper import reports
+from brokers.paper import reads as reports
 from brokers.paper.state import would_reduce
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused

@@ -1,0 +1,141 @@
+"""What spot holdings were bought for: no balance tells it, the account's own trades do, as far as they reach back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.kraken_margin import on_margin
+from brokers.ccxt.wire import Row, text
+from brokers.ccxt.wire_balances import FEES, Cost, as_far_back, bought_since, cost_of
+from core.errors import FlatdeckError
+from core.ports import Clock
+from core.units import ONE, ZERO
+
+FIRST_WAIT = 4.0  # seconds that a first read waits for them
+SOON = 8.0  # seconds until trades that a list does not have yet are asked for again
+AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
+KNOWN = 3600.0  # seconds until any is: the same quantity may have been sold and bought in between
+SLACK = 60_000  # milliseconds that the clocks may differ
+LATELY = int((KNOWN + AGAIN) * 1000)  # milliseconds in which what is known was told
+PAGE = 100  # OKX, Bybit and others refuse more
+PAGES = {"binance": 500, "binanceus": 500}  # where more may be asked for at once
+AT_ONCE = 4
+Key = tuple[str, Decimal]
+
+
+class Entries:
+    """``costs`` has what is known, by symbol and quantity: a holding that changed is another one, and so is one that
+    was gone in between."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._due: dict[Key, float] = {}  # when each is asked for again
+        self._had: Mapping[str, Decimal] | None = None  # by the last read
+        self._read_at = 0  # when that was, in milliseconds
+        self._grown: dict[Key, int] = {}  # when there was less of it, in milliseconds
+        self._learning: asyncio.Task[None] | None = None
+        self.costs: dict[Key, Cost] = {}
+
+    async def learn(
+        self, held: Mapping[str, Decimal], markets: Mapping[str, Sequence[str]], *, at_once: bool = False
+    ) -> None:
+        """Ask for what is not known yet. Only the first read waits for that, and not for long.
+
+        ``markets``: in which each may have been bought.
+        """
+        now = self._clock.monotonic()
+        self._compare(held)
+        wanted = [key for key in held.items() if self._due.get(key, now) <= now]
+        if not wanted or not self._client.has("fetchMyTrades"):
+            return
+        if self._learning is not None and not self._learning.done():
+            return
+        first = self._learning is None
+        self._due |= dict.fromkeys(wanted, now + AGAIN)
+        self._learning = asyncio.create_task(self._learn(wanted, markets, at_once))
+        if first:
+            await asyncio.wait({self._learning}, timeout=FIRST_WAIT)
+
+    def _compare(self, held: Mapping[str, Decimal]) -> None:
+        """Forget what is not held, and note what there is more of than in the read before, by more than interest."""
+        there = held.items()
+        self.costs = {key: cost for key, cost in self.costs.items() if key in there}
+        self._due = {key: due for key, due in self._due.items() if key in there}
+        self._grown = {key: at for key, at in self._grown.items() if key in there}
+        if self._had is not None:
+            before = self._had
+            self._grown |= {(s, q): self._read_at for s, q in there if q * (ONE - FEES) > before.get(s, ZERO)}
+        self._had, self._read_at = held, self._now()
+
+    def _now(self) -> int:
+        """Milliseconds by the exchange's clock, which dates the trades."""
+        return int(self._client.there(self._clock.now()).timestamp() * 1000)
+
+    async def _learn(self, wanted: list[Key], markets: Mapping[str, Sequence[str]], at_once: bool) -> None:
+        if at_once:
+            trades = await self._trades(None)
+            if trades is None:
+                return
+            for symbol, quantity in wanted:
+                base = symbol.partition("/")[0]
+                self._tell(symbol, quantity, [row for row in trades if text(row, "symbol").startswith(f"{base}/")])
+            return
+        for n in range(0, len(wanted), AT_ONCE):
+            await asyncio.gather(*(self._one(*key, markets[key[0]]) for key in wanted[n : n + AT_ONCE]))
+
+    async def _one(self, symbol: str, quantity: Decimal, markets: Sequence[str]) -> None:
+        lists = []
+        for market in markets:
+            trades = await self._trades(market)
+            if trades is None:
+                return
+            lists.append(trades)
+        self._tell(symbol, quantity, as_far_back(lists, self._page))
+
+    @property
+    def _page(self) -> int:
+        return PAGES.get(self._client.setup.exchange, PAGE)
+
+    async def _trades(self, symbol: str | None) -> list[Row] | None:
+        """The latest trades; None when they cannot be had, because unknown is a value."""
+        try:
+            found = await self._client.ask("fetch_my_trades", symbol, None, self._page)
+        except FlatdeckError:
+            return None
+        rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        return [row for row in rows if not on_margin(row, self._client.setup.exchange)]
+
+    def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
+        """What there is more of was bought meanwhile, or their list lags and what it covers was sold before.
+
+        A list that does not reach a purchase any more, as Bybit's of seven days, says nothing against what it told.
+        """
+        key = symbol, quantity
+        grown = self._grown.get(key)
+        if grown is not None and not bought_since(grown - SLACK, trades):
+            if self._now() - grown < SLACK:
+                self._due[key] = self._clock.monotonic() + SOON
+            return
+        found = cost_of(quantity, trades, symbol.partition("/")[2])
+        if found is None and not bought_since(self._now() - LATELY, trades):
+            found = self.costs.get(key)
+        if found is not None:
+            self.costs[key], self._due[key] = found, self._clock.monotonic() + KNOWN
+        else:
+            self.costs.pop(key, None)
+
+    def traded(self, symbol: str) -> None:
+        """Something of it was bought or sold: what it was bought for is asked for again."""
+        base = symbol.partition("/")[0]
+        for key in [key for key in self._due if key[0].partition("/")[0] == base]:
+            del self._due[key]
+            self.costs.pop(key, None)
+
+    async def aclose(self) -> None:
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)

@@ -1,0 +1,61 @@
+"""One order of Kraken Futures by either id, which ccxt has no call for that knows an order of a while ago.
+
+``orders/status`` takes our own names of orders and knows those that are open or ended within five seconds (the
+venue's documentation of it); the list of open orders has what rests, and the account's history the events of the rest.
+"""
+
+from __future__ import annotations
+
+from brokers.ccxt import wire
+from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges.krakenfutures_wire import NAME, history, state
+from brokers.ccxt.exchanges.order_table import Params
+from brokers.ccxt.wire import Row
+from core.errors import OutcomeUnknown, Refusal, Refused
+
+MOST_PAGES = 10
+
+
+async def find(client: Client, symbol: str, native: str, since: int, order_id: str, client_id: str) -> Row | None:
+    """As a unified row; None when no list has it. ``since``: milliseconds of the first event to look at."""
+
+    def ours(row: Row) -> bool:
+        return wire.text(row, "id") == order_id if order_id else wire.client_id(row) == client_id
+
+    asked: Params = {"orderIds": [order_id]} if order_id else {"cliOrdIds": client_id}
+    known = next((state(row) for row in await _rows(client, "fetch_orders", asked) if ours(row)), None)
+    if known is None:
+        known = next((row for row in await _rows(client, "fetch_open_orders", {}) if ours(row)), None)
+    if known is not None:
+        return known
+    for method in ("historyGetOrders", "historyGetTriggers"):
+        found = history(await _events(client, method, since), native, order_id, client_id)
+        if found is not None:
+            return {**found, "symbol": symbol}
+    return None
+
+
+async def _rows(client: Client, method: str, asked: Params) -> list[Row]:
+    """Of the whole account. To say that there is no such order is to list none."""
+    try:
+        answer = await client.look_up(method, None, None, None, asked)
+    except Refused as refused:
+        if refused.refusal is not Refusal.UNKNOWN_ORDER:
+            raise
+        return []
+    return wire.rows(answer, "orders", NAME)
+
+
+async def _events(client: Client, method: str, since: int) -> list[Row]:
+    """All events since then; a list that does not end is no answer."""
+    found: list[Row] = []
+    more: Params = {"since": since}
+    for _ in range(MOST_PAGES):
+        answer = await client.look_up(method, dict(more))
+        page = answer if isinstance(answer, dict) else {}
+        found += wire.rows(page.get("elements"), "order events", NAME)
+        token = wire.text(page, "continuationToken")
+        if not token:
+            return found
+        more["continuation_token"] = token
+    raise OutcomeUnknown(f"{NAME}'s history does not end after {len(found)} events")

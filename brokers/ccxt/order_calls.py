@@ -1,0 +1,156 @@
+"""Orders and cancels of one account: each sent once, and what the exchange answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from brokers.ccxt import wire, wire_orders, wire_raw_orders, wire_size_filters
+from brokers.ccxt.client import Client
+from brokers.ccxt.exchanges import krakenfutures_wire
+from brokers.ccxt.exchanges.kraken_margin import listed_as
+from brokers.ccxt.exchanges.order_table import Venue
+from brokers.ccxt.exchanges.read_table import conditional_of
+from brokers.ccxt.lookups import Lookups
+from brokers.ccxt.markets import Markets
+from brokers.ccxt.reads import Reads
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
+from core.ports import Clock
+
+PROMPT = 5.0  # seconds in which there has to be what an order is made of
+
+
+class Acting:
+    """``submit``, ``submit_direct``, ``close_position`` and ``cancel`` of the Broker port."""
+
+    def __init__(
+        self,
+        account: str,
+        client: Client,
+        markets: Markets,
+        reads: Reads,
+        lookups: Lookups,
+        venue: Venue,
+        clock: Clock,
+    ) -> None:
+        self._account = account
+        self._client = client
+        self._markets = markets
+        self._reads = reads
+        self._lookups = lookups
+        self._venue = venue
+        self._clock = clock
+
+    async def submit(self, request: OrderRequest) -> Order:
+        """One order by ccxt's unified call."""
+        instrument = self._instrument(request.symbol)
+        wire_orders.check(request, instrument)
+        touch = await self._touch(request, instrument)
+        mode = self._reads.modes.get((request.symbol, request.leg), "")
+        made = wire_orders.send(request, instrument.kind, self._venue, self._now(), mode, touch)
+        row = await self._client.act(
+            "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
+        )
+        return self._taken(row, request)
+
+    async def submit_direct(self, request: OrderRequest) -> Order:
+        """One market order by the exchange's raw call, its size by the exchange's own filters as they are now."""
+        market = self._markets.row(listed_as(request.symbol))
+        if not self._venue.raw or market is None:
+            raise Refused(
+                Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {self._client.setup.exchange} is known"
+            )
+        mode = self._reads.modes.get((request.symbol, request.leg), "")
+        plan = wire_raw_orders.raw_of(self._client.setup.exchange, market)
+        rules = await self._first(plan.rules, plan.rules_of(market))
+        sized = wire_size_filters.sized(request, plan.filters(rules, market))
+        method, params = plan.order(sized, market, self._venue, mode, self._now())
+        answer = await self._client.act(method, params)
+        try:
+            row = plan.row(self._client.exchange, answer, market)
+        except FlatdeckError:
+            raise
+        except Exception as error:  # ccxt's parsers raise anything
+            name = self._client.setup.exchange
+            raise OutcomeUnknown(f"{name}'s answer to the order cannot be read: {type(error).__name__}") from error
+        return self._taken(row, sized)
+
+    async def close_position(self, position: Position, client_id: str) -> Order:
+        """The exchange's own close call, of the whole position."""
+        instrument = self._instrument(position.symbol)
+        if instrument.kind not in self._venue.close:
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: its own close call is not for this kind of position")
+        request = wire_orders.closing(position, client_id)
+        side = None if position.leg is Leg.NET else ("buy" if position.leg is Leg.LONG else "sell")
+        params = {"clientOrderId": client_id}
+        if self._venue.close_leg and position.leg is not Leg.NET:
+            params[self._venue.leg] = self._venue.legs[position.leg]
+        mode = self._reads.modes.get((position.symbol, position.leg), "")
+        if mode:
+            params["marginMode"] = mode
+        return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
+
+    async def cancel(self, order: Order) -> None:
+        """One order by its id: as what it is first, then as other kinds, where conditional ones are another call."""
+        plain, setup = listed_as(order.symbol), self._client.setup
+        guess = conditional_of(setup.exchange, self._client.exchange.features, plain)
+        conditional = self._venue.conditional or guess
+        ways = [{}, conditional] if conditional else [{}]
+        ways += self._venue.coin_kinds if ":" not in plain else ()
+        if order.type is OrderType.STOP:
+            ways.reverse()
+        for nth, params in enumerate(ways):
+            try:
+                answer = await self._client.act("cancel_order", order.id, plain, params)
+            except Refused as refused:
+                denied = (Refusal.UNKNOWN_ORDER, Refusal.OTHER) if guess else (Refusal.UNKNOWN_ORDER,)
+                if refused.refusal not in denied or nth + 1 == len(ways):
+                    raise
+            else:
+                if setup.exchange == krakenfutures_wire.NAME:
+                    krakenfutures_wire.cancelled(answer)
+                return
+
+    def _now(self) -> datetime:
+        """By the exchange's clock: it is the exchange that lets an order die in time."""
+        return self._client.there(self._clock.now())
+
+    def _instrument(self, symbol: str) -> Instrument:
+        known = self._reads.instruments.get(symbol)
+        if known is None and symbol not in self._markets:
+            raise Refused(Refusal.UNKNOWN_SYMBOL, f"nothing was sent: the exchange has no market {symbol}")
+        return known or self._markets.instrument(symbol)
+
+    async def _touch(self, request: OrderRequest, instrument: Instrument) -> Decimal | None:
+        """A market buy of a coin is paid by cost at some exchanges, for which ccxt wants a price to reckon with."""
+        buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
+        if not buys:
+            return None
+        row = await self._first("fetch_ticker", listed_as(request.symbol))
+        ask = wire.positive(row.get("ask")) if isinstance(row, dict) else None
+        if ask is None:
+            raise Refused(Refusal.OTHER, "nothing was sent: there is no ask to reckon a buy for cash by")
+        return ask
+
+    async def _first(self, method: str, *args: object) -> Any:
+        """What an order has to know before it is sent. Not to have it is no doubt about an order: none has left.
+
+        Nor has one when it came late: what becomes of an order is looked for from when it was decided on.
+        """
+        begun = self._clock.monotonic()
+        try:
+            found = await self._client.look_up(method, *args)
+        except OutcomeUnknown as error:
+            raise Unreachable(f"nothing was sent: {error}") from error
+        if self._clock.monotonic() - begun > PROMPT:
+            raise Refused(Refusal.OTHER, f"nothing was sent: {self._client.setup.exchange} said its rules too late")
+        return found
+
+    def _taken(self, row: object, request: OrderRequest) -> Order:
+        if self._client.setup.exchange == krakenfutures_wire.NAME:
+            row = krakenfutures_wire.sent(row)
+        made = wire_orders.answered(self._account, row, request, self._client.setup.exchange)
+        self._lookups.sent(made, request)
+        return made

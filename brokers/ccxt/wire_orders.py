@@ -1,0 +1,159 @@
+"""An order of ours as ccxt's unified call, checked against the exchange's rules before anything leaves. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from brokers.ccxt import wire
+from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as
+from brokers.ccxt.exchanges.order_table import Params, Venue
+from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_errors import Said, translate
+from core.errors import OutcomeUnknown, Refusal, Refused
+from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
+from core.units import floor_to, iso, plain
+
+ANY_LEVERAGE = "2"  # Kraken asks an order that reduces a margin position for one of the pair's, and uses the position's
+
+
+class Send(Struct, frozen=True):
+    """The arguments of ``create_order``: sizes and prices as text, so that no digit is lost on the way.
+
+    But a number of lots is one.
+    """
+
+    symbol: str
+    type: str
+    side: str
+    amount: str | int
+    price: str | None
+    params: Params
+
+
+def check(request: OrderRequest, instrument: Instrument) -> None:
+    """Raises Refused for what the exchange's own rules will not have. Nothing of it was sent."""
+    quantity, rule = request.quantity, ""
+    if not instrument.tradable:
+        raise Refused(Refusal.HALTED, f"nothing was sent: {request.symbol} cannot be traded there")
+    if floor_to(quantity, instrument.step) != quantity:
+        rule = f"{plain(quantity)} is no multiple of the step {plain(instrument.step)}"
+        raise Refused(Refusal.PRECISION, f"nothing was sent: {rule}")
+    exempt = request.reduce_only and instrument.minimum_exempt
+    if quantity < instrument.min_quantity and not exempt:
+        rule = f"{plain(quantity)} is below the minimum of {plain(instrument.min_quantity)}"
+        raise Refused(Refusal.BELOW_MINIMUM, f"nothing was sent: {rule}")
+    if request.type is OrderType.MARKET and instrument.max_market is not None and quantity > instrument.max_market:
+        rule = f"{plain(quantity)} is more than the {plain(instrument.max_market)} of one market order"
+        raise Refused(Refusal.OTHER, f"nothing was sent: {rule}")
+
+
+def send(
+    request: OrderRequest, kind: Kind, venue: Venue, now: datetime, mode: str = "", touch: Decimal | None = None
+) -> Send:
+    """``mode`` is the margin mode of the position that is closed, ``touch`` the ask, which a buy for cash may need.
+
+    Raises Refused with UNSUPPORTED for what the exchange cannot express.
+    """
+    params: Params = {**venue.window, venue.client_id: request.client_id}
+    if venue.deadline and venue.expiry is not None:
+        params[venue.deadline] = iso(now + timedelta(seconds=venue.expiry))
+    params |= _reduces(request, venue)
+    if mode and venue.margin_mode and kind is not Kind.SPOT:
+        params[venue.margin_mode] = mode
+    price = plain(request.price) if request.price is not None else None
+    if request.type is OrderType.STOP:
+        if not venue.stop or kind not in venue.stops or request.trigger is None:
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: no such stop can rest at this exchange")
+        params |= {venue.stop_id: request.client_id} if venue.stop_id else {}
+        params[venue.stop] = plain(request.trigger)
+    elif request.type is OrderType.LIMIT:
+        params |= _said(request, venue.tifs)
+    else:
+        params |= _said(request, venue.market)
+        price = plain(touch) if touch is not None and kind is Kind.SPOT else None
+    name = "limit" if request.type is OrderType.LIMIT else "market"
+    symbol = listed_as(request.symbol)
+    return Send(symbol, name, request.side.value, _amount(request, venue), price, params)
+
+
+def _amount(request: OrderRequest, venue: Venue) -> str | int:
+    """ccxt's KuCoin asks whether the size is less than 1, which of text is an error after it has sent something."""
+    if not venue.whole:
+        return plain(request.quantity)
+    if request.quantity != request.quantity.to_integral_value():
+        raise Refused(Refusal.PRECISION, f"nothing was sent: {plain(request.quantity)} is no whole number of lots")
+    return int(request.quantity)
+
+
+def _reduces(request: OrderRequest, venue: Venue) -> Params:
+    """Reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse as a parameter."""
+    if request.symbol.endswith(MARGIN):
+        return {"reduceOnly": True, "leverage": ANY_LEVERAGE}
+    if request.leg is Leg.NET and request.reduce_only and venue.sized:
+        if request.type is not OrderType.MARKET:  # ccxt would close at the market and drop the price
+            raise Refused(Refusal.UNSUPPORTED, "nothing was sent: only a market order can be reduce-only there")
+        return {"reduceOnly": True, venue.sized: plain(request.quantity)}
+    if request.leg is Leg.NET:
+        return {"reduceOnly": True} if request.reduce_only else {}
+    if not venue.leg and not venue.hedged:
+        text = "nothing was sent: there are two positions of it, and ccxt does not say there which one an order is of"
+        raise Refused(Refusal.UNSUPPORTED, text)
+    if not venue.leg:
+        return {"hedged": True, "reduceOnly": True}
+    named: Params = {venue.leg: venue.legs[request.leg]}
+    return {**named, "reduceOnly": True} if venue.reduce_with_leg else named
+
+
+def _said(request: OrderRequest, words: dict[TimeInForce, str]) -> Params:
+    word = words.get(request.tif)
+    if word is None:
+        name = f"a {request.type.value} order that is {request.tif.value}"
+        raise Refused(Refusal.UNSUPPORTED, f"nothing was sent: this exchange cannot express {name}")
+    return {"timeInForce": word} if word else {}
+
+
+def answered(account: str, row: object, request: OrderRequest, exchange: str) -> Order:
+    """The order that was taken. Many exchanges answer with its id and nothing else: then it is open, as was asked for.
+
+    An answer without an id says nothing about an order: OutcomeUnknown. But a row can be refused in an answer that
+    went well, which ccxt tells as an order that was rejected (OKX).
+    """
+    if isinstance(row, dict) and not wire.text(row, "id") and row.get("status") == "rejected":
+        body = msgspec.json.encode({"data": [wire.inner(row, "info")]}).decode()
+        raise translate(Said(exchange, ("ExchangeError", "BaseError"), body), acts=True)
+    if not isinstance(row, dict) or not wire.text(row, "id"):
+        raise OutcomeUnknown(f"{exchange} answered without an order's id")
+    said = {key: value for key, value in row.items() if value is not None}
+    asked: Row = {
+        "symbol": request.symbol,
+        "side": request.side.value,
+        "type": request.type.value,
+        "amount": plain(request.quantity),
+        "status": "open",
+        "clientOrderId": request.client_id,
+    }
+    made = wire.order(account, {**asked, **said}, exchange)
+    if made.symbol != listed_as(request.symbol) and made.symbol != request.symbol:
+        raise OutcomeUnknown(f"{exchange} answered with an order of {made.symbol}, asked was for {request.symbol}")
+    quantity = made.quantity if made.quantity > 0 else request.quantity
+    made = replace(made, symbol=request.symbol, quantity=quantity, client_id=request.client_id, leg=request.leg)
+    partly = made.status is OrderStatus.UNKNOWN and "filled" not in said
+    return replace(made, status=OrderStatus.OPEN) if partly else made
+
+
+def closing(position: Position, client_id: str) -> OrderRequest:
+    """What the exchange's own close call does, as a request: for its answer, and for looking it up."""
+    return OrderRequest(
+        account=position.account,
+        symbol=position.symbol,
+        side=position.side.closing,
+        quantity=position.quantity,
+        client_id=client_id,
+        reduce_only=True,
+        leg=position.leg,
+    )

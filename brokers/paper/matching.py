@@ -1,0 +1,186 @@
+"""Where orders meet prices: matching, executions, triggers, and what a fill makes of the other orders.
+
+Synchronous and without I/O. ``time`` is the venue's monotonic now; the venue sets it and saves what changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from brokers.paper.event_log import Tape
+from brokers.paper.faults import Faults
+from brokers.paper.list_lag import Lags
+from brokers.paper.market import Market
+from brokers.paper.order_checks import closes_leg
+from brokers.paper.state import Crossing, Key, State, Ticket, end, triggered, would_reduce
+from brokers.paper.wire import CASH, Top
+from core.events import FillSeen, OrderSeen, PositionSeen
+from core.model import Order, OrderSide, OrderStatus, OrderType, PositionKey, TimeInForce
+from core.ports import Clock
+from core.units import ONE, ZERO, floor_to
+
+AUDITED = 10_000
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+
+
+class Floor:
+    """The state and the market of one account, and every change that matching makes to them."""
+
+    def __init__(self, account: str, state: State, market: Market, faults: Faults, clock: Clock) -> None:
+        self.account, self.state, self.market, self.faults, self.clock = account, state, market, faults, clock
+        self.tape, self.lags = Tape(), Lags()
+        self.time = clock.monotonic()
+        self.crossed_zero: deque[Crossing] = deque(maxlen=AUDITED)
+
+    def now(self) -> datetime:
+        """Wall time of what is happening."""
+        return self.clock.now() - timedelta(seconds=self.clock.monotonic() - self.time)
+
+    def enter(self, ticket: Ticket) -> Order:
+        """An accepted order arrives: it trades what it can, and rests or ends with what is left."""
+        self._report(self.state.put(ticket))
+        if ticket.order.type is not OrderType.STOP or self.market.reached(ticket.order):
+            self._match(self._triggered(ticket), arriving=True)
+        left = self.state.tickets[ticket.order.id]
+        if left.tif in AT_ONCE and not left.order.status.terminal:
+            self.finish(left.order.id, OrderStatus.EXPIRED)
+        return self.state.tickets[ticket.order.id].order
+
+    def finish(self, order_id: str, status: OrderStatus = OrderStatus.CANCELLED) -> None:
+        """End an order, if it has not ended already."""
+        ticket = self.state.tickets.get(order_id)
+        if ticket is not None and not ticket.order.status.terminal:
+            self._report(self.state.put(end(ticket, status)))
+            self._report_position((ticket.order.symbol, ticket.order.leg), self.time)
+
+    def move(self, symbol: str, top: Top) -> None:
+        """A price with new depth: resting orders of the symbol trigger and trade."""
+        self.market.set_top(symbol, top)
+        self.match_resting(symbol)
+
+    def match_resting(self, symbol: str | None = None) -> None:
+        """Give the resting orders their turn, the oldest first."""
+        for waiting in self.state.live_orders(symbol):
+            ticket = self.state.tickets[waiting.order.id]
+            hours = self.market.listing(ticket.order.symbol).hours
+            if ticket.order.status.terminal or (hours is not None and not hours.is_open(self.now())):
+                continue
+            if ticket.order.type is not OrderType.STOP or self.market.reached(ticket.order):
+                self._match(self._triggered(ticket), arriving=False)
+
+    def fill_whole(self, order_id: str) -> None:
+        """Trade all that is left of an order at the touch, whatever the depth."""
+        ticket = self.state.tickets[order_id]
+        quantity = self._wanted(ticket)
+        if quantity > 0:
+            self._execute(ticket, quantity, self._price(ticket.order, arriving=True) or ONE)
+
+    def _triggered(self, ticket: Ticket) -> Ticket:
+        if ticket.order.type is not OrderType.STOP:
+            return ticket
+        ticket = triggered(ticket)
+        self._report(self.state.put(ticket))
+        return ticket
+
+    def _match(self, ticket: Ticket, *, arriving: bool) -> None:
+        order = ticket.order
+        wanted = self._wanted(ticket)
+        if wanted <= 0:
+            self.finish(order.id)
+            return
+        price = self._price(order, arriving=arriving)
+        if price is None or not self.market.crosses(order):
+            return
+        available = self.market.available(order.symbol, order.side)
+        quantity = self._tampered(order, wanted if available is None else min(wanted, available))
+        if quantity <= 0 or (ticket.tif is TimeInForce.FOK and quantity < wanted):
+            return
+        self.market.take(order.symbol, order.side, quantity)
+        self._execute(ticket, quantity, price)
+
+    def _wanted(self, ticket: Ticket) -> Decimal:
+        """What an order may still trade: no more than the position where it is bound to one."""
+        order = ticket.order
+        held = self.state.positions.get((order.symbol, order.leg))
+        cash = self.market.listing(order.symbol).instrument.kind in CASH
+        if held is not None and would_reduce(held, order.side):
+            bound = cash or order.reduce_only or closes_leg(order)
+            return min(order.remaining, held.quantity) if bound else order.remaining
+        uncovered = cash and held is None and order.side is OrderSide.SELL
+        return ZERO if uncovered or order.reduce_only or closes_leg(order) else order.remaining
+
+    def _tampered(self, order: Order, quantity: Decimal) -> Decimal:
+        """What the faults leave of a trade."""
+        if self.faults.strikes("no_fill", order.symbol):
+            return ZERO
+        if self.faults.strikes("partial_fill", order.symbol):
+            step = self.market.listing(order.symbol).instrument.step
+            return min(max(floor_to(quantity / 2, step), step), quantity)
+        return quantity
+
+    def _price(self, order: Order, *, arriving: bool) -> Decimal | None:
+        """A resting limit trades at its own price, everything else at the touch; None where nothing can be had.
+
+        A position whose symbol shows no price can still be closed: at its entry, and at 1 where that is unknown.
+        """
+        if order.type is OrderType.LIMIT and not arriving:
+            return order.price
+        held = self.state.positions.get((order.symbol, order.leg))
+        touch = self.market.touch(order.symbol, order.side, held.entry if held else None)
+        return ONE if touch is None and held is not None else touch
+
+    def _execute(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> None:
+        order = ticket.order
+        key = (order.symbol, order.leg)
+        listing = self.market.listing(order.symbol)
+        seen_at = self._veil(ticket, key)
+        fee = listing.fee_rate * quantity * listing.instrument.multiplier * price
+        fill, crossed = self.state.fill(ticket, quantity, price, listing.instrument, fee, self.now())
+        if seen_at > self.time:
+            self.lags.fills.add(fill.trade_id, seen_at, None)
+        if crossed is not None and ticket.own:
+            self.crossed_zero.append(crossed)
+        self.tape.put(FillSeen(fill), seen_at)
+        self._report(self.state.tickets[order.id].order, seen_at)
+        self._report_position(key, seen_at)
+        self._tidy(order.symbol)
+
+    def _veil(self, ticket: Ticket, key: Key) -> float:
+        """Decide what the coming fill hides for a while; when its events are seen."""
+        symbol, until = key[0], self.time + self.faults.numbers["lag_seconds"]
+        late = self.faults.strikes("late_fill", symbol)
+        if late or self.faults.strikes("position_lag", symbol):
+            self.lags.positions.add(key, until, self.state.positions.get(key))
+        if late:
+            status = OrderStatus.EXPIRED if ticket.tif in AT_ONCE else ticket.order.status
+            self.lags.orders.add(ticket.order.id, until, replace(ticket.order, status=status))
+        return until if late else self.time
+
+    def _tidy(self, symbol: str) -> None:
+        """End the orders that have lost what they were to close; what is left goes to the oldest."""
+        kind = self.market.listing(symbol).instrument.kind
+        room: dict[Key, Decimal] = {}
+        for ticket in self.state.live_orders(symbol):
+            order = ticket.order
+            held = self.state.positions.get((symbol, order.leg))
+            if (order.reduce_only or closes_leg(order)) and not would_reduce(held, order.side):
+                self.finish(order.id)
+            elif kind in CASH and held and would_reduce(held, order.side):
+                left = room.setdefault((symbol, order.leg), held.quantity) - order.remaining
+                if left < 0:
+                    self.finish(order.id)
+                else:
+                    room[symbol, order.leg] = left
+
+    def _report(self, order: Order, at: float | None = None) -> None:
+        self.tape.put(OrderSeen(order), self.time if at is None else at)
+
+    def _report_position(self, key: Key, at: float) -> None:
+        held = self.state.positions.get(key)
+        if held is not None:
+            held = replace(held, free=self.state.free(held, self.market.listing(key[0]).instrument))
+        self.tape.put(PositionSeen(PositionKey(self.account, *key), held), at)

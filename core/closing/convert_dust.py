@@ -1,0 +1,212 @@
+"""Carrying out conversions of dust: read again, written down, sent once, looked up.
+
+An intent is durable before its request leaves. An answer that is missing or cannot be read says nothing, and neither
+does a record that is not there yet: the venue's records are asked for a while, and what they never tell stays unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from core.errors import FlatdeckError, JournalError, OutcomeUnknown, Refused, Unreachable
+from core.ids import Ids
+from core.plans.conversion import Conversion, Converted, Converter, Outcome
+from core.ports import Clock
+from core.records import ConversionAnswered, ConversionAsked, Logged, Record
+from core.units import plain
+
+if TYPE_CHECKING:  # it brings the database along, which a command line without one has no use for
+    from core.journal.journal import Journal
+
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each look at the venue's records
+SETTLED = timedelta(minutes=10)  # after which a request of unknown outcome cannot act any more
+REMEMBERED = timedelta(days=2)  # how far back requests without a final outcome are looked for
+
+
+class Changed(Struct, frozen=True):
+    """What is no longer as it was agreed to (``agreed`` None: new) and was not converted; ``now`` None: gone."""
+
+    asset: str
+    agreed: Conversion | None
+    now: Conversion | None
+
+
+class Done(Struct, frozen=True):
+    """``earlier`` is what was found of requests of an earlier run."""
+
+    results: tuple[Converted, ...]
+    changed: tuple[Changed, ...] = ()
+    earlier: tuple[Converted, ...] = ()
+
+
+class Dust:
+    """The conversions of one account, by whoever holds the journal."""
+
+    def __init__(self, account: str, converter: Converter, journal: Journal, clock: Clock, ids: Ids) -> None:
+        self._account = account
+        self._converter = converter
+        self._journal = journal
+        self._clock = clock
+        self._ids = ids
+
+    async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> Done:
+        """Convert what was agreed to and still is so. What raises has sent nothing."""
+        earlier, blocked = await self._settle_earlier()
+        still, changed = await self._still(agreed, into)
+        results: list[Converted] = []
+        for group in _groups([c for c in still if c.asset not in blocked], self._converter.most):
+            if any(r.outcome is Outcome.UNKNOWN for r in results):
+                text = "not sent, because the outcome of what went before is not known"
+                results += _all(group, Outcome.REFUSED, text)
+                continue
+            try:
+                results += await self._one(group, into)
+            except JournalError as error:
+                results += _all(group, Outcome.REFUSED, f"not sent: {error}")
+        held = [c for c in still if c.asset in blocked]
+        results += _all(held, Outcome.REFUSED, "not sent: what became of an earlier request for it is not known yet")
+        return Done(tuple(results), tuple(changed), tuple(earlier))
+
+    async def _still(self, agreed: Sequence[Conversion], into: str | None) -> tuple[list[Conversion], list[Changed]]:
+        """What is offered now as it was agreed to, under an offer that has nothing else in it; and the rest."""
+        known = {c.asset: c for c in agreed}
+        offered = await self._converter.conversions(into)
+        now = {c.asset: c for c in offered}
+        kept = [c for c in offered if c.asset in known and known[c.asset].stands(c)]
+        while kept and len(kept) < len(offered):
+            offered = await self._converter.conversions(into, [c.asset for c in kept])
+            now |= {c.asset: c for c in offered}
+            kept = [c for c in offered if c.asset in known and known[c.asset].stands(c)]
+        going = {c.asset for c in kept}
+        names = dict.fromkeys([*known, *now])
+        return kept, [Changed(a, known.get(a), now.get(a)) for a in names if a not in going]
+
+    async def _one(self, asked: Sequence[Conversion], into: str | None) -> list[Converted]:
+        """One request, from its intent to the last that is known of it. JournalError: it was not sent."""
+        plan, at = self._ids.plan_id(), self._clock.now()
+        await self._journal.append(ConversionAsked(plan, self._account, tuple(asked), at))
+        try:
+            told = await self._converter.convert(asked)
+        except (Refused, Unreachable) as error:
+            results = _all(asked, Outcome.REFUSED, str(error))
+        except OutcomeUnknown as error:
+            results = _all(asked, Outcome.UNKNOWN, str(error))
+        else:
+            results = _merged(_all(asked, Outcome.UNKNOWN, "the venue's answer does not name it"), told)
+        results = await self._followed(asked, results, at)
+        if any(r.outcome is Outcome.UNKNOWN for r in results):
+            results = await self._as_it_is(asked, results, into)
+        try:
+            await self._write(plan, results)
+        except JournalError as error:  # it was sent: what is known of it is worth more than where it is written
+            return [replace(r, error=f"{r.error or r.outcome.value}; not written down: {error}") for r in results]
+        return results
+
+    async def _followed(self, asked: Sequence[Conversion], results: list[Converted], at: datetime) -> list[Converted]:
+        """Ask the venue's records until they have an end for everything, or long enough."""
+        for pause in PAUSES:
+            if not any(r.outcome.open for r in results):
+                break
+            await self._clock.sleep(pause)
+            results = await self._looked_up(asked, results, at)
+        return results
+
+    async def _looked_up(self, asked: Sequence[Conversion], results: list[Converted], at: datetime) -> list[Converted]:
+        left = {r.asset for r in results if r.outcome.open}
+        try:
+            return _merged(results, await self._converter.look_up([c for c in asked if c.asset in left], at))
+        except FlatdeckError:
+            return results
+
+    async def _as_it_is(
+        self, asked: Sequence[Conversion], results: list[Converted], into: str | None
+    ) -> list[Converted]:
+        """Say of what stays unknown whether it was still there; that proves nothing about a moment later."""
+        try:
+            there = {c.asset: c.quantity for c in await self._converter.conversions(into, [c.asset for c in asked])}
+        except FlatdeckError:
+            return results
+        quantities = {c.asset: c.quantity for c in asked}
+
+        def told(result: Converted) -> Converted:
+            if result.outcome is not Outcome.UNKNOWN:
+                return result
+            same = there.get(result.asset) == quantities[result.asset]
+            seen = "it was still there when it was read again" if same else "it is no longer there as it was"
+            return replace(result, error=f"{result.error}; {seen}")
+
+        return [told(r) for r in results]
+
+    async def _settle_earlier(self) -> tuple[list[Converted], set[str]]:
+        """Look up what an earlier run left without an end: what is known of it now, and assets that may yet move."""
+        found: list[Converted] = []
+        blocked: set[str] = set()
+        for asked, known in unsettled(await self._records(), self._account):
+            begun = known or _all(asked.conversions, Outcome.UNKNOWN, "flatdeck ended before the answer was written")
+            results = await self._looked_up(asked.conversions, begun, asked.at)
+            if results != known:
+                await self._write(asked.plan, results)
+            found += [r for r in results if r not in known]
+            if self._clock.now() - asked.at < SETTLED:
+                blocked |= {r.asset for r in results if r.outcome.open}
+        return found, blocked
+
+    async def _records(self) -> list[Record]:
+        found: list[Record] = []
+        since = self._clock.now() - REMEMBERED
+        for kind in ("conversion_asked", "conversion_answered"):
+            last = 0
+            while page := await self._journal.entries(kind=kind, since=since, after=last):
+                last = page[-1].seq
+                found += [entry.record for entry in page]
+        return found
+
+    async def _write(self, plan: str, results: Sequence[Converted]) -> None:
+        lines = [Logged(_level(r), _line(r), account=self._account, symbol=r.asset) for r in results]
+        await self._journal.append(ConversionAnswered(plan, self._account, tuple(results)), *lines)
+
+
+def unsettled(records: Iterable[Record], account: str) -> list[tuple[ConversionAsked, list[Converted]]]:
+    """The account's requests whose outcome is not known in full, with what is known of each; empty: nothing."""
+    asked: dict[str, ConversionAsked] = {}
+    answered: dict[str, list[Converted]] = {}
+    for record in records:
+        if isinstance(record, ConversionAsked) and record.account == account:
+            asked[record.plan] = record
+        elif isinstance(record, ConversionAnswered):
+            answered[record.plan] = list(record.results)
+    listed = [(record, answered.get(plan, [])) for plan, record in asked.items()]
+    return [(a, known) for a, known in listed if not known or any(r.outcome.open for r in known)]
+
+
+def _groups(conversions: Sequence[Conversion], most: int) -> Iterable[list[Conversion]]:
+    """Requests of at most so many, each of one offer and one target."""
+    offers: dict[tuple[str, str], list[Conversion]] = {}
+    for conversion in conversions:
+        offers.setdefault((conversion.reference, conversion.into), []).append(conversion)
+    return [offer[n : n + most] for offer in offers.values() for n in range(0, len(offer), most)]
+
+
+def _all(asked: Iterable[Conversion], outcome: Outcome, error: str) -> list[Converted]:
+    return [Converted(c.asset, c.quantity, outcome, error=error) for c in asked]
+
+
+def _merged(results: Iterable[Converted], told: Iterable[Converted]) -> list[Converted]:
+    """What is told replaces what was open; what nobody asked about is nobody's answer."""
+    by_asset = {r.asset: r for r in told}
+    return [by_asset.get(r.asset, r) if r.outcome.open else r for r in results]
+
+
+def _level(result: Converted) -> str:
+    return "info" if result.outcome is Outcome.CONVERTED else "warning"
+
+
+def _line(result: Converted) -> str:
+    got = f" for {plain(result.gets)}" if result.gets is not None else ""
+    why = f": {result.error}" if result.error else ""
+    return f"dust {plain(result.quantity)} {result.asset} {result.outcome.value}{got}{why}"

@@ -1,0 +1,355 @@
+"""Carries out an approved plan: every account at once, every instrument by itself, then reads everything again.
+
+A close counts as done when its ladder ended flat *and* the final reconciliation did not find the position again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+from msgspec import Struct, structs
+
+from core.closing import log_text
+from core.closing.after_close import Aftermath
+from core.errors import FlatdeckError, InvariantBroken, JournalError
+from core.journal.journal import Journal
+from core.ladder import recovery, step as ladder
+from core.ladder.recovery import Interrupted
+from core.ladder.states import CloseBroken, Ladder, Limits, Move, Outcome
+from core.ladder.tiers import schedule
+from core.link.messages import PlanReport, ResultRow, VerifiedOwner
+from core.model import Holdings, PositionKey
+from core.orders.account_reader import Reader
+from core.orders.instrument_locks import Claims
+from core.orders.lookup import limited
+from core.plans import planner
+from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
+from core.ports import Broker, Clock
+from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
+from core.settings import Settings
+
+FINAL_TRIES = 3
+FINAL_WAIT = 1.0
+TURN_WAIT = 0.5
+Say = Callable[..., None]
+
+
+class Gear(Struct):
+    """What is needed to act on one account."""
+
+    broker: Broker
+    reader: Reader
+    carry_out: Callable[[ApprovedPlan, Move], Awaitable[Ladder]]
+
+
+class Executor:
+    """``say(level, text, action)`` writes the log; ``frozen`` maps accounts to why nothing is sent for them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        gear: dict[str, Gear],
+        journal: Journal,
+        clock: Clock,
+        claims: Claims | None = None,
+        *,
+        say: Say,
+        frozen: dict[str, str],
+        wait_for_open: bool,
+    ) -> None:
+        self._settings = settings
+        self._gear = gear
+        self._journal = journal
+        self._clock = clock
+        self._say = say
+        self._frozen = frozen
+        self._wait_for_open = wait_for_open
+        self._claims = claims or Claims(clock)
+        self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
+        lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
+        self._aftermath = Aftermath(journal, clock, lag)
+        self._unwritten: list[Record] = []  # ends and freezes that the journal could not take yet
+
+    def in_flight(self) -> set[tuple[str, str]]:
+        """Account and symbol of every action under way."""
+        return set(self._busy)
+
+    def claim(self, plans: Iterable[Interrupted]) -> None:
+        """Hold the instruments of plans that are about to be taken up, those first that have something under way."""
+        wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
+        for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
+            self._busy.setdefault((key.account, key.symbol), plan)
+            self._claims.coming(plan, [(key.account, key.symbol)])
+
+    async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
+        """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
+        plan = approved.plan
+        actions = (*plan.closes, *plan.lone_cancels)
+        self._claims.coming(plan.id, _places(actions))
+        try:
+            pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
+            await self._aftermath.load()
+            await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
+            self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
+            results = await self._all(approved, actions, None)
+        finally:
+            self._claims.over(plan.id)
+        return await self._finish(approved, results, None)
+
+    async def take_up(self, left: Interrupted) -> PlanReport:
+        """Go on with a plan that a restart found unfinished: first what is not known of it."""
+        plan = left.approved.plan
+        self._claims.coming(plan.id, _places(left.left()))
+        try:
+            return await self._finish(left.approved, await self._interrupted(left), left)
+        finally:
+            self._claims.over(plan.id)
+
+    async def _interrupted(self, left: Interrupted) -> list[ResultRow]:
+        plan = left.approved.plan
+        await self._aftermath.load()
+        fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
+        what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
+        self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
+        results = [e.result for e in left.ended]
+        actions = sorted(left.left(), key=lambda a: not recovery.begun(a, left))  # what was begun is found out first
+        return results + await self._all(left.approved, actions, (left, fresh))
+
+    async def _all(
+        self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[Interrupted, bool] | None
+    ) -> list[ResultRow]:
+        """Every instrument at once; actions on one instrument take turns, in their order."""
+        plan, tasks = approved.plan.id, []
+        turns: dict[tuple[str, str], list[Action]] = {}
+        for action in actions:
+            turns.setdefault((action.key.account, action.key.symbol), []).append(action)
+        async with asyncio.TaskGroup() as group:
+            for where, own in turns.items():
+                if self._busy.setdefault(where, plan) == plan:
+                    work = self._in_turn(approved, where, own, left)
+                elif left is not None and any(recovery.begun(a, left[0]) for a in own):
+                    work = self._later(approved, where, own, left)
+                else:
+                    work = self._refuse(approved, own)
+                tasks.append(group.create_task(work))
+        return [row for t in tasks for row in t.result()]
+
+    async def _isolated(self, action: Action, work: Coroutine[object, object, list[ResultRow]]) -> list[ResultRow]:
+        """Whatever goes wrong with one action stays with it: the others go on."""
+        try:
+            return await work
+        except JournalError as error:
+            why = f"nothing more was sent: {error}"
+        except Exception as error:  # noqa: BLE001 - a fault in one account never ends the closes of another
+            why = f"a fault in the program, look at the venue: {error!r}"
+        self._say("alarm", f"{action.key.symbol}: {why}", action)
+        return [log_text.not_done(action, Outcome.STUCK, why)]
+
+    async def _refuse(self, approved: ApprovedPlan, actions: list[Action]) -> list[ResultRow]:
+        why = "a close of it is already in flight"
+        return [await self._end(approved.plan, a, log_text.not_done(a, Outcome.CHANGED, why)) for a in actions]
+
+    async def _later(
+        self,
+        approved: ApprovedPlan,
+        where: tuple[str, str],
+        actions: list[Action],
+        left: tuple[Interrupted, bool],
+    ) -> list[ResultRow]:
+        """What was under way before a restart is found out, however long another close of the instrument takes."""
+        while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
+            await self._clock.sleep(TURN_WAIT)
+        return await self._in_turn(approved, where, actions, left)
+
+    async def _in_turn(
+        self,
+        approved: ApprovedPlan,
+        where: tuple[str, str],
+        actions: list[Action],
+        left: tuple[Interrupted, bool] | None,
+    ) -> list[ResultRow]:
+        rows: list[ResultRow] = []
+        try:
+            await self._claims.settled(where)
+            for action in actions:
+                rows += await self._isolated(action, self._one(approved, action, left))
+        finally:
+            del self._busy[where]
+            self._claims.over(approved.plan.id, where)
+        return rows
+
+    async def _one(
+        self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
+    ) -> list[ResultRow]:
+        plan, account = approved.plan, action.key.account
+        if account in self._frozen:
+            why = f"{account} is frozen: {self._frozen[account]}"
+            row = log_text.not_done(action, Outcome.REFUSED, why)
+            if left is not None and recovery.begun(action, left[0]):
+                row = log_text.stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
+            return [await self._end(plan, action, row)]
+        if left is not None and not left[1] and not recovery.begun(action, left[0]):
+            why = "the plan was interrupted too long ago; it is shown again"
+            return [await self._end(plan, action, log_text.not_done(action, Outcome.CHANGED, why))]
+        where = (account, action.key.symbol)
+        if self._aftermath.live(where, plan.id):
+            why = "another order on the instrument may still be live; look at the venue"
+            return [await self._end(plan, action, log_text.not_done(action, Outcome.STUCK, why))]
+        if action.kind is ActionKind.CLOSE:
+            self._say("info", log_text.begun(action), action)
+        try:
+            state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
+        except InvariantBroken as breach:
+            if isinstance(breach, CloseBroken):
+                self._aftermath.note(where, plan.id, breach.ladder)
+            await self.freeze(account, str(breach), action)
+            return [await self._end(plan, action, _broken(action, breach))]
+        self._aftermath.note(where, plan.id, state)
+        if state.freeze:
+            await self.freeze(account, state.error or "an order's outcome is not known", action)
+        cancels = log_text.cancel_results(action, state)
+        for row in cancels:
+            if row.outcome == Outcome.CANCELLED.value:
+                self._say("info", log_text.cancelled(action, row.order_id or ""), action)
+        return [await self._end(plan, action, log_text.result(action, state)), *cancels]
+
+    def _first(self, plan: Plan, action: Action, left: tuple[Interrupted, bool] | None) -> Move:
+        """The ladder at its start, or where it was interrupted."""
+        settings, broker = self._settings.ladder, self._gear[action.key.account].broker
+        able = broker.capabilities
+        limits = Limits(
+            attempts=settings.attempts,
+            tier_timeout=settings.tier_timeout,
+            request_expiry=able.request_expiry,
+            position_lag=able.position_lag,
+            total_timeout=settings.total_timeout,
+            wait_for_open=self._wait_for_open,
+            client_id_length=able.client_id_length,
+        )
+        steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
+        now, epoch = self._clock.monotonic(), self._journal.epoch
+        if left is None:
+            move = ladder.start(action, plan.id, epoch, steps, limits, now)
+        else:
+            interrupted, fresh = left
+            move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
+        return structs.replace(move, ladder=self._aftermath.told((action.key.account, action.key.symbol), move.ladder))
+
+    async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
+        """What must never be was seen: nothing more is sent for this account until a person looked."""
+        self._frozen[account] = why
+        self._say("alarm", f"{account} is frozen: {why}", action or account)
+        await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
+
+    async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
+        level = (
+            "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
+        )
+        written = False
+        try:
+            await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
+            written = True
+        finally:  # an engine that is stopped while it writes has no later life that says it
+            for line in log_text.ended(action, row) if written or level == "alarm" else ():
+                self._say(level, line, action)
+        return row
+
+    async def _write_sometime(self, record: Record, what: str, about: Action | str) -> None:
+        """What cannot be written now is kept: nothing that comes after it is written without it."""
+        try:
+            await self._write(record)
+        except JournalError as error:
+            self._unwritten.append(record)
+            self._say("alarm", f"{what} is not in the journal yet: {error}", about)
+
+    async def _write(self, *records: Record) -> None:
+        """Make records durable, behind what is still to be written. Raises JournalError."""
+        owed, self._unwritten = self._unwritten, []
+        try:
+            await self._journal.append(*owed, *records)
+        except BaseException:
+            self._unwritten = owed + self._unwritten
+            raise
+
+    async def _finish(self, approved: ApprovedPlan, results: list[ResultRow], left: Interrupted | None) -> PlanReport:
+        """Final reconciliation: everything is read again, and what is still there counts, whatever was said before."""
+        plan = approved.plan
+        accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]
+        reads = await self._read_again(accounts, plan, results)
+        results = [await self._contradicted(plan, r, reads) for r in results]
+        owners = tuple(self._verified(o.id, reads) for o in plan.owners)
+        complete = all(o.complete for o in owners) and plan.complete
+        success = complete and all(Outcome(r.outcome).settled for r in results)
+        final = {o.id: o.final for o in owners if o.complete}
+        tallies = log_text.tallies(plan, results, final)
+        await self._write(PlanEnded(plan.id, success, tallies))
+        failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
+        for line in log_text.summary(tallies, failed=failed):
+            self._say("info" if success else "warning", line)
+        return PlanReport(plan, tuple(results), owners, (), complete, success)
+
+    async def _read_again(
+        self, accounts: list[str], plan: Plan, results: list[ResultRow]
+    ) -> dict[str, Holdings | None]:
+        """One complete read per account, again while it contradicts a close that is only just done, or failed.
+
+        One that could not be read before the plan, either, is tried once: whoever waits has waited for it already.
+        """
+        reads: dict[str, Holdings | None] = dict.fromkeys(accounts)
+        pending = list(accounts)
+        for attempt in range(FINAL_TRIES):
+            answers = await asyncio.gather(*(self._try_read(a) for a in pending))
+            reads.update(zip(pending, answers, strict=True))
+            failed = {a for a in pending if reads[a] is None} - plan.unreadable.keys()
+            pending = [a for a in pending if a in failed or _still_there(results, a, reads[a])]
+            if not pending or attempt + 1 == FINAL_TRIES:
+                break
+            await self._clock.sleep(FINAL_WAIT)
+        return reads
+
+    async def _try_read(self, account: str) -> Holdings | None:
+        try:
+            return await limited(self._gear[account].reader.read())
+        except (FlatdeckError, TimeoutError):
+            return None
+
+    async def _contradicted(self, plan: Plan, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
+        holdings = reads.get(row.key.account)
+        if holdings is None or not _still_there([row], row.key.account, holdings):
+            return row
+        self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed")
+        position = holdings.position(row.key)
+        row = structs.replace(
+            row,
+            outcome=Outcome.STUCK.value,
+            residual=position.quantity if position else None,
+            profit_status=row.profit_status if row.filled > 0 else None,
+            profit=row.profit if row.filled > 0 else None,
+            error="still there at the final reconciliation",
+        )
+        await self._write(ClosingEnded(plan.id, row))
+        return row
+
+    def _verified(self, owner: str, reads: dict[str, Holdings | None]) -> VerifiedOwner:
+        accounts = planner.owner_accounts(self._settings, owner)
+        known = [h for h in (reads.get(a) for a in accounts) if h is not None]
+        return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
+
+
+def _places(actions: Iterable[Action]) -> set[tuple[str, str]]:
+    """Account and symbol of each."""
+    return {(a.key.account, a.key.symbol) for a in actions}
+
+
+def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
+    """What came of a close that an invariant stopped: what it had closed until then counts."""
+    if not isinstance(breach, CloseBroken):
+        return log_text.not_done(action, Outcome.STUCK, str(breach))
+    return log_text.stopped(action, breach.ladder, Outcome.STUCK, str(breach))
+
+
+def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:
+    keys = {p.key for p in holdings.positions} if holdings else set[PositionKey]()
+    return any(r.key in keys and r.outcome == "closed" and r.key.account == account for r in results)

@@ -1,0 +1,333 @@
+"""Performs the ladder's steps on one account's broker: journal, send, look up, read. It decides nothing.
+
+Whatever a call ends in becomes the one event that the ladder waits for. An exception that no adapter should raise
+counts as "outcome unknown" when it comes out of a send, because the order may have left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from decimal import Decimal
+from math import inf
+
+from msgspec import structs
+
+from core.closing.restore_stops import Hands, put_back
+from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.events import BrokerEvent, QuoteSeen
+from core.ids import epoch_of, is_ours
+from core.journal.journal import Journal
+from core.journal.write_behind import Outbox
+from core.ladder import step as ladder
+from core.ladder.invariants import LiveOrders, check_send
+from core.ladder.order import SEND_WITHIN
+from core.ladder.states import (
+    Acknowledged,
+    CancelsAsked,
+    CloseBroken,
+    Do,
+    DoAwait,
+    DoCancel,
+    DoEnd,
+    DoLookUp,
+    DoPark,
+    DoRead,
+    DoRestore,
+    DoSend,
+    DoWait,
+    DoWithdraw,
+    Event,
+    Ladder,
+    LookFailed,
+    Move,
+    NotJournaled,
+    OrderRead,
+    Read,
+    ReadFailed,
+    Restored,
+    SendRefused,
+    SendUnknown,
+    SendUnreachable,
+    Waited,
+)
+from core.ladder.tiers import Step
+from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
+from core.orders.account_reader import Reader
+from core.orders.lookup import find, limited, read_beside
+from core.plans.plan import ApprovedPlan
+from core.portfolio.book import Book
+from core.ports import Broker, Clock
+from core.records import CancelAsked, FillRecorded, IntentWritten
+from core.units import ZERO
+
+PARK_STEP = 60.0
+SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
+HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
+
+
+class Closer:
+    """One account's hands. ``changed`` is told every new state of a ladder, ``emit`` every event seen on the way."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        reader: Reader,
+        journal: Journal,
+        clock: Clock,
+        book: Book,
+        *,
+        changed: Callable[[Move], None],
+        emit: Callable[[BrokerEvent], None],
+        max_age: Callable[[str, str], float],
+    ) -> None:
+        self._broker = broker
+        self._reader = reader
+        self._journal = journal
+        self._clock = clock
+        self._book = book
+        self._changed = changed
+        self._emit = emit
+        self._max_age = max_age
+        self._bells: dict[str, asyncio.Event] = {}
+        self._live = LiveOrders()
+        self._outbox = Outbox(journal)
+
+    async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
+        """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
+        assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
+        while True:
+            self._outbox.remember(move.ladder.action.key, *move.records)
+            self._live.follow(move.ladder)
+            self._changed(move)
+            if move.ladder.ended:
+                state = await self._priced(move.ladder)
+                await self._outbox.written(state.action.key)
+                return state
+            try:
+                event = await self._perform(move.ladder, move.do)
+                move = ladder.step(move.ladder, event, self._clock.monotonic())
+            except InvariantBroken as breach:
+                await self._outbox.written(move.ladder.action.key)
+                if isinstance(breach, CloseBroken):
+                    raise
+                raise CloseBroken(str(breach), move.ladder) from breach
+
+    async def _priced(self, state: Ladder) -> Ladder:
+        """An average price that the orders did not tell is taken from their fills, where these are complete."""
+        if state.paid is not None or state.filled <= 0:
+            return state
+        begun = state.deadline - state.limits.total_timeout - 2.0
+        since = self._clock.now() - timedelta(seconds=self._clock.monotonic() - begun)
+        try:
+            fills = await limited(self._broker.fills(state.action.key.symbol, since))
+        except (FlatdeckError, TimeoutError):
+            return state
+        ours = {f.trade_id: f for f in fills if f.order_id in state.done}
+        self._outbox.remember(state.action.key, *(FillRecorded(f) for f in ours.values()))
+        if sum((f.quantity for f in ours.values()), ZERO) != state.filled:
+            return state
+        return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
+
+    def ring(self, symbol: str) -> None:
+        """The stream spoke of this symbol: whoever waits for its order looks at once."""
+        bell = self._bells.get(symbol)
+        if bell is not None:
+            bell.set()
+
+    async def _perform(self, state: Ladder, do: Do) -> Event:
+        match do:
+            case DoRead(touch):
+                return await self._read(state, touch)
+            case DoSend(step, request):
+                return await self._send(state, do, step, request)
+            case DoCancel(orders):
+                return await self._cancel(state, orders)
+            case DoWait(seconds):
+                await self._clock.sleep(seconds)
+                return Waited()
+            case DoPark():
+                return await self._park(do)
+            case DoLookUp():
+                return await self._look_up(state, do)
+            case DoAwait(order, seconds):
+                return await self._await(order, seconds)
+            case DoWithdraw(order, seconds):
+                await self._ask_cancel(order)
+                return await self._await(order, seconds)
+            case DoRestore():
+                return await self._restore(state, do)
+            case DoEnd():
+                raise InvariantBroken("a close that ended was asked to go on")
+
+    async def _send(self, state: Ladder, do: DoSend, step: Step, request: OrderRequest) -> Event:
+        check_send(state, request, do.position, do.instrument)
+        self._live.enter(request)
+        try:
+            await self._intend(state, step, request, do.position.quantity)
+        except JournalError as error:
+            return NotJournaled(str(error))
+        if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # a slow disk, a blocked loop, a suspended machine
+            return SendUnreachable("what it was decided on is too old by now; it is read again")
+        try:
+            return Acknowledged(await limited(self._submit(do)))
+        except Refused as refused:
+            return SendRefused(refused)
+        except Unreachable as error:
+            return SendUnreachable(str(error))
+        except (OutcomeUnknown, TimeoutError) as error:  # an adapter's own fault among them: the order may have left
+            return SendUnknown(str(error) or "no answer in time")
+
+    async def _intend(
+        self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal, *, protects: bool = False
+    ) -> None:
+        """Make the intent durable. Raises JournalError."""
+        intent = IntentWritten(
+            plan=state.plan,
+            key=state.action.key,
+            client_id=request.client_id,
+            step=state.index if step else -1,
+            round=step.round if step else 0,
+            tier=step.tier if step else None,
+            request=request,
+            position_before=held,
+            at=self._clock.now(),
+            protects=protects,
+        )
+        await self._outbox.write(state.action.key, intent)
+
+    async def _submit(self, do: DoSend) -> Order:
+        match do.step.tier:
+            case Tier.VENUE_CLOSE:
+                return await self._broker.close_position(do.position, do.request.client_id)
+            case Tier.DIRECT_API:
+                return await self._broker.submit_direct(do.request)
+            case _:
+                return await self._broker.submit(do.request)
+
+    async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
+        key = state.action.key
+        self._outbox.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # the plan itself is durable
+        asked = [asyncio.ensure_future(self._ask_cancel(o)) for o in orders]
+        read = await self._read(state, False)  # leaves right behind them
+        texts = await asyncio.gather(*asked)
+        answers = dict(zip([o.id for o in orders], texts, strict=True))
+        return CancelsAsked(answers, read if isinstance(read, Read) else None)
+
+    async def _ask_cancel(self, order: Order) -> str:
+        """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""
+        try:
+            await limited(self._broker.cancel(order))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        return ""
+
+    async def _read(self, state: Ladder, touch: bool) -> Event:
+        key = state.action.key
+        try:
+            asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
+            price = await self._price(key, touch)  # first, so that nothing comes between the read and the order
+            holdings, told = await read_beside(self._broker, self._reader, asked)
+            await self._check_ours(state, holdings)
+        except Refused as refused:
+            return ReadFailed(str(refused), final=refused.refusal in HOPELESS)
+        except InvariantBroken:
+            raise
+        except (FlatdeckError, TimeoutError) as error:
+            return ReadFailed(str(error) or "no answer in time")
+        instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
+        ended = tuple(o for o in told if o.status.terminal)
+        return Read(
+            position=holdings.position(key),
+            orders=tuple(o for o in holdings.orders if _concerns(o, key)),
+            instrument=instrument or self._book.instrument(key.account, key.symbol),
+            asked=holdings.asked,
+            received=holdings.received,
+            price=price,
+            ended=ended,
+            alive=tuple(o for o in told if not o.status.terminal),
+            unsure=frozenset(o.id for o in asked) - {o.id for o in ended},
+        )
+
+    async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:
+        if touch:
+            for quote in await limited(self._broker.quotes([key.symbol])):
+                self._emit(QuoteSeen(quote))
+                position = self._book.position(key)
+                return None if quote.flaw() or position is None else quote.closing_price(position.side)
+        holding = self._book.holding(key, self._clock.monotonic(), self._max_age(key.account, key.symbol))
+        return holding.price if holding else None
+
+    async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:
+        """Every order with our prefix has a row in this journal; one that has not is another writer's."""
+        for order in holdings.orders:
+            name = order.client_id
+            if name is None or name in state.sent or not is_ours(name):
+                continue
+            if epoch_of(name) != self._journal.epoch or not await self._journal.knows(name):
+                raise InvariantBroken(
+                    f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
+                )
+
+    async def _look_up(self, state: Ladder, do: DoLookUp) -> Event:
+        await self._pause(do.request.symbol, do.seconds)
+        asked = self._clock.monotonic()
+        since = (state.since or self._clock.now() - timedelta(seconds=asked - state.sent_at)) - SINCE_MARGIN
+        return await self._asking(find(self._broker, self._reader, do, since, asked))
+
+    async def _await(self, order: Order, seconds: float) -> Event:
+        await self._pause(order.symbol, seconds)
+        return await self._asking(self._state_of(order))
+
+    async def _state_of(self, order: Order) -> OrderRead:
+        asked = self._clock.monotonic()
+        return OrderRead(await self._broker.find_order(order.symbol, order_id=order.id), asked)
+
+    async def _asking(self, question: Awaitable[OrderRead]) -> OrderRead | LookFailed:
+        try:
+            return await limited(question)
+        except Refused as refused:
+            return LookFailed(str(refused), refused.refusal in HOPELESS, refused.retry_after or 0.0)
+        except (FlatdeckError, TimeoutError) as error:
+            return LookFailed(str(error) or "no answer in time")
+
+    async def _pause(self, symbol: str, seconds: float) -> None:
+        """At most ``seconds``, less when the stream rings."""
+        if seconds <= 0:
+            return
+        bell = self._bells.setdefault(symbol, asyncio.Event())
+        bell.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await bell.wait()
+        except TimeoutError:
+            return
+
+    async def _park(self, do: DoPark) -> Event:
+        """Until the venue's own opening time; without one, ask again every minute."""
+        if do.until is None:
+            await self._clock.sleep(PARK_STEP)
+            return Waited()
+        while (left := (do.until - self._clock.now()).total_seconds()) > 0:
+            await self._clock.sleep(min(left, PARK_STEP))
+        return Waited()
+
+    async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
+        """One after another, each on what was read last; behind a read that failed only after another one."""
+        read_at = -inf if state.blind else self._clock.monotonic()
+
+        async def look() -> bool:
+            return isinstance(await self._read(state, False), Read)
+
+        async def intend(request: OrderRequest, ours: bool) -> None:
+            held = state.position.quantity if state.position else request.quantity
+            await self._intend(state, None, request, held, protects=ours)
+
+        hands = Hands(self._broker, self._journal, self._clock, look, intend)
+        pairs = zip(do.requests, do.orders, strict=True)
+        return Restored(tuple([await put_back(hands, *pair, read_at) for pair in pairs]))
+
+
+def _concerns(order: Order, key: PositionKey) -> bool:
+    return order.symbol == key.symbol and (order.leg is key.leg or Leg.NET in (order.leg, key.leg))

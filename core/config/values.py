@@ -1,0 +1,270 @@
+"""The kinds of values that a configuration holds: each a function from what TOML gave to what is used, or ``Wrong``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from core.config import secrets
+from core.units import decimal
+
+Kind = Callable[[Any], Any]
+
+BROKERS = ("paper", "ccxt", "alpaca", "tradovate")
+
+_NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.@-]{1,64}")
+SECRET = f"where the secret is, as {secrets.FORMS}, and never the secret itself"
+_WIDEST = 18  # decimal exponents beyond this, either way, are no amount of anything
+
+
+class Wrong(ValueError):
+    """A value that cannot be: what was expected instead, and the key it is about where that is further in."""
+
+    def __init__(
+        self, expected: str, value: object = None, *, at: tuple[str | int, ...] = (), full: bool = False
+    ) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.value = value
+        self.at = at
+        self.full = full  # ``expected`` is the whole predicate already
+
+
+def show(value: object) -> str:
+    """``value`` for an error, on one line, short, and nothing in it that a terminal would act on."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[:60])
+            return f'"{text}{"…" if len(value) > 60 else ""}"'
+        case int():
+            return str(value) if abs(value) < 10**20 else "a huge number"
+        case Decimal():
+            return str(value)[:40]
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or time"
+
+
+def whole(least: int, most: int) -> Kind:
+    """An integer within bounds, both included."""
+
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise Wrong(f"a whole number from {least} to {most}", value)
+        return value
+
+    return check
+
+
+def seconds(most: float, *, zero: bool = False) -> Kind:
+    """A number of seconds, or any other that may be inexact: above 0 (or from 0) up to ``most``."""
+    expected = f"a number {'from 0' if zero else 'above 0 and up'} to {most:.15g}"
+
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not _finite(value):
+            raise Wrong(expected, value)
+        if not 0 <= value <= most or (value == 0 and not zero):
+            raise Wrong(expected, value)
+        return float(value)
+
+    return check
+
+
+def _finite(value: int | Decimal) -> bool:
+    return isinstance(value, int) or value.is_finite()
+
+
+def exact(expected: str, within: Callable[[Decimal], bool]) -> Kind:
+    """A Decimal from text like "0.05", from an integer, or from a bare 0.05 (which TOML's reader leaves exact)."""
+
+    def check(value: Any) -> Decimal:
+        try:
+            number = decimal(value)
+        except ValueError:
+            raise Wrong(expected, value) from None
+        if (number and abs(number.adjusted()) > _WIDEST) or not within(number):
+            raise Wrong(expected, value)
+        return number
+
+    return check
+
+
+def off(kind: Kind) -> Kind:
+    """``kind``, or an empty text for None: the rule is off."""
+
+    def check(value: Any) -> Any:
+        if value == "":
+            return None
+        try:
+            return kind(value)
+        except Wrong as error:
+            raise Wrong(f'{error.expected}, or "" to turn it off', value) from None
+
+    return check
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise Wrong("true or false", value)
+    return value
+
+
+def choice(*names: str) -> Kind:
+    """One of ``names``."""
+    expected = f"one of {', '.join(names)}"
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise Wrong(expected, value)
+        return value
+
+    return check
+
+
+def text(value: Any) -> str:
+    """Text of one line that is not empty."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise Wrong("text on one line", value)
+    return value
+
+
+def maybe_text(value: Any) -> str:
+    """Text of one line, or none."""
+    return "" if value == "" else text(value)
+
+
+def identifier(value: Any) -> str:
+    """Text, or a number that venues use as an id."""
+    return str(whole(0, 10**18)(value)) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
+def name(value: Any) -> str:
+    """An id of an owner or the name of an account: the two are joined with a slash, so neither has one."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise Wrong("1 to 64 of the characters A-Z a-z 0-9 _ . @ -", value)
+    return value
+
+
+def credential(base: str) -> Kind:
+    """A reference to a secret; that of a file is made absolute."""
+
+    def check(value: Any) -> str:
+        if not secrets.is_reference(value):
+            raise Wrong(SECRET)
+        scheme, _, rest = str(value).partition(":")
+        return f"file:{absolute(base, rest)}" if scheme == "file" else str(value)
+
+    return check
+
+
+def address(*schemes: str, empty: bool = False) -> Kind:
+    """A base address. Names, passwords and queries in it are refused: they are where secrets hide."""
+    expected = f"a base address like {schemes[0]}://host:port, without user, password, query or fragment"
+    expected += ', or "" for none' if empty else ""
+
+    def check(value: Any) -> str:
+        if empty and value == "":
+            return ""
+        try:
+            parts = urlsplit(text(value))
+            good = parts.scheme in schemes and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            raise Wrong(expected, value) from None
+        if not good or parts.query or parts.fragment or " " in value:
+            raise Wrong(expected, value)
+        return str(value).rstrip("/")
+
+    return check
+
+
+def path(base: str) -> Kind:
+    """A path made absolute; a relative one starts at the configuration file."""
+    return lambda value: absolute(base, text(value))
+
+
+def absolute(base: str, value: str) -> str:
+    return os.path.abspath(os.path.join(base, os.path.expanduser(value)))  # these never raise
+
+
+FAULT_NUMBERS = frozenset({"lag_seconds", "retry_after", "closed_seconds", "stale_seconds"})
+
+
+def probabilities(value: Any) -> dict[str, float]:
+    """A table of a paper venue's faults: names to probabilities, and the seconds that some of them take."""
+    if not isinstance(value, dict):
+        raise Wrong("a table like { reject_ioc = 1.0 }", value)
+    probability, duration = seconds(1, zero=True), seconds(86_400, zero=True)
+    return {k: _inside(duration if k in FAULT_NUMBERS else probability, k, item) for k, item in value.items()}
+
+
+def plain_table(value: Any) -> dict[str, Any]:
+    """A table for a library, as plain values. Whatever is called like a secret must be a reference."""
+    if not isinstance(value, dict):
+        raise Wrong("a table", value)
+    return {key: _inside(partial(_plain, guarded=secrets.is_secret_key(key)), key, item) for key, item in value.items()}
+
+
+def _plain(value: Any, *, guarded: bool) -> Any:
+    """``guarded``: this stands under a name that is a secret's."""
+    match value:
+        case bool():
+            return value
+        case list():
+            return [_inside(partial(_plain, guarded=guarded), index, item) for index, item in enumerate(value)]
+        case dict():
+            return {
+                key: _inside(partial(_plain, guarded=guarded or secrets.is_secret_key(key)), key, item)
+                for key, item in value.items()
+            }
+        case _ if guarded and not secrets.is_reference(value):
+            raise Wrong(SECRET)
+        case int() | str():
+            return value
+        case Decimal() if value.is_finite():
+            return float(value)
+        case _:
+            raise Wrong("text, a number, true or false, a list or a table")
+
+
+def _inside(kind: Kind, key: str | int, value: Any) -> Any:
+    try:
+        return kind(value)
+    except Wrong as error:
+        raise Wrong(error.expected, error.value, at=(key, *error.at), full=error.full) from None
+
+
+def rows(kind: Kind, least: int = 0) -> Kind:
+    """A list of ``kind``."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not least <= len(value) <= 100:
+            raise Wrong("a list" if not least else "a list that is not empty", value)
+        return tuple(_inside(kind, index, item) for index, item in enumerate(value))
+
+    return check
+
+
+def rules(kind: Kind) -> Kind:
+    """A list of ``kind``; an empty text is an empty list, and either turns the rule off."""
+    return lambda value: () if value == "" else rows(kind)(value)
+
+
+def row(expected: str, *kinds: Kind) -> Kind:
+    """A list with one value of each of ``kinds``."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != len(kinds):
+            raise Wrong(expected, value)
+        return tuple(_inside(kind, index, item) for index, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+    return check

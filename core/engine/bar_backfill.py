@@ -1,0 +1,76 @@
+"""Asks brokers for the bars that are missing: of a symbol that is new here, and after a gap in its prices.
+
+Nothing waits for it. One question at a time for each account, so that closes need not queue behind them, and not the
+same one again within ``AGAIN``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+
+from core.errors import FlatdeckError
+from core.exits.symbol import Place
+from core.market.indicators import KEPT
+from core.model import Bar
+from core.orders.lookup import limited
+from core.ports import Clock
+
+AGAIN = 300.0
+TRIES = 3
+FIRST_WAIT = 5.0
+
+Ask = Callable[[str, str, int], Awaitable[list[Bar]]]
+
+
+class Almanac:
+    """``take`` gets what a broker answered, for account and symbol; ``failed`` why it could not be asked."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        clock: Clock,
+        spawn: Callable[[Coroutine[object, object, object]], None],
+        take: Callable[[Place, list[Bar]], None],
+        failed: Callable[[Place, str], None],
+    ) -> None:
+        self._ask, self._clock, self._spawn = ask, clock, spawn
+        self._take, self._failed = take, failed
+        self._asked: dict[Place, float] = {}
+        self._under_way: set[Place] = set()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def want(self, places: Iterable[Place]) -> None:
+        """Have the bars of these filled up, each as soon as it may be asked again."""
+        for place in sorted(set(places) - self._under_way):
+            self._under_way.add(place)
+            self._spawn(self._fill(place))
+
+    async def _fill(self, place: Place) -> None:
+        try:
+            due = self._asked.get(place, self._clock.monotonic() - AGAIN) + AGAIN
+            await self._clock.sleep(max(due - self._clock.monotonic(), 0.0))
+            async with self._turns[place[0]]:
+                await self._tried(place)
+        finally:
+            self._under_way.discard(place)
+
+    async def _tried(self, place: Place) -> None:
+        why = ""
+        for attempt in range(TRIES):
+            self._asked[place] = self._clock.monotonic()
+            try:
+                bars = await limited(self._asking(place))
+            except (FlatdeckError, TimeoutError) as error:
+                why = str(error) or "no answer in time"
+                if attempt + 1 < TRIES:
+                    await self._clock.sleep(FIRST_WAIT * 2**attempt)
+            else:
+                self._take(place, bars)
+                return
+        self._failed(place, why)
+
+    async def _asking(self, place: Place) -> list[Bar]:
+        """Whatever goes wrong on the way to the question goes wrong in here."""
+        return await self._ask(*place, KEPT)

@@ -1,0 +1,313 @@
+"""Exits carried from the guardian to a plan: fed by every event, kept durable, fired where it is armed.
+
+Armed, an exit is approved by its rule and carried out at once. Otherwise it waits for a person, one plan per position;
+a stronger exit takes the place of a weaker one. Nothing fires before ``watch``, and nothing at all where nothing may
+be sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine, Iterable
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from msgspec import structs
+
+from core.engine.bar_backfill import Almanac, Ask
+from core.engine.publisher import Hub
+from core.errors import FlatdeckError
+from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
+from core.exits.levels import ExitsOf
+from core.exits.monitor import Due, Guardian
+from core.exits.rules import Rule
+from core.exits.symbol import Place
+from core.exits.view import GuardView
+from core.journal import exit_states
+from core.journal.journal import Journal, JournalView
+from core.journal.ledger import Ledger
+from core.link.messages import DueRow, ExitsDue, PlanRequest
+from core.model import Bar, PositionKey
+from core.plans.pending import Desk
+from core.plans.plan import ApprovedPlan, NotApproved, Plan, by_rule
+from core.portfolio.book import Book, Change
+from core.ports import Clock
+from core.settings import Settings
+
+PAUSE = 30.0  # seconds after a close before its position may be closed by an exit again
+AGAIN = 5.0  # the same after one that never began, as when the journal could not be written
+
+
+class Runs(Protocol):
+    """What the exits need of the engine."""
+
+    settings: Settings
+    exits_of: ExitsOf
+    clock: Clock
+    book: Book
+    desk: Desk
+    hub: Hub
+    read_only: bool
+
+    @property
+    def say(self) -> Callable[..., None]: ...
+
+    async def carry_out(self, approved: ApprovedPlan) -> object: ...
+
+
+class Hands(NamedTuple):
+    """What the engine does for the exits."""
+
+    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
+    busy: Callable[[], set[tuple[str, str]]]  # account and symbol of closes in flight
+    reread: Callable[[set[str]], None]
+    spawn: Callable[[Coroutine[object, object, object]], None]
+    bars: Ask
+
+
+class Sentry:
+    """Without a journal that it may write it only watches."""
+
+    def __init__(self, engine: Runs, journal: Journal | None, hands: Hands, *, lasting: bool) -> None:
+        self._engine = engine
+        self._journal = None if engine.read_only else journal
+        self._max_age, self._busy, self._reread, self._spawn, ask = hands
+        self._almanac = Almanac(ask, engine.clock, self._spawn, self._fill, self._unfilled)
+        self._auto = engine.settings.automation.exits == "auto"
+        self._guardian = Guardian(engine.exits_of)
+        self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
+        self._watching = False
+        self._waiting: dict[PositionKey, tuple[Due, str]] = {}  # with the id of the plan that waits for a person
+        self._closing: set[PositionKey] = set()
+        self._paused: dict[PositionKey, float] = {}
+        self._told: dict[PositionKey, str] = {}  # exits that could not be planned
+        self._arm(self._auto and not (engine.read_only and lasting))
+
+    # -------------------------------------------------------------------------------------------------- its life
+
+    async def recall(self, view: JournalView, ledger: Ledger) -> None:
+        """Take up what a journal keeps of the guards, and the stops that positions were opened with.
+
+        One that acts does so before the first price. Raises JournalError.
+        """
+        beliefs = await ledger.read()
+        self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
+        kept, wrong = exit_states.guards_of(await view.kept())
+        bars, gone = exit_states.candles_of(await view.bars(), {(k.key.account, k.key.symbol) for k in kept})
+        for error in wrong:
+            self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
+        if self._journal is not None:
+            self._journal.keep({}, gone)
+        self._guardian.remember(kept, bars)
+
+    def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
+        """A position is about to be opened with a stop of its own."""
+        if stop_pct is not None:
+            self._stops[key] = stop_pct
+
+    def watch(self) -> None:
+        """From now on exits fire, beginning with those that are due already."""
+        self._watching = True
+        if self.armed:
+            self._engine.say("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
+        self._fire(self._fresh())
+        self._almanac.want(self._guardian.wanting())
+
+    # ---------------------------------------------------------------------------------------------------- events
+
+    def take(self, event: BrokerEvent, change: Change) -> None:
+        """What an event that is in the book means for the guards."""
+        due: list[Due] = []
+        match event:
+            case QuoteSeen(quote):
+                if self._engine.book.quote(quote.account, quote.symbol) is quote:
+                    due = self._price(quote.account, quote.symbol)
+            case AccountChanged(account):
+                self._follow(change.positions)
+                for symbol in sorted({k.symbol for k in self._guardian.keys(account)}):
+                    due += self._price(account, symbol)
+            case HoldingsRead(holdings):
+                self._guardian.read(holdings.account, holdings.asked)
+                self._follow(change.positions)
+            case _:
+                self._follow(change.positions)
+        self._keep()
+        self._fire(due)
+        if self._watching:
+            self._almanac.want(self._guardian.wanting())
+
+    def _follow(self, keys: Iterable[PositionKey]) -> None:
+        now = self._engine.clock.monotonic()
+        for key in sorted(keys):
+            position = self._engine.book.position(key)
+            if position is None:
+                self._let_go(key)
+                for forgotten in (self._paused, self._told, self._stops):
+                    forgotten.pop(key, None)
+            kind = self._engine.book.instrument(key.account, key.symbol).kind
+            if self._guardian.follow(key, position, kind, self._stops.get(key), now):
+                self._reread({key.account})
+
+    def _price(self, account: str, symbol: str) -> list[Due]:
+        """The latest price, where the rules may use it."""
+        book, now = self._engine.book, self._engine.clock.monotonic()
+        quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
+        if quote is None or quote.reference is None or not book.readable(account):
+            return []
+        instrument, at = book.instrument(account, symbol), self._engine.clock.now()
+        due = self._guardian.take(account, instrument, quote.reference, quote.received, at)
+        if self._guardian.waits(account, symbol, now):
+            self._reread({account})
+        return due
+
+    def _keep(self) -> None:
+        changed, bars = self._guardian.changed(), self._guardian.bar_changes()
+        if self._journal is not None and (changed or bars.gone or bars.candles):
+            self._journal.keep(exit_states.states_of(changed), exit_states.rows_of(bars))
+
+    def _fill(self, place: Place, bars: list[Bar]) -> None:
+        """A broker's answer about bars. What came is written with the next price."""
+        minute = int(self._engine.clock.now().timestamp()) // 60
+        if self._guardian.fill(place, bars, minute) is None:
+            self._unfilled(place, "the broker's bars are a jump away from its price")
+
+    def _unfilled(self, place: Place, why: str) -> None:
+        account, symbol = place
+        text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
+        self._engine.say("debug", text, account)
+
+    def view(self, key: PositionKey) -> GuardView | None:
+        """How a position is watched, in prices of its instrument."""
+        return self._guardian.view(key, self._engine.book.instrument(key.account, key.symbol).tick)
+
+    # ---------------------------------------------------------------------------------------------------- firing
+
+    def _fire(self, found: Iterable[Due]) -> None:
+        """Close, or leave waiting; what is under way is left alone, and the same exit never waits twice."""
+        if not self._watching or self._engine.read_only:
+            return
+        now = self._engine.clock.monotonic()
+        for due in found:
+            key, waiting = due.key, self._waiting.get(due.key)
+            if key in self._closing or self._paused.get(key, now) > now or (key.account, key.symbol) in self._busy():
+                continue
+            if self.armed:
+                self._closing.add(key)
+                self._spawn(self._close(due))
+            elif waiting is None or due.rank < waiting[0].rank:
+                self._wait(due)
+
+    def _plan(self, due: Due) -> Plan | None:
+        """The plan of an exit; None, said once, where nothing can be closed."""
+        plan = self._engine.desk.prepare(_request(due))
+        if not plan.empty:
+            self._told.pop(due.key, None)
+            return plan
+        why = next((a.text for a in plan.actions if a.key == due.key), "the position is not there")
+        if self._told.get(due.key) != why:
+            self._told[due.key] = why
+            self._say("alarm", due, f"cannot be closed: {why}")
+        return None
+
+    def _wait(self, due: Due) -> None:
+        plan = self._plan(due)
+        if plan is None:
+            return
+        self._let_go(due.key)
+        self._waiting[due.key] = due, plan.id
+        self._engine.hub.show_plan(plan, "waiting", _request(due), due.text)
+        self._say("alarm", due, "waits for a person")
+
+    async def _close(self, due: Due) -> None:
+        """By rule, at once. Whatever goes wrong is an alarm, and after a pause the next price tries again."""
+        try:
+            if not self.armed:
+                self._wait(due)
+            elif (plan := self._plan(due)) is not None:
+                level = "alarm" if due.exit.rule is Rule.EMERGENCY else "warning"
+                self._say(level, due, "is being closed")
+                approved = by_rule(plan, "exits", armed=self.armed, now=self._engine.clock.now())
+                await self._engine.carry_out(approved)
+                self._pause((due.key,))
+        except FlatdeckError as error:  # nothing left
+            self._pause((due.key,), AGAIN)
+            self._say("alarm", due, f"could not be closed: {error}")
+        finally:
+            self._closing.discard(due.key)
+
+    def taken(self, plan: Plan) -> None:
+        """A plan is being carried out: exits that waited for its positions are done with."""
+        for action in plan.closes:
+            self._let_go(action.key)
+
+    def ended(self, plan: Plan) -> None:
+        """A plan ended: what it closed may be on the board a little longer."""
+        self._pause(a.key for a in plan.closes)
+
+    def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
+        until = self._engine.clock.monotonic() + seconds
+        self._paused.update((key, until) for key in keys if self._engine.book.position(key) is not None)
+
+    def _let_go(self, key: PositionKey) -> None:
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            self._engine.hub.drop_plan(waiting[1])
+
+    def _say(self, level: str, due: Due, what: str) -> None:
+        self._engine.say(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
+
+    # ---------------------------------------------------------------------------------------------------- arming
+
+    @property
+    def armed(self) -> bool:
+        """Whether exits close by themselves."""
+        return self._engine.hub.engine.armed
+
+    def preview(self) -> ExitsDue:
+        """The exits that would fire if it were armed now."""
+        rows = tuple(DueRow(due.key, due.exit.reason, due.text) for due in self._fresh())
+        return ExitsDue(rows, _digest(rows), self._refused())
+
+    def arm(self, on: bool, digest: str | None = None) -> None:
+        """A person arms what was shown, or disarms. Raises NotApproved."""
+        if not on:
+            if self.armed:
+                self._arm(False)
+                self._engine.say("warning", "DISARMED by a person: exits wait to be confirmed")
+            return
+        if refused := self._refused():
+            raise NotApproved("not_armed", refused)
+        if (digest or _digest(())) != self.preview().digest:
+            raise NotApproved("changed", "the exits that would fire changed since they were shown; look again")
+        self._arm(True)
+        self._engine.say("warning", "ARMED by a person: exits close by themselves")
+        self._fire(self._fresh())
+
+    def _arm(self, on: bool) -> None:
+        self._engine.hub.put_engine(structs.replace(self._engine.hub.engine, armed=on))
+
+    def _refused(self) -> str:
+        if self._engine.read_only:
+            return "this engine is read-only; nothing can be closed from here"
+        if not self._auto:
+            return 'every exit waits for a person here; set exits = "auto" in [automation] to let them run armed'
+        return ""
+
+    def _fresh(self) -> list[Due]:
+        """What the latest prices call for, where they still are usable."""
+        book, now = self._engine.book, self._engine.clock.monotonic()
+
+        def fresh(key: PositionKey) -> bool:
+            age = self._max_age(key.account, key.symbol)
+            return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
+
+        return [due for due in self._guardian.due() if fresh(due.key)]
+
+
+def _request(due: Due) -> PlanRequest:
+    return PlanRequest("exit", keys=(due.key,), text=due.text)
+
+
+def _digest(rows: Iterable[DueRow]) -> str:
+    lines = (f"{r.key.account}|{r.key.symbol}|{r.key.leg.value}|{r.reason}" for r in rows)
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()

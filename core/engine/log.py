@@ -1,0 +1,40 @@
+"""The log: every line is shown on consoles, told to listeners and kept in the journal."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from core.engine.publisher import Hub
+from core.journal.journal import Journal
+from core.link.messages import LogRow
+from core.plans.plan import Action
+from core.ports import Clock
+from core.records import Logged
+
+LEVELS = ("debug", "info", "warning", "error", "alarm")
+
+
+class Logbook:
+    """Lines below ``level`` are not kept; an alarm also stands in the engine's row until it is acknowledged."""
+
+    def __init__(self, hub: Hub, journal: Journal | None, clock: Clock, level: str) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._clock = clock
+        self._least = LEVELS.index(level)
+        self._lines = 0
+
+    def say(self, level: str, text: str, about: Action | str | None = None) -> None:
+        """One line. ``about`` is the action or the account that it concerns."""
+        action = about if isinstance(about, Action) else None
+        account = action.key.account if action else about if isinstance(about, str) else None
+        owner = action.owner if action else account.partition("/")[0] if account else None
+        symbol = action.key.symbol if action else None
+        if level == "alarm":
+            self._hub.put_engine(structs.replace(self._hub.engine, alarm=text))
+        if LEVELS.index(level) < self._least:
+            return
+        self._lines += 1
+        self._hub.put_log(LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol))
+        if self._journal is not None:
+            self._journal.note(Logged(level, text, account, owner, symbol))

@@ -1,0 +1,189 @@
+"""The engine's side of the link: the rows as last published, and every console's queue of updates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from msgspec import structs
+
+from core.link.messages import (
+    AccountRow,
+    ClosingRow,
+    EngineRow,
+    Finished,
+    LogRow,
+    Message,
+    OwnerRow,
+    PlanRequest,
+    PlanRow,
+    PositionRow,
+    Snapshot,
+    Update,
+)
+from core.model import PositionKey
+from core.plans.plan import Plan
+from core.ports import Clock
+
+LOG_KEPT = 2_000
+BACKLOG = 64  # updates that a console may be behind before it is given a new snapshot instead
+REPORTS_KEPT = BACKLOG // 2
+ENDED_KEPT = 200  # closings and plans that ended without an alarm
+
+
+class Hub:
+    """``put_*`` changes rows, ``publish`` sends what changed since the last one."""
+
+    def __init__(self, clock: Clock, engine: EngineRow) -> None:
+        self._clock = clock
+        self._seq = 0
+        self._engine = engine
+        self._accounts: dict[str, AccountRow] = {}
+        self._owners: dict[str, OwnerRow] = {}
+        self._positions: dict[PositionKey, PositionRow] = {}
+        self._closings: dict[PositionKey, ClosingRow] = {}
+        self._plans: dict[str, PlanRow] = {}
+        self._log: deque[LogRow] = deque(maxlen=LOG_KEPT)
+        self._changed: dict[str, dict[object, object]] = {}
+        self._gone: dict[str, set[object]] = {}
+        self._consoles: set[asyncio.Queue[Message]] = set()
+        self.listeners: list[Callable[[LogRow], None]] = []
+
+    @property
+    def engine(self) -> EngineRow:
+        return self._engine
+
+    def put_engine(self, row: EngineRow) -> None:
+        if row != self._engine:
+            self._engine = row
+            self._note("engine", "", row)
+
+    def put_account(self, row: AccountRow) -> None:
+        self._put("accounts", self._accounts, row.id, row)
+
+    def show_plan(self, plan: Plan, state: str, request: PlanRequest | None = None, text: str = "") -> None:
+        """A plan that waits for a person, is being carried out or is done; ``request`` makes it again."""
+        cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
+        row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at, request, text)
+        self._put("plans", self._plans, row.id, row)
+        done = [p.id for p in self._plans.values() if p.state == "done"]
+        for old in done[:-ENDED_KEPT]:
+            self._drop("plans", self._plans, old)
+
+    def plan_row(self, plan: str) -> PlanRow | None:
+        """A plan that waits, runs or is done."""
+        return self._plans.get(plan)
+
+    def drop_plan(self, plan: str) -> None:
+        """A plan that waited is no longer wanted; one that was confirmed meanwhile stays."""
+        row = self._plans.get(plan)
+        if row is not None and row.state == "waiting":
+            self._drop("plans", self._plans, plan)
+
+    def drop_waiting(self, cause: str) -> None:
+        """What waited for a person to do this is out of date."""
+        for plan in [p.id for p in self._plans.values() if p.state == "waiting" and p.cause == cause]:
+            self.drop_plan(plan)
+
+    def put_closing(self, row: ClosingRow) -> None:
+        self._put("closings", self._closings, row.key, row)
+        ended = [c.key for c in self._closings.values() if c.outcome and (c.acknowledged or not c.alarm)]
+        for key in ended[:-ENDED_KEPT]:
+            self._drop("closings", self._closings, key)
+
+    def put_owner(self, row: OwnerRow, positions: Iterable[PositionRow]) -> None:
+        """An owner with all of its positions: those that are no longer among them are gone."""
+        self._put("owners", self._owners, row.id, row)
+        held = {p.key: p for p in positions}
+        for key, position in held.items():
+            self._put("positions", self._positions, key, position)
+        for key in [k for k, p in self._positions.items() if p.owner == row.id and k not in held]:
+            self._drop("positions", self._positions, key)
+
+    def acknowledge(self, key: PositionKey | None) -> None:
+        """A person has seen the alarm of one close, or with no key the engine's."""
+        if key is None:
+            self.put_engine(structs.replace(self._engine, alarm=None))
+        elif (row := self._closings.get(key)) is not None:
+            self.put_closing(structs.replace(row, acknowledged=True))
+
+    def put_log(self, row: LogRow) -> None:
+        self._log.append(row)
+        self._note("log", row.seq, row)
+        for listener in self.listeners:
+            listener(row)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as last published and since."""
+        return Snapshot(
+            seq=self._seq,
+            taken_at=self._clock.now(),
+            engine=self._engine,
+            accounts=tuple(self._accounts.values()),
+            owners=tuple(self._owners.values()),
+            positions=tuple(self._positions.values()),
+            closings=tuple(self._closings.values()),
+            plans=tuple(self._plans.values()),
+            log=tuple(self._log),
+        )
+
+    def publish(self) -> None:
+        """Send what changed; nothing when nothing did. A console that is too far behind gets a snapshot."""
+        if not self._changed and not self._gone:
+            return
+        self._seq += 1
+        changed, gone = self._changed, self._gone
+        self._changed, self._gone = {}, {}
+        if not self._consoles:
+            return
+        update = Update(
+            seq=self._seq,
+            taken_at=self._clock.now(),
+            engine=self._engine if "engine" in changed else None,
+            **{n: tuple(changed[n].values()) for n in changed if n != "engine"},  # type: ignore[arg-type]  # rows by kind
+            **{f"gone_{n}": tuple(gone[n]) for n in gone},  # type: ignore[arg-type]  # keys by kind
+        )
+        self.broadcast(update)
+
+    def broadcast(self, message: Message) -> None:
+        for queue in self._consoles:
+            if queue.qsize() >= BACKLOG and isinstance(message, Update):
+                waiting = [queue.get_nowait() for _ in range(queue.qsize())]
+                reports = [m for m in waiting if isinstance(m, Finished)]
+                queue.put_nowait(self.snapshot())
+                for report in reports[-REPORTS_KEPT:]:  # no snapshot has them
+                    queue.put_nowait(report)
+            else:
+                queue.put_nowait(message)
+
+    def finished(self, message: Finished) -> None:
+        """A plan's report, after what led to it."""
+        self.publish()
+        self.broadcast(message)
+
+    async def subscribe(self) -> AsyncIterator[Message]:
+        """A snapshot, then what follows it."""
+        queue: asyncio.Queue[Message] = asyncio.Queue()
+        self.publish()
+        queue.put_nowait(self.snapshot())
+        self._consoles.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._consoles.discard(queue)
+
+    def _put(self, kind: str, rows: dict, key: object, row: object) -> None:  # type: ignore[type-arg]  # any kind of row
+        if rows.get(key) != row:
+            rows[key] = row
+            self._note(kind, key, row)
+
+    def _drop(self, kind: str, rows: dict, key: object) -> None:  # type: ignore[type-arg]  # any kind of row
+        if rows.pop(key, None) is not None:
+            self._gone.setdefault(kind, set()).add(key)
+            self._changed.get(kind, {}).pop(key, None)
+
+    def _note(self, kind: str, key: object, row: object) -> None:
+        self._changed.setdefault(kind, {})[key] = row
+        self._gone.get(kind, set()).discard(key)

@@ -1,0 +1,32 @@
+"""What an engine that only looks is told of the journal: frozen accounts, interrupted closes, what is known as held."""
+
+from __future__ import annotations
+
+from core.engine.engine import Engine
+from core.journal.journal import JournalView
+from core.ladder.recovery import interrupted
+from core.link.messages import ClosingRow
+from core.plans.plan import ActionKind
+
+
+async def recall(engine: Engine, journal: JournalView) -> None:
+    """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
+    engine.frozen.update(await journal.frozen())
+    engine.opener.drafts.recall(journal)
+    await engine.reconciler.recall(journal)
+    await engine.sentry.recall(journal, engine.opener.drafts.ledger)
+    for entries in await journal.open_plans():
+        left = interrupted(entries)
+        for action in left.left():
+            if action.kind is ActionKind.CLOSE:
+                engine.hub.put_closing(
+                    ClosingRow(
+                        key=action.key,
+                        plan=left.approved.plan.id,
+                        reason=action.reason.value,
+                        state="interrupted",
+                        next_tier=action.tiers[0].value if action.tiers else None,
+                        quantity=action.quantity,
+                        answer="the next start of an engine takes it up again",
+                    )
+                )

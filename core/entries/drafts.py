@@ -1,0 +1,251 @@
+"""What would be sent to open or to scale a position, or why it may not be. Asks brokers for prices and rules only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Protocol, runtime_checkable
+
+from msgspec import structs
+
+from core.entries import rules as entries
+from core.entries.rules import Code, Draft, No, NotAllowed, Scene, Signal
+from core.errors import FlatdeckError, Refusal, Refused
+from core.journal.journal import JournalView
+from core.journal.ledger import Ledger
+from core.model import Instrument, OrderSide, Position, PositionKey, Quote
+from core.orders.lookup import limited
+from core.plans import cleanup, planner
+from core.plans.plan import Reason, guards
+from core.plans.planner import Situation
+from core.portfolio.book import Book
+from core.ports import Broker, Clock
+from core.reconciliation.rules import leg_for
+from core.settings import Settings
+from core.units import ZERO, floor_to, plain
+
+
+class Expects(Protocol):
+    """Is told of a position before it is there."""
+
+    def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None: ...
+
+
+class Runs(Protocol):
+    """What entries need of the engine."""
+
+    settings: Settings
+    clock: Clock
+    book: Book
+    frozen: dict[str, str]
+    read_only: bool
+
+    def situation(self) -> Situation: ...
+
+    @property
+    def say(self) -> Callable[..., None]: ...
+
+    @property
+    def sentry(self) -> Expects: ...
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """A broker that can say its venue's rules for a symbol that is not held; None where it lists no such symbol."""
+
+    async def instrument(self, symbol: str) -> Instrument | None: ...
+
+
+class Drafts:
+    """Reads the engine's book, which the caller has had read, and the journal's ledger."""
+
+    def __init__(self, engine: Runs, brokers: Mapping[str, Broker], journal: JournalView | None) -> None:
+        self._engine = engine
+        self._brokers = brokers
+        self.ledger = Ledger(journal)
+
+    def recall(self, view: JournalView) -> None:
+        """Know what is in the journal, where it may only be looked at."""
+        self.ledger = Ledger(view)
+
+    async def check(self, signal: Signal, *, flatten_first: bool = False) -> list[No]:
+        """Every reason why this may not be opened now; with ``flatten_first`` as if the symbol were flat already.
+
+        Raises JournalError.
+        """
+        scene = await self.scene(signal.owner, signal.symbol if flatten_first else None)
+        meant = [signal.account] if signal.account else list(scene.accounts)
+        unknown = {a: "" for a in meant if a not in scene.unreadable and not await self._listed(a, signal.symbol)}
+        return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
+
+    async def priced(self, signal: Signal) -> bool:
+        """Whether any account that is meant has a usable price of the symbol."""
+        meant = [signal.account] if signal.account else planner.owner_accounts(self._engine.settings, signal.owner)
+        for account in meant:
+            try:
+                await self._quote(account, signal.symbol)
+            except NotAllowed:
+                continue
+            return True
+        return False
+
+    async def open(self, signal: Signal, *, limit: bool = False, flatten_first: bool = False) -> Draft:
+        """What would be sent for a signal, which names its account. Raises NotAllowed, JournalError."""
+        assert signal.account is not None
+        found = await self.check(signal, flatten_first=flatten_first)
+        if found:
+            raise NotAllowed(found[0])
+        account, symbol = signal.account, signal.symbol
+        instrument, quote = await self._instrument(account, symbol), await self._quote(account, symbol)
+        if not instrument.tradable:
+            raise NotAllowed(No(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
+        reference = entries.taking_price(signal.side, quote)
+        offset = self._engine.settings.entries.limit_offset
+        price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
+        quantity = floor_to(signal.amount, instrument.step)
+        least = entries.minimum(instrument, price or reference)
+        if quantity < least:
+            text = f"{plain(signal.amount)} {symbol} is below the venue's minimum of {plain(least)}"
+            raise NotAllowed(No(Code.BELOW_MINIMUM, text))
+        return Draft(
+            kind="open",
+            owner=signal.owner,
+            key=PositionKey(
+                account, symbol, leg_for(entries.direction(signal.side), self._engine.book.positions(account))
+            ),
+            side=signal.side,
+            quantity=quantity,
+            asked=signal.amount,
+            reference=reference,
+            price=price,
+            leverage=signal.leverage,
+            stop_pct=signal.stop_pct,
+            warnings=_warnings(signal, quantity),
+        )
+
+    async def scale(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> Draft:
+        """What would be sent to add to a position, or to take a part off; ``close`` where that is all of it.
+
+        Raises NotAllowed, JournalError.
+        """
+        if not quantity.is_finite() or quantity <= 0:
+            raise NotAllowed(No(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
+        held = await self.scalable(account, symbol)
+        instrument = self._engine.book.instrument(account, held.symbol)
+        quote = await self._quote(account, held.symbol)
+        side = OrderSide.BUY if (held.side.sign > 0) is inward else OrderSide.SELL
+        size, warning = entries.sized(
+            quantity, instrument, entries.taking_price(side, quote), exempt=not inward and instrument.minimum_exempt
+        )
+        closes = not inward and size >= held.quantity
+        ours = (o.remaining for o in self._engine.book.concerning(held.key, ours=True) if guards(o))
+        free = min(held.free + sum(ours, ZERO), held.quantity)  # a protective order of ours makes room
+        if not inward and not closes and not instrument.reduce_only and size > free:
+            text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
+            raise NotAllowed(No(Code.HELD, text))
+        return Draft(
+            kind="scale_in" if inward else "close" if closes else "scale_out",
+            owner=account.partition("/")[0],
+            key=held.key,
+            side=side,
+            quantity=held.quantity if closes else size,
+            asked=quantity,
+            reference=entries.taking_price(side, quote),
+            before=held.quantity,
+            entry=held.entry,
+            reduce_only=not inward and instrument.reduce_only,
+            warnings=(warning,) if warning else (),
+        )
+
+    async def scene(self, owner: str, spared: str | None = None) -> Scene:
+        """What the gate asks about an owner; positions in the ``spared`` symbol count as gone. Raises JournalError."""
+        engine, book, settings = self._engine, self._engine.book, self._engine.settings
+        beliefs = await self.ledger.read()
+        situation, accounts = engine.situation(), planner.owner_accounts(settings, owner)
+        held = list(planner.holdings_of(book, [a for a in accounts if book.readable(a)], situation))
+        held = [h for h in held if spared not in (h.position.symbol, h.instrument.native_symbol)]
+        verdicts = cleanup.judge(held, settings.cleanup.dust_usd, settings.cap(owner))
+        closing = [place.split("|", 1) for place, why in situation.blocked.items() if why[0] is Reason.CLOSING]
+        return Scene(
+            now=engine.clock.now(),
+            cap=settings.cap(owner),
+            counted=planner.counted(verdicts),
+            accounts=tuple(accounts),
+            held=frozenset(
+                (h.key.account, name) for h in held for name in (h.position.symbol, h.instrument.native_symbol)
+            ),
+            closing=frozenset((account, symbol) for account, symbol in closing if account in accounts),
+            pending=tuple(beliefs.pending.values()),
+            signals=dict(beliefs.signals),
+            duplicate_window=settings.entries.duplicate_window,
+            unreadable={a: book.accounts[a].error or "not read yet" for a in accounts if not book.readable(a)},
+            frozen={a: why for a, why in engine.frozen.items() if a in accounts},
+        )
+
+    async def scalable(self, account: str, symbol: str) -> Position:
+        """The one position that is meant, with nothing under way in it. Raises NotAllowed."""
+        book = self._engine.book
+        scene = await self.scene(account.partition("/")[0])
+        found = [
+            p for p in book.positions(account) if symbol in (p.symbol, book.instrument(account, p.symbol).native_symbol)
+        ]
+        no = None
+        if account in scene.unreadable:
+            no = No(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {scene.unreadable[account]}")
+        elif account in scene.frozen:
+            no = No(Code.ACCOUNT_FROZEN, f"{account} is frozen: {scene.frozen[account]}")
+        elif not found:
+            no = No(Code.NO_POSITION, f"{account} holds no {symbol}")
+        elif len(found) > 1:
+            no = No(Code.SEVERAL_POSITIONS, f"{account} holds a long and a short position in {symbol}")
+        elif (account, found[0].symbol) in scene.closing:
+            no = No(Code.CLOSING, f"a close of {symbol} is in progress on {account}")
+        elif any(e.key == found[0].key for e in scene.pending):
+            no = No(Code.ENTRY_PENDING, f"an entry in {symbol} is on its way on {account}")
+        if no is not None:
+            raise NotAllowed(no)
+        return found[0]
+
+    async def _listed(self, account: str, symbol: str) -> bool:
+        """False where the venue says that it has no such symbol; a question that fails says nothing."""
+        broker = self._brokers[account]
+        try:
+            if isinstance(broker, Lists):
+                return await limited(broker.instrument(symbol)) is not None
+            await limited(broker.quotes([symbol]))
+        except Refused as refused:
+            return refused.refusal is not Refusal.UNKNOWN_SYMBOL
+        except (FlatdeckError, TimeoutError):
+            return True
+        return True
+
+    async def _instrument(self, account: str, symbol: str) -> Instrument:
+        """The venue's rules; permissive ones where nobody can say, and then the venue refuses what does not fit."""
+        broker = self._brokers[account]
+        if isinstance(broker, Lists):
+            try:
+                return await limited(broker.instrument(symbol)) or Instrument(symbol, symbol)
+            except (FlatdeckError, TimeoutError) as error:
+                text = f"the rules for {symbol} at {account} cannot be asked: {error}"
+                raise NotAllowed(No(Code.ACCOUNT_UNREADABLE, text)) from error
+        return self._engine.book.instrument(account, symbol)
+
+    async def _quote(self, account: str, symbol: str) -> Quote:
+        """Fresh prices. Nothing is opened or scaled without one."""
+        try:
+            seen = [q for q in await limited(self._brokers[account].quotes([symbol])) if q.symbol == symbol]
+        except (FlatdeckError, TimeoutError) as error:
+            raise NotAllowed(No(Code.NO_PRICE, f"no price of {symbol} at {account}: {error}")) from error
+        flaw = seen[0].flaw() if seen else "the venue has none"
+        if flaw:
+            raise NotAllowed(No(Code.NO_PRICE, f"no price of {symbol} at {account}: {flaw}"))
+        return seen[0]
+
+
+def _warnings(signal: Signal, quantity: Decimal) -> tuple[str, ...]:
+    found = []
+    if quantity != signal.amount:
+        found.append(f"the amount is rounded down to the venue's step: {plain(quantity)}")
+    if signal.leverage != 1:
+        found.append(f"the leverage is not set by this program: the position gets what {signal.account} has there")
+    return tuple(found)

@@ -1,0 +1,225 @@
+"""Sends one order that is no close, and stays with it until its end is known.
+
+The same care as for a close: the intent is durable before the order leaves, its client id is a pure function of the
+entry, an unknown outcome is never sent again but looked up until known, and only a terminal state ends it. Where the
+venue cannot say, the outcome stays ``unknown`` and the entry open: the next start asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct, structs
+
+from core.errors import FlatdeckError, Refusal
+from core.ids import client_order_id
+from core.journal.journal import Journal
+from core.journal.write_behind import Outbox
+from core.ladder.order import LOOK_MARGIN
+from core.ladder.states import DoLookUp
+from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
+from core.orders.account_reader import Reader
+from core.orders.lookup import limited
+from core.orders.submit import LONGEST_POLL, POLL, look, send
+from core.ports import Broker, Clock
+from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
+
+GLANCE = 0.05
+AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)  # the next one where the venue cannot express one
+AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
+
+
+class Placed(Struct, frozen=True):
+    """``outcome``: filled, partial, not_filled, refused, unreachable, not_sent, unknown."""
+
+    outcome: str
+    order: Order | None = None
+    text: str = ""
+    refusal: Refusal | None = None
+
+
+class Patience(Struct, frozen=True):
+    """Seconds: until a live order is withdrawn, and until nobody asks any more what became of one."""
+
+    fill: float
+    total: float
+    give_way: Callable[[], bool] = lambda: False  # a close of the same symbol goes first
+
+
+class Placer:
+    """One account's hand for entries."""
+
+    def __init__(self, broker: Broker, reader: Reader, journal: Journal, clock: Clock) -> None:
+        self._broker = broker
+        self._reader = reader
+        self._journal = journal
+        self._clock = clock
+        self._outbox = Outbox(journal)
+
+    async def place(self, entry: EntryApproved, known: frozenset[str], patience: Patience) -> Placed:
+        """Until its end, or ``unknown``. ``known`` are the orders that were there. Raises JournalError when nothing
+        was sent because the intent could not be made durable."""
+        placed = Placed("not_sent")
+        for n, tif in enumerate(AT_MARKET if entry.price is None else AT_LIMIT):
+            request = self._request(entry, tif, n)
+            await self._outbox.write(entry.key, self._intent(entry, request, n))
+            placed = await self._send(entry, request, known, patience)
+            if placed.refusal is not Refusal.UNSUPPORTED:
+                break
+        return placed
+
+    async def resume(self, entry: EntryApproved, written: Sequence[Entry], patience: Patience) -> Placed:
+        """What became of an entry that a restart found open. What is still live of it is withdrawn."""
+        records = [e.record for e in written]
+        intents = [r for r in records if isinstance(r, IntentWritten)]
+        if not intents:
+            return Placed("not_sent", text="interrupted before anything was sent")
+        last = intents[-1].request
+        answer: IntentAnswered | None = None
+        for record in records:
+            if isinstance(record, IntentAnswered) and record.client_id == last.client_id:
+                answer = record
+        match answer:
+            case IntentAnswered(outcome="terminal", order=Order() as order):
+                return _ended(order)
+            case IntentAnswered(outcome="refused" | "unreachable" as outcome):
+                return Placed(outcome, text=answer.text)
+            case IntentAnswered(outcome="not_found"):
+                return Placed("not_sent", text="was never executed")
+            case IntentAnswered(order=Order(id=order_id)):
+                return await self._find(entry, last, frozenset(), patience, order_id)
+            case _:
+                return await self._find(entry, last, frozenset(), patience)
+
+    async def end(self, entry: EntryApproved, *records: Record) -> None:
+        """Write how it ended, behind all that is owed to the journal. Raises JournalError."""
+        for record in records:
+            await self._outbox.write(entry.key, record)
+
+    def _request(self, entry: EntryApproved, tif: TimeInForce, n: int) -> OrderRequest:
+        length = self._broker.capabilities.client_id_length
+        return OrderRequest(
+            account=entry.key.account,
+            symbol=entry.key.symbol,
+            side=entry.side,
+            quantity=entry.quantity,
+            client_id=client_order_id(self._journal.epoch, entry.plan, entry.key, 1, entry.what, n)[:length],
+            type=OrderType.MARKET if entry.price is None else OrderType.LIMIT,
+            tif=tif,
+            price=entry.price,
+            reduce_only=entry.reduce_only,
+            leg=entry.key.leg,
+        )
+
+    def _intent(self, entry: EntryApproved, request: OrderRequest, n: int) -> IntentWritten:
+        return IntentWritten(
+            plan=entry.plan,
+            key=entry.key,
+            client_id=request.client_id,
+            step=n,
+            round=1,
+            tier=None,
+            request=request,
+            position_before=entry.before,
+            at=self._clock.now(),
+        )
+
+    async def _send(
+        self, entry: EntryApproved, request: OrderRequest, known: frozenset[str], patience: Patience
+    ) -> Placed:
+        sent = await send(self._broker, request)
+        self._answered(entry, request, sent.outcome, sent.order, sent.text)
+        if sent.order is not None:
+            return await self._settle(entry, request, sent.order, patience)
+        if sent.outcome != "unknown":
+            return Placed(sent.outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
+        return await self._find(entry, request, known, patience)
+
+    async def _find(
+        self,
+        entry: EntryApproved,
+        request: OrderRequest,
+        known: frozenset[str],
+        patience: Patience,
+        order_id: str | None = None,
+    ) -> Placed:
+        """Look until it is found, or proven never to have been: past its own expiry and the lists' lag, and twice."""
+        do = DoLookUp(request, known, order_id, nameless=False, seconds=0.0)
+        sent = await look(self._broker, self._reader, self._clock, do, entry.at, patience.total)
+        if sent.order is not None:
+            return await self._settle(entry, request, sent.order, patience)
+        if sent.outcome == "not_found":
+            self._answered(entry, request, sent.outcome, None)
+            return Placed("not_sent", None, sent.text)
+        return Placed("unknown", None, sent.text)
+
+    async def _settle(self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Patience) -> Placed:
+        """Our order is live: until it ends by itself, or until it was withdrawn and is seen to have ended."""
+        begun, withdrawn, pause, text = self._clock.monotonic(), None, POLL, ""
+        while not order.status.terminal:
+            now = self._clock.monotonic()
+            if withdrawn is None and (now - begun >= patience.fill or patience.give_way()):
+                withdrawn = now
+            if withdrawn is not None:
+                if now - withdrawn > patience.total:
+                    return Placed("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
+                text = await self._cancel(order) or text
+            else:
+                await self._rest(min(pause, max(patience.fill - (now - begun), 0)), patience)
+            try:
+                seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
+            except (FlatdeckError, TimeoutError) as error:
+                seen, text = None, str(error) or "no answer in time"
+            if seen is not None and seen.status is not OrderStatus.UNKNOWN:
+                order = structs.replace(seen, filled=max(seen.filled, order.filled))  # cumulative: it never falls
+            if withdrawn is not None and not order.status.terminal:
+                await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_POLL)
+        order = await self._counted(order)
+        self._answered(entry, request, "terminal", order)
+        return _ended(order)
+
+    async def _rest(self, seconds: float, patience: Patience) -> None:
+        """Sleep, less where a close wants to go first."""
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0 and not patience.give_way():
+            await self._clock.sleep(min(left, GLANCE))
+
+    async def _counted(self, order: Order) -> Order:
+        """An order that ended with less than all of it may have fills that the venue tells of later: they count."""
+        until = self._clock.monotonic() + self._broker.capabilities.position_lag + LOOK_MARGIN
+        while order.filled < order.quantity and order.status is not OrderStatus.REJECTED:
+            if self._clock.monotonic() >= until:
+                break
+            await self._clock.sleep(LOOK_MARGIN)
+            try:
+                seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
+            except (FlatdeckError, TimeoutError):
+                continue
+            if seen is not None and seen.filled > order.filled:
+                order = structs.replace(order, filled=seen.filled, average_price=seen.average_price)
+        return order
+
+    async def _cancel(self, order: Order) -> str:
+        try:
+            await limited(self._broker.cancel(order))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+        return ""
+
+    def _answered(
+        self, entry: EntryApproved, request: OrderRequest, outcome: str, order: Order | None, text: str = ""
+    ) -> None:
+        """Written without waiting: the end of the entry, which is waited for, stands behind it."""
+        record = IntentAnswered(entry.plan, entry.key, request.client_id, outcome, order, text)
+        self._outbox.remember(entry.key, record)
+
+
+def _ended(order: Order) -> Placed:
+    """A terminal order's outcome."""
+    if order.filled >= order.quantity:
+        return Placed("filled", order)
+    if order.filled > 0:
+        return Placed("partial", order, order.text or f"the rest was {order.status.value}")
+    outcome = "refused" if order.status is OrderStatus.REJECTED else "not_filled"
+    return Placed(outcome, order, order.text or f"the order was {order.status.value} without a fill")

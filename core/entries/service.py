@@ -1,0 +1,281 @@
+"""Performs an entry that was confirmed: asked of the gate once more, put on record, sent, settled, verified.
+
+Between the gate's last answer and the record of the approval nothing is awaited but the journal, under one lock, so
+that entries begun at once count each other. What stays unknown keeps its place against the cap until it is known.
+
+No call at a venue sets the leverage. What was asked for is on record, and a position that comes with another is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from decimal import Decimal
+
+from msgspec import Struct, structs
+
+from core.entries import rules as entries
+from core.entries.drafts import Drafts, Runs
+from core.entries.order_runner import Patience, Placed, Placer
+from core.entries.rules import Code, Draft, No, NotAllowed, Signal
+from core.errors import FlatdeckError
+from core.ids import Ids
+from core.journal.journal import Journal
+from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
+from core.orders.account_reader import Reader
+from core.orders.instrument_locks import Claims
+from core.plans import legacy
+from core.plans.plan import NotApproved
+from core.ports import Broker
+from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
+from core.units import ZERO, plain
+from core.venue_stops.orders import Hand
+
+RESUME_TOTAL = 30.0
+VERIFY_PAUSE = 0.25
+VERIFY_MARGIN = 2.0
+MOST_FEE = Decimal("0.01")  # of what was bought
+
+
+class Report(Struct, frozen=True):
+    """How an entry ended: filled, partial, not_filled, refused, unreachable, not_sent, unknown.
+
+    ``verified``: the broker reports the position as the fills make it.
+    """
+
+    entry: EntryApproved
+    outcome: str
+    filled: Decimal = ZERO
+    average_price: Decimal | None = None
+    realised: Decimal | None = None
+    position: Position | None = None
+    verified: bool = False
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def success(self) -> bool:
+        return self.outcome == "filled" and self.verified
+
+
+class Opener:
+    """Without a journal it can only draft."""
+
+    def __init__(
+        self,
+        engine: Runs,
+        brokers: Mapping[str, Broker],
+        readers: Mapping[str, Reader],
+        ids: Ids,
+        journal: Journal | None,
+        claims: Claims,
+    ) -> None:
+        self.drafts = Drafts(engine, brokers, journal)
+        self._engine = engine
+        self._readers = readers
+        self._brokers = brokers
+        self._ids = ids
+        self._journal = journal
+        self._claims = claims
+        self._turn = asyncio.Lock()
+        self._placers = (
+            {} if journal is None else {a: Placer(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
+        )
+
+    async def carry_out(self, draft: Draft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
+        """Send what was confirmed and stay until its end is known.
+
+        Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.
+        """
+        if self._journal is None or self._engine.read_only:
+            raise NotApproved("read_only", "this engine is read-only; nothing can be opened from here")
+        account = draft.key.account
+        async with self._turn:
+            before = await self._unchanged(draft)
+            entry = self._approved(draft, by)
+            await self._journal.append(entry)
+        if draft.kind == "open":
+            self._engine.sentry.expect(draft.key, draft.stop_pct)
+        self._say("info", entries.begun(entry), entry)
+        settings = self._engine.settings.ladder
+        fill = settings.tier_timeout if draft.price is None else wait
+        patience = Patience(fill, settings.total_timeout, lambda: self._barred(entry.key))
+        known = frozenset(o.id for o in before.orders)
+        async with self._room(entry, before.orders, self._journal):
+            placed = await self._placers[account].place(entry, known, patience)
+        return await self._finish(entry, placed)
+
+    def _room(
+        self, entry: EntryApproved, orders: Iterable[Order], journal: Journal
+    ) -> AbstractAsyncContextManager[None]:
+        """Where a resting stop of ours holds what is to be sold, it goes first."""
+        if entry.what != "scale_out" or entry.reduce_only:
+            return nullcontext()
+        account = entry.key.account
+        hand = Hand(self._brokers[account], self._readers[account], journal, self._engine.clock, self._claims)
+        return hand.aside(entry.plan, entry.key, orders)
+
+    async def take_up(self) -> None:
+        """Find out what became of entries that were on their way when the last engine ended. Raises JournalError."""
+        if self._journal is None or self._engine.read_only:
+            return
+        for entry in list((await self.drafts.ledger.read()).pending.values()):
+            account = entry.key.account
+            if account not in self._placers or not self._engine.book.readable(account):
+                self._say("warning", f"ENTRY {entry.plan} was interrupted, and {account} cannot be asked for it", entry)
+                continue
+            self._say("warning", f"ENTRY {entry.plan} was interrupted: what became of it is asked", entry)
+            written = await self._journal.of_plan(entry.plan)
+            placed = await self._placers[account].resume(entry, written, Patience(0, RESUME_TOTAL))
+            await self._finish(entry, placed)
+
+    async def _unchanged(self, draft: Draft) -> Holdings:
+        """The gate, and a complete read of the account, which must still be what was shown. Raises NotAllowed."""
+        account, symbol = draft.key.account, draft.key.symbol
+        try:
+            holdings = await self._readers[account].read()
+        except FlatdeckError as error:
+            raise NotAllowed(No(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
+        found = holdings.position(draft.key)
+        if (found.quantity if found else ZERO) != draft.before:
+            raise NotAllowed(No(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again"))
+        if draft.kind == "open":
+            refused = await self.drafts.check(_signal(draft))
+            if refused:
+                raise NotAllowed(refused[0])
+        else:
+            await self.drafts.scalable(account, symbol)
+        return holdings
+
+    def _approved(self, draft: Draft, by: str) -> EntryApproved:
+        return EntryApproved(
+            plan=self._ids.plan_id(),
+            owner=draft.owner,
+            key=draft.key,
+            what=draft.kind,
+            side=draft.side,
+            quantity=draft.quantity,
+            by=by,
+            at=self._engine.clock.now(),
+            price=draft.price,
+            leverage=draft.leverage,
+            stop_pct=draft.stop_pct,
+            before=draft.before,
+            entry=draft.entry,
+            reduce_only=draft.reduce_only,
+        )
+
+    def _barred(self, key: PositionKey) -> bool:
+        """A close of the symbol is in flight, or the account is frozen."""
+        blocked = self._engine.situation().blocked
+        return f"{key.account}|{key.symbol}" in blocked or key.account in blocked
+
+    async def _finish(self, entry: EntryApproved, placed: Placed) -> Report:
+        """Verify, record and tell the end; an unknown one stays on record as open."""
+        where = f"ENTRY {entry.plan} {entry.key.symbol} on {entry.key.account}"
+        if placed.outcome == "unknown":
+            text = f"what became of it is not known: {placed.text}; look at the venue"
+            self._say("alarm", f"{where}: {text}", entry)
+            return Report(entry, "unknown", filled=placed.order.filled if placed.order else ZERO, error=text)
+        order = placed.order
+        filled, price = (order.filled, order.average_price) if order is not None else (ZERO, None)
+        report = Report(entry, placed.outcome, filled, price, error=placed.text or None)
+        records: list[Record] = []
+        if filled > 0:
+            report = await self._verified(report)
+            records.append(self._held(report))
+        ended = EntryEnded(entry.plan, entry.key, report.outcome, filled, price, report.realised, report.error)
+        await self._placers[entry.key.account].end(entry, *records, ended)
+        level = "info" if report.success else "alarm" if filled > 0 else "warning"
+        gain = "" if report.realised is None else f", realised {plain(report.realised)}"
+        at = "" if price is None else f" at {plain(price)}"
+        why = f": {report.error}" if report.error else ""
+        self._say(level, f"{where} {report.outcome.upper()}, filled {plain(filled)}{at}{gain}{why}", entry)
+        for warning in report.warnings:
+            self._say("warning", f"{where}: {warning}", entry)
+        return report
+
+    async def _verified(self, report: Report) -> Report:
+        """Read until the position is as the fills make it; a filled order and a position are two conditions."""
+        entry = report.entry
+        change = -report.filled if entry.what == "scale_out" else report.filled
+        expected, clock = entry.before + change, self._engine.clock
+        deadline = clock.monotonic() + self._brokers[entry.key.account].capabilities.position_lag + VERIFY_MARGIN
+        instrument = self._engine.book.instrument(entry.key.account, entry.key.symbol)
+        position: Position | None = None
+        error = ""
+        while True:
+            try:
+                position = (await self._readers[entry.key.account].read()).position(entry.key)
+                seen = position.quantity if position else ZERO
+                error = f"filled, but the broker reports {plain(seen)} instead of {plain(expected)}"
+            except FlatdeckError as failed:
+                error = f"filled, but the position could not be read: {failed}"
+            else:
+                if explained(expected - seen, report.filled, instrument):
+                    error = ""
+            if not error or clock.monotonic() >= deadline:
+                break
+            await clock.sleep(VERIFY_PAUSE)
+        warnings = () if position is None else _leverage(entry, position)
+        gain = None
+        if entry.what == "scale_out":
+            held = Side.LONG if entry.side is OrderSide.SELL else Side.SHORT
+            gain = entries.realised(held, entry.entry, report.average_price, report.filled, instrument.multiplier)
+        return structs.replace(
+            report,
+            position=position,
+            verified=not error,
+            warnings=warnings,
+            realised=gain,
+            error=error or report.error,
+        )
+
+    def _held(self, report: Report) -> Record:
+        """What is believed from now on: as the broker reports it, else as the fills make it."""
+        entry, position = report.entry, report.position if report.verified else None
+        known = position.entry if position is not None else None
+        if entry.what == "open":
+            return Opened(
+                plan=entry.plan,
+                key=entry.key,
+                side=entries.direction(entry.side),
+                quantity=report.filled if position is None else position.quantity,
+                entry=report.average_price if known is None else known,
+                leverage=position.leverage if position else None,
+                asked_leverage=entry.leverage,
+                stop_pct=entry.stop_pct,
+                settings=legacy.fingerprint(self._engine.settings, entry.key),
+            )
+        if entry.what == "scale_out":
+            quantity, average = entry.before - report.filled, entry.entry
+        else:
+            quantity = entry.before + report.filled
+            average = entries.averaged(entry.entry, entry.before, report.average_price, report.filled)
+        quantity = quantity if position is None else position.quantity
+        return Scaled(entry.plan, entry.key, quantity, average if known is None else known)
+
+    def _say(self, level: str, text: str, entry: EntryApproved) -> None:
+        self._engine.say(level, text, entry.key.account)
+
+
+def _signal(draft: Draft) -> Signal:
+    assert draft.leverage is not None
+    assert draft.stop_pct is not None
+    return Signal(
+        draft.owner, draft.key.symbol, draft.side, draft.quantity, draft.leverage, draft.stop_pct, draft.key.account
+    )
+
+
+def explained(missing: Decimal, filled: Decimal, instrument: Instrument) -> bool:
+    """Whether the position is as the fills make it; a spot venue may have kept its fee out of what was bought."""
+    return missing == 0 or (instrument.kind is Kind.SPOT and ZERO < missing <= filled * MOST_FEE)
+
+
+def _leverage(entry: EntryApproved, position: Position) -> tuple[str, ...]:
+    """A position that came with another leverage than was asked for."""
+    if entry.leverage is None or position.leverage in (None, entry.leverage):
+        return ()
+    has = plain(position.leverage or ZERO)
+    return (f"the position has a leverage of {has}x at the venue, {plain(entry.leverage)}x was asked for",)

@@ -1,0 +1,342 @@
+"""Watches every held position by the exit rules, from one accepted price to the next. Synchronous; it orders nothing.
+
+One guard per position, kept by account and symbol. It is opened when the position is first seen, follows its entry,
+leverage and splits, and goes with it. Who calls sees to it that only usable prices come in: fresh, accepted, of an
+account that can be read. Here a price waits only for a fresh look at its position, after a split or a share's jump.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from msgspec import Struct, structs
+
+from core.exits import state as exits
+from core.exits.levels import ExitsOf
+from core.exits.rules import Exit, Rule, rules_of
+from core.exits.snapshot import Kept, resumed, split_since
+from core.exits.state import Guard
+from core.exits.symbol import BarChanges, Market, Place
+from core.exits.trailing import Distance
+from core.exits.view import GuardView, Ratchet
+from core.market.indicators import Bars, Candle
+from core.market.price_gate import SPLIT, Rereads, jumps, split_ratio
+from core.model import Bar, Instrument, Kind, Position, PositionKey, move, roi
+from core.units import percent, plain
+
+RATCHETS_KEPT = 20
+RATCHET_EVERY = 60.0  # seconds; a stop that is raised more often counts as raised once
+PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
+NO_ENTRY = "entry unknown: no stop, target or return from it"
+NO_LEVERAGE = "leverage unknown: no emergency stop"
+
+
+class Due(Struct, frozen=True):
+    """A position that is to be closed, why, and the price that said so."""
+
+    key: PositionKey
+    exit: Exit
+    price: Decimal
+    text: str  # the exit's name and its numbers
+    rank: int  # the smaller, the stronger
+
+
+class Guardian:
+    """``follow`` positions, ``take`` prices, ask ``due`` and ``view``. Monotonic times order, wall times are kept."""
+
+    def __init__(self, exits_of: ExitsOf) -> None:
+        self._exits_of = exits_of
+        self._markets: dict[Place, Market] = {}
+        self._former: dict[Place, list[Candle]] = {}  # bars of a former life, not taken up yet
+        self._held: dict[PositionKey, Position] = {}
+        self._kept: dict[PositionKey, Kept] = {}  # of a former life, not taken up yet
+        self._due: dict[PositionKey, Due] = {}
+        self._ratchets: dict[PositionKey, deque[Ratchet]] = {}
+        self._asked: dict[str, float] = {}
+        self._rereads = Rereads()
+        self._changed: set[PositionKey] = set()
+        self._bars = BarChanges()
+        self._touched: set[Place] = set()  # whose bars changed
+        self._wanting: set[Place] = set()
+
+    # ------------------------------------------------------------------------------------------------- positions
+
+    def remember(self, kept: Iterable[Kept], bars: Mapping[Place, list[Candle]]) -> None:
+        """States of a former life: for positions to come, and for those that are held already."""
+        self._former.update(bars)
+        for place in [place for place in self._former if place in self._markets]:
+            for candle in self._former.pop(place):
+                self._markets[place].bars.join(candle)
+        for one in kept:
+            self._kept[one.key] = one
+            position = self._held.pop(one.key, None)
+            if position is not None:
+                self._open(position)
+                self._step_again(one.key)
+
+    def follow(
+        self, key: PositionKey, position: Position | None, kind: Kind, stop_pct: Decimal | None, now: float
+    ) -> bool:
+        """The position as it is now known; whether a split was seen, so that it is to be read again.
+
+        ``stop_pct`` is the stop that it was opened with, where it was opened here with one of its own.
+        """
+        before = self._held.get(key)
+        if position is None:
+            self._kept.pop(key, None)
+            self._drop(key)
+            return False
+        if before is None or before.side is not position.side:
+            known = self._market(key).former
+            self._drop(key)
+            self._open(position, stop_pct)
+            return self._leapt(key, position.entry, known, now)
+        self._held[key] = position
+        return before is not position and self._adapt(key, before, position, kind, now)
+
+    def read(self, account: str, asked: float) -> None:
+        """The account's positions were read by a request of ``asked``."""
+        self._asked[account] = max(asked, self._asked.get(account, asked))
+
+    def keys(self, account: str) -> list[PositionKey]:
+        """The positions of one account that are watched."""
+        return [k for k in self._held if k.account == account]
+
+    def _open(self, position: Position, stop_pct: Decimal | None = None) -> None:
+        key = position.key
+        settings = self._exits_of(key.account, key.symbol)
+        if stop_pct is not None:
+            settings = structs.replace(settings, stop_loss_pct=stop_pct)
+        rules, kept = rules_of(settings, position.side), self._kept.pop(key, None)
+        opened = None if position.opened_at is None else position.opened_at.timestamp()
+        guard = resumed(rules, kept, position, opened) if kept is not None else None
+        if guard is None:
+            guard = exits.open_guard(rules, position.entry, position.leverage, opened=opened)
+        elif kept is not None:
+            self._ratchets[key] = deque(kept.ratchets, RATCHETS_KEPT)
+            if split_since(kept, position) is not None:
+                self._clear(key)
+        self._held[key] = position
+        self._market(key).guards.put(key, guard)
+        self._changed.add(key)
+
+    def _drop(self, key: PositionKey) -> None:
+        if self._held.pop(key, None) is None:
+            return
+        self._due.pop(key, None)
+        self._ratchets.pop(key, None)
+        guards = self._market(key).guards
+        guards.remove(key)
+        if not len(guards):
+            self._clear(key)
+            del self._markets[key.account, key.symbol]
+        self._changed.add(key)
+
+    def _clear(self, key: PositionKey) -> None:
+        """The bars and prices that were say nothing any more."""
+        market, place = self._market(key), (key.account, key.symbol)
+        market.bars, market.last = Bars(), None
+        self._bars.gone.add(place)
+        self._wanting.add(place)
+
+    def _adapt(self, key: PositionKey, before: Position, position: Position, kind: Kind, now: float) -> bool:
+        ratio, market = split_ratio(before, position, shares=kind in SPLIT), self._market(key)
+        entry, leverage = position.entry, position.leverage
+        if ratio is None and (entry, leverage, position.quantity) == (before.entry, before.leverage, before.quantity):
+            return False
+        guard = market.guards.get(key)
+        if ratio is not None:
+            exits.split(guard, ratio)
+            self._clear(key)
+            self._rereads.split(key, now)
+            self._due.pop(key, None)
+        exits.changed(guard, entry, leverage)
+        market.guards.put(key, guard)
+        self._changed.add(key)
+        return ratio is not None or self._leapt(key, entry, before.entry, now)
+
+    def _leapt(self, key: PositionKey, entry: Decimal | None, known: Decimal | None, now: float) -> bool:
+        """An entry that is a jump away from what was known: a split and a trade between two reads, say. Then no price
+        of before says anything about the position, and it waits for a fresh one."""
+        if entry is None or known is None or not jumps(entry, known, self._exits_of(key.account, key.symbol).max_jump):
+            return False
+        self._rereads.split(key, now)
+        self._due.pop(key, None)
+        return True
+
+    def _market(self, key: PositionKey) -> Market:
+        place = (key.account, key.symbol)
+        market = self._markets.get(place)
+        if market is None:
+            market = self._markets[place] = Market(bars=Bars(self._former.pop(place, ())))
+            self._wanting.add(place)
+        return market
+
+    # ---------------------------------------------------------------------------------------------------- prices
+
+    def take(self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime) -> list[Due]:
+        """One usable price, received at ``received`` (monotonic) and ``at``: who is to leave, at every such price."""
+        market = self._markets.get((account, instrument.symbol))
+        if market is None:
+            return []
+        keys = list(market.guards)
+        former, most = market.former, self._exits_of(account, instrument.symbol).max_jump
+        if former is not None and jumps(price, former, most):
+            for key in keys:
+                self._rereads.jumped(key, instrument.kind, received, former / price)
+        for key in keys:
+            self._rereads.read(key, asked=self._asked.get(account, 0.0), priced=received)
+        if any(self._rereads.waits(key, received) for key in keys):
+            return []
+        place, before = (account, instrument.symbol), {key: _mark(market.guards.get(key)) for key in keys}
+        if market.count(price, at.timestamp()):
+            self._wanting.add(place)
+        self._touched.add(place)
+        market.tick = instrument.tick
+        return self._step(market, before, price, at)
+
+    def fill(self, place: Place, bars: Sequence[Bar], minute: int) -> int | None:
+        """A broker's bars of minutes before ``minute``: how many were missing, None where they do not fit our price."""
+        market = self._markets.get(place)
+        if market is None:
+            return 0
+        self._touched.add(place)
+        return market.fill(bars, minute, self._exits_of(*place).max_jump)
+
+    def wanting(self) -> set[Place]:
+        """Where bars are missing since the last call, and used: what is new here, and what had a gap in its prices."""
+        wanting, self._wanting = self._wanting, set()
+        return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
+
+    def waits(self, account: str, symbol: str, now: float) -> bool:
+        """Whether a position of this symbol has to be read again before its rules go on."""
+        market = self._markets.get((account, symbol))
+        return market is not None and any(self._rereads.waits(key, now) for key in market.guards)
+
+    def _step(
+        self, market: Market, before: dict[PositionKey, tuple[float, ...]], price: Decimal, at: datetime
+    ) -> list[Due]:
+        """``before`` is how the guards stood before this price, and before the bar that it closed."""
+        leaving = dict(market.guards.step(exits.as_float(price)))
+        for key, mark in before.items():
+            after = _mark(market.guards.get(key))
+            if after != mark:
+                self._changed.add(key)
+            if after[0] != mark[0]:
+                self._note_ratchet(key, exits.stop_price(market.guards.get(key), market.tick), at)
+            if key not in leaving:
+                self._due.pop(key, None)
+        found = [self._named(key, market, why, price) for key, why in leaving.items()]
+        self._due.update({due.key: due for due in found})
+        return found
+
+    def _step_again(self, key: PositionKey) -> None:
+        """A guard that was put in the place of another has not seen the price yet; no exit is made of that."""
+        market = self._market(key)
+        if market.last is not None:
+            market.guards.step(exits.as_float(market.last))
+
+    def _note_ratchet(self, key: PositionKey, stop: Decimal | None, at: datetime) -> None:
+        past = self._ratchets.setdefault(key, deque(maxlen=RATCHETS_KEPT))
+        if stop is None:
+            return
+        if past and (at - past[-1].at).total_seconds() < RATCHET_EVERY:
+            past[-1] = Ratchet(past[-1].at, stop)
+        else:
+            past.append(Ratchet(at, stop))
+
+    def _named(self, key: PositionKey, market: Market, why: Exit, price: Decimal) -> Due:
+        position, guard = self._held[key], market.guards.get(key)
+        gain = roi(position.side, position.entry, price, position.leverage, guard.rules.settings.fees)
+        words = [f"price {plain(price)}"]
+        if why.rule is Rule.STOP and (stop := exits.stop_price(guard, market.tick)) is not None:
+            words.append(f"stop {plain(stop)}")
+        if why.rule is Rule.TARGET and (target := exits.target_price(guard, market.tick)) is not None:
+            words.append(f"target {plain(target)}")
+        if gain is not None:
+            words.append(f"roi {percent(gain)} %")
+        rank = PRECEDENCE[why.rule] * 100 + guard.rules.exits.index(why)
+        return Due(key, why, price, f"{why.reason} ({', '.join(words)})", rank)
+
+    # ------------------------------------------------------------------------------------------------- what is known
+
+    def due(self) -> list[Due]:
+        """Who had to leave at the latest price."""
+        return [self._due[key] for key in sorted(self._due)]
+
+    def changed(self) -> dict[PositionKey, Kept | None]:
+        """What is to be kept of the guards that changed since the last call; None of those that are gone."""
+        keys, self._changed = self._changed, set()
+        return {key: self._kept_of(key) for key in keys}
+
+    def bar_changes(self) -> BarChanges:
+        """What is to be kept of bars that changed since the last call."""
+        found, self._bars = self._bars, BarChanges()
+        for place in self._touched:
+            market = self._markets.get(place)
+            changed = {} if market is None else market.bars.changed()
+            found.candles.update({(place, minute): candle for minute, candle in changed.items()})
+        self._touched.clear()
+        return found
+
+    def _kept_of(self, key: PositionKey) -> Kept | None:
+        position = self._held.get(key)
+        if position is None:
+            return None
+        saved = exits.saved(self._market(key).guards.get(key))
+        return Kept(key, position.side, position.quantity, saved, tuple(self._ratchets.get(key, ())))
+
+    def view(self, key: PositionKey, tick: Decimal) -> GuardView | None:
+        """Where the stop and the target are, and why."""
+        position = self._held.get(key)
+        if position is None:
+            return None
+        market = self._market(key)
+        guard = market.guards.get(key)
+        stop, target, last = exits.stop_price(guard, tick), exits.target_price(guard, tick), market.last
+        now = exits.distance_at(guard, exits.as_float(last)) if last is not None else None
+        behind = exits.distance_behind(guard) or now
+        trail, factors = (None, None) if behind is None else _explained(behind)
+        sign, entry, due = position.side.sign, position.entry, self._due.get(key)
+        progress = None
+        if last is not None and entry is not None and target is not None and sign * (target - entry) > 0:
+            progress = (last - entry) / (target - entry)
+        return GuardView(
+            price=last,
+            stop=stop,
+            target=target,
+            peak=exits.peak_price(guard),
+            initial=guard.behind < 0,
+            away=None if last is None or stop is None else sign * (last - stop) / last,
+            trail=trail,
+            base=guard.rules.settings.trailing_base,
+            factors=factors,
+            progress=progress,
+            move=None if last is None else move(position.side, entry, last),
+            due=None if due is None else due.exit.reason,
+            ratchets=tuple(self._ratchets.get(key, ())),
+            note=_unknown(guard, position),
+        )
+
+
+@lru_cache(maxsize=1024)
+def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Decimal, Decimal]]:
+    """A distance and its factors; there are few of them, and they are shown for every position."""
+    parts = (distance.volatility, distance.profit, distance.momentum, distance.bounds)
+    volatility, profit, momentum, bounds = (exits.as_decimal(part) for part in parts)
+    return exits.as_decimal(distance.distance), (volatility, profit, momentum, bounds)
+
+
+def _unknown(guard: Guard, position: Position) -> str:
+    """Which rules are silent for what is not known."""
+    if position.entry is None:
+        return NO_ENTRY
+    return NO_LEVERAGE if position.leverage is None and guard.rules.emergency else ""
+
+
+def _mark(guard: Guard) -> tuple[float, ...]:
+    return guard.stop, guard.target, guard.peak, guard.trail, guard.behind

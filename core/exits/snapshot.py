@@ -1,0 +1,47 @@
+"""What a restart needs of one guard, and the guard that it makes of it. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct, structs
+
+from core.exits import state as exits
+from core.exits.rules import Rules
+from core.exits.state import Guard, Saved
+from core.exits.view import Ratchet
+from core.market.price_gate import split_ratio
+from core.model import Position, PositionKey, Side
+
+
+class Kept(Struct, frozen=True):
+    """What a restart needs of one guard. ``quantity`` tells a split from another position."""
+
+    key: PositionKey
+    side: Side
+    quantity: Decimal
+    saved: Saved
+    ratchets: tuple[Ratchet, ...] = ()
+
+
+def resumed(rules: Rules, kept: Kept, position: Position, opened: float | None) -> Guard | None:
+    """The guard as it was, adapted to what changed meanwhile; None where this is another position."""
+    saved = kept.saved
+    if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
+        return None
+    if (saved.entry, kept.quantity) == (position.entry, position.quantity):
+        return exits.restored(rules, structs.replace(saved, leverage=position.leverage))
+    ratio = split_since(kept, position)
+    if ratio is None and saved.entry not in (None, position.entry) and position.quantity <= kept.quantity:
+        return None  # a reduced position keeps its entry
+    guard = exits.restored(rules, saved)
+    if ratio is not None:
+        exits.split(guard, ratio)
+    exits.changed(guard, position.entry, position.leverage)
+    return guard
+
+
+def split_since(kept: Kept, position: Position) -> Decimal | None:
+    """New shares for an old one, where there was a split meanwhile and no trade; after both it is another position."""
+    before = structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity)
+    return split_ratio(before, position, shares=False)

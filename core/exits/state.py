@@ -1,0 +1,348 @@
+"""The exit rules over one position: emergency stops, stop, target, smart profit, momentum loss; the first match wins.
+
+At every usable price ``step`` takes up a new peak, ratchets the stop, and names the exit if there is one. Between two
+prices it remembers a *quiet band*: above ``floor`` and up to ``ceiling`` no price changes anything, so that most
+ticks cost two comparisons. ``ceiling`` is the best price since the last change of signals at which nothing was due (a
+lower one has a lower candidate for the stop); below ``floor`` begins what a loss could trigger. From the ceiling up to
+``roof`` a price moves peak and stop only, by the distance at ``place``; there begins what a gain could change.
+
+    move = s * (price - entry) / entry        roi = leverage * (move - fees of both ways)
+
+Unknown is NaN here: an unknown entry silences what needs a move, an unknown leverage what needs a roi, and nothing
+else. Prices inside are signed (``u = s * price``, see :mod:`core.exits.rules`); ``None`` is no level.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from math import inf, nan
+
+from msgspec import Struct
+
+from core.exits import target, trailing
+from core.exits.factors import BANDS
+from core.exits.rules import TOLERANCE, Exit, Rules
+from core.exits.trailing import Distance
+from core.market.signals import Signals
+from core.units import ONE, ZERO, round_price
+
+MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; the exact comparison decides
+
+
+class Guard(Struct, gc=False):
+    """The state of one position's rules: fourteen fields, most of them shared between positions.
+
+    ``trail`` is the group of distances that the signals call for, ``behind`` the distance behind the stop: the place
+    in ``rules.distances``, -1 while the stop is the initial one.
+    """
+
+    rules: Rules
+    entry: float
+    leverage: float
+    origin: float  # what the target is measured from
+    opened: float  # seconds since 1970; NaN when unknown
+    stop: float = -inf
+    target: float = inf
+    peak: float = -inf
+    trail: int = 0
+    behind: int = -1
+    floor: float = inf
+    ceiling: float = -inf
+    roof: float = -inf
+    place: int = 0
+
+
+class Saved(Struct, frozen=True):
+    """What must survive a restart, as exact decimals of plain prices; the factors as they were when each was set."""
+
+    entry: Decimal | None
+    leverage: Decimal | None
+    origin: Decimal | None
+    opened: float | None
+    stop: Decimal | None
+    target: Decimal | None
+    peak: Decimal | None
+    signals: tuple[float, float]  # the factors volatility and momentum of the last closed bar
+    behind: tuple[float, float, float] | None  # volatility, profit and momentum behind the stop; None: the initial one
+
+
+def open_guard(
+    rules: Rules,
+    entry: Decimal | None,
+    leverage: Decimal | None = ONE,
+    *,
+    opened: float | None = None,
+    reference: Decimal | None = None,
+) -> Guard:
+    """Begin to guard a position. ``opened`` is seconds since 1970.
+
+    With a ``reference``, the price at which a position was found, the first stop is measured from there instead of
+    from the entry, and so is the target where the entry's is already behind.
+    """
+    sign, settings = rules.side.sign, rules.settings
+    entry = None if entry is None or entry <= 0 else entry
+    start = reference if reference is not None else entry
+    loss, reach = settings.stop_loss_pct, settings.take_profit_pct
+    stop = -inf if loss is None or start is None else float(start * (1 - sign * loss) * sign)
+    origin, aim = entry if entry is not None else reference, inf
+    if origin is not None and reach is not None:
+        if reference is not None and sign * (reference - origin * (1 + sign * reach)) >= 0:
+            origin = reference
+        aim = float(origin * (1 + sign * reach) * sign)
+    age = nan if opened is None else opened
+    return Guard(rules, _signed(entry, rules), _number(leverage), _signed(origin, rules), age, stop, aim)
+
+
+def step(guard: Guard, price: float) -> Exit | None:
+    """Take one usable price; the exit that it calls for, again at every price while it does. Not-a-price is ignored."""
+    u = price if guard.rules.sign > 0 else -price
+    if guard.floor < u:
+        if u <= guard.ceiling:
+            return None
+        if u < guard.roof:
+            _climb(guard, u)
+            return None
+    return _evaluate(guard, guard.rules, u, price)
+
+
+def _climb(guard: Guard, u: float) -> None:
+    """What :func:`_evaluate` does between ceiling and roof."""
+    guard.ceiling = u
+    if u > guard.peak:  # noqa: PLR1730  (max is a call)
+        guard.peak = u
+    place = guard.place
+    candidate = u * guard.rules.keeps[place]
+    if candidate > guard.stop:
+        guard.stop, guard.behind = candidate, place
+        if candidate > guard.floor:  # noqa: PLR1730
+            guard.floor = candidate
+
+
+def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None:
+    if not 0.0 < price < inf:
+        return None
+    entry, sign = guard.entry, rules.sign
+    move = (u - entry) / entry * sign
+    if u > guard.peak:
+        guard.peak, best = u, move
+    else:
+        best = (guard.peak - entry) / entry * sign
+    if rules.trails and (rules.always or best >= rules.activation):
+        high, middle, low = rules.profits
+        band = 0 if not move > low else 3 if move > high else 2 if move > middle else 1
+        guard.place = guard.trail + band
+        candidate = u * rules.keeps[guard.place]
+        if candidate > guard.stop:
+            guard.stop, guard.behind = candidate, guard.place
+        roof = rules.roofs[band]
+    else:
+        roof = -inf
+    place = _matching(guard, rules, u, move, best)
+    if place is not None:
+        guard.floor = inf
+        return rules.exits[place]
+    if move >= rules.smart_least:  # a lower price has a larger gap to the target and may take the profit
+        guard.floor = inf
+        return None
+    guard.floor = _floor(guard, rules, best)
+    guard.roof = _roof(guard, rules, roof)
+    guard.ceiling = max(guard.ceiling, u)
+    return None
+
+
+def _matching(guard: Guard, rules: Rules, u: float, move: float, best: float) -> int | None:
+    """The place of the first rule that holds."""
+    leverage, slack = guard.leverage, guard.leverage * TOLERANCE
+    roi = (move - rules.cost) * leverage - slack
+    if roi <= rules.mildest:
+        for level, place in rules.emergency:
+            if roi <= level:
+                return place
+    if u <= guard.stop:
+        return rules.trailing_stop if guard.behind >= 0 else rules.stop_loss
+    if u >= guard.target:
+        return rules.take_profit
+    if move >= rules.smart_least:
+        for level, further, place in rules.smart:
+            if move >= level and guard.target > u * further:
+                return place
+    peak = (best - rules.cost) * leverage + slack
+    if peak >= rules.min_peak:
+        for kept, start, end, place in rules.drawdown:
+            if roi <= peak * kept and roi + 2 * slack >= start and roi <= end:
+                return place
+    return None
+
+
+def _floor(guard: Guard, rules: Rules, best: float) -> float:
+    """The signed price at and below which a loss may trigger something; NaN compares as nothing there."""
+    worst = rules.mildest
+    leverage = guard.leverage
+    peak = (best - rules.cost) * leverage + leverage * TOLERANCE
+    if peak >= rules.min_peak and rules.drawdown:
+        kept = peak * rules.drawdown[-1][0]
+        worst = kept if kept > worst else worst
+    entry = guard.entry
+    loss = entry + entry * rules.sign * (worst / leverage + rules.cost + MARGIN)
+    return loss if loss > guard.stop else guard.stop
+
+
+def _roof(guard: Guard, rules: Rules, move: float) -> float:
+    """The signed price from which on a gain may change something else than peak and stop; ``move`` ends its band."""
+    if rules.drawdown:
+        armed = rules.min_peak / guard.leverage + rules.cost
+        move = armed if not move < armed else move
+    entry = guard.entry
+    gain = entry + entry * rules.sign * (move - MARGIN)
+    return gain if gain < guard.target else guard.target if gain == gain else -inf  # noqa: PLR0124  (NaN)
+
+
+class News(Struct, frozen=True):
+    """What a closed bar says to every position of a symbol under the same rules."""
+
+    trail: int
+    push: target.Push
+
+
+def news_of(signals: Signals, rules: Rules) -> News:
+    """Computed once per bar, for all positions that share their rules."""
+    trail = trailing.trail_of(signals, rules.sign, rules.trailing)
+    return News(trail, target.push_of(signals, rules.sign, rules.aiming))
+
+
+def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
+    """Take a closed bar's news: the factors of the next distances, and where the target moves. ``now`` in seconds."""
+    rules = guard.rules
+    if not rules.adaptive or not 0.0 < price < inf:
+        return
+    u = price * rules.sign
+    move = (u - guard.entry) / guard.entry * rules.sign
+    guard.target = target.moved(
+        guard.target,
+        u,
+        entry=guard.entry,
+        origin=guard.origin,
+        sign=rules.sign,
+        reach=rules.reach,
+        push=news.push,
+        personal=target.personal_factor(now - guard.opened, move, rules.aiming),
+        tables=rules.aiming,
+    )
+    guard.trail = news.trail
+    guard.floor, guard.ceiling = inf, -inf
+
+
+# ------------------------------------------------------------------------------------------------ what changes it
+
+
+def changed(guard: Guard, entry: Decimal | None, leverage: Decimal | None) -> None:
+    """Entry or leverage became known or changed (scaling in): stop, target and peak price stay.
+
+    But an entry that is known for the first time brings the stop and the target that are measured from it.
+    """
+    guard.entry, guard.leverage = _signed(entry, guard.rules), _number(leverage)
+    guard.floor, guard.ceiling = inf, -inf
+    if guard.origin != guard.origin and guard.entry == guard.entry:  # NaN is not itself
+        first = open_guard(guard.rules, entry, leverage)
+        guard.origin, guard.target = first.origin, first.target
+        if first.stop > guard.stop:
+            guard.stop, guard.behind = first.stop, first.behind
+
+
+def split(guard: Guard, ratio: Decimal) -> None:
+    """A share split: ``ratio`` new shares for an old one. Every price becomes that much smaller."""
+    by = float(ratio)
+    guard.entry, guard.origin = guard.entry / by, guard.origin / by
+    guard.stop, guard.target, guard.peak = guard.stop / by, guard.target / by, guard.peak / by
+    guard.floor, guard.ceiling = inf, -inf
+
+
+# ------------------------------------------------------------------------------------- decimals at the edge
+
+
+def saved(guard: Guard) -> Saved:
+    """What :func:`restored` takes."""
+    now, sign = guard.rules.distances[guard.trail], guard.rules.sign
+    then = guard.rules.distances[guard.behind] if guard.behind >= 0 else None
+    return Saved(
+        entry=_exact(guard.entry * sign),
+        leverage=_exact(guard.leverage),
+        origin=_exact(guard.origin * sign),
+        opened=None if guard.opened != guard.opened else guard.opened,
+        stop=_exact(guard.stop * sign),
+        target=_exact(guard.target * sign),
+        peak=_exact(guard.peak * sign),
+        signals=(now.volatility, now.momentum),
+        behind=None if then is None else (then.volatility, then.profit, then.momentum),
+    )
+
+
+def restored(rules: Rules, state: Saved) -> Guard:
+    """The guard as it was. Changed settings hold from here on; stop, target and peak stay what they were."""
+    guard = open_guard(rules, state.entry, state.leverage, opened=state.opened)
+    guard.origin = _signed(state.origin, rules)
+    guard.stop = -inf if state.stop is None else float(state.stop) * rules.sign
+    guard.target = inf if state.target is None else float(state.target) * rules.sign
+    guard.peak = -inf if state.peak is None else float(state.peak) * rules.sign
+    guard.trail = trailing.place_of(rules.trailing, *state.signals)
+    if state.behind is not None:
+        volatility, profit, momentum = state.behind
+        guard.behind = trailing.place_of(rules.trailing, volatility, momentum, profit)
+    return guard
+
+
+def stop_price(guard: Guard, tick: Decimal = ZERO) -> Decimal | None:
+    """The stop for people and orders: the nearest price on the tick grid that triggers it."""
+    return _on_grid(guard.stop * guard.rules.sign, tick, up=guard.rules.sign < 0)
+
+
+def target_price(guard: Guard, tick: Decimal = ZERO) -> Decimal | None:
+    """The target for people and orders: the nearest price on the tick grid that reaches it."""
+    return _on_grid(guard.target * guard.rules.sign, tick, up=guard.rules.sign > 0)
+
+
+def peak_price(guard: Guard) -> Decimal | None:
+    """The best price that was seen, for the position."""
+    return _on_grid(guard.peak * guard.rules.sign, ZERO, up=False)
+
+
+def distance_at(guard: Guard, price: float) -> Distance | None:
+    """The distance of the stop that this price is a candidate for, and its factors; None where nothing trails."""
+    if not guard.rules.trails:
+        return None
+    move = (price * guard.rules.sign - guard.entry) / guard.entry * guard.rules.sign
+    return guard.rules.distances[guard.trail + sum(move > above for above in guard.rules.profits)]
+
+
+def distance_behind(guard: Guard) -> Distance | None:
+    """The distance that put the stop where it is, and its factors; None while it is the initial one."""
+    return guard.rules.distances[guard.behind] if guard.behind >= 0 else None
+
+
+def as_float(number: Decimal) -> float:
+    """A price as the rules take it: the nearest binary fraction."""
+    return float(number)
+
+
+def as_decimal(number: float) -> Decimal:
+    """What a binary fraction stands for, to fourteen digits: 110.00000000000001 is 110."""
+    return Decimal(f"{number:.14g}")
+
+
+def _on_grid(price: float, tick: Decimal, *, up: bool) -> Decimal | None:
+    return round_price(as_decimal(price), tick, up=up) if -inf < price < inf else None
+
+
+def _exact(number: float) -> Decimal | None:
+    return Decimal(repr(number)) if -inf < number < inf else None
+
+
+def _number(value: Decimal | None) -> float:
+    return nan if value is None or value <= 0 else float(value)
+
+
+def _signed(price: Decimal | None, rules: Rules) -> float:
+    return nan if price is None or price <= 0 else float(price) * rules.sign
+
+
+assert BANDS == 4  # the bands of ``_evaluate``

@@ -1,0 +1,72 @@
+"""How guards and bars are written in the journal, and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
+from msgspec import structs
+
+from core.exits.snapshot import Kept
+from core.exits.symbol import BarChanges, Place
+from core.journal.bar_rows import BarRows, Row
+from core.market.indicators import Candle
+from core.model import PositionKey
+
+_KEPT: msgspec.json.Decoder[Kept] = msgspec.json.Decoder(Kept)
+_PLACE: msgspec.json.Decoder[Place] = msgspec.json.Decoder(tuple[str, str])
+_PRICES: msgspec.json.Decoder[tuple[float, float, float, float, int, int]] = msgspec.json.Decoder(
+    tuple[float, float, float, float, int, int]
+)
+
+
+def states_of(guards: Mapping[PositionKey, Kept | None]) -> dict[str, str | None]:
+    """Name and text of each guard's state; None of those that are gone."""
+    return {_name((k.account, k.symbol, k.leg.value)): None if g is None else _text(g) for k, g in guards.items()}
+
+
+def guards_of(texts: Iterable[str]) -> tuple[list[Kept], list[str]]:
+    """The states that can be read, and what is wrong with the others."""
+    found, wrong = list[Kept](), list[str]()
+    for text in texts:
+        try:
+            found.append(_KEPT.decode(text))
+        except msgspec.MsgspecError as error:
+            wrong.append(str(error))
+    return found, wrong
+
+
+def rows_of(bars: BarChanges) -> BarRows:
+    gone = {_name(place) for place in bars.gone}
+    rows = {(_name(place), minute): _body(candle) for (place, minute), candle in bars.candles.items()}
+    return BarRows(gone, rows)
+
+
+def candles_of(rows: Iterable[Row], watched: set[Place]) -> tuple[dict[Place, list[Candle]], BarRows]:
+    """The bars of what is ``watched``, oldest first, and what is to be deleted: all others, and unreadable ones."""
+    found, gone = dict[Place, list[Candle]](), BarRows()
+    for name, minute, body in rows:
+        try:
+            place, prices = _PLACE.decode(name), _PRICES.decode(body)
+        except msgspec.MsgspecError:
+            gone.rows[name, minute] = None
+            continue
+        if place in watched:
+            found.setdefault(place, []).append(Candle(minute, *prices))
+        else:
+            gone.gone.add(name)
+    return found, gone
+
+
+@lru_cache(maxsize=4096)
+def _name(parts: tuple[str, ...]) -> str:
+    return msgspec.json.encode(parts).decode()
+
+
+def _body(candle: Candle | None) -> str | None:
+    return None if candle is None else msgspec.json.encode(structs.astuple(candle)[1:]).decode()
+
+
+def _text(kept: Kept) -> str:
+    return msgspec.json.encode(kept).decode()

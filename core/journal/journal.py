@@ -1,0 +1,337 @@
+"""The journal: what was decided, sent and answered, appended and never changed.
+
+``append`` returns when its records are durable. Whoever waits while a transaction is being written shares the next
+one, so that fifty intents cost about as much as one. Lines of the log travel along without anybody waiting for them.
+After an error every waiter is told, ``error`` says so until a transaction succeeds again, and nothing may be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain, count, groupby
+from operator import itemgetter
+from pathlib import Path
+
+from core.errors import JournalError
+from core.ids import Ids
+from core.journal.bar_rows import BARS, READ, BarRows
+from core.journal.sqlite import AioDatabase, Database, ReadonlyDatabase, Row
+from core.journal.tables import BEFORE_SINCE, CREATE, FORGET, GUARDS, INSERT, KEEP, OPEN_PLANS, SCHEMA, entry_of, row_of
+from core.ports import Clock
+from core.records import AccountFrozen, Entry, IntentWritten, Logged, Record
+from core.units import iso
+
+NOTES_KEPT = 10_000  # lines of the log that may wait to be written
+NOTE_DELAY = 0.25  # seconds a line waits for an append to travel with
+BAR_DELAY = 1.0  # the same for bars, which change at every price
+_COLUMNS = "seq, at, body"
+
+_Numbered = tuple[int, Row]  # rows of one batch are written in the order in which they were handed in
+
+
+class JournalView:
+    """What a journal says. Every method may raise JournalError."""
+
+    def __init__(self, database: Database, epoch: str) -> None:
+        """Use :meth:`Journal.open`, :meth:`Journal.open_readonly` or, on another database, :meth:`Journal.over`."""
+        self.epoch = epoch  # four characters that every client order id of this journal carries; "" when there is none
+        self._database = database
+
+    async def aclose(self) -> None:
+        """Close the database."""
+        await self._database.aclose()
+
+    async def entries(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        since: datetime | None = None,
+        kind: str | None = None,
+        plan: str | None = None,
+        limit: int = 1000,
+        tail: bool = False,
+    ) -> list[Entry]:
+        """The first ``limit`` entries with ``after < seq < before``, with ``tail`` the last, always oldest first.
+
+        ``since`` compares with the time of writing; ``kind`` is one of ``journal_rows.KINDS``.
+        """
+        terms, params = ["seq > ?"], list[object]([after])
+        if before is not None:
+            terms.append("seq < ?")
+            params.append(before)
+        if since is not None:
+            found = await self._query(BEFORE_SINCE, iso(since))
+            terms += ["seq > ?", "at >= ?"]
+            params += [found[0][0] if found else 0, iso(since)]
+        for column, value in (("kind", kind), ("plan", plan)):
+            if value is not None:
+                terms.append(f"{column} = ?")
+                params.append(value)
+        order = "DESC" if tail else "ASC"
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE {' AND '.join(terms)} ORDER BY seq {order} LIMIT ?"  # noqa: S608
+        rows = await self._query(sql, *params, limit)
+        return self._entries(reversed(rows) if tail else rows)
+
+    async def open_plans(self) -> list[list[Entry]]:
+        """The plans that were approved and did not end, oldest first: all entries of each, and its orders' fills."""
+        rows = await self._query(OPEN_PLANS)
+        return [self._entries(row[1:] for row in group) for _, group in groupby(rows, key=itemgetter(0))]
+
+    async def of_plan(self, plan: str) -> list[Entry]:
+        """All entries of one plan or entry, oldest first, without its orders' fills."""
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE plan = ? ORDER BY seq"  # noqa: S608
+        return self._entries(await self._query(sql, plan))
+
+    async def frozen(self) -> dict[str, str]:
+        """The accounts that are frozen, and why."""
+        sql = "SELECT max(seq), at, body FROM journal WHERE kind = 'account_frozen' GROUP BY account ORDER BY account"
+        records = [entry.record for entry in self._entries(await self._query(sql))]
+        return {r.account: r.why for r in records if isinstance(r, AccountFrozen) and r.why is not None}
+
+    async def knows(self, client_id: str) -> bool:
+        """Whether an intent was written for this client order id."""
+        sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"
+        return bool(await self._query(sql, client_id))
+
+    async def protective(self, client_id: str) -> IntentWritten | None:
+        """The latest intent of this client order id, where it is one of the program's own protective orders."""
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
+        records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
+        return next((r for r in records if isinstance(r, IntentWritten) and r.protects), None)
+
+    async def kept(self) -> list[str]:
+        """What was kept of the guards of positions, one text each; nothing where an older flatdeck wrote."""
+        if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'guards'"):
+            return []
+        return [row[0] for row in await self._query("SELECT body FROM guards ORDER BY name")]
+
+    async def bars(self) -> list[Row]:
+        """What was kept of bars: name, minute and body, oldest first; nothing where an older flatdeck wrote."""
+        if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'bars'"):
+            return []
+        return await self._query(READ)
+
+    async def _query(self, sql: str, *params: object) -> list[Row]:
+        return await self._database.query(sql, params)
+
+    def _entries(self, rows: Iterable[Row]) -> list[Entry]:
+        return [entry_of(row, self._database.name) for row in rows]
+
+
+class Journal(JournalView):
+    """One engine's journal: the view of it, and the only hand that writes it."""
+
+    def __init__(self, database: Database, clock: Clock, epoch: str) -> None:
+        super().__init__(database, epoch)
+        self.commit_latency: float | None = None  # seconds of a durable commit, measured when it was opened
+        self.error: str | None = None  # why the last transaction failed; None again once one succeeded
+        self.dropped = 0  # lines of the log that were lost because too many waited
+        self._clock = clock
+        self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
+        self._notes: deque[_Numbered] = deque()
+        self._kept: dict[str, str | None] = {}  # states by name that wait to replace what is written; None: gone
+        self._bars = BarRows()
+        self._numbers = count(1)
+        self._unsaid = 0  # dropped lines that no line speaks of yet
+        self._writer: asyncio.Task[None] | None = None
+        self._due = False  # something waits that no transaction took along yet
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path, clock: Clock, ids: Ids) -> Journal:
+        """The journal in this file, made when it is missing."""
+        return await cls.over(await AioDatabase.open(path), clock, ids)
+
+    @staticmethod
+    async def open_readonly(path: Path) -> JournalView:
+        """A view that leaves no trace on the disk; of a missing file, an empty one. It sees what is appended later."""
+        database = ReadonlyDatabase(path)
+        return JournalView(database, await _epoch(database) or "")
+
+    @classmethod
+    async def over(cls, database: Database, clock: Clock, ids: Ids) -> Journal:
+        """The journal in this database, which it closes."""
+        try:
+            epoch = await _epoch(database)
+            if epoch is None:
+                epoch = ids.epoch()
+                await database.commit(
+                    [
+                        *((sql, [()]) for sql in CREATE),
+                        ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
+                    ]
+                )
+            await database.commit([(GUARDS, [()]), (BARS, [()])])
+            journal = cls(database, clock, epoch)
+            journal.commit_latency = await _latency(database, clock)
+        except BaseException:
+            await database.aclose()
+            raise
+        return journal
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    async def append(self, *records: Record) -> None:
+        """Returns when all of them are durable, next to each other. A caller that is cancelled meanwhile may find
+        them written or not, but never a part of them."""
+        now = iso(self._clock.now())
+        await self._put([(next(self._numbers), row_of(record, now)) for record in records])
+
+    def note(self, line: Logged) -> None:
+        """Write a line of the log soon; never waits and never raises. When too many wait, the oldest are lost."""
+        if self._closed:
+            self._lost(1)
+            return
+        self._notes.append((next(self._numbers), row_of(line, iso(self._clock.now()))))
+        self._bound_notes()
+        self._wake_within(NOTE_DELAY)
+
+    def keep(self, states: dict[str, str | None], bars: BarRows) -> None:
+        """Let these states replace what is written under their names, as soon as the writer is free, and bars with
+        them; never waits. Bars alone wait ``BAR_DELAY`` for something to travel with."""
+        self._kept.update(states)
+        self._bars.add(bars)
+        if self._closed or not (states or bars.gone or bars.rows):
+            return
+        if states:
+            self._wake()
+        else:
+            self._wake_within(BAR_DELAY)
+
+    async def flush(self) -> None:
+        """Returns when all that was handed in is durable."""
+        await self._put([])
+
+    async def aclose(self) -> None:
+        """Write what waits and close. What cannot be written is lost, and ``error`` says why."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with suppress(JournalError):
+                await self._queued([])
+        finally:
+            await self._database.aclose()
+
+    async def _put(self, rows: list[_Numbered]) -> None:
+        if self._closed:
+            raise JournalError(f"journal {self._database.name} is closed")
+        await self._queued(rows)
+
+    def _queued(self, rows: list[_Numbered]) -> asyncio.Future[None]:
+        """Hand rows to the writer. It is a task of its own: whoever waits may be cancelled without harm to it."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((rows, done))
+        self._wake()
+        return done
+
+    def _wake_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and self._timer.when() > loop.time() + seconds:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = True
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.get_running_loop().create_task(self._write(), name="journal")
+
+    async def _write(self) -> None:
+        """Transactions, each of all that waits when it begins, until nobody waits."""
+        while self._due:
+            self._due = False
+            waiting, self._waiting = self._waiting, []
+            notes, self._notes = self._notes, deque()
+            kept, self._kept = self._kept, {}
+            bars, self._bars = self._bars, BarRows()
+            told = self._unsaid
+            try:
+                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, bars, told)
+            except BaseException as error:
+                self._kept = kept | self._kept
+                self._bars = bars.add(self._bars)
+                self._failed(error, notes, [done for _, done in waiting])
+                if not isinstance(error, JournalError):
+                    raise
+            else:
+                self._unsaid -= told
+                for _, done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+
+    async def _commit(
+        self, numbered: Iterable[_Numbered], kept: dict[str, str | None], bars: BarRows, dropped: int
+    ) -> None:
+        rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
+        if dropped:
+            text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
+            rows.insert(0, row_of(Logged("warning", text), iso(self._clock.now())))
+        statements: list[tuple[str, list[Row]]] = [(INSERT, rows)] if rows else []
+        if changed := [(name, body) for name, body in kept.items() if body is not None]:
+            statements.append((KEEP, changed))
+        if gone := [(name,) for name, body in kept.items() if body is None]:
+            statements.append((FORGET, gone))
+        statements += bars.statements()
+        if statements:
+            await self._database.commit(statements)
+            self.error = None
+
+    def _failed(self, error: BaseException, notes: deque[_Numbered], waiters: list[asyncio.Future[None]]) -> None:
+        text = str(error) if isinstance(error, JournalError) else f"writing the journal ended with {error!r}"
+        self.error = text
+        notes.extend(self._notes)
+        self._notes = notes
+        self._bound_notes()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(JournalError(text))
+
+    def _bound_notes(self) -> None:
+        while len(self._notes) > NOTES_KEPT:
+            self._notes.popleft()
+            self._lost(1)
+
+    def _lost(self, lines: int) -> None:
+        self.dropped += lines
+        self._unsaid += lines
+
+
+async def _epoch(database: Database) -> str | None:
+    """The epoch of the journal in a database, None of an empty one. Raises JournalError for anything else."""
+    tables = {row[0] for row in await database.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return None
+    if not {"meta", "journal"} <= tables:
+        raise JournalError(f"{database.name} is not a journal of flatdeck; move it away and start again")
+    meta: dict[str, str] = dict(await database.query("SELECT key, value FROM meta"))
+    schema, epoch = meta.get("schema", ""), meta.get("epoch", "")
+    if schema.isdigit() and int(schema) > SCHEMA:
+        raise JournalError(
+            f"journal {database.name} was written by a newer flatdeck (schema {schema}, this one knows {SCHEMA}); "
+            "use that one, or set [engine] data_dir to another directory"
+        )
+    if not schema.isdigit() or not epoch:
+        raise JournalError(f"journal {database.name} does not say whose it is; move it away and start again")
+    return epoch
+
+
+async def _latency(database: Database, clock: Clock) -> float:
+    """Seconds of a small durable commit: the median of three."""
+    taken = []
+    for _ in range(3):
+        begun = clock.monotonic()
+        await database.commit([("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", [(iso(clock.now()),)])])
+        taken.append(clock.monotonic() - begun)
+    return statistics.median(taken)

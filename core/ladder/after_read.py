@@ -1,0 +1,216 @@
+"""What a close does after a complete read of its position and orders: the only place from which an order is sent."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import structs
+
+from core.ladder import tiers
+from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
+from core.ladder.order import SEND_WITHIN
+from core.ladder.states import DoSend, Ladder, Move, Outcome, Phase, Read
+from core.model import Instrument, Kind, Order, Tier
+from core.plans.plan import ActionKind, guards
+from core.units import ZERO, floor_to, plain
+
+SECOND_LOOK = 0.25  # seconds between two reads that are to agree
+
+
+def decide(ladder: Ladder, read: Read, now: float) -> Move:
+    """First what must be waited for or stops the close, then what is held, then the next order."""
+    ladder = _account(ladder, read)
+    listed = frozenset(o.id for o in (*read.orders, *read.alive)) - ladder.gone
+    ladder = structs.replace(ladder, position=read.position, still_open=listed, lot=read.instrument.step, blind=False)
+    return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
+
+
+def _account(ladder: Ladder, read: Read) -> Ladder:
+    """Orders that are known to have ended; what one of them still filled on the closing side is no longer there."""
+    taken = {o.id: o.filled for o in ladder.action.cancels} | ladder.taken
+    expected = ladder.expected
+    for order in (*read.ended, *read.alive, *read.orders):
+        before = taken.get(order.id)
+        if before is not None and order.filled > before and _closing(ladder, order):
+            expected -= order.filled - before
+            taken[order.id] = order.filled
+    return structs.replace(ladder, expected=expected, taken=taken, gone=ladder.gone | {o.id for o in read.ended})
+
+
+def _closing(ladder: Ladder, order: Order) -> bool:
+    return ladder.action.side is not None and order.side is ladder.action.side.closing
+
+
+def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
+    """Our own order first (never two), then those that appeared, then those that are to go."""
+    ours = [o for o in read.orders if o.id in ladder.sent or o.client_id in ladder.sent]
+    for order in ours:
+        if order.id not in ladder.done:
+            ladder = structs.replace(ladder, polls=0, sent=ladder.sent | {order.id})
+            return settle(ladder, order)
+        if not _lagged(ladder, ladder.filled_at, now):
+            return wait(ladder)  # a list that still shows a terminal order is behind
+    listed = {o.id for o in read.orders}
+    known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may be behind, or cut
+    foreign = [o for o in known if o not in ours and o.id not in ladder.gone]
+    cancels = {o.id for o in ladder.action.cancels}
+    appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
+    pending = tuple(o for o in foreign if o.id in cancels)
+    late = tuple(o for o in appeared if guards(o) and _closing(ladder, o))
+    if late and len(late) == len(appeared) and ladder.action.kind is ActionKind.CLOSE and ladder.steps:
+        return _take_along(ladder, (*pending, *late), late, now)
+    if appeared and ladder.action.kind is ActionKind.CLOSE:
+        asked = ladder.cancelled_at
+        if pending and asked is not None and now - asked < ladder.limits.tier_timeout:
+            return wait(ladder)  # they go yet, and are put back only once they are gone
+        return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
+    too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
+    if pending and not too_late:
+        return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
+    absent = read.unsure - ladder.gone
+    if absent and not too_late:  # a list can be cut: gone is what the venue says, or two lists
+        since = _odd_since(ladder, now)
+        doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # what it filled may not show yet
+        if doubtful or not absent <= ladder.absent:
+            return wait(structs.replace(ladder, absent=absent, odd_since=since), SECOND_LOOK)
+    if ladder.action.kind is ActionKind.CANCEL_ORDER:
+        return end(ladder, Outcome.CANCELLED)
+    return None
+
+
+def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Move:
+    """Our own protective order came to rest after the plan was made: it goes like those that the plan names."""
+    action = ladder.action
+    shown = (*action.orders_shown, *(o.id for o in late))
+    action = structs.replace(action, cancels=(*action.cancels, *late), orders_shown=shown)
+    return cancel(structs.replace(ladder, action=action, absent=frozenset(), cancel_tries=0), orders, now)
+
+
+def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Move:
+    """A cancel is a request: wait until the orders are gone, ask again after a while, and not for ever."""
+    if now >= ladder.deadline:
+        return give_up(ladder, f"order {pending[0].id} could not be cancelled in time")
+    if ladder.cancelled_at is None or now - ladder.cancelled_at >= ladder.limits.tier_timeout:
+        if ladder.cancel_tries >= ladder.limits.attempts:
+            return give_up(ladder, f"order {pending[0].id} could not be cancelled")
+        return cancel(ladder, pending, now)
+    return wait(ladder)
+
+
+def _holding(ladder: Ladder, read: Read, now: float) -> Move | None:
+    """Flat, flipped or grown; None when there is something left to close and it is as expected."""
+    position = read.position
+    if position is None or position.quantity <= 0:
+        return _flat(ladder, read, now)
+    if position.side is not ladder.action.side:
+        side = position.side.value
+        return end(ladder, Outcome.STUCK, f"position flipped to {side} by someone else; nothing is sent", alarm=True)
+    if position.quantity > ladder.expected:
+        return _more(ladder, position.quantity, now)
+    return None
+
+
+def _flat(ladder: Ladder, read: Read, now: float) -> Move:
+    """Our fills explain all that was confirmed, or a second read that was asked after the first was received agrees."""
+    explained = ladder.filled >= ladder.action.quantity and ladder.expected <= 0
+    if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
+        return end(ladder, Outcome.CLOSED)
+    ladder = structs.replace(ladder, flat_asked=now)
+    return wait(ladder, max(SECOND_LOOK, min(ladder.limits.position_lag, 1.0)))
+
+
+def _more(ladder: Ladder, quantity: Decimal, now: float) -> Move:
+    """More than expected: a list that lags behind our fills, or a position that grew since it was confirmed."""
+    ladder = structs.replace(ladder, flat_asked=None)
+    since = _odd_since(ladder, now)
+    grew = quantity > ladder.action.quantity
+    if not grew and not _lagged(ladder, since if ladder.filled_at is None else ladder.filled_at, now):
+        return wait(structs.replace(ladder, odd_since=since))
+    text = changed_text(ladder, f"position is {plain(quantity)} where {plain(ladder.expected)} was expected")
+    return end(ladder, Outcome.CHANGED, text, alarm=ladder.filled > 0)
+
+
+def _lagged(ladder: Ladder, since: float | None, now: float) -> bool:
+    """Whether a list had all the time it may lag since ``since``."""
+    return since is None or now - since > ladder.limits.position_lag
+
+
+def _send(ladder: Ladder, read: Read, now: float) -> Move:
+    """The next order, sized by what was just read."""
+    position, instrument = read.position, read.instrument
+    assert position is not None
+    if now - read.received > SEND_WITHIN:  # a suspended machine, a blocked loop: what was read is no longer so
+        return wait(ladder, 0.0)
+    if not instrument.tradable:
+        return end(ladder, Outcome.REFUSED, "not tradable at the venue", alarm=True)
+    ladder = structs.replace(ladder, expected=position.quantity, flat_asked=None)
+    size = tiers.size(position, instrument, read.price)
+    if size.too_small:
+        return _too_small(ladder, position.quantity, size.too_small)
+    if now >= ladder.deadline:
+        return give_up(ladder, "out of time")
+    held = not instrument.reduce_only and floor_to(position.free, instrument.step) < size.wanted
+    if held:
+        since = _odd_since(ladder, now)
+        if now - since < max(ladder.limits.tier_timeout, ladder.limits.position_lag):
+            return wait(structs.replace(ladder, odd_since=since))
+        if size.available <= 0:
+            return give_up(ladder, "all of it is held by orders at the venue")
+    if may_open(instrument) and not _lagged(ladder, ladder.ended_at, now):
+        return wait(ladder)  # an order that ended may have filled more than it said: the next would open a position
+    return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
+
+
+def may_open(instrument: Instrument) -> bool:
+    """Whether a closing order that comes too late would open a position: nothing at the venue keeps it from that."""
+    return not instrument.reduce_only and instrument.kind is not Kind.SPOT
+
+
+def _odd_since(ladder: Ladder, now: float) -> float:
+    return now if ladder.odd_since is None else ladder.odd_since
+
+
+def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Move:
+    text = f"{plain(quantity)} left, {why}"
+    if ladder.filled > 0 or quantity < ladder.action.quantity:
+        return end(ladder, Outcome.CLOSED_RESIDUAL, text)
+    return end(ladder, Outcome.REFUSED, text)
+
+
+def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
+    """Skip the rungs that make no sense here, and climb the next."""
+    position = read.position
+    assert position is not None
+    while (step := ladder.step) is not None:
+        client_id = tiers.client_id(ladder.epoch, ladder.plan, position, step, ladder.part)[
+            : ladder.limits.client_id_length
+        ]
+        request = tiers.request(step, position, read.instrument, quantity, client_id, read.price)
+        useful = step.tier not in ladder.unsupported and (step.tier is not Tier.DIRECT_API or ladder.failed)
+        if request is not None and useful:
+            known = frozenset(o.id for o in read.orders) | frozenset(ladder.done) | ladder.others
+            ladder = go(
+                ladder,
+                Phase.SENDING,
+                request=request,
+                nameless=step.tier is Tier.VENUE_CLOSE,
+                order=None,
+                known=known,
+                sent=ladder.sent | {client_id},
+                sent_at=now,
+                polls=0,
+                misses=0,
+                withdrawn_at=None,
+            )
+            return Move(ladder, DoSend(step, request, position, read.instrument))
+        ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
+    if not ladder.steps:  # taken up again after too long: what was under way is known now, no more is sent
+        return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))
+    return give_up(ladder, "every tier was tried")
+
+
+def residual(ladder: Ladder) -> Decimal | None:
+    """What is left by the last read; 0 when flat, None when it was never read."""
+    if ladder.outcome is Outcome.CLOSED:
+        return ZERO
+    return ladder.position.quantity if ladder.position is not None else None

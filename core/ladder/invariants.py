@@ -1,0 +1,68 @@
+"""What must hold of every closing order at the moment it leaves, whatever led to it. A breach freezes the account.
+
+The ladder is built so that none of these can fail; this is the second lock on the same door, checked in production.
+The numbers are those of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from core.errors import InvariantBroken
+from core.ids import epoch_of
+from core.ladder.states import Ladder
+from core.model import Holdings, Instrument, OrderRequest, Position
+from core.units import floor_to, plain
+
+
+class LiveOrders:
+    """One account's closing orders that are live or unknown: at most one per instrument (I4)."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, str] = {}
+
+    def follow(self, ladder: Ladder) -> None:
+        """Learn from a ladder's new state: without a request nothing of it is live or unknown any more."""
+        symbol = ladder.action.key.symbol
+        if (ladder.request is None or ladder.ended) and self._live.get(symbol) in ladder.sent:
+            del self._live[symbol]
+
+    def enter(self, request: OrderRequest) -> None:
+        """An order is about to leave. Raises InvariantBroken when another one on the instrument may be live."""
+        other = self._live.setdefault(request.symbol, request.client_id)
+        if other != request.client_id:
+            raise InvariantBroken(f"I4: {request.symbol} has a live closing order {other} already")
+
+
+def another_writer(holdings: Holdings, epoch: str) -> str:
+    """Why these orders mean that another flatdeck acts on the account, with the way out; else empty (I12, I19)."""
+    for order in holdings.orders:
+        if epoch_of(order.client_id) not in (None, epoch):
+            return (
+                f"order {order.id} on {order.symbol} is another flatdeck's; stop that one, or cancel the order "
+                f"at the venue, then: flatdeck thaw {holdings.account}"
+            )
+    return ""
+
+
+def check_send(ladder: Ladder, request: OrderRequest, position: Position, instrument: Instrument) -> None:
+    """I1, I2, I3, I5, I7 and I18 of one order, against what was confirmed and what was read right before."""
+    action = ladder.action
+    left = action.quantity - ladder.filled
+    where = f"{request.symbol} on {request.account}"
+    if (request.account, request.symbol, request.leg) != (action.key.account, action.key.symbol, action.key.leg):
+        raise InvariantBroken(f"I18: {where} is not what was confirmed")
+    if position.side is not action.side or request.side is not position.side.closing:
+        raise InvariantBroken(f"I2: an order to {request.side.value} {where} does not reduce what is held")
+    if request.quantity <= 0 or request.quantity > left:
+        raise InvariantBroken(
+            f"I1: {plain(request.quantity)} of {where} are more than the {plain(left)} confirmed and left"
+        )
+    if request.quantity > position.quantity:
+        raise InvariantBroken(
+            f"I3: {plain(request.quantity)} of {where} are more than the {plain(position.quantity)} held"
+        )
+    if instrument.reduce_only and not request.reduce_only:
+        raise InvariantBroken(f"I5: {where} takes reduce-only orders and this one is not")
+    if not instrument.reduce_only and request.quantity > position.free:
+        raise InvariantBroken(f"I5: {plain(request.quantity)} of {where} are more than the {plain(position.free)} free")
+    if floor_to(request.quantity, instrument.step) != request.quantity:
+        raise InvariantBroken(f"I7: {plain(request.quantity)} of {where} is not on the venue's step")

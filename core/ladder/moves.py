@@ -1,0 +1,155 @@
+"""The moves that every phase of a close shares: go on to a phase, read, wait, end."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from msgspec import structs
+
+from core.errors import InvariantBroken
+from core.ids import client_order_id
+from core.ladder.states import (
+    TRANSITIONS,
+    DoAwait,
+    DoCancel,
+    DoEnd,
+    DoRead,
+    DoRestore,
+    DoWait,
+    Ladder,
+    Move,
+    Outcome,
+    Phase,
+)
+from core.model import Order, OrderRequest, OrderType, Tier
+from core.plans.plan import ActionKind
+from core.units import floor_to, plain
+
+FIRST_POLL = 0.1
+SLOWEST_POLL = 2.0
+ANSWERS_KEPT = 40
+
+
+def go(ladder: Ladder, phase: Phase, **changes: Any) -> Ladder:
+    """The ladder in its next phase; an illegal transition raises InvariantBroken."""
+    if phase not in TRANSITIONS[ladder.phase]:
+        raise InvariantBroken(f"a close cannot go from {ladder.phase.value} to {phase.value}")
+    return structs.replace(ladder, phase=phase, **changes)
+
+
+def answer(ladder: Ladder, text: str) -> Ladder:
+    """Keep what the venue said, with the tier that it was said to."""
+    step = ladder.step
+    line = f"{step.tier.value} {step.round}: {text}" if step else text
+    return structs.replace(ladder, answers=(*ladder.answers, line)[-ANSWERS_KEPT:])
+
+
+def poll(ladder: Ladder) -> float:
+    """Seconds until the next look, growing from one to the next."""
+    return float(min(FIRST_POLL * 1.6**ladder.polls, SLOWEST_POLL))
+
+
+def read(ladder: Ladder) -> Move:
+    """Read position and orders next."""
+    step = ladder.step
+    touch = step is not None and step.tier is Tier.LIMIT_AGGRESSIVE
+    return Move(go(ladder, Phase.READING), DoRead(touch=touch))
+
+
+def wait(ladder: Ladder, seconds: float | None = None) -> Move:
+    """Read again a little later."""
+    pause = poll(ladder) if seconds is None else seconds
+    return Move(go(ladder, Phase.WAITING, polls=ladder.polls + 1), DoWait(pause))
+
+
+def cancel(ladder: Ladder, orders: tuple[Order, ...], now: float) -> Move:
+    """Ask for the orders to go."""
+    tries = ladder.cancel_tries + 1
+    return Move(go(ladder, Phase.CANCELLING, cancelled_at=now, cancel_tries=tries, polls=0), DoCancel(orders))
+
+
+def settle(ladder: Ladder, order: Order) -> Move:
+    """Our order is live: ask for its state until it is terminal."""
+    seconds = poll(ladder)
+    ladder = go(ladder, Phase.SETTLING, order=order, polls=ladder.polls + 1)
+    return Move(ladder, DoAwait(order, seconds))
+
+
+def advance(ladder: Ladder) -> Ladder:
+    """On to the next rung."""
+    return structs.replace(ladder, index=ladder.index + 1, part=0, polls=0, refusals=0)
+
+
+def give_up(ladder: Ladder, text: str) -> Move:
+    """The ladder's end with something left: every tier's answer is kept, and an alarm."""
+    outcome = Outcome.PARTIAL if ladder.filled > 0 else Outcome.STUCK
+    return end(ladder, outcome, text, alarm=True)
+
+
+def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Move:
+    """End it. Protective orders that were cancelled are put back first when something is left to protect."""
+    back = () if outcome.settled else _to_restore(ladder)
+    requests = tuple(request for request, _ in back)
+    bare = () if outcome.settled else _not_restored(ladder, len(requests))
+    if bare:
+        error = f"{error}; protective order {', '.join(bare)} was asked to go and is not put back, look at the venue"
+    changes = {"outcome": outcome, "error": error, "alarm": alarm or bool(bare)}
+    if requests:
+        ladder = go(ladder, Phase.RESTORING, **changes, sent=ladder.sent | {r.client_id for r in requests})
+        return Move(ladder, DoRestore(requests, tuple(order for _, order in back)))
+    return Move(go(ladder, Phase.ENDED, **changes), DoEnd())
+
+
+def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:
+    """What puts orders back that guarded what is still held: stops on the closing side that our cancel took away.
+
+    Nothing is put back while an order of ours may still be live.
+    """
+    position, action = ladder.position, ladder.action
+    may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
+    if position is None or not may_send or position.side is not action.side:
+        return ()
+    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open]
+    room = [position.quantity if o.reduce_only else position.free for o in gone]
+    sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
+    made = [_again(ladder, order, sizes[nth], nth) for nth, order in enumerate(gone)]
+    return tuple((request, order) for request, order in zip(made, gone, strict=True) if request.quantity > 0)
+
+
+def _again(ladder: Ladder, order: Order, quantity: Decimal, nth: int) -> OrderRequest:
+    name = client_order_id(ladder.epoch, ladder.plan, ladder.action.key, 0, "restore", nth)
+    return OrderRequest(
+        account=order.account,
+        symbol=order.symbol,
+        side=order.side,
+        quantity=quantity,
+        client_id=name[: ladder.limits.client_id_length],
+        type=order.type,
+        tif=order.tif,
+        trigger=order.trigger,
+        reduce_only=order.reduce_only,
+        leg=order.leg,
+    )
+
+
+def _stops_asked(ladder: Ladder) -> list[Order]:
+    """Stops on the closing side that we asked to go."""
+    action = ladder.action
+    if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancelled_at is None:
+        return []
+    return [o for o in action.cancels if o.type is OrderType.STOP and o.side is action.side.closing]
+
+
+def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
+    """Ids of the stops that a position which may still be there is left without."""
+    position = ladder.position
+    if position is not None and position.side is not ladder.action.side:
+        return ()
+    gone = [o.id for o in _stops_asked(ladder) if ladder.blind or o.id not in ladder.still_open]
+    return tuple(gone) if len(gone) > restored else ()
+
+
+def changed_text(ladder: Ladder, what: str) -> str:
+    """One sentence for a close that is not what was confirmed."""
+    return f"{what}; confirmed were {plain(ladder.action.quantity)}, it is shown again"

@@ -1,0 +1,272 @@
+"""One closing order's life: sent, its unknown outcome resolved, settled or withdrawn, and accounted for once."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from core.errors import InvariantBroken, Refusal, Refused
+from core.ladder.moves import advance, answer, end, give_up, go, poll, read, settle, wait
+from core.ladder.states import (
+    Acknowledged,
+    CloseBroken,
+    DoLookUp,
+    DoPark,
+    DoWithdraw,
+    Ladder,
+    LookFailed,
+    Move,
+    NotJournaled,
+    OrderRead,
+    Outcome,
+    Phase,
+    SendRefused,
+    SendUnknown,
+    SendUnreachable,
+)
+from core.model import Order, OrderStatus
+from core.records import IntentAnswered
+from core.units import ZERO, plain
+
+REREAD = frozenset({Refusal.NO_POSITION, Refusal.REDUCE_ONLY, Refusal.HELD, Refusal.CLOCK})
+HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKNOWN_SYMBOL})
+REREADS = 3  # re-reads that one rung may cost before it counts as used
+RATE_LIMIT_WAIT = 1.0
+UNREACHABLE_WAIT = 0.5
+SEND_WITHIN = 1.0  # seconds from the decision until the order has left; later it is decided anew
+LOOK_MARGIN = 0.5  # seconds past a request's own expiry
+CONCLUSIVE_MISSES = 2
+
+
+def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Move:
+    """Nothing left the machine."""
+    return end(_unsent(ladder), Outcome.STUCK, f"nothing was sent: {event.text}", alarm=True)
+
+
+def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Move:
+    """The venue took it. An answer without an id, or in a state we cannot read, is no answer."""
+    order = event.order
+    if not order.id or order.status is OrderStatus.UNKNOWN:
+        return send_unknown(ladder, SendUnknown("an answer without a readable order"), now)
+    ladder = structs.replace(ladder, sent=ladder.sent | {order.id})
+    record = _record(ladder, "acknowledged", order)
+    if order.status.terminal:
+        return _terminal(ladder, order, now)
+    move = settle(ladder, order)
+    return Move(move.ladder, move.do, (record,))
+
+
+def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Move:
+    """A definite no. What follows depends on why."""
+    refused = event.refused
+    exists = refused.refusal is Refusal.DUPLICATE  # an earlier send arrived after all: look it up
+    record = (_record(ladder, "unknown" if exists else "refused", None, str(refused)),)
+    ladder = answer(ladder, str(refused))
+    move = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
+    return Move(move.ladder, move.do, record)
+
+
+def _refused(ladder: Ladder, refused: Refused, now: float) -> Move:
+    reason = refused.refusal
+    if reason in REREAD:
+        return _reread(ladder)
+    if reason is Refusal.RATE_LIMITED:
+        return wait(ladder, refused.retry_after or RATE_LIMIT_WAIT)
+    if reason is Refusal.MARKET_CLOSED:
+        ladder = structs.replace(ladder, opens_at=refused.opens_at)
+        if not ladder.limits.wait_for_open:
+            return end(ladder, Outcome.WAITING_OPEN, str(refused))
+        return Move(go(ladder, Phase.PARKED), DoPark(refused.opens_at))
+    if reason in HOPELESS:
+        return end(ladder, Outcome.STUCK, str(refused), alarm=True)
+    if reason is Refusal.BELOW_MINIMUM:
+        outcome = Outcome.CLOSED_RESIDUAL if ladder.filled > 0 else Outcome.REFUSED
+        return end(ladder, outcome, str(refused))
+    step = ladder.step
+    if reason is Refusal.UNSUPPORTED and step is not None:
+        ladder = structs.replace(ladder, unsupported=ladder.unsupported | {step.tier})
+    return read(advance(structs.replace(ladder, failed=True)))
+
+
+def _reread(ladder: Ladder) -> Move:
+    """The position is not what was thought: look again, at once the first time, before this rung is tried again."""
+    ladder = structs.replace(ladder, refusals=ladder.refusals + 1)
+    if ladder.refusals == 1:
+        return read(ladder)
+    if ladder.refusals > REREADS:
+        ladder = structs.replace(advance(ladder), failed=True)
+    return wait(structs.replace(ladder, polls=ladder.refusals))
+
+
+def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Move:
+    """It provably never left: the same rung again, a little later, until the ladder's time is up."""
+    record = (_record(ladder, "unreachable", None, event.text),)
+    ladder = answer(_unsent(ladder), event.text)
+    if now >= ladder.deadline:
+        move = give_up(ladder, f"venue not reachable: {event.text}")
+    else:
+        move = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
+    return Move(move.ladder, move.do, record)
+
+
+def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Move:
+    """It may have been executed: never sent again, looked up until known."""
+    record = (_record(ladder, "unknown", None, event.text),)
+    move = _resolve(answer(ladder, event.text))
+    return Move(move.ladder, move.do, record)
+
+
+def _resolve(ladder: Ladder) -> Move:
+    return _look_up(structs.replace(ladder, polls=0, misses=0), 0.0)
+
+
+def _look_up(ladder: Ladder, seconds: float) -> Move:
+    request = ladder.request
+    if request is None:
+        raise InvariantBroken("an order is looked up that was never sent")
+    order_id = ladder.order.id if ladder.order is not None else None
+    ladder = go(ladder, Phase.RESOLVING, polls=ladder.polls + 1)
+    return Move(ladder, DoLookUp(request, ladder.known, order_id, ladder.nameless, seconds))
+
+
+def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
+    """Found: go on with it. Not found is conclusive only past the request's own expiry, the lists' lag and twice."""
+    order = event.order
+    if order is not None and order.status.terminal:
+        return _terminal(structs.replace(ladder, sent=ladder.sent | {order.id}), order, now)
+    if order is not None and order.status is not OrderStatus.UNKNOWN:
+        return settle(structs.replace(ladder, sent=ladder.sent | {order.id}, polls=0), order)
+    out_of_time = now >= ladder.deadline and (ladder.limits.request_expiry is None or _past_expiry(ladder, now))
+    if order is not None:  # there, in a state that cannot be read
+        return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
+    if not _past_expiry(ladder, event.asked):
+        hopeless = out_of_time and ladder.limits.request_expiry is None
+        return _unresolved(ladder) if hopeless else _look_up(ladder, poll(ladder))
+    if event.unattributed is None or event.unattributed > 0:
+        return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
+    if ladder.misses + 1 < CONCLUSIVE_MISSES:
+        return _look_up(structs.replace(ladder, misses=ladder.misses + 1), poll(ladder))
+    record = (_record(ladder, "not_found"),)
+    ladder = answer(_unsent(ladder), "was never executed")  # said of the tier that it was
+    move = read(advance(structs.replace(ladder, failed=True)))
+    return Move(move.ladder, move.do, record)
+
+
+def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+    """Asking failed, which says nothing about the order."""
+    may_arrive = ladder.limits.request_expiry is not None and not _past_expiry(ladder, now)
+    if not may_arrive and (event.final or now >= ladder.deadline):
+        return _unresolved(answer(ladder, event.text))
+    return _look_up(ladder, max(poll(ladder), UNREACHABLE_WAIT, event.retry_after))
+
+
+def _past_expiry(ladder: Ladder, at: float) -> bool:
+    expiry = ladder.limits.request_expiry
+    margin = SEND_WITHIN + max(LOOK_MARGIN, ladder.limits.position_lag)
+    return expiry is not None and at >= ladder.sent_at + expiry + margin
+
+
+def _unresolved(ladder: Ladder) -> Move:
+    """An alarm: whether it was executed is not known, so nothing more is sent.
+
+    Past the request's expiry it can at least not be executed any more; where there is none, the account is frozen.
+    """
+    request = ladder.request
+    ladder = structs.replace(ladder, freeze=ladder.limits.request_expiry is None)
+    name = request.client_id if request else "?"
+    text = f"whether order {name} was executed could not be found out; nothing more is sent, look at the venue"
+    return give_up(ladder, text)
+
+
+def order_read(ladder: Ladder, event: OrderRead, now: float) -> Move:
+    """Our live order's state, while it settles."""
+    order = event.order
+    if order is None:  # taken, and now denied: neither is believed
+        return _look_up(structs.replace(ladder, polls=0), poll(ladder))
+    if order.status.terminal:
+        return _terminal(ladder, order, now)
+    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
+        return _withdraw(ladder, order, now)
+    return settle(ladder, order)
+
+
+def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+    """Its state could not be asked; the tier's time runs on."""
+    assert ladder.order is not None
+    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
+        return _withdraw(answer(ladder, event.text), ladder.order, now)
+    return settle(ladder, ladder.order)
+
+
+def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Move:
+    """Ask for our order to go, and ``silent`` seconds later for its state. Only a terminal state ends its tier."""
+    since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
+    seconds = max(silent, poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0)
+    ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
+    return Move(ladder, DoWithdraw(order, seconds))
+
+
+def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move:
+    """Terminal: accounted for, and on. Not in time: stuck, because it may still be live."""
+    assert ladder.order is not None
+    order = event.order if isinstance(event, OrderRead) else None
+    if order is not None and order.status.terminal:
+        return _terminal(ladder, order, now)
+    assert ladder.withdrawn_at is not None
+    silent = event.retry_after if isinstance(event, LookFailed) else 0.0
+    if silent > 0 and now + silent < ladder.deadline:  # the venue confirms nothing so long, whatever became of it
+        return _withdraw(structs.replace(ladder, withdrawn_at=now + silent), ladder.order, now, silent)
+    limit = max(ladder.limits.tier_timeout, ladder.limits.position_lag) * 2
+    if now - ladder.withdrawn_at >= limit or (isinstance(event, LookFailed) and event.final):
+        return give_up(ladder, f"order {ladder.order.id} may still be live at the venue: its cancel was not confirmed")
+    return _withdraw(ladder, order or ladder.order, now)
+
+
+def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
+    """Account for its fill once, whatever it is told again later, and read the position."""
+    request, before = ladder.request, ladder.filled
+    record = (_record(ladder, "terminal", order),)
+    ladder = _filled(ladder, order, now)
+    if ladder.filled > ladder.action.quantity:
+        raise CloseBroken(
+            f"order {order.id} filled {plain(order.filled)}, more than what was confirmed "
+            f"({plain(ladder.action.quantity)}, {plain(before)} filled before)",
+            ladder,
+        )
+    if order.filled == 0:
+        ladder = answer(ladder, order.text or order.status.value)
+    split = request is not None and order.filled >= request.quantity
+    ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
+    move = read(ladder)
+    return Move(move.ladder, move.do, record)
+
+
+def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:
+    """Our order is over: what it filled, beyond what was known. A cumulative fill never falls."""
+    fresh = max(order.filled - ladder.done.get(order.id, ZERO), ZERO)
+    paid, step = ladder.paid, ladder.step
+    if fresh > 0:
+        paid = None if paid is None or order.average_price is None else paid + fresh * order.average_price
+    return structs.replace(
+        ladder,
+        since=None,
+        filled=ladder.filled + fresh,
+        paid=paid,
+        expected=ladder.expected - fresh,
+        done={**ladder.done, order.id: max(order.filled, ladder.done.get(order.id, ZERO))},
+        tier=step.tier if fresh > 0 and step is not None else ladder.tier,
+        failed=ladder.failed or order.status is OrderStatus.REJECTED,
+        filled_at=now if fresh > 0 else ladder.filled_at,
+        ended_at=now,
+        order=None,
+        request=None,
+    )
+
+
+def _unsent(ladder: Ladder) -> Ladder:
+    """No order of ours is on its way or live."""
+    return structs.replace(ladder, request=None, order=None, since=None)
+
+
+def _record(ladder: Ladder, outcome: str, order: Order | None = None, text: str = "") -> IntentAnswered:
+    client_id = ladder.request.client_id if ladder.request else (order.client_id or order.id if order else "")
+    return IntentAnswered(ladder.plan, ladder.action.key, client_id, outcome, order, text)

@@ -1,0 +1,350 @@
+"""The lifecycle of one close: its phases, the transitions that are legal, what it asks for and what it is told.
+
+Theory. A close is always in one phase and waits for exactly one thing. ``cancelling`` asks for the position's orders
+to go; ``reading`` learns what is really held; ``sending`` has an intent in the journal and an order on its way, so
+from there no way leads back to ``reading`` except through an answer: a refusal, a terminal order, or, in
+``resolving``, the proof that it never existed. That is what makes two live closing orders impossible. Every phase
+has a limit in time and may end; an end is final.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct
+
+from core.errors import InvariantBroken, Refused
+from core.ladder.tiers import Step
+from core.model import Instrument, Order, OrderRequest, Position, Tier
+from core.plans.plan import Action
+from core.records import IntentAnswered
+from core.units import ZERO
+
+
+class Phase(Enum):
+    CANCELLING = "cancelling"  # the position's orders were asked to go
+    READING = "reading"  # position and orders are being read
+    WAITING = "waiting"  # for a lagging list, a cancel, a rate limit, a venue out of reach
+    PARKED = "parked"  # for the market to open
+    SENDING = "sending"  # intent durable, order on its way
+    RESOLVING = "resolving"  # outcome unknown, being looked up
+    SETTLING = "settling"  # our order is live
+    WITHDRAWING = "withdrawing"  # our order was asked to go
+    RESTORING = "restoring"  # protective orders are being put back
+    ENDED = "ended"
+
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.CANCELLING: frozenset({Phase.READING}),
+    Phase.READING: frozenset(
+        {
+            Phase.CANCELLING,
+            Phase.WAITING,
+            Phase.SENDING,
+            Phase.SETTLING,
+            Phase.RESTORING,
+            Phase.ENDED,
+        }
+    ),
+    Phase.WAITING: frozenset({Phase.READING}),
+    Phase.PARKED: frozenset({Phase.READING}),
+    Phase.SENDING: frozenset(
+        {
+            Phase.READING,
+            Phase.WAITING,
+            Phase.PARKED,
+            Phase.RESOLVING,
+            Phase.SETTLING,
+            Phase.RESTORING,
+            Phase.ENDED,
+        }
+    ),
+    Phase.RESOLVING: frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.READING, Phase.ENDED}),
+    Phase.SETTLING: frozenset({Phase.SETTLING, Phase.WITHDRAWING, Phase.RESOLVING, Phase.READING, Phase.ENDED}),
+    Phase.WITHDRAWING: frozenset({Phase.WITHDRAWING, Phase.READING, Phase.ENDED}),
+    Phase.RESTORING: frozenset({Phase.ENDED}),
+    Phase.ENDED: frozenset(),
+}
+
+
+class Outcome(Enum):
+    """How an action ended."""
+
+    CLOSED = "closed"
+    CLOSED_RESIDUAL = "closed_residual"  # what is left is below the venue's minimum
+    PARTIAL = "partial"  # some of it is closed, the rest is not
+    STUCK = "stuck"
+    WAITING_OPEN = "waiting_open"
+    CHANGED = "changed"  # it is not what was confirmed any more: shown again
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing remained to be done."""
+        return self in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL, Outcome.CANCELLED, Outcome.SKIPPED)
+
+
+# What the ladder asks the closer to do next: always exactly one thing.
+
+
+class DoCancel(Struct, frozen=True):
+    orders: tuple[Order, ...]
+
+
+class DoRead(Struct, frozen=True):
+    """Read position and orders; with ``touch`` a fresh price too."""
+
+    touch: bool = False
+
+
+class DoWait(Struct, frozen=True):
+    seconds: float
+
+
+class DoPark(Struct, frozen=True):
+    """Wait until the market opens; without a time, ask again every minute."""
+
+    until: datetime | None
+
+
+class DoSend(Struct, frozen=True):
+    """Make the intent durable, then send it. ``position`` and ``instrument`` are what was read right before."""
+
+    step: Step
+    request: OrderRequest
+    position: Position
+    instrument: Instrument
+
+
+class DoLookUp(Struct, frozen=True):
+    """Find an order by client id; one that carries none by what is new among orders and fills.
+
+    ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.
+    """
+
+    request: OrderRequest
+    known: frozenset[str]
+    order_id: str | None
+    nameless: bool
+    seconds: float
+
+
+class DoAwait(Struct, frozen=True):
+    """Ask for the state of our order after at most ``seconds``, sooner when the stream speaks of it."""
+
+    order: Order
+    seconds: float
+
+
+class DoWithdraw(Struct, frozen=True):
+    """Ask for a cancel of our order, then for its state after at most ``seconds``."""
+
+    order: Order
+    seconds: float
+
+
+class DoRestore(Struct, frozen=True):
+    requests: tuple[OrderRequest, ...]
+    orders: tuple[Order, ...]  # that they put back
+
+
+class DoEnd(Struct, frozen=True):
+    pass
+
+
+Do = DoCancel | DoRead | DoWait | DoPark | DoSend | DoLookUp | DoAwait | DoWithdraw | DoRestore | DoEnd
+
+
+# What the ladder is told.
+
+
+class Read(Struct, frozen=True):
+    """A complete read. ``orders`` are all open ones on the instrument; ``asked`` and ``received`` are monotonic."""
+
+    position: Position | None
+    orders: tuple[Order, ...]
+    instrument: Instrument
+    asked: float
+    received: float
+    price: Decimal | None = None  # what a close would get, where a usable price is known
+    ended: tuple[Order, ...] = ()  # of the orders that were asked to go: those that the venue says are terminal
+    alive: tuple[Order, ...] = ()  # of the same: those that it says are live, whether its list has them or not
+    unsure: frozenset[str] = frozenset()  # ids of those of which it did not say so when it was asked
+
+
+class CancelsAsked(Struct, frozen=True):
+    """Each answer's text by order id; what became of the orders is read, not believed.
+
+    ``read`` was asked right behind the cancels, so that it costs no round trip of its own: it is judged like any
+    other, and an order that it still shows is waited for.
+    """
+
+    answers: dict[str, str]
+    read: Read | None = None
+
+
+class ReadFailed(Struct, frozen=True):
+    text: str
+    final: bool = False  # credentials, a ban: asking again does not help
+
+
+class Waited(Struct, frozen=True):
+    pass
+
+
+class NotJournaled(Struct, frozen=True):
+    """The intent could not be made durable, so nothing was sent."""
+
+    text: str
+
+
+class Acknowledged(Struct, frozen=True):
+    order: Order
+
+
+class SendRefused(Struct, frozen=True):
+    refused: Refused
+
+
+class SendUnreachable(Struct, frozen=True):
+    text: str
+
+
+class SendUnknown(Struct, frozen=True):
+    text: str
+
+
+class OrderRead(Struct, frozen=True):
+    """An order's state by the venue; None when the venue says that there is none.
+
+    ``unattributed`` is what the venue reports as executed for the closing side since the order was sent without
+    our being able to say by which order; it is 0 or unknown (None) for an ordinary look-up.
+    """
+
+    order: Order | None
+    asked: float
+    unattributed: Decimal | None = ZERO
+
+
+class LookFailed(Struct, frozen=True):
+    text: str  # why the question could not be asked or answered, which is not the same as "not found"
+    final: bool = False
+    retry_after: float = 0.0  # seconds in which the venue will not answer
+
+
+class Restored(Struct, frozen=True):
+    """Per request the failure's text, or empty."""
+
+    answers: tuple[str, ...]
+
+
+Event = (
+    CancelsAsked
+    | Read
+    | ReadFailed
+    | Waited
+    | NotJournaled
+    | Acknowledged
+    | SendRefused
+    | SendUnreachable
+    | SendUnknown
+    | OrderRead
+    | LookFailed
+    | Restored
+)
+
+
+class Limits(Struct, frozen=True):
+    """How long things may take, in seconds, from the configuration and the venue's capabilities."""
+
+    attempts: int
+    tier_timeout: float
+    request_expiry: float | None
+    position_lag: float
+    total_timeout: float = 120.0
+    wait_for_open: bool = True
+    client_id_length: int = 32
+
+
+class Ladder(Struct, frozen=True):
+    """The whole state of one close. Times are monotonic seconds."""
+
+    plan: str
+    epoch: str
+    action: Action
+    steps: tuple[Step, ...]
+    limits: Limits
+    deadline: float
+    expected: Decimal  # the most the position may be: what was confirmed or read last, less fills since
+    phase: Phase = Phase.READING
+    index: int = 0  # the step that is next or under way
+    part: int = 0  # of a step whose order had to be split
+    filled: Decimal = ZERO  # by our terminal orders
+    paid: Decimal | None = ZERO  # Σ fill × price; None once a price is missing
+    tier: Tier | None = None  # the last one that filled something
+    request: OrderRequest | None = None  # of the order that is on its way or live
+    nameless: bool = False  # that order may carry no client id: it is a venue's own close call
+    order: Order | None = None  # our order as last seen
+    known: frozenset[str] = frozenset()  # ids of orders that were open before it was sent
+    others: frozenset[str] = frozenset()  # ids of our orders on the instrument that belong to other closes
+    sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
+    done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
+    sent_at: float = 0.0
+    since: datetime | None = None  # after a restart: when the order that is looked up was sent
+    filled_at: float | None = None  # when a fill of ours was last learnt
+    ended_at: float | None = None  # when the end of an order of ours was last learnt
+    flat_asked: float | None = None  # when an unexplained flat read was first received
+    misses: int = 0  # look-ups past the expiry that found nothing
+    odd_since: float | None = None  # since when reads are at odds with what was expected, or quantity is held
+    refusals: int = 0  # of the present step that asked for nothing but another read
+    cancelled_at: float | None = None
+    cancel_tries: int = 0
+    withdrawn_at: float | None = None
+    polls: int = 0
+    failed: bool = False  # a unified call was refused or rejected, so the raw endpoint is worth a try
+    unsupported: frozenset[Tier] = frozenset()
+    answers: tuple[str, ...] = ()
+    position: Position | None = None  # as read last
+    lot: Decimal = ZERO  # the instrument's step, as read last
+    still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
+    gone: frozenset[str] = frozenset()  # ids of the orders that were asked to go and are known to be terminal
+    taken: dict[str, Decimal] = {}  # cumulative fill of the orders that were asked to go, by order id
+    absent: frozenset[str] = frozenset()  # ids of those that the read before lacked, without more proof
+    blind: bool = False  # the last read failed, so that may be out of date
+    opens_at: datetime | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+    alarm: bool = False
+    freeze: bool = False  # an order of ours may execute at any time, so nothing more may be sent for the account
+
+    @property
+    def ended(self) -> bool:
+        return self.phase is Phase.ENDED
+
+    @property
+    def step(self) -> Step | None:
+        return self.steps[self.index] if self.index < len(self.steps) else None
+
+    @property
+    def average_price(self) -> Decimal | None:
+        return self.paid / self.filled if self.paid is not None and self.filled > 0 else None
+
+
+class CloseBroken(InvariantBroken):
+    """An invariant was seen broken in a close; ``ladder`` is how far it had come."""
+
+    def __init__(self, text: str, ladder: Ladder) -> None:
+        super().__init__(text)
+        self.ladder = ladder
+
+
+class Move(Struct, frozen=True):
+    """What one step of a close made: its new state, what to do next, and what the journal is to know."""
+
+    ladder: Ladder
+    do: Do
+    records: tuple[IntentAnswered, ...] = ()

@@ -1,0 +1,138 @@
+"""What consoles are shown, from what is known: rows of positions, owners, accounts and closings. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from core.exits.view import GuardView
+from core.ladder.states import DoPark, DoWait, Ladder, Move, Phase
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, PositionRow
+from core.model import PositionKey
+from core.plans import cleanup, planner
+from core.plans.plan import Reason, guards
+from core.plans.planner import Situation
+from core.portfolio.book import AccountView, Book, Holding
+from core.settings import Settings
+from core.units import floor_to
+
+FLAGS = {Reason.DUST: "dust", Reason.CAP_EXCEEDED: "cap", Reason.UNSELLABLE: "unsellable"}
+
+
+def account_row(view: AccountView, frozen: str | None) -> AccountRow:
+    """One account, with how fresh its last complete read is."""
+    account = view.account
+    return AccountRow(
+        account.id, account.owner, account.broker, view.state.value, view.error, view.as_of, view.latency, frozen
+    )
+
+
+def owner_rows(
+    owner: str,
+    settings: Settings,
+    book: Book,
+    situation: Situation,
+    closing: Iterable[PositionKey],
+    watched: Callable[[PositionKey], GuardView | None] = lambda _: None,
+) -> tuple[OwnerRow, list[PositionRow]]:
+    """An owner's count against the cap and all of the owner's positions, those of unreadable accounts included."""
+    accounts = planner.owner_accounts(settings, owner)
+    readable = {a for a in accounts if book.readable(a)}
+    holdings = list(planner.holdings_of(book, accounts, situation))
+    verdicts = cleanup.judge(
+        [h for h in holdings if h.key.account in readable], settings.cleanup.dust_usd, settings.cap(owner)
+    )
+    judged = {v.holding.key: v for v in verdicts}
+    busy = set(closing)
+    rows = [position_row(h, judged.get(h.key), h.key in busy, book, situation, watched(h.key)) for h in holdings]
+    complete = len(readable) == len(accounts)
+    return OwnerRow(owner, settings.cap(owner), planner.counted(verdicts), complete), rows
+
+
+def position_row(
+    holding: Holding,
+    verdict: cleanup.Verdict | None,
+    closing: bool,
+    book: Book,
+    situation: Situation,
+    guard: GuardView | None = None,
+) -> PositionRow:
+    """One position with its flags; ``verdict`` is None where its account cannot be read now."""
+    position = holding.position
+    flags = _flags(holding, verdict, closing, position.key in situation.legacy)
+    quote = book.quote(position.account, position.symbol)
+    notes = (holding.flaw or (verdict.text if verdict else "account cannot be read"), guard.note if guard else "")
+    priced_at = situation.now - timedelta(seconds=situation.monotonic - quote.received) if quote else None
+    return PositionRow(
+        key=position.key,
+        owner=holding.owner,
+        native_symbol=holding.instrument.native_symbol,
+        side=position.side.value,
+        quantity=position.quantity,
+        free=max(floor_to(position.free, holding.instrument.step), position.free * 0),
+        entry=position.entry,
+        mark=holding.mark,
+        leverage=position.leverage,
+        usd_value=holding.value,
+        pnl=holding.pnl,
+        roi=holding.roi,
+        opened_at=position.opened_at,
+        open_orders=len(holding.orders),
+        stop=guard.stop if guard else None,
+        target=guard.target if guard else None,
+        flags=flags,
+        note="; ".join(note for note in notes if note),
+        priced_at=priced_at,
+        guard=guard,
+        protective=next((o.trigger for o in holding.ours if guards(o) and o.side is position.side.closing), None),
+    )
+
+
+def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool, legacy: bool) -> tuple[str, ...]:
+    flags = []
+    if verdict is not None and verdict.why in FLAGS:
+        flags.append(FLAGS[verdict.why])
+    if holding.orders:
+        flags.append("open_orders")
+    if verdict is None or holding.price is None:
+        flags.append("stale")
+    if legacy:
+        flags.append("legacy")
+    if closing:
+        flags.append("closing")
+    return tuple(flags)
+
+
+def closing_row(move: Move, now: datetime) -> ClosingRow:
+    """A close as it stands: what it tries, what comes next and when, and the venue's last answer."""
+    ladder = move.ladder
+    step = ladder.step
+    following = ladder.steps[ladder.index + 1] if ladder.index + 1 < len(ladder.steps) else None
+    waiting = isinstance(move.do, DoWait)
+    return ClosingRow(
+        key=ladder.action.key,
+        plan=ladder.plan,
+        reason=ladder.action.reason.value,
+        state=ladder.phase.value,
+        tier=step.tier.value if step else None,
+        round=step.round if step else 0,
+        attempt=ladder.index + 1,
+        next_tier=following.tier.value if following and not ladder.ended else None,
+        next_at=next_at(ladder, move, now) if waiting or not ladder.ended else None,
+        quantity=ladder.action.quantity,
+        filled=ladder.filled,
+        answer=ladder.answers[-1] if ladder.answers else "",
+        outcome=ladder.outcome.value if ladder.outcome and ladder.ended else None,
+        alarm=ladder.alarm,
+    )
+
+
+def next_at(ladder: Ladder, move: Move, now: datetime) -> datetime | None:
+    """When it will do something by itself again: the market's open, the end of a wait, the tier's time-out."""
+    if isinstance(move.do, DoPark):
+        return move.do.until
+    if isinstance(move.do, DoWait):
+        return now + timedelta(seconds=move.do.seconds)
+    if ladder.phase in (Phase.SETTLING, Phase.SENDING):
+        return now + timedelta(seconds=ladder.limits.tier_timeout)
+    return None

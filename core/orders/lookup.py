@@ -1,0 +1,106 @@
+"""What became of an order whose answer never came: by its client id, then by orders, fills and position.
+
+Every call of an adapter goes through ``limited``, which knows no other end than an answer and the errors of a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from core.errors import FlatdeckError, OutcomeUnknown
+from core.ladder.states import DoLookUp, OrderRead
+from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
+from core.orders.account_reader import Reader
+from core.ports import Broker
+from core.units import ZERO
+
+CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
+BESIDE = 0.5  # seconds that a finished read waits for the questions beside it
+T = TypeVar("T")
+
+
+async def limited(call: Awaitable[T]) -> T:
+    """The call's answer in time, or TimeoutError, or one of the errors that an adapter may raise."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            return await call
+    except (FlatdeckError, TimeoutError):
+        raise
+    except Exception as error:  # an adapter's own fault: nothing is known of what it was asked
+        raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
+
+
+async def read_beside(broker: Broker, reader: Reader, orders: Sequence[Order]) -> tuple[Holdings, tuple[Order, ...]]:
+    """A complete read, and what the venue says of these orders. They are asked beside it and do not hold it up."""
+    asking = asyncio.ensure_future(_states(broker, orders))
+    try:
+        holdings = await limited(reader.read())
+        async with asyncio.timeout(BESIDE):
+            return holdings, await asking
+    except TimeoutError:
+        if not asking.cancelled():
+            raise  # the read itself
+        return holdings, ()
+    finally:
+        asking.cancel()
+
+
+async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
+    """Each as the venue has it. Never raises: what could not be asked, or cannot be read, is left out."""
+
+    async def ask(order: Order) -> Order | None:
+        return await limited(broker.find_order(order.symbol, order_id=order.id))
+
+    answers = await asyncio.gather(*map(ask, orders), return_exceptions=True)
+    return tuple(a for a in answers if isinstance(a, Order) and a.status is not OrderStatus.UNKNOWN)
+
+
+async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
+    """The order, or that there is none by every way of asking. Failing to ask raises.
+
+    An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
+    only when it is the one new market order. Several such, and nothing is attributed.
+    """
+    request = do.request
+    for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
+        if any(name.values()):
+            order = await broker.find_order(request.symbol, **name)
+            if order is not None:
+                return OrderRead(order, asked)
+    holdings = await reader.read()
+    sides = OrderSide if do.nameless else (request.side,)  # a position that flipped meanwhile is closed the other way
+    legs = Leg if request.leg is Leg.NET else (request.leg, Leg.NET)
+    fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides and f.leg in legs]
+    open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides and o.leg in legs]
+    strangers = await _new_orders(broker, do, open_orders, fills)
+    ours = [o for o in strangers if o.client_id == request.client_id]
+    nameless = [o for o in strangers if o.client_id is None and o.type is OrderType.MARKET] if do.nameless else []
+    found = ours[0] if ours else nameless[0] if len(nameless) == 1 else None
+    if found is not None:
+        return OrderRead(found, asked)
+    foreign = {o.id for o in strangers if o not in nameless} | do.known
+    return OrderRead(None, asked, unattributed=sum((f.quantity for f in fills if f.order_id not in foreign), ZERO))
+
+
+async def _new_orders(broker: Broker, do: DoLookUp, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
+    """Orders that were not there before ours was sent, live ones and those that only their fills tell of."""
+    new = {o.id: o for o in open_orders if o.id not in do.known}
+    for order_id in sorted({f.order_id for f in fills} - set(new) - do.known):
+        order = await broker.find_order(do.request.symbol, order_id=order_id)
+        if order is not None:
+            new[order_id] = order
+    return list(new.values())
+
+
+async def why_not_live(broker: Broker, request: OrderRequest) -> str:
+    """Why an order that left before a restart is not live now; empty when it is."""
+    try:
+        order = await limited(broker.find_order(request.symbol, client_id=request.client_id))
+    except (FlatdeckError, TimeoutError) as error:
+        return str(error) or "no answer in time"
+    if order is None:
+        return f"the venue does not know {request.client_id}, which left before a restart"
+    return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""

@@ -1,0 +1,81 @@
+"""One order that is no close leaves, and what became of it is found out; whoever sends it journals it.
+
+Shared by entries and by protective orders: an answer that is none is an unknown outcome, an unknown outcome is never
+sent again, and "there is no such order" counts only past the request's own expiry and the lists' lag, twice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from core.errors import FlatdeckError, Refusal, Refused, Unreachable
+from core.ladder.order import CONCLUSIVE_MISSES, LOOK_MARGIN
+from core.ladder.states import DoLookUp
+from core.model import Order, OrderRequest, OrderStatus
+from core.orders.account_reader import Reader
+from core.orders.lookup import CALL_TIMEOUT, find, limited
+from core.ports import Broker, Clock
+
+POLL = 0.1
+LONGEST_POLL = 1.0
+
+
+class Sent(Struct, frozen=True):
+    """``outcome`` as in ``IntentAnswered``: acknowledged, refused, unreachable, unknown, not_found."""
+
+    outcome: str
+    order: Order | None = None  # of one that is acknowledged: in any state but an unreadable one
+    text: str = ""
+    refusal: Refused | None = None
+
+
+async def send(broker: Broker, request: OrderRequest) -> Sent:
+    """Send it once. A name that is taken already means that an earlier send arrived after all."""
+    try:
+        order = await limited(broker.submit(request))
+    except Refused as refused:
+        if refused.refusal is not Refusal.DUPLICATE:
+            return Sent("refused", None, str(refused), refused)
+        text = str(refused)
+    except Unreachable as error:
+        return Sent("unreachable", None, str(error))
+    except (FlatdeckError, TimeoutError) as error:
+        text = str(error) or "no answer in time"
+    else:
+        if order.id and order.status is not OrderStatus.UNKNOWN:
+            return Sent("acknowledged", order)
+        text = "an answer without a readable order"
+    return Sent("unknown", None, text)
+
+
+async def look(broker: Broker, reader: Reader, clock: Clock, do: DoLookUp, begun: datetime, total: float) -> Sent:
+    """Look for what was sent at ``begun`` until it is found or proven never to have been.
+
+    At least ``total`` seconds, and as long as a proof takes; then it is ``unknown``, and so it is where the venue
+    promises no expiry and does not know it.
+    """
+    able, now = broker.capabilities, clock.monotonic()
+    since = min(clock.now() - timedelta(seconds=CALL_TIMEOUT), begun) - timedelta(seconds=2.0)
+    expired = None if able.request_expiry is None else now + able.request_expiry
+    proof = None if expired is None else expired + max(LOOK_MARGIN, able.position_lag)
+    deadline = max(now + total, (proof or now) + 2 * LONGEST_POLL + LOOK_MARGIN)
+    misses, pause, text = 0, POLL, "there is no such order at the venue yet"
+    while True:
+        asked = clock.monotonic()
+        try:
+            found = await limited(find(broker, reader, do, since, asked))
+        except (FlatdeckError, TimeoutError) as error:
+            text = str(error) or "no answer in time"
+        else:
+            if found.order is not None and found.order.status is not OrderStatus.UNKNOWN:
+                return Sent("acknowledged", found.order)
+            if found.order is None and found.unattributed == 0 and proof is not None and asked >= proof:
+                misses += 1
+            if misses >= CONCLUSIVE_MISSES:
+                return Sent("not_found", None, "was never executed")
+        if clock.monotonic() >= deadline:
+            return Sent("unknown", None, text)
+        await clock.sleep(pause)
+        pause = min(2 * pause, LONGEST_POLL)

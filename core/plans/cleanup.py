@@ -1,0 +1,294 @@
+"""Dust, the position cap, and what to do with open orders. Pure: holdings in, verdicts and actions out.
+
+Per owner, over all of the owner's accounts together:
+
+* unsellable positions are shown with the reason, never sent and not counted;
+* a known value below ``dust_usd`` is dust and goes;
+* what remains is ranked by value, then P&L, then age; rank 1 is the largest. ``rank > cap`` goes. A position whose
+  value is unknown is counted but never ranked: what is outside the top of the known part is outside it in the whole.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from msgspec import Struct, structs
+
+from core.model import Order, Tier
+from core.plans.plan import Action, ActionKind, OwnerTally, Reason
+from core.portfolio.book import Holding
+from core.units import ZERO, decimal, dollars, floor_to, money, plain
+
+_COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_CONDITION = re.compile(r"(usd_value|rank)\s*(<=|>=|<|>)\s*(\S+)")
+_NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Condition(Struct, frozen=True):
+    """``usd_value`` against a number, or ``rank`` against the cap (``limit`` None)."""
+
+    field: str
+    compare: str
+    limit: Decimal | None
+
+
+class CancelIf(Struct, frozen=True):
+    """Any one condition that holds is enough; a condition on an unknown value or rank does not hold."""
+
+    conditions: tuple[Condition, ...]
+
+    def holds(self, value: Decimal | None, rank: int | None, cap: int) -> bool:
+        for condition in self.conditions:
+            left = value if condition.field == "usd_value" else rank
+            right = cap if condition.limit is None else condition.limit
+            if left is not None and _COMPARE[condition.compare](left, right):
+                return True
+        return False
+
+
+def parse_cancel_if(text: str) -> CancelIf:
+    """The ``cancel_if`` grammar: ``usd_value<NUMBER`` and ``rank>max_positions`` (also ``<= > >=``), comma-separated.
+
+    Raises ValueError with one sentence that quotes the offending part.
+    """
+    return CancelIf(tuple(_condition(part.strip()) for part in text.split(",")))
+
+
+def _condition(part: str) -> Condition:
+    found = _CONDITION.fullmatch(part)
+    if found:
+        field, compare, right = found.groups()
+        if field == "usd_value" and _NUMBER.fullmatch(right):
+            return Condition(field, compare, decimal(right))
+        if field == "rank" and right == "max_positions":
+            return Condition(field, compare, None)
+    raise ValueError(f'"{part}" is not a condition; write usd_value<NUMBER or rank>max_positions, comma-separated')
+
+
+class OrderPolicy(Struct, frozen=True):
+    """What to do with open orders on a position that is to be closed, resolved for this run."""
+
+    mode: str  # never | startup | matching | always
+    condition: CancelIf | None = None
+    first_run: bool = True
+
+    def cancels(self, value: Decimal | None, rank: int | None, cap: int) -> bool:
+        match self.mode:
+            case "always":
+                return True
+            case "startup":
+                return self.first_run
+            case "matching":
+                return self.condition is not None and self.condition.holds(value, rank, cap)
+            case _:
+                return False
+
+
+class Verdict(Struct, frozen=True):
+    """What the rules say of one position. ``why`` is None for one that may stay."""
+
+    holding: Holding
+    why: Reason | None
+    text: str = ""
+    rank: int | None = None
+
+
+def unsellable(holding: Holding) -> str | None:
+    """Why the venue would refuse to sell this position, in one phrase, or None.
+
+    Reduce-only orders are exempt from minimums where the venue exempts them.
+    """
+    instrument, position = holding.instrument, holding.position
+    if not instrument.tradable:
+        return _way_out("not tradable at the venue", instrument.way_out)
+    quantity = floor_to(position.quantity, instrument.step)
+    if quantity <= 0:
+        return _way_out(f"{plain(position.quantity)} is below one step of {plain(instrument.step)}", instrument.way_out)
+    if instrument.reduce_only and instrument.minimum_exempt:
+        return None
+    if quantity < instrument.min_quantity:
+        text = f"{plain(position.quantity)} is below the venue's minimum of {plain(instrument.min_quantity)}"
+        return _way_out(text, instrument.way_out)
+    if holding.price is not None and instrument.min_cost > 0:
+        cost = quantity * instrument.multiplier * holding.price
+        if cost < instrument.min_cost:
+            text = f"{money(cost)} {instrument.quote} is below the venue's minimum cost of {plain(instrument.min_cost)}"
+            return _way_out(text, instrument.way_out)
+    return None
+
+
+def _way_out(reason: str, way_out: str) -> str:
+    return f"{reason}; way out: {way_out}" if way_out else reason
+
+
+def judge(holdings: Sequence[Holding], dust_usd: Decimal, cap: int) -> list[Verdict]:
+    """One verdict per holding of one owner: unsellable, dust, ranked from the largest, then those without a value."""
+    verdicts: list[Verdict] = []
+    ranked: list[Holding] = []
+    unpriced: list[Verdict] = []
+    for holding in holdings:
+        reason = unsellable(holding)
+        if reason:
+            verdicts.append(Verdict(holding, Reason.UNSELLABLE, reason))
+        elif holding.value is None:
+            unpriced.append(Verdict(holding, Reason.NO_PRICE, f"Value unknown: {holding.flaw}"))
+        elif holding.value < dust_usd:
+            text = f"Dust position (${dollars(holding.value)} < ${money(dust_usd)})"
+            verdicts.append(Verdict(holding, Reason.DUST, text))
+        else:
+            ranked.append(holding)
+    counted = len(ranked) + len(unpriced)
+    exceeded = f"Position cap exceeded ({counted}/{cap})"
+    for rank, holding in enumerate(sorted(ranked, key=prune_order, reverse=True), start=1):
+        over = rank > cap
+        verdicts.append(Verdict(holding, Reason.CAP_EXCEEDED if over else None, exceeded if over else "", rank))
+    return verdicts + unpriced
+
+
+def prune_order(holding: Holding) -> tuple[Decimal, bool, Decimal, datetime, str, str, str]:
+    """Sort key, first to go first: value, P&L (unknown last), age oldest first (unknown last), account, symbol, leg."""
+    position = holding.position
+    pnl_unknown = holding.pnl is None
+    return (
+        holding.value if holding.value is not None else ZERO,
+        pnl_unknown,
+        holding.pnl if holding.pnl is not None else ZERO,
+        position.opened_at or _NEVER,
+        position.account,
+        position.symbol,
+        position.leg.value,
+    )
+
+
+class OwnerPlan(Struct, frozen=True):
+    """The actions for one owner and what they make of what is held."""
+
+    actions: tuple[Action, ...]
+    tally: OwnerTally
+
+
+def plan_owner(
+    owner: str,
+    holdings: Sequence[Holding],
+    *,
+    dust_usd: Decimal,
+    cap: int,
+    policy: OrderPolicy,
+    tiers: dict[str, tuple[Tier, ...]],
+    blocked: dict[str, tuple[Reason, str]],
+    complete: bool,
+) -> OwnerPlan:
+    """The cleanup of one owner. ``tiers`` per account; ``blocked`` maps ``account|symbol`` or an account id to why
+    nothing may be planned for it now (a close in flight, a frozen account)."""
+    verdicts = judge(holdings, dust_usd, cap)
+    actions: list[Action] = []
+    for verdict in sorted(verdicts, key=_sequence):
+        if verdict.why is not None:
+            actions.extend(_actions(verdict, cap, policy, tiers, blocked))
+    return OwnerPlan(tuple(actions), tally(owner, cap, holdings, actions, complete))
+
+
+def _sequence(verdict: Verdict) -> tuple[int, tuple[Decimal, bool, Decimal, datetime, str, str, str]]:
+    order = [Reason.DUST, Reason.CAP_EXCEEDED, Reason.UNSELLABLE, Reason.NO_PRICE]
+    return (order.index(verdict.why) if verdict.why else len(order)), prune_order(verdict.holding)
+
+
+def _actions(
+    verdict: Verdict,
+    cap: int,
+    policy: OrderPolicy,
+    tiers: dict[str, tuple[Tier, ...]],
+    blocked: dict[str, tuple[Reason, str]],
+) -> list[Action]:
+    holding, key = verdict.holding, verdict.holding.key
+    if verdict.why in (Reason.UNSELLABLE, Reason.NO_PRICE):
+        return [skip(holding, verdict.why, verdict.text, verdict.rank)]
+    why_not = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)
+    if why_not:
+        return [skip(holding, why_not[0], why_not[1], verdict.rank)]
+    if holding.orders and not policy.cancels(holding.value, verdict.rank, cap):
+        text = f"{verdict.text}; skipped: {len(holding.orders)} open order(s) are kept"
+        return [skip(holding, Reason.OPEN_ORDERS, text, verdict.rank)]
+    assert verdict.why is not None
+    return close(holding, verdict.why, verdict.text, tiers[key.account], rank=verdict.rank)
+
+
+def skip(holding: Holding, reason: Reason, text: str, rank: int | None = None) -> Action:
+    """A position that is shown and left alone."""
+    return _line(ActionKind.SKIP, holding, reason, text, rank)
+
+
+def close(
+    holding: Holding, reason: Reason, text: str, tiers: tuple[Tier, ...], *, rank: int | None = None
+) -> list[Action]:
+    """The cancels that come first, each a line of its own, and the close that carries them."""
+    tiers = tiers_of(holding, tiers)
+    orders = (*holding.orders, *holding.ours)
+    actions = [cancel(holding, order, reason, text) for order in orders]
+    value, spread = holding.value, holding.spread
+    line = structs.replace(
+        _line(ActionKind.CLOSE, holding, reason, text, rank),
+        cancels=orders,
+        orders_shown=tuple(o.id for o in orders),
+        tiers=tiers,
+        cost=value * (spread + holding.fee_rate) if value is not None and spread is not None else None,
+    )
+    return [*actions, line]
+
+
+def tiers_of(holding: Holding, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
+    """The account's tiers as far as the instrument may be closed so, in the account's order; else the instrument's."""
+    own = holding.instrument.tiers
+    return tuple(t for t in tiers if not own or t in own) or own
+
+
+def cancel(holding: Holding, order: Order, reason: Reason, text: str) -> Action:
+    """One open order that goes before its position is closed."""
+    line = _line(ActionKind.CANCEL_ORDER, holding, reason, text, None)
+    return structs.replace(line, order=order, quantity=order.remaining)
+
+
+def _line(kind: ActionKind, holding: Holding, reason: Reason, text: str, rank: int | None) -> Action:
+    position = holding.position
+    return Action(
+        kind=kind,
+        reason=reason,
+        text=text,
+        owner=holding.owner,
+        key=position.key,
+        side=position.side,
+        quantity=position.quantity,
+        entry=position.entry,
+        usd_value=holding.value,
+        pnl=holding.pnl,
+        rank=rank,
+    )
+
+
+def tally(owner: str, cap: int, holdings: Sequence[Holding], actions: Sequence[Action], complete: bool) -> OwnerTally:
+    """Before → after of one owner, from the actions planned."""
+    closes = [a for a in actions if a.kind is ActionKind.CLOSE]
+    skips = [a for a in actions if a.kind is ActionKind.SKIP]
+    known = [h.value for h in holdings if h.value is not None]
+    before = sum(known, ZERO) if len(known) == len(holdings) else None
+    going = {a.key for a in closes}
+    staying = sum((h.value for h in holdings if h.key not in going and h.value is not None), ZERO)
+    return OwnerTally(
+        id=owner,
+        cap=cap,
+        initial=len(holdings),
+        dust=sum(a.reason is Reason.DUST for a in closes),
+        cap_excess=sum(a.reason is Reason.CAP_EXCEEDED for a in closes),
+        skipped=sum(a.reason is not Reason.UNSELLABLE for a in skips),
+        unsellable=sum(a.reason is Reason.UNSELLABLE for a in skips),
+        orders_to_cancel=sum(a.kind is ActionKind.CANCEL_ORDER for a in actions),
+        final=len(holdings) - len(closes),
+        complete=complete,
+        value_before=before,
+        value_after=None if before is None else staying,
+    )

@@ -1,0 +1,117 @@
+"""Positions that were there before this program knew them: whose they are not, and what they risk. Pure.
+
+Legacy is what a broker holds at start and the journal does not know as opened or adopted under the present settings.
+With ``emergency_close_legacy`` and an ultra-conservative ``risk_per_trade`` they are to be force-closed, and each
+says by how much it exceeds the settings; otherwise they are adopted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+
+from core.entries.rules import initial_stop
+from core.exits.levels import resolved
+from core.model import Instrument, OrderType, Position, PositionKey, Tier
+from core.plans import cleanup
+from core.plans.plan import Action, Reason
+from core.portfolio.book import Holding
+from core.reconciliation.rules import Belief
+from core.records import Adopted
+from core.settings import Settings
+from core.units import percent, plain
+
+Mark = Callable[[PositionKey], str]  # the fingerprint of the settings that hold for a position
+ULTRA_CONSERVATIVE = Decimal("0.005")
+
+
+def emergency(settings: Settings) -> bool:
+    """Whether legacy positions are to be force-closed rather than adopted."""
+    risk = settings.legacy.risk_per_trade
+    return settings.legacy.emergency_close_legacy and risk is not None and risk <= ULTRA_CONSERVATIVE
+
+
+def fingerprint(settings: Settings, key: PositionKey) -> str:
+    """Identifies the settings that say how much this position may risk. Others may change without making it legacy."""
+    numbers = (settings.legacy.risk_per_trade, resolved(settings, key.account, key.symbol).stop_loss_pct)
+    text = "|".join("" if n is None else plain(n) for n in numbers)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], mark: Mark) -> list[Position]:
+    """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
+
+    def ours(position: Position) -> bool:
+        belief = known.get(position.key)
+        return belief is not None and belief.settings == mark(position.key) and belief.side is position.side
+
+    return [p for p in held if not ours(p)]
+
+
+def adopted(position: Position, why: str, settings: str) -> Adopted:
+    """What a broker reports, as the record that takes it over."""
+    return Adopted(
+        key=position.key,
+        side=position.side,
+        quantity=position.quantity,
+        entry=position.entry,
+        leverage=position.leverage,
+        why=why,
+        settings=settings,
+    )
+
+
+def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
+    """The trigger of the resting protective order, of several the one that leaves the most at risk; else the initial
+    stop. None when there is neither or when it is unknown."""
+    position = holding.position
+    closing = [o for o in (*holding.orders, *holding.ours) if o.side is position.side.closing]
+    triggers = [o.trigger for o in closing if o.type is OrderType.STOP and o.trigger is not None]
+    if triggers:
+        return min(triggers) if position.side.sign > 0 else max(triggers)
+    return initial_stop(position.side, position.entry, stop_loss_pct)
+
+
+def risk(position: Position, instrument: Instrument, stop: Decimal | None, equity: Decimal | None) -> Decimal | None:
+    """``quantity × multiplier × |entry − stop| / equity``; unknown when any of them is."""
+    if position.entry is None or stop is None or equity is None or equity <= 0:
+        return None
+    return position.quantity * instrument.multiplier * abs(position.entry - stop) / equity
+
+
+def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal) -> str:
+    """``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``."""
+    times = "leverage unknown" if leverage is None else f"{plain(leverage)}x"
+    allowed = f"{percent(limit)} %"
+    if at_risk is None:
+        return f"Legacy position: {times}, risk unknown, {allowed} are allowed"
+    how = "exceeds" if at_risk > limit else "is within"
+    return f"Legacy position: {times}, risk {percent(at_risk)} % {how} {allowed}"
+
+
+def actions(
+    holdings: Iterable[Holding],
+    settings: Settings,
+    *,
+    equity: Mapping[str, Decimal | None],
+    tiers: dict[str, tuple[Tier, ...]],
+    blocked: dict[str, tuple[Reason, str]],
+) -> list[Action]:
+    """The force-close of these legacy positions, their orders first; ``blocked`` as in ``cleanup.plan_owner``."""
+    made: list[Action] = []
+    limit = settings.legacy.risk_per_trade
+    for holding in holdings:
+        key, position = holding.key, holding.position
+        stop = stop_of(holding, resolved(settings, key.account, key.symbol).stop_loss_pct)
+        at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
+        why = text(position.leverage, at_risk, ULTRA_CONSERVATIVE if limit is None else limit)
+        barred = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)
+        unsellable = cleanup.unsellable(holding)
+        if barred:
+            made.append(cleanup.skip(holding, *barred))
+        elif unsellable:
+            made.append(cleanup.skip(holding, Reason.UNSELLABLE, unsellable))
+        else:
+            made.extend(cleanup.close(holding, Reason.LEGACY, why, tiers[key.account]))
+    return made

@@ -1,0 +1,61 @@
+"""Plans that were made and wait for a decision: made from the book, kept for a while, approved as they were shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.ids import Ids
+from core.link.messages import PlanRequest
+from core.plans import planner
+from core.plans.plan import ApprovedPlan, NotApproved, Plan, confirm
+from core.plans.planner import Situation
+from core.portfolio.book import Book
+from core.ports import Clock
+from core.settings import Settings
+
+PLANS_KEPT = 64
+
+
+class Desk:
+    """``situation`` is asked anew for every plan; a read-only desk approves nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        book: Book,
+        clock: Clock,
+        ids: Ids,
+        situation: Callable[[], Situation],
+        *,
+        read_only: bool,
+    ) -> None:
+        self._settings = settings
+        self._book = book
+        self._clock = clock
+        self._ids = ids
+        self._situation = situation
+        self._read_only = read_only
+        self._plans: dict[str, Plan] = {}
+
+    def prepare(self, request: PlanRequest) -> Plan:
+        """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
+        plan = planner.make(self._ids.plan_id(), request, self._settings, self._book, self._situation())
+        self._plans[plan.id] = plan
+        for old in list(self._plans)[:-PLANS_KEPT]:
+            del self._plans[old]
+        return plan
+
+    def withdraw(self, plan: str) -> None:
+        """Forget a plan that is no longer wanted."""
+        self._plans.pop(plan, None)
+
+    def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
+        """A person's confirmation of a plan as it was shown; a plan is approved once. Raises NotApproved."""
+        if self._read_only:
+            raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
+        plan = self._plans.get(plan_id)
+        if plan is None:
+            raise NotApproved("unknown_plan", "that plan is not known any more; make a new one")
+        approved = confirm(plan, digest, self._clock.now())
+        del self._plans[plan_id]
+        return approved

@@ -1,0 +1,269 @@
+"""From a request and the book to a plan: which owners and accounts, which rules, what may not be touched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import Struct, structs
+
+from core.link.messages import PlanRequest
+from core.model import Order, PositionKey, Tier
+from core.plans import cleanup, legacy
+from core.plans.cleanup import CancelIf, OrderPolicy
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.portfolio.book import Book, Holding
+from core.ports import Broker
+from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
+
+# Alpaca's own close call first: a plain sell there can be taken as opening a short.
+BROKER_TIERS = {"alpaca": (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.DIRECT_API)}
+
+
+class Situation(Struct, frozen=True):
+    """What a plan depends on besides the book. ``tiers`` per account; ``blocked`` as in ``cleanup.plan_owner``."""
+
+    now: datetime
+    monotonic: float
+    max_age: Callable[[str, str], float]  # by account and symbol: how old a usable price may be
+    tiers: dict[str, tuple[Tier, ...]]
+    blocked: dict[str, tuple[Reason, str]]
+    first_run: bool
+    legacy: frozenset[PositionKey] = frozenset()  # held before this program knew them, and to be force-closed
+
+
+def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
+    """The tiers configured for a broker that its venue can express, and those that it cannot.
+
+    ``broker`` is looked up whole (``ccxt:kraken``), then without its exchange.
+    """
+    configured = settings.ladder.tiers
+    name = broker.partition(":")[0]
+    base = configured.get(broker) or configured.get(name) or BROKER_TIERS.get(name, BASE_TIERS)
+    wanted = (*base, *(t for t in LAST_TIERS if t not in base))
+    return tuple(t for t in wanted if t in able), tuple(t for t in wanted if t not in able)
+
+
+def account_tiers(settings: Settings, brokers: Iterable[Broker]) -> dict[str, tuple[Tier, ...]]:
+    """The tiers of every account, by its id."""
+    return {b.account.id: ladder_tiers(settings, b.account.broker, b.capabilities.tiers)[0] for b in brokers}
+
+
+def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
+    """The plan for what is in the book now; its digest tells whether another is the same to a person.
+
+    Raises ValueError for a request that is not one, or that names nothing where something must be named.
+    """
+    builders = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders, "legacy": _legacy}
+    builders["exit"] = _exit
+    build = builders.get(request.cause)
+    if build is None:
+        raise ValueError(f'"{request.cause}" is no plan; there are cleanup, flatten, cancel-orders, legacy and exit')
+    selectors = (request.owners, request.accounts, request.symbols, request.keys)
+    if request.cause not in ("cleanup", "legacy") and not request.everything and not any(selectors):
+        raise ValueError(f"{request.cause} needs to know what: owners, accounts, symbols, positions or everything")
+    actions: list[Action] = []
+    tallies: list[OwnerTally] = []
+    for owner in _owners(request, settings):
+        accounts = [a for a in owner_accounts(settings, owner) if not request.accounts or a in request.accounts]
+        readable = [a for a in accounts if book.readable(a)]
+        holdings = list(holdings_of(book, readable, situation))
+        made, tally = build(_Scope(owner, holdings, readable, request, settings, book, situation))
+        actions.extend(made)
+        tallies.append(structs.replace(tally, complete=len(readable) == len(accounts)))
+    return Plan(
+        id=plan_id,
+        cause=request.cause,
+        created_at=situation.now,
+        actions=tuple(actions),
+        owners=tuple(tallies),
+        unreadable=_unreadable(request, settings, book),
+    )
+
+
+def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> Iterable[Holding]:
+    """Every holding of those accounts, valued as of the situation."""
+    for key in book.keys(accounts):
+        holding = book.holding(key, situation.monotonic, situation.max_age(key.account, key.symbol))
+        if holding is not None:
+            yield holding
+
+
+def owner_accounts(settings: Settings, owner: str) -> list[str]:
+    """Ids of an owner's accounts."""
+    return [a.id for o in settings.owners if o.id == owner for a in o.accounts]
+
+
+def _owners(request: PlanRequest, settings: Settings) -> list[str]:
+    """The owners a request is about: those named, who also have what accounts and positions are named; else all."""
+    having = {a.partition("/")[0] for a in (*request.accounts, *(k.account for k in request.keys))}
+    wanted = [set(request.owners), having]
+    return [o.id for o in settings.owners if all(not names or o.id in names for names in wanted)]
+
+
+def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[str, str]:
+    owners = _owners(request, settings)
+    return {
+        account.id: book.accounts[account.id].error or "not read yet"
+        for account in settings.accounts
+        if account.owner in owners
+        and (not request.accounts or account.id in request.accounts)
+        and not book.readable(account.id)
+    }
+
+
+def cleanup_settings(request: PlanRequest, settings: Settings) -> CleanupSettings:
+    """The configured rules with the request's overrides."""
+    own = settings.cleanup
+    mode = own.cancel_open_orders if request.cancel_open_orders is None else request.cancel_open_orders
+    return structs.replace(
+        own,
+        dust_usd=own.dust_usd if request.dust_usd is None else request.dust_usd,
+        cancel_open_orders=mode if request.cancel_if is None else "matching",
+        cancel_if=own.cancel_if if request.cancel_if is None else request.cancel_if,
+    )
+
+
+class _Scope(Struct, frozen=True):
+    """One owner's part of a request."""
+
+    owner: str
+    holdings: list[Holding]
+    readable: list[str]
+    request: PlanRequest
+    settings: Settings
+    book: Book
+    situation: Situation
+
+    def tally(self, actions: list[Action]) -> OwnerTally:
+        return cleanup.tally(self.owner, self.settings.cap(self.owner), self.holdings, actions, True)
+
+
+Made = tuple[list[Action], OwnerTally]
+
+
+def _cleanup(scope: _Scope) -> Made:
+    request, situation = scope.request, scope.situation
+    rules = cleanup_settings(request, scope.settings)
+    cap = scope.settings.cap(scope.owner) if request.max_positions is None else request.max_positions
+    condition: CancelIf | None = None
+    if rules.cancel_open_orders == "matching":
+        condition = cleanup.parse_cancel_if(rules.cancel_if)
+    made = cleanup.plan_owner(
+        scope.owner,
+        scope.holdings,
+        dust_usd=rules.dust_usd,
+        cap=cap,
+        policy=OrderPolicy(rules.cancel_open_orders, condition, situation.first_run),
+        tiers=situation.tiers,
+        blocked=situation.blocked,
+        complete=True,
+    )
+    return list(made.actions), made.tally
+
+
+def _flatten(scope: _Scope) -> Made:
+    """Every selected position goes, its orders first; so do orders that would open one again."""
+    actions = _closes(scope, Reason.FLATTEN, "Flatten")
+    if not scope.request.keys:
+        going = {(o.account, o.id) for a in actions for o in a.cancels}
+        actions.extend(_lone_cancels(scope, Reason.FLATTEN, going))
+    return actions, scope.tally(actions)
+
+
+def _exit(scope: _Scope) -> Made:
+    """The positions that an exit rule wants to leave."""
+    actions = _closes(scope, Reason.EXIT, scope.request.text or "Exit")
+    return actions, scope.tally(actions)
+
+
+def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
+    actions: list[Action] = []
+    for holding in scope.holdings:
+        if not selected(scope.request, holding.key, holding.instrument.native_symbol):
+            continue
+        blocked = _blocked(scope.situation, holding.key)
+        reason = cleanup.unsellable(holding)
+        if blocked:
+            actions.append(cleanup.skip(holding, *blocked))
+        elif reason:
+            actions.append(cleanup.skip(holding, Reason.UNSELLABLE, reason))
+        else:
+            tiers = scope.situation.tiers[holding.key.account]
+            actions.extend(cleanup.close(holding, why, text, tiers))
+    return actions
+
+
+def _legacy(scope: _Scope) -> Made:
+    """What was held before this program knew it goes, its orders first."""
+    situation, book = scope.situation, scope.book
+    actions = legacy.actions(
+        [h for h in scope.holdings if h.key in situation.legacy],
+        scope.settings,
+        equity={account: book.accounts[account].equity for account in scope.readable},
+        tiers=situation.tiers,
+        blocked=situation.blocked,
+    )
+    return actions, scope.tally(actions)
+
+
+def _cancel_orders(scope: _Scope) -> Made:
+    actions = _lone_cancels(scope, Reason.CANCEL_ORDERS, set())
+    return actions, scope.tally(actions)
+
+
+def _lone_cancels(scope: _Scope, reason: Reason, going: set[tuple[str, str]]) -> list[Action]:
+    """Cancels of open orders that no close takes along. A protective order of ours goes only with its position."""
+    actions, book = [], scope.book
+    for account in scope.readable:
+        for order in book.orders(account):
+            key = PositionKey(account, order.symbol, order.leg)
+            native = book.instrument(account, order.symbol).native_symbol
+            wanted = selected(scope.request, key, native) and (account, order.id) not in going
+            if wanted and not book.is_ours(order.client_id) and not _blocked(scope.situation, key):
+                actions.append(_cancel(scope.owner, key, order, reason))
+    return actions
+
+
+def _cancel(owner: str, key: PositionKey, order: Order, reason: Reason) -> Action:
+    return Action(
+        kind=ActionKind.CANCEL_ORDER,
+        reason=reason,
+        text="Cancel open order",
+        owner=owner,
+        key=key,
+        quantity=order.remaining,
+        order=order,
+        cancels=(order,),
+        orders_shown=(order.id,),
+    )
+
+
+def selected(request: PlanRequest, key: PositionKey, native_symbol: str) -> bool:
+    """Whether a request names this position, by key, or by account and symbol."""
+    if request.keys:
+        same = {(k.account, k.symbol) for k in request.keys}
+        return key in request.keys or (request.cause == "cancel-orders" and (key.account, key.symbol) in same)
+    in_accounts = not request.accounts or key.account in request.accounts
+    in_symbols = not request.symbols or key.symbol in request.symbols or native_symbol in request.symbols
+    return in_accounts and in_symbols
+
+
+def _blocked(situation: Situation, key: PositionKey) -> tuple[Reason, str] | None:
+    return situation.blocked.get(f"{key.account}|{key.symbol}") or situation.blocked.get(key.account)
+
+
+def counted(verdicts: list[cleanup.Verdict]) -> int:
+    """How many positions count against the cap: all that are neither dust nor unsellable."""
+    return sum(v.why not in (Reason.DUST, Reason.UNSELLABLE) for v in verdicts)
+
+
+def value_of(holdings: Iterable[Holding]) -> Decimal | None:
+    """What they are worth together; unknown when one of them is."""
+    total = Decimal(0)
+    for holding in holdings:
+        if holding.value is None:
+            return None
+        total += holding.value
+    return total

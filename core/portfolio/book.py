@@ -1,0 +1,314 @@
+"""What is held everywhere now. ``apply(event)`` is the only way in and says what changed.
+
+Complete reads are the truth; a stream's word only refines it until the next read. A list that is shorter than what is
+in the book is believed when the stream explains it, or when a second read, asked after the first was
+received, agrees: until then the position stays and its account is *doubted*, which makes the engine read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+from msgspec import Struct
+
+from core.events import (
+    AccountChanged,
+    AccountState,
+    BrokerEvent,
+    FillSeen,
+    HoldingsRead,
+    OrderSeen,
+    PositionSeen,
+    QuoteSeen,
+    RatesSeen,
+)
+from core.exits.levels import ExitsOf, same
+from core.market.price_gate import SPLIT, split_ratio
+from core.market.quotes import Quotes
+from core.model import (
+    Account,
+    Holdings,
+    Instrument,
+    Leg,
+    Order,
+    Position,
+    PositionKey,
+    Quote,
+    move,
+    roi,
+    usd_rate,
+    usd_value,
+)
+from core.settings import ExitSettings
+from core.units import ZERO
+
+AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
+READABLE = (AccountState.LIVE, AccountState.POLLING)
+
+
+class Holding(Struct, frozen=True):
+    """A position with all that the rules ask about it. ``flaw`` says why the value is unknown, where it is."""
+
+    owner: str
+    position: Position
+    instrument: Instrument
+    orders: tuple[Order, ...] = ()  # the user's open orders on the instrument
+    ours: tuple[Order, ...] = ()  # our own: protective ones, or left over from a close that got stuck
+    price: Decimal | None = None  # what a close would get
+    mark: Decimal | None = None
+    value: Decimal | None = None  # USD
+    pnl: Decimal | None = None
+    roi: Decimal | None = None
+    spread: Decimal | None = None  # half of it, as a fraction of the price
+    fee_rate: Decimal = ZERO  # of one way, as a fraction of the price
+    flaw: str = ""
+
+    @property
+    def key(self) -> PositionKey:
+        return self.position.key
+
+
+class AccountView(Struct):
+    """How one account is being read. ``asked`` and ``received`` are monotonic, ``as_of`` the last read's wall time."""
+
+    account: Account
+    state: AccountState = AccountState.CONNECTING
+    error: str | None = None
+    latency: float | None = None
+    asked: float | None = None
+    received: float | None = None
+    as_of: datetime | None = None
+    equity: Decimal | None = None
+
+    @property
+    def readable(self) -> bool:
+        return self.state in READABLE and self.received is not None
+
+
+class Change(Struct):
+    """What one event changed. ``doubted`` are accounts whose list got shorter without a reason: read them again."""
+
+    positions: set[PositionKey] = msgspec.field(default_factory=set)
+    accounts: set[str] = msgspec.field(default_factory=set)
+    doubted: set[str] = msgspec.field(default_factory=set)
+
+
+class Book:
+    """Positions, orders, instruments and prices of every account."""
+
+    def __init__(
+        self,
+        accounts: Iterable[Account],
+        is_ours: Callable[[str | None], bool],
+        exits_of: ExitsOf | None = None,
+    ) -> None:
+        self.accounts = {a.id: AccountView(a) for a in accounts}
+        self.is_ours = is_ours
+        self._positions: dict[str, dict[PositionKey, Position]] = {a: {} for a in self.accounts}
+        self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
+        self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
+        self._instruments: dict[tuple[str, str], Instrument] = {}
+        self._exits_of = exits_of or same(ExitSettings())
+        self._quotes = Quotes(self._exits_of)
+        self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
+        self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
+        self._gone: set[PositionKey] = set()  # the stream said that it is closed
+
+    def apply(self, event: BrokerEvent, now: datetime) -> Change:
+        """Take one event in. ``now`` is the wall time of its receipt."""
+        match event:
+            case HoldingsRead(holdings):
+                return self._read(holdings, now)
+            case QuoteSeen(quote):
+                return self._quoted(quote)
+            case OrderSeen(order):
+                return self._ordered(order)
+            case PositionSeen(key, position):
+                return self._positioned(key, position)
+            case FillSeen():
+                return Change()
+            case RatesSeen(account, rates):
+                self._rates[account].update(rates)
+                return Change(positions=set(self._positions[account]))
+            case AccountChanged():
+                return self._account(event)
+
+    def _account(self, event: AccountChanged) -> Change:
+        view = self.accounts[event.account]
+        view.state, view.error = event.state, event.error
+        view.latency = event.latency if event.latency is not None else view.latency
+        return Change(accounts={event.account})
+
+    def _quoted(self, quote: Quote) -> Change:
+        return Change(positions=self._on(quote.account, quote.symbol)) if self._quotes.take(quote) else Change()
+
+    def _ordered(self, order: Order) -> Change:
+        orders = self._orders[order.account].setdefault(order.symbol, {})
+        known = orders.get(order.id)
+        if order.status.terminal:
+            orders.pop(order.id, None)
+            self._ended[order.account].add(order.id)
+        elif order.id not in self._ended[order.account]:  # else a late word: what has ended never reopens
+            orders[order.id] = _further(known, order)
+        return Change(positions=self._on(order.account, order.symbol))
+
+    def _on(self, account: str, symbol: str) -> set[PositionKey]:
+        """Keys of the positions held in one instrument: at most one per leg."""
+        return {k for leg in Leg if (k := PositionKey(account, symbol, leg)) in self._positions[account]}
+
+    def _positioned(self, key: PositionKey, position: Position | None) -> Change:
+        """The stream's word: a hint. It updates what is held and explains why a later read lacks it."""
+        if position is None:
+            self._gone.add(key)
+        else:
+            self._gone.discard(key)
+            self._missing.pop(key, None)
+            return self._hold(position, Change(positions={key}))
+        return Change(positions={key})
+
+    def _hold(self, position: Position, change: Change) -> Change:
+        """A share split is no loss: position and price are read again before anything is made of them."""
+        held = self._positions[position.account]
+        before = held.get(position.key)
+        shares = self.instrument(position.account, position.symbol).kind in SPLIT
+        ratio = None if before is None else split_ratio(before, position, shares=shares)
+        if ratio is not None:
+            self._quotes.split(position.account, position.symbol, ratio)
+            change.doubted.add(position.account)
+        held[position.key] = position
+        return change
+
+    def _read(self, holdings: Holdings, now: datetime) -> Change:
+        view = self.accounts[holdings.account]
+        if view.asked is not None and holdings.asked < view.asked:
+            return Change()  # a newer read is in already
+        view.asked, view.received = holdings.asked, holdings.received
+        view.as_of, view.equity = now, holdings.equity
+        view.latency = holdings.received - holdings.asked
+        for instrument in holdings.instruments:
+            self._instruments[holdings.account, instrument.symbol] = instrument
+        before, orders = self._orders[holdings.account], dict[str, dict[str, Order]]()
+        for order in holdings.orders:
+            if not order.status.terminal:
+                known = before.get(order.symbol, {}).get(order.id)
+                orders.setdefault(order.symbol, {})[order.id] = _further(known, order)
+        self._orders[holdings.account] = orders
+        self._ended[holdings.account].clear()
+        return self._reconcile(holdings)
+
+    def _reconcile(self, holdings: Holdings) -> Change:
+        held = self._positions[holdings.account]
+        read = {p.key: p for p in holdings.positions}
+        change = Change(accounts={holdings.account}, positions=set(held) | set(read))
+        for key in [k for k in held if k not in read]:
+            first = self._missing.get(key)
+            if first is not None and holdings.asked > first + AGREE:
+                first = None  # what was wrong once can be wrong again after so long
+            if key in self._gone or (first is not None and holdings.asked >= first):
+                del held[key]
+                self._missing.pop(key, None)
+            else:
+                self._missing[key] = holdings.received if first is None else first
+                change.doubted.add(holdings.account)
+        for key, position in read.items():
+            self._missing.pop(key, None)
+            self._hold(position, change)
+        self._gone -= {k for k in self._gone if k.account == holdings.account}
+        return change
+
+    def position(self, key: PositionKey) -> Position | None:
+        return self._positions[key.account].get(key)
+
+    def positions(self, account: str) -> list[Position]:
+        """What the account holds, in a stable order."""
+        return [p for _, p in sorted(self._positions[account].items(), key=lambda item: _sort(item[0]))]
+
+    def orders(self, account: str) -> list[Order]:
+        """Every open order of the account, our own included, in a stable order."""
+        return [o for symbol in sorted(self._orders[account]) for o in self.orders_on(account, symbol)]
+
+    def instrument(self, account: str, symbol: str) -> Instrument:
+        """The venue's rules for a symbol; permissive ones where it has not said."""
+        known = self._instruments.get((account, symbol))
+        return known or Instrument(symbol=symbol, native_symbol=symbol)
+
+    def quote(self, account: str, symbol: str) -> Quote | None:
+        return self._quotes.get(account, symbol)
+
+    def usable_quote(self, account: str, symbol: str, monotonic: float, max_age: float) -> Quote | None:
+        """The last quote where nothing speaks against it as of ``monotonic``."""
+        flaw = self._quotes.flaw(account, symbol, monotonic, max_age)
+        return None if flaw else self._quotes.get(account, symbol)
+
+    def readable(self, account: str) -> bool:
+        return self.accounts[account].readable
+
+    def holding(self, key: PositionKey, monotonic: float, max_age: float) -> Holding | None:
+        """The position with its price and value as of ``monotonic``; prices older than ``max_age`` s are not used."""
+        position = self.position(key)
+        if position is None:
+            return None
+        instrument = self.instrument(key.account, key.symbol)
+        quote = self.quote(key.account, key.symbol)
+        orders, ours = self.concerning(key, ours=False), self.concerning(key, ours=True)
+        flaw = self._quotes.flaw(key.account, key.symbol, monotonic, max_age)
+        owner = self.accounts[key.account].account.owner
+        if quote is None or flaw:
+            return Holding(owner, position, instrument, orders, ours, flaw=flaw)
+        price, mark = quote.closing_price(position.side), quote.reference
+        fx = usd_rate(instrument.quote, self._rates[key.account])
+        exits = self._exits_of(key.account, key.symbol)
+        return Holding(
+            owner,
+            position,
+            instrument,
+            orders,
+            ours,
+            price=price,
+            mark=mark,
+            value=usd_value(position.quantity, instrument, price, fx),
+            pnl=move(position.side, position.entry, mark),
+            roi=roi(position.side, position.entry, mark, position.leverage, exits.fees),
+            spread=_half_spread(quote),
+            fee_rate=exits.fee_rate,
+            flaw=_unvalued(instrument, price, fx),
+        )
+
+    def orders_on(self, account: str, symbol: str) -> list[Order]:
+        """Open orders of the account on one symbol, our own included, by id."""
+        return [o for _, o in sorted(self._orders[account].get(symbol, {}).items())]
+
+    def concerning(self, key: PositionKey, *, ours: bool) -> tuple[Order, ...]:
+        """Open orders that concern one position, not the other leg's: our own, or the user's."""
+        orders = self.orders_on(key.account, key.symbol)
+        mine = (o for o in orders if o.leg is key.leg or Leg.NET in (o.leg, key.leg))
+        return tuple(o for o in mine if self.is_ours(o.client_id) is ours)
+
+    def keys(self, accounts: Iterable[str]) -> list[PositionKey]:
+        """Keys of every position of those accounts, in a stable order."""
+        return sorted((k for a in accounts for k in self._positions[a]), key=_sort)
+
+
+def _sort(key: PositionKey) -> tuple[str, str, str]:
+    return key.account, key.symbol, key.leg.value
+
+
+def _further(known: Order | None, order: Order) -> Order:
+    """The later of two words about an order: cumulative filled never falls."""
+    return known if known is not None and known.filled > order.filled else order
+
+
+def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> str:
+    """Why usable prices give no value, or nothing."""
+    if price is None:
+        return "no price that a close would get"
+    return "" if fx is not None else f"no USD rate for {instrument.quote}"
+
+
+def _half_spread(quote: Quote) -> Decimal | None:
+    if quote.bid is None or quote.ask is None:
+        return None
+    return (quote.ask - quote.bid) / (quote.ask + quote.bid)

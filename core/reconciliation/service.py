@@ -1,0 +1,214 @@
+"""Compares brokers with the journal: at start, every hour, when an account came back, and when asked.
+
+An account that is read for the first time is *judged* before it is ever compared: what it holds and the journal does
+not know is legacy, which is adopted or, under ultra-conservative settings, marked for a force-close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from core.errors import FlatdeckError
+from core.ids import is_ours
+from core.journal.journal import Journal, JournalView
+from core.journal.ledger import Ledger
+from core.model import Holdings, PositionKey
+from core.orders.account_reader import Reader
+from core.plans import legacy
+from core.plans.plan import Reason
+from core.plans.planner import Situation
+from core.portfolio.book import Book
+from core.ports import Clock
+from core.reconciliation import rules as reconcile
+from core.reconciliation.rules import Beliefs, Discrepancy, Kind
+from core.settings import Settings
+from core.units import percent, plain
+
+EVERY = 3600.0
+LOOK_EVERY = 0.5  # seconds between two looks at whether an account came back
+AGREE_WAIT = 1.0  # seconds between the two reads that must agree
+
+
+class Runs(Protocol):
+    """What reconciliation needs of the engine."""
+
+    settings: Settings
+    clock: Clock
+    book: Book
+
+    def situation(self) -> Situation: ...
+
+    @property
+    def say(self) -> Callable[..., None]: ...
+
+
+class Reconciled(Struct, frozen=True):
+    """What differed, and the accounts that could not be read, with why."""
+
+    found: tuple[Discrepancy, ...] = ()
+    unread: dict[str, str] = {}
+
+    @property
+    def complete(self) -> bool:
+        return not self.unread
+
+
+class Reconciler:
+    """Without a journal to write it compares and changes nothing. ``counted`` are discrepancies since the start."""
+
+    def __init__(self, engine: Runs, readers: Mapping[str, Reader], journal: Journal | None) -> None:
+        self._engine = engine
+        self._readers = readers
+        self._journal = journal
+        self._view: JournalView | None = journal
+        self._ledger = Ledger(journal)
+        self._judged: set[str] = set()
+        self._any_judged = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.legacy: frozenset[PositionKey] = frozenset()
+        self.counted: Counter[str] = Counter()
+
+    async def recall(self, view: JournalView) -> None:
+        """Know what is in the journal, where it may only be looked at. Raises JournalError."""
+        self._view, self._ledger = view, Ledger(view)
+        if legacy.emergency(self._engine.settings):
+            await self._unknown(a for a in self._readers if self._engine.book.readable(a))
+
+    async def judge(self) -> bool:
+        """Accounts read for the first time: adopt what is not known, or mark it as legacy.
+
+        True when there is legacy to be force-closed. Raises JournalError.
+        """
+        book, settings = self._engine.book, self._engine.settings
+        accounts = [a for a in self._readers if book.readable(a) and a not in self._judged]
+        if self._journal is None or not accounts:
+            return False
+        strangers = await self._unknown(accounts)
+        self._judged.update(accounts)
+        self._any_judged.set()
+        if not strangers:
+            return False
+        risk = settings.legacy.risk_per_trade
+        if legacy.emergency(settings) and risk is not None:
+            text = f"risk_per_trade is {percent(risk)} %, {len(strangers)} positions are to be force-closed"
+            self._engine.say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
+            return True
+        positions = [p for p in (book.position(k) for k in strangers) if p is not None]
+        await self._journal.append(*(legacy.adopted(p, "legacy", self._mark(p.key)) for p in positions))
+        for account, count in sorted(Counter(p.account for p in positions).items()):
+            text = f"{count} positions were held before and are adopted, their stops begin now"
+            self._engine.say("info", f"[LEGACY][ADOPTED] {account}: {text}", account)
+        for p in positions:
+            text = f"{p.symbol} {plain(p.quantity)} {p.side.value} Account: {p.account}"
+            self._engine.say("debug", f"[LEGACY][ADOPTED] {text}", p.account)
+        return False
+
+    async def _unknown(self, accounts: Iterable[str]) -> list[PositionKey]:
+        """What the journal does not know as opened or adopted under the present settings; marked in an emergency."""
+        beliefs, settings = await self._ledger.read(), self._engine.settings
+        held = [p for a in accounts for p in self._engine.book.positions(a)]
+        found = [p.key for p in legacy.unknown(held, beliefs.held, self._mark)]
+        if legacy.emergency(settings):
+            self.legacy |= frozenset(found)
+        return found
+
+    async def reconcile(self, accounts: Iterable[str] | None = None) -> Reconciled:
+        """Compare, and where it may be written make the journal right: broker truth wins. Raises JournalError."""
+        async with self._turn:
+            chosen = list(self._readers if accounts is None else accounts)
+            self.legacy = frozenset(k for k in self.legacy if self._engine.book.position(k) is not None)
+            parts = await asyncio.gather(*(self._account(a) for a in chosen))
+            unread = {a: part for a, part in zip(chosen, parts, strict=True) if isinstance(part, str)}
+            found = [d for part in parts if not isinstance(part, str) for d in part]
+            if self._journal is not None and found:
+                await self._journal.append(*reconcile.corrections(found, self._accepted))
+            self._tell(found, unread, len(chosen))
+            return Reconciled(tuple(found), unread)
+
+    def _mark(self, key: PositionKey) -> str:
+        return legacy.fingerprint(self._engine.settings, key)
+
+    def _accepted(self, key: PositionKey) -> str:
+        """Under which settings a position is accepted from now on; none where it would be force-closed."""
+        return "" if legacy.emergency(self._engine.settings) else self._mark(key)
+
+    async def run(self) -> None:
+        """For ever, from the first account that was judged on."""
+        if self._journal is None:
+            return
+        await self._any_judged.wait()
+        due, away = self._engine.clock.monotonic(), set[str]()
+        while True:
+            now, book = self._engine.clock.monotonic(), self._engine.book
+            back = {a for a in away if book.readable(a)}
+            away = {a for a in self._readers if not book.readable(a)}
+            wanted = {a for a in self._judged if a not in away and (now >= due or a in back)}
+            due = now + EVERY if now >= due else due
+            if wanted:
+                try:
+                    await self.reconcile(sorted(wanted))
+                except FlatdeckError as error:
+                    self._engine.say("alarm", f"RECONCILE failed: {error}")
+            await self._engine.clock.sleep(LOOK_EVERY)
+
+    async def _account(self, account: str) -> list[Discrepancy] | str:
+        """What two reads agree on, or why it could not be read."""
+        try:
+            first = await self._look(account)
+            if not first:
+                return []
+            await self._engine.clock.sleep(AGREE_WAIT)
+            return reconcile.confirmed(first, await self._look(account))
+        except (FlatdeckError, TimeoutError) as error:
+            return str(error) or "no answer in time"
+
+    async def _look(self, account: str) -> list[Discrepancy]:
+        """One read against what is believed. A symbol in which something is under way is left to that."""
+        async with asyncio.timeout(15):
+            holdings = await self._readers[account].read(urgent=False)
+        beliefs = await self._ledger.read()
+        busy = self._busy(account, beliefs)
+        book = self._engine.book
+        found = reconcile.compare(
+            reconcile.believed(beliefs.held, account),
+            holdings.positions,
+            lambda key: book.instrument(key.account, key.symbol).tick,
+        )
+        found += reconcile.orphans(
+            [o for o in holdings.orders if is_ours(o.client_id)],
+            holdings.positions,
+            await self._strangers(holdings),
+            busy,
+        )
+        return [d for d in found if d.key.symbol not in busy and not self._told_as_legacy(d)]
+
+    def _told_as_legacy(self, one: Discrepancy) -> bool:
+        return one.kind is Kind.MISSED and one.key in self.legacy and one.key.account in self._judged
+
+    def _busy(self, account: str, beliefs: Beliefs) -> frozenset[str]:
+        blocked = self._engine.situation().blocked
+        places = [place.split("|", 1) for place, why in blocked.items() if why[0] is Reason.CLOSING]
+        entering = {e.key.symbol for e in beliefs.pending.values() if e.key.account == account}
+        return frozenset({symbol for owner, symbol in places if owner == account} | entering)
+
+    async def _strangers(self, holdings: Holdings) -> frozenset[str]:
+        """Client ids with our mark that the journal has no intent for."""
+        names = {o.client_id for o in holdings.orders if o.client_id is not None and is_ours(o.client_id)}
+        view = self._view
+        return frozenset([n for n in names if view is None or not await view.knows(n)])
+
+    def _tell(self, found: list[Discrepancy], unread: dict[str, str], asked: int) -> None:
+        for one in found:
+            self.counted[one.kind.value] += 1
+            level = "alarm" if one.alarm else "warning"
+            self._engine.say(level, f"[RECONCILE][{one.kind.value.upper()}] {one.text}", one.key.account)
+        for account, why in unread.items():
+            self._engine.say("warning", f"[RECONCILE] {account} could not be read: {why}", account)
+        kinds = ", ".join(f"{n} {kind}" for kind, n in reconcile.counts(found).items() if n) or "no discrepancies"
+        level = "info" if found else "debug"
+        self._engine.say(level, f"RECONCILE: {kinds} in {asked - len(unread)} accounts")

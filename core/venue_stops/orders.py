@@ -1,0 +1,207 @@
+"""One account's hand for protective orders: places one, cancels one, finds out what became of one.
+
+The same care as for every order: the intent is durable before it leaves, its client id is a function of the position
+and a number that the journal counts, an unknown outcome is looked up and never sent again, and a cancel is over when
+the order is seen to have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+from msgspec import Struct, structs
+
+from core.errors import FlatdeckError
+from core.ids import client_order_id, epoch_of, is_ours
+from core.journal.journal import Journal
+from core.journal.write_behind import Outbox
+from core.ladder.after_read import may_open
+from core.ladder.order import SEND_WITHIN
+from core.ladder.recovery import DEFINITIVE
+from core.ladder.states import DoLookUp
+from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
+from core.orders.account_reader import Reader
+from core.orders.instrument_locks import Claims
+from core.orders.lookup import CALL_TIMEOUT, limited
+from core.orders.submit import LONGEST_POLL, POLL, Sent, look, send
+from core.plans.plan import guards
+from core.ports import Broker, Clock
+from core.records import CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
+from core.units import ZERO
+from core.venue_stops.rules import Decision, request_for, same_place
+
+YIELD = 2.0  # seconds that a close waits for an order on its way that can open nothing
+ASK_AGAIN = 5.0  # seconds between two cancels of one order
+WITHDRAW = 20.0  # seconds until a cancel that is not seen to work is left for later
+
+
+class Past(Struct, frozen=True):
+    """What the journal says of a position's last protective order: its number, and its intent where it may live."""
+
+    number: int = -1
+    open: IntentWritten | None = None
+
+
+def plan_of(key: PositionKey) -> str:
+    """What stands in place of a plan in the records of a position's protective orders."""
+    return f"protect|{key.account}|{key.symbol}|{key.leg.value}"
+
+
+class Hand:
+    """``broker`` and ``reader`` are one account's."""
+
+    def __init__(self, broker: Broker, reader: Reader, journal: Journal, clock: Clock, claims: Claims) -> None:
+        self.broker = broker
+        self.reader = reader
+        self._journal = journal
+        self._clock = clock
+        self._claims = claims
+        self._outbox = Outbox(journal)
+        self._missed: dict[str, float] = {}  # orders that the venue did not know, and since when
+
+    @asynccontextmanager
+    async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
+        """An order that is to take a part off needs what a resting stop holds: ours goes first, and stays away
+        meanwhile. One that does not go leaves it to the venue to refuse. Raises JournalError."""
+        where = (key.account, key.symbol)
+        self._claims.coming(plan, [where])
+        try:
+            await self._claims.settled(where)
+            for order in orders:
+                intent = await self._journal.protective(order.client_id or "") if guards(order) else None
+                if intent is not None and same_place(order, key):
+                    ended, text = await self.cancel(intent, order)
+                    self.answered(intent, Sent("terminal" if ended.status.terminal else "acknowledged", ended, text))
+            yield
+        finally:
+            self._claims.over(plan, where)
+
+    async def past(self, key: PositionKey) -> Past:
+        """What a former life left. Raises JournalError."""
+        name = plan_of(key)
+        last = await self._journal.entries(kind="intent_written", plan=name, limit=1, tail=True)
+        intent = last[0].record if last else None
+        if not isinstance(intent, IntentWritten):
+            return Past()
+        answers = await self._journal.entries(kind="intent_answered", plan=name, after=last[0].seq)
+        said = {r.outcome for e in answers if isinstance(r := e.record, IntentAnswered)}
+        return Past(intent.step, None if said & DEFINITIVE else intent)
+
+    async def place(
+        self, position: Position, instrument: Instrument, decision: Decision, number: int
+    ) -> tuple[IntentWritten, Sent]:
+        """Send one, decided just now on a fresh read; ``not_sent`` where a close comes first. Raises JournalError."""
+        key, where = position.key, (position.account, position.symbol)
+        name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
+        request = request_for(decision, position, instrument, name[: self.broker.capabilities.client_id_length])
+        intent = self._intent(key, request, number, position)
+        with self._claims.placing(where, CALL_TIMEOUT if may_open(instrument) else YIELD):
+            if self._claims.closing(where):
+                return intent, Sent("not_sent")
+            decided = self._clock.monotonic()
+            await self._outbox.write(key, intent)
+            late = self._clock.monotonic() - decided > SEND_WITHIN
+            if self._claims.closing(where) or late:
+                self.answered(intent, Sent("unreachable", None, "it was too late for it"))
+                return intent, Sent("not_sent")
+            sent = await send(self.broker, request)
+        self.answered(intent, sent)
+        return intent, sent
+
+    async def look(self, intent: IntentWritten) -> Sent:
+        """What became of one whose answer never came."""
+        do = DoLookUp(intent.request, frozenset(), None, nameless=False, seconds=0.0)
+        sent = await look(self.broker, self.reader, self._clock, do, intent.at, 0.0)
+        if sent.outcome != "unknown":
+            self.answered(intent, sent)
+        return sent
+
+    async def cancel(self, intent: IntentWritten, order: Order) -> tuple[Order, str]:
+        """Ask it to go until it has ended, and not for ever; with what the venue said."""
+        self._outbox.remember(intent.key, CancelAsked(intent.plan, intent.key, order))
+        until, again, pause, text = self._clock.monotonic() + WITHDRAW, 0.0, POLL, ""
+        while True:
+            try:
+                if self._clock.monotonic() >= again:
+                    again = self._clock.monotonic() + ASK_AGAIN
+                    await limited(self.broker.cancel(order))
+            except (FlatdeckError, TimeoutError) as error:
+                text = str(error) or "no answer in time"
+            try:
+                order = await self.seen(order, intent)
+            except (FlatdeckError, TimeoutError) as error:
+                text = str(error) or "no answer in time"
+            if order.status.terminal or self._clock.monotonic() >= until:
+                return order, text
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_POLL)
+
+    async def seen(self, order: Order, intent: IntentWritten) -> Order:
+        """It as the venue has it now; what was filled never falls.
+
+        One that the venue does not know, or whose end it does not tell, has ended when a complete read lacks it too,
+        past the lists' lag.
+        """
+        found = await limited(self.broker.find_order(order.symbol, order_id=order.id))
+        if found is not None and found.status is not OrderStatus.UNKNOWN:
+            self._missed.pop(order.id, None)
+            return _further(found, order.filled)
+        first = self._missed.setdefault(order.id, self._clock.monotonic())
+        holdings = await limited(self.reader.read())
+        listed = order.id in {o.id for o in holdings.orders}
+        if listed or holdings.asked - first <= self.broker.capabilities.position_lag:
+            return order
+        traded = sum((f.quantity for f in await self.fills(intent, order)), ZERO)
+        text = "the venue forgot it" if found is None else "the venue does not say how it ended"
+        ended = structs.replace(found or order, status=OrderStatus.CANCELLED, text=text)
+        return _further(ended, max(traded, order.filled))
+
+    async def stranger(self, orders: Iterable[Order]) -> str:
+        """Why these mean that another flatdeck acts on the account, or empty (I12). Raises JournalError."""
+        for order in orders:
+            name = order.client_id or ""
+            if is_ours(name) and not (epoch_of(name) == self._journal.epoch and await self._journal.knows(name)):
+                return f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
+        return ""
+
+    async def fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
+        """What it traded, kept on record; empty where that cannot be asked."""
+        since = intent.at - timedelta(seconds=2.0)
+        try:
+            fills = [f for f in await limited(self.broker.fills(order.symbol, since)) if f.order_id == order.id]
+        except (FlatdeckError, TimeoutError):
+            return []
+        once = {f.trade_id: f for f in fills}
+        self.remember(intent.key, *(FillRecorded(f) for f in once.values()))
+        return list(once.values())
+
+    def answered(self, intent: IntentWritten, sent: Sent) -> None:
+        """What is known of an intent by now; an order that has ended ends it."""
+        order = sent.order
+        outcome = "terminal" if order is not None and order.status.terminal else sent.outcome
+        self.remember(intent.key, IntentAnswered(intent.plan, intent.key, intent.client_id, outcome, order, sent.text))
+
+    def remember(self, key: PositionKey, *records: Record) -> None:
+        """Write without waiting: what is lost of it is asked again after a restart."""
+        self._outbox.remember(key, *records)
+
+    def _intent(self, key: PositionKey, request: OrderRequest, number: int, position: Position) -> IntentWritten:
+        return IntentWritten(
+            plan=plan_of(key),
+            key=key,
+            client_id=request.client_id,
+            step=number,
+            round=0,
+            tier=None,
+            request=request,
+            position_before=position.quantity,
+            at=self._clock.now(),
+            protects=True,
+        )
+
+
+def _further(order: Order, filled: Decimal) -> Order:
+    return structs.replace(order, filled=max(order.filled, filled))

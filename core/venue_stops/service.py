@@ -1,0 +1,349 @@
+"""Keeps a resting stop at the venue behind every position's software stop, where the configuration asks for it.
+
+It looks at the book once a second and acts, one instrument at a time, on a complete read of its own. Only an engine
+that lasts and may send does. What goes wrong is shown and tried again after growing pauses; it never is an exit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Protocol
+
+from msgspec import Struct, structs
+
+from core.closing import log_text
+from core.errors import FlatdeckError, Refusal
+from core.exits.view import GuardView
+from core.journal.journal import Journal
+from core.journal.ledger import Ledger
+from core.model import Order, OrderStatus, Position, PositionKey
+from core.orders.account_reader import Reader
+from core.orders.instrument_locks import Claims
+from core.orders.lookup import limited
+from core.orders.submit import Sent
+from core.plans.plan import guards
+from core.portfolio.book import Book
+from core.ports import Broker, Clock
+from core.records import IntentWritten, PositionClosed
+from core.settings import Settings
+from core.units import ZERO, plain
+from core.venue_stops.orders import Hand
+from core.venue_stops.rules import MOST_REFUSALS, Decision, Do, Post, Seen, decide, same_place
+
+LOOK_EVERY, LOOK_SELDOM = 1.0, 5.0  # where it is on, and where only leftovers are looked for
+AT_ONCE = 4  # instruments of one account that are acted on at the same time
+STEPS = 4  # of one go: find out, cancel, place
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+NOT_NOW = frozenset({Refusal.RATE_LIMITED, Refusal.MARKET_CLOSED, Refusal.HALTED, Refusal.CLOCK})
+LATEST = 30.0  # seconds for which an order that left may arrive where the venue promises no expiry
+LATELY = 60.0
+FIRED = "protective_stop"
+
+
+class Runs(Protocol):
+    """What protecting needs of the engine."""
+
+    settings: Settings
+    clock: Clock
+    book: Book
+    frozen: dict[str, str]
+    read_only: bool
+
+    @property
+    def say(self) -> Callable[..., None]: ...
+
+
+class Eyes(Struct, frozen=True):
+    """What the engine knows for it, and what it starts for it."""
+
+    watched: Callable[[PositionKey], GuardView | None]
+    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
+    spawn: Callable[[Coroutine[object, object, object]], None]
+
+
+class Protector:
+    """Without a journal, or where nothing may be sent, it does nothing."""
+
+    def __init__(
+        self,
+        engine: Runs,
+        brokers: Mapping[str, Broker],
+        readers: Mapping[str, Reader],
+        journal: Journal | None,
+        claims: Claims,
+        eyes: Eyes,
+    ) -> None:
+        self._engine = engine
+        self._claims = claims
+        self._eyes = eyes
+        self._journal = journal
+        self._hands: dict[str, Hand] = {}
+        if journal is not None and not engine.read_only:
+            for account, broker in brokers.items():
+                self._hands[account] = Hand(broker, readers[account], journal, engine.clock, claims)
+        self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
+        self._posts: dict[PositionKey, Post] = {}
+        self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
+        self._working: set[tuple[str, str]] = set()
+        self._begun = 0.0
+
+    def view(self, key: PositionKey) -> GuardView | None:
+        """How a position is watched, and why no order rests for it where one should."""
+        seen, post = self._eyes.watched(key), self._posts.get(key)
+        if seen is None or post is None or not post.note:
+            return seen
+        note = f"no protective order: {post.note}" if post.order is None else f"protective order: {post.note}"
+        return structs.replace(seen, note=f"{seen.note}; {note}" if seen.note else note)
+
+    async def run(self) -> None:
+        """For ever: every account by itself."""
+        self._begun = self._engine.clock.monotonic()
+        await asyncio.gather(*(self._watch(account) for account in self._hands))
+
+    async def _watch(self, account: str) -> None:
+        failed, recalled = "", False
+        every = LOOK_EVERY if self._engine.settings.protect.enabled else LOOK_SELDOM
+        while True:
+            await self._engine.clock.sleep(every)
+            try:
+                if account not in self._engine.frozen and self._engine.book.readable(account):
+                    recalled = recalled or await self._recall(account)
+                    await self._look(account)
+                failed = ""
+            except Exception as error:  # noqa: BLE001 - a fault here never ends the protection of the others
+                if failed != (failed := str(error) or repr(error)):
+                    self._engine.say("alarm", f"[PROTECT] {account} cannot be looked after: {failed}", account)
+
+    async def _recall(self, account: str) -> bool:
+        """What was believed to be held: of one that fired while nobody looked it is told, too. Raises JournalError."""
+        for belief in (await Ledger(self._journal).read()).held.values():
+            if belief.key.account == account:
+                (await self._opened(belief.key)).position = belief.position
+        return True
+
+    async def _look(self, account: str) -> None:
+        """Begin to act wherever the book calls for it. Raises JournalError."""
+        book, now = self._engine.book, self._engine.clock.monotonic()
+        ours = await self._protective(book.orders(account))
+        listed, asked = {o.id for o in ours}, book.accounts[account].asked or 0.0
+        keys = {PositionKey(o.account, o.symbol, o.leg) for o in ours} | {
+            k for k in self._posts if k.account == account
+        }
+        if self._engine.settings.protect.enabled:
+            keys |= set(book.keys([account]))
+        for key in sorted(keys):
+            where = (key.account, key.symbol)
+            post = self._posts.get(key) or await self._opened(key)
+            if where in self._working or post.until > now:
+                continue
+            decision = self._decided(key, post, book.position(key), ours, now)  # by the book: it is read before acting
+            self._tell(key, post, decision)
+            missing = post.order is not None and post.order.id not in listed and asked > post.changed
+            if decision.do is not Do.NOTHING or post.unknown or (missing and not self._claims.closing(where)):
+                self._working.add(where)
+                self._eyes.spawn(self._act(key, post))
+            elif post.order is None and book.position(key) is None:
+                if post.fired and not self._closed_lately(key):
+                    self._hands[account].remember(key, PositionClosed(key, FIRED))
+                del self._posts[key]
+
+    async def _opened(self, key: PositionKey) -> Post:
+        """What a former life left of a position's order. Raises JournalError."""
+        past = await self._hands[key.account].past(key)
+        self._posts[key] = post = Post(past.number, intent=past.open, changed=self._begun)
+        return post
+
+    async def _protective(self, orders: Iterable[Order]) -> list[Order]:
+        """Those that are live protective orders of this program, by its journal. Raises JournalError."""
+        assert self._journal is not None
+        mine = [o for o in orders if guards(o) and not o.status.terminal]
+        for name in sorted({o.client_id or "" for o in mine} - set(self._known)):
+            self._known[name] = await self._journal.protective(name)
+        return [o for o in mine if self._known[o.client_id or ""] is not None]
+
+    # -------------------------------------------------------------------------------------------------- deciding
+
+    def _decided(
+        self, key: PositionKey, post: Post, position: Position | None, listed: Iterable[Order], asked: float
+    ) -> Decision:
+        """What to do about one position by a read of ``asked``; what is learnt from it is kept."""
+        where, now, settings = (key.account, key.symbol), self._engine.clock.monotonic(), self._engine.settings.protect
+        live = {o.id: o for o in listed if same_place(o, key) and o.id not in post.gone}
+        if post.order is not None:
+            post.order = live.setdefault(post.order.id, post.order)
+        elif live and not post.unknown:  # from a former life, or put back by a close
+            post.order = max(live.values(), key=lambda o: o.id)
+            post.intent, post.note = self._known[post.order.client_id or ""], ""
+        post.position = position or post.position
+        guard, book = self._eyes.watched(key), self._engine.book
+        quote = book.usable_quote(*where, now, self._eyes.max_age(*where))
+        seen = Seen(
+            position=position,
+            instrument=book.instrument(*where),
+            orders=tuple(live.values()),
+            stop=guard.stop if guard else None,
+            price=quote.reference if quote else None,
+            able=self._hands[key.account].broker.capabilities.protective_stops,
+            closing=self._claims.closing(where),
+            unknown=post.unknown,
+            fresh=asked > post.changed,
+            settled=asked >= self._settled(key),
+            asked=post.intent.request.quantity if post.intent else None,
+            moved=post.moved,
+            replaced=post.replaced,
+        )
+        decision = decide(seen, settings, now)
+        if decision.do is Do.PLACE and post.stubborn(decision, settings.min_move):
+            return Decision(why=post.note)
+        return decision
+
+    def _settled(self, key: PositionKey) -> float:
+        """From when on a read shows what a close, or a former life, sent there last."""
+        able = self._hands[key.account].broker.capabilities
+        latest = LATEST if able.request_expiry is None else able.request_expiry
+        closed = self._claims.closed((key.account, key.symbol))
+        return max(self._begun, closed or self._begun) + latest + able.position_lag
+
+    # ---------------------------------------------------------------------------------------------------- acting
+
+    async def _act(self, key: PositionKey, post: Post) -> None:
+        """One go at one instrument. Whatever goes wrong is shown, and tried again after a pause."""
+        try:
+            async with self._gates[key.account]:
+                for _ in range(STEPS):
+                    if key.account in self._engine.frozen or not await self._step(key, post):
+                        return
+        except (FlatdeckError, TimeoutError) as error:
+            self._failed(key, post, str(error) or "no answer in time")
+        except Exception as error:  # noqa: BLE001 - else it would be tried again at once, for ever
+            self._failed(key, post, f"a fault in the program: {error!r}")
+        finally:
+            self._working.discard((key.account, key.symbol))
+
+    async def _step(self, key: PositionKey, post: Post) -> bool:
+        """Find out, look, do one thing; whether to go on. Raises what a read and the journal raise."""
+        hand = self._hands[key.account]
+        if post.order is None and post.intent is not None:
+            await self._took(key, post, post.intent, await hand.look(post.intent), sent_now=False)
+            return not post.unknown
+        holdings = await limited(hand.reader.read())
+        if stranger := await hand.stranger(holdings.orders):
+            self._failed(key, post, stranger)
+            return False
+        listed = await self._protective(holdings.orders)
+        if post.order is not None and post.intent is not None and post.order.id not in {o.id for o in listed}:
+            post.order = await hand.seen(post.order, post.intent)
+            if post.order.status.terminal:
+                await self._ended(key, post, post.order, post.intent)
+                return post.until <= self._engine.clock.monotonic()
+            post.until = self._engine.clock.monotonic() + FIRST_PAUSE  # a list that lags is not asked every second
+        position = holdings.position(key)
+        if position is None and self._engine.book.position(key) is not None:
+            return False  # one list is no proof: the book asks for another
+        decision = self._decided(key, post, position, listed, holdings.asked)
+        self._tell(key, post, decision)
+        if decision.do is Do.PLACE and position is not None:
+            post.number += 1
+            rules = self._engine.book.instrument(key.account, key.symbol)
+            intent, sent = await hand.place(position, rules, decision, post.number)
+            self._known[intent.client_id] = intent
+            await self._took(key, post, intent, sent, sent_now=True)
+            return post.unknown
+        gone = [await self._withdraw(key, post, order, decision) for order in decision.orders]
+        return bool(gone) and all(gone)
+
+    async def _took(self, key: PositionKey, post: Post, intent: IntentWritten, sent: Sent, *, sent_now: bool) -> None:
+        """What became of one that was sent."""
+        post.changed, order, request = self._engine.clock.monotonic(), sent.order, intent.request
+        post.intent = intent if sent.outcome == "unknown" else None
+        if order is not None and not order.status.terminal:
+            post.order, post.intent, post.moved, post.replaced = order, intent, post.changed, None
+            post.failures, post.refusals, post.refused, post.note, post.told, post.fired = 0, 0, None, "", "", False
+            self._say("info", key, f"a stop for {plain(order.quantity)} rests at {plain(request.trigger or ZERO)}")
+        elif order is not None and order.filled > 0:
+            await self._fired(key, post, order, intent)
+        elif sent.outcome == "unknown":
+            self._failed(key, post, f"what became of it is not known: {sent.text}")
+        elif sent_now and sent.outcome != "not_sent":
+            refusal = sent.refusal
+            if sent.outcome != "unreachable" and (refusal is None or refusal.refusal not in NOT_NOW):
+                post.refusals, post.refused = post.refusals + 1, (request.quantity, request.trigger or ZERO)
+            text = sent.text or (order.text if order else "") or "the venue ended it at once"
+            self._failed(key, post, text, (refusal.retry_after if refusal else None) or 0.0)
+
+    async def _withdraw(self, key: PositionKey, post: Post, order: Order, decision: Decision) -> bool:
+        """Cancel one; whether it has ended."""
+        intent = self._known[order.client_id or ""]
+        assert intent is not None
+        ended, text = await self._hands[key.account].cancel(intent, order)
+        if not ended.status.terminal:
+            self._failed(key, post, f"order {order.id} could not be cancelled: {text}")
+            return False
+        post.replaced = order.trigger if decision.do is Do.REPLACE else None
+        if decision.do is Do.CANCEL:
+            self._say("info", key, f"the stop at {plain(order.trigger or ZERO)} is cancelled: {decision.why}")
+        await self._ended(key, post, ended, intent, asked=True)
+        return True
+
+    async def _ended(
+        self, key: PositionKey, post: Post, order: Order, intent: IntentWritten, *, asked: bool = False
+    ) -> None:
+        """It is not live any more: by our cancel, by somebody else's, or because it fired."""
+        post.gone.add(order.id)
+        post.changed = now = self._engine.clock.monotonic()
+        if post.order is not None and post.order.id == order.id:
+            post.order = post.intent = None
+        self._hands[key.account].answered(intent, Sent("terminal", order))
+        rests = plain(intent.request.trigger or ZERO)
+        if order.filled > 0:
+            await self._fired(key, post, order, intent)
+        elif order.status is OrderStatus.REJECTED:
+            post.refusals, post.refused = post.refusals + 1, (order.quantity, order.trigger or ZERO)
+            self._failed(key, post, order.text or "the venue rejected it")
+        elif not asked and not self._closed_lately(key):
+            post.until = now + self._engine.settings.protect.min_interval
+            self._say("warning", key, f"the stop at {rests} is {order.status.value}, and not by this program")
+
+    async def _fired(self, key: PositionKey, post: Post, order: Order, intent: IntentWritten) -> None:
+        """The venue closed the position, or a part of it."""
+        hand, held = self._hands[key.account], post.position
+        post.changed = self._engine.clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
+        fills = await hand.fills(intent, order)
+        price = order.average_price
+        if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
+            price = sum((f.quantity * f.price for f in fills), ZERO) / order.filled
+        outcome = log_text.win_or_loss(held.side, held.entry, price) if held else "UNKNOWN"
+        at = "an unknown price" if price is None else plain(price)
+        rests = plain(intent.request.trigger or ZERO)  # a venue need not tell it of one that has fired
+        text = f"the stop at {rests} fired at the venue: {order.side.value} {plain(order.filled)}"
+        self._say("warning", key, f"{text} at {at}, Reason: {FIRED}, OUTCOME = {outcome}")
+        post.fired = not self._closed_lately(key)
+
+    def _closed_lately(self, key: PositionKey) -> bool:
+        """A close takes the order along and says itself what came of it."""
+        closed = self._claims.closed((key.account, key.symbol))
+        late = closed is not None and self._engine.clock.monotonic() - closed < LATELY
+        return late or self._claims.closing((key.account, key.symbol))
+
+    def _tell(self, key: PositionKey, post: Post, decision: Decision) -> None:
+        """Why nothing rests, once."""
+        if decision.why and decision.do is Do.NOTHING:
+            post.note = decision.why
+            if post.told != decision.why:
+                post.told = decision.why
+                self._say("warning", key, f"no stop rests at the venue: {decision.why}")
+
+    def _failed(self, key: PositionKey, post: Post, text: str, least: float = 0.0) -> None:
+        post.failures += 1
+        pause = min(FIRST_PAUSE * 2 ** min(post.failures - 1, 10), LONGEST_PAUSE)
+        post.until = self._engine.clock.monotonic() + max(pause, least)
+        post.note = text
+        given_up = post.refusals >= MOST_REFUSALS
+        if post.told != (said := f"{text}|{given_up}"):
+            post.told = said
+            more = "; it is tried again only when it is another order" if given_up else ""
+            self._say("alarm" if given_up else "warning", key, f"{text}{more}")
+
+    def _say(self, level: str, key: PositionKey, text: str) -> None:
+        self._engine.say(level, f"[PROTECT] {key.symbol} on {key.account}: {text}", key.account)

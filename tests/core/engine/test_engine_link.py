@@ -1,0 +1,286 @@
+"""A console's end of the line: every command has its answer, every message survives the wire, none is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from core.engine.local_link import LocalLink
+from core.link import messages as link
+from core.link.messages import (
+    Acknowledge,
+    Command,
+    Confirm,
+    Done,
+    Finished,
+    Message,
+    Planned,
+    PlanRequest,
+    Prepare,
+    Refresh,
+    Rejected,
+    Reply,
+    Snapshot,
+    Started,
+    Update,
+    Withdraw,
+)
+from core.model import OrderSide
+from core.plans.plan import SHOWN_FOR, Plan
+from tests.support.builders import ACCOUNT, D
+from tests.support.virtual_time import virtual
+from tests.support.world import EVERYTHING, World, book, key, resting
+
+
+class Console:
+    """A replica as consoles keep one, fed with what came over the wire."""
+
+    def __init__(self, world: World) -> None:
+        self.link = LocalLink(world.engine)
+        self.got: list[Message] = []
+        self.rows: dict[str, dict[object, object]] = {}
+        self.seq = 0
+
+    async def ask(self, command: Command) -> Reply:
+        """The command and its reply, both through the wire's own form."""
+        sent = link.decode_command(link.encode(command))
+        assert sent == command
+        reply = await self.link.ask(sent)
+        told = link.decode_message(link.encode(reply))
+        assert told == reply
+        return told  # type: ignore[return-value]
+
+    async def prepared(self, request: PlanRequest = EVERYTHING) -> Plan:
+        reply = await self.ask(Prepare(request))
+        assert isinstance(reply, Planned), reply
+        return reply.plan
+
+    async def listen(self) -> None:
+        async for message in self.link.messages():
+            told = link.decode_message(link.encode(message))
+            assert told == message, "a message changed on the wire"
+            self.got.append(message)
+            self.apply(message)
+
+    def apply(self, message: Message) -> None:
+        match message:
+            case Snapshot():
+                self.seq = message.seq
+                self.rows = {name: {_id(r): r for r in getattr(message, name)} for name in KINDS}
+            case Update():
+                assert message.seq == self.seq + 1, "a gap"
+                self.seq = message.seq
+                for name in KINDS:
+                    self.rows[name].update({_id(r): r for r in getattr(message, name)})
+                    for gone in getattr(message, f"gone_{name}", ()):
+                        self.rows[name].pop(gone, None)
+            case Finished():
+                pass
+
+    @property
+    def report(self) -> Finished:
+        return next(m for m in self.got if isinstance(m, Finished))
+
+
+KINDS = ("accounts", "owners", "positions", "closings", "plans")
+
+
+def _id(row: object) -> object:
+    return getattr(row, "key", None) or row.id  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def attached(world: World) -> AsyncIterator[Console]:
+    async with world:
+        world.run()
+        await asyncio.sleep(1)
+        console = Console(world)
+        task = asyncio.create_task(console.listen())
+        await asyncio.sleep(0)
+        try:
+            yield console
+        finally:
+            if task.done():
+                task.result()
+            task.cancel()
+
+
+def lasting(content: dict[str, object] | None = None) -> World:
+    return World({ACCOUNT: content or book(orders=[resting()])}, lasting=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- a session
+
+
+@virtual
+async def test_a_whole_session_survives_the_wire_and_the_replica_ends_like_the_engine():
+    world = lasting(book("AAA long 1", "BBB short 2", "CCC long 0.05", orders=[{**resting(), "symbol": "AAA"}]))
+    async with attached(world) as console:
+        world.faults.script("partial_fill")
+        world.faults.script("lose_response")
+        world.faults.script("foreign_order", symbol="BBB")
+        plan = await console.prepared()
+        assert await console.ask(Confirm(plan.id, plan.digest)) == Started(plan.id)
+        await asyncio.sleep(10)
+        world.engine.snapshot()
+        await asyncio.sleep(1)
+        engine = world.engine.hub.snapshot()
+        assert isinstance(console.got[0], Snapshot)
+        assert console.seq == engine.seq
+        for name in KINDS:
+            assert list(console.rows[name].values()) == list(getattr(engine, name)), name
+        assert console.report.report.plan == plan
+        assert {type(m) for m in console.got} == {Snapshot, Update, Finished}
+
+
+@virtual
+async def test_the_report_names_every_action_and_comes_once():
+    async with attached(lasting()) as console:
+        plan = await console.prepared()
+        await console.ask(Confirm(plan.id, plan.digest))
+        await asyncio.sleep(5)
+        assert sum(isinstance(m, Finished) for m in console.got) == 1
+        assert {(r.kind, r.outcome) for r in console.report.report.results} == {
+            ("close", "closed"),
+            ("cancel_order", "cancelled"),
+        }
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+@virtual
+async def test_a_plan_that_changed_is_rejected_as_changed():
+    async with attached(lasting()) as console:
+        plan = await console.prepared()
+        reply = await console.ask(Confirm(plan.id, "not this one"))
+        assert isinstance(reply, Rejected)
+        assert reply.code == "changed"
+
+
+@virtual
+async def test_a_plan_that_is_too_old_is_rejected_as_expired():
+    async with attached(lasting()) as console:
+        plan = await console.prepared()
+        await asyncio.sleep(SHOWN_FOR.total_seconds() + 1)
+        reply = await console.ask(Confirm(plan.id, plan.digest))
+        assert isinstance(reply, Rejected)
+        assert reply.code == "expired"
+
+
+@virtual
+async def test_confirming_twice_starts_it_once():
+    """The second press of a key does nothing."""
+    world = lasting(book())
+    async with attached(world) as console:
+        plan = await console.prepared()
+        assert isinstance(await console.ask(Confirm(plan.id, plan.digest)), Started)
+        second = await console.ask(Confirm(plan.id, plan.digest))
+        assert isinstance(second, Rejected)
+        assert second.code == "unknown_plan"
+        await asyncio.sleep(5)
+        assert world.sent() == ["submit"]
+
+
+@virtual
+async def test_a_withdrawn_plan_is_not_known_any_more():
+    async with attached(lasting()) as console:
+        plan = await console.prepared()
+        assert await console.ask(Withdraw(plan.id)) == Done()
+        reply = await console.ask(Confirm(plan.id, plan.digest))
+        assert isinstance(reply, Rejected)
+        assert reply.code == "unknown_plan"
+
+
+@virtual
+async def test_a_waiting_plan_that_is_withdrawn_leaves_the_board():
+    async with attached(lasting()) as console:
+        world_plan = await console.prepared()
+        console.link._engine.hub.show_plan(world_plan, "waiting")
+        await console.ask(Withdraw(world_plan.id))
+        assert console.link._engine.hub.snapshot().plans == ()
+
+
+@virtual
+async def test_a_read_only_engine_rejects_a_confirmation():
+    world = lasting()
+    world.read_only = True
+    async with attached(world) as console:
+        plan = await console.prepared()
+        reply = await console.ask(Confirm(plan.id, plan.digest))
+        assert isinstance(reply, Rejected)
+        assert reply.code == "read_only"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        PlanRequest("cleanup", cancel_if="moon>full"),
+        PlanRequest("flatten"),
+        PlanRequest("moonshot", everything=True),
+    ],
+)
+@virtual
+async def test_a_request_that_means_nothing_is_rejected_with_a_sentence(request_: PlanRequest):
+    async with attached(lasting()) as console:
+        reply = await console.ask(Prepare(request_))
+        assert isinstance(reply, Rejected), reply
+        assert reply.text
+
+
+@virtual
+async def test_a_refresh_answers_with_everything_and_reads_first_when_asked_to():
+    world = lasting(book())
+    async with attached(world) as console:
+        world.by_hand(OrderSide.SELL, "1")
+        reply = await console.ask(Refresh(read=True))
+        assert isinstance(reply, Snapshot)
+        assert [p.quantity for p in reply.positions] == [D(1)]
+        assert (await console.ask(Refresh())).seq >= reply.seq  # type: ignore[union-attr]
+
+
+@virtual
+async def test_alarms_are_acknowledged_one_by_one():
+    world = lasting(book())
+    async with attached(world) as console:
+        world.faults.script("halted")
+        plan = await console.prepared()
+        await console.ask(Confirm(plan.id, plan.digest))
+        await asyncio.sleep(5)
+        assert world.engine.hub.engine.alarm
+        assert await console.ask(Acknowledge(key())) == Done()
+        assert world.engine.hub.snapshot().closings[0].acknowledged
+        await console.ask(Acknowledge())
+        assert world.engine.hub.engine.alarm is None
+
+
+@virtual
+async def test_a_confirmed_plan_that_cannot_be_written_down_is_an_alarm_and_sends_nothing():
+    world = lasting(book())
+    async with attached(world) as console:
+        plan = await console.prepared()
+        world.database.failure = "disk full"
+        assert isinstance(await console.ask(Confirm(plan.id, plan.digest)), Started)
+        await asyncio.sleep(3)
+        assert f"PLAN {plan.id} failed: disk full" in [row.text for row in world.engine.hub.snapshot().log]
+        assert world.sent() == []
+        assert [p.state for p in world.engine.hub.snapshot().plans] == ["done"]
+        world.database.failure = None
+
+
+@virtual
+async def test_hanging_up_leaves_the_engine_running():
+    world = lasting(book())
+    async with attached(world) as console:
+        await console.link.aclose()
+        assert isinstance(await console.ask(Refresh()), Snapshot)
+
+
+def test_what_is_no_command_is_refused_by_the_wire():
+    for bad in (b"{}", b"[]", b"null", b'{"type":"Finished"}', b"\xff", b'{"type":"Confirm","plan":1,"digest":"x"}'):
+        with pytest.raises(msgspec.DecodeError):
+            link.decode_command(bad)

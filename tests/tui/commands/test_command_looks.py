@@ -1,0 +1,208 @@
+"""The commands that look: status, check, config, journal; their texts and their exit codes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from core.errors import ConfigError, Unreachable
+from core.journal.data_dir import Holder
+from core.link.messages import AccountRow
+from core.ports import Capabilities, Check
+from core.records import AccountFrozen, Entry, Logged
+from core.settings import ProtectSettings, Settings
+from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, FakeWorld, call, document
+
+
+class Venue:
+    """An account whose checks are given."""
+
+    def __init__(self, *checks: Check, refuses: Exception | None = None) -> None:
+        self.checks, self.refuses, self.closed = list(checks), refuses, False
+        self.capabilities = Capabilities(frozenset())
+
+    async def connect(self) -> None:
+        if self.refuses:
+            raise self.refuses
+
+    async def check(self) -> list[Check]:
+        return self.checks
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+def _checked(*venues: Any) -> FakeWorld:
+    return FakeWorld(brokers=dict(zip(("platform/coinbase", "user_123/coinbase"), venues, strict=True)))
+
+
+def test_status_tells_accounts_owners_and_positions_with_their_age() -> None:
+    result = call(FakeWorld(), "status")
+    assert result.exit_code == 0
+    assert "9/8" in result.stdout
+    assert "1 over the cap" in result.stdout
+    assert "$50.50" in result.stdout
+    assert "[CAP]" in result.stdout
+    assert "<5s" in result.stdout
+
+
+def test_status_in_json_is_one_document_wherever_the_option_stands() -> None:
+    before, after = call(FakeWorld(), "--json", "status"), call(FakeWorld(), "status", "--json")
+    assert document(before) == document(after)
+    assert document(after)["positions"][0]["symbol"] == "BTC/USD"
+
+
+@pytest.mark.parametrize(
+    ("armed", "said"), [(True, ", ARMED  "), (False, ", not armed  "), (None, "armed or not is seen in its console")]
+)
+def test_status_tells_of_the_engine_that_runs_and_not_of_its_own(armed: bool | None, said: str) -> None:
+    world = FakeWorld(holder=Holder(4711, "service" if armed is not None else "one-shot", armed))
+    engine = document(call(world, "status", "--json"))["engine"]
+    assert engine.items() >= {"running": True, "mode": world.holder.mode, "armed": armed, "pid": 4711}.items()
+    text = call(world, "status").stdout.splitlines()[0]
+    assert f"engine {world.holder.mode} (pid 4711)" in text
+    assert said in text
+
+
+def test_status_says_that_nothing_is_watched_where_no_engine_runs_armed_or_not() -> None:
+    armed = structs.replace(SNAPSHOT, engine=structs.replace(SNAPSHOT.engine, armed=True))
+    for world, said in ((FakeWorld(), "not armed"), (FakeWorld(snapshot=armed), "ARMED once one runs")):
+        first = call(world, "status").stdout.splitlines()[0]
+        assert f"no engine is running: no stop is watched, {said}  " in first
+
+
+def test_status_only_looks() -> None:
+    world = FakeWorld()
+    call(world, "status")
+    assert world.engines == [False]
+
+
+def test_status_with_some_accounts_down_is_a_success_and_says_so() -> None:
+    down = AccountRow("platform/coinbase", "platform", "paper", "down", error="no such host")
+    world = FakeWorld(snapshot=structs.replace(SNAPSHOT, accounts=(*SNAPSHOT.accounts, down)))
+    result = call(world, "status")
+    assert result.exit_code == 0
+    assert "DOWN" in result.stdout
+    assert "no such host" in result.stdout
+
+
+def test_status_with_every_account_down_is_exit_code_4() -> None:
+    rows = tuple(AccountRow(name, name.split("/")[0], "paper", "down", error=why) for name, why in DOWN.items())
+    world = FakeWorld(reached=0, snapshot=structs.replace(SNAPSHOT, accounts=rows, positions=()))
+    result = call(world, "status", "--json")
+    assert result.exit_code == 4
+    assert document(result)["accounts"][0]["error"] == "no such host"
+    assert "No account could be reached" in result.stderr
+
+
+def test_status_without_any_account_is_a_success() -> None:
+    world = FakeWorld(settings=Settings(), reached=0, snapshot=structs.replace(SNAPSHOT, accounts=(), owners=()))
+    assert call(world, "status").exit_code == 0
+
+
+@pytest.mark.parametrize("evil", ["\x1b]52;c;AAAA\x07", "\u202egnp", "a\u200bb", "x\ny", "\x9b2J"])
+def test_what_a_venue_calls_a_symbol_cannot_drive_the_terminal(evil: str) -> None:
+    row = structs.replace(POSITION, key=structs.replace(KEY, symbol=evil), note=evil)
+    result = call(FakeWorld(snapshot=structs.replace(SNAPSHOT, positions=(row,))), "status")
+    assert evil not in result.stdout
+    assert all(c.isprintable() or c == "\n" for c in result.stdout)
+    assert len(result.stdout.splitlines()) == len(call(FakeWorld(), "status").stdout.splitlines())
+
+
+def test_without_a_configuration_the_way_out_is_named() -> None:
+    result = call(FakeWorld(settings=None), "status", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "flatdeck demo" in result.stderr
+    assert "flatdeck init" in result.stderr
+
+
+def test_an_error_is_one_sentence_and_with_v_it_has_a_traceback() -> None:
+    class Broken(FakeWorld):
+        def load(self, path: str | None) -> Any:
+            raise RuntimeError("a mistake")
+
+    plain, verbose = call(Broken(), "status"), call(Broken(), "status", "-v")
+    assert (plain.exit_code, len(plain.stderr.splitlines())) == (1, 1)
+    assert "Traceback" not in plain.stderr
+    assert "-v" in plain.stderr
+    assert "Traceback" in verbose.stderr
+
+
+def test_check_says_ok_wrong_and_unknown() -> None:
+    venue = Venue(Check("credentials", True, "accepted"), Check("clock", None, "cannot be told"))
+    world = _checked(venue, Venue())
+    result = call(world, "check")
+    assert result.exit_code == 0
+    assert "unknown" in result.stdout
+    assert venue.closed
+
+
+def test_check_with_something_wrong_is_exit_code_1() -> None:
+    world = _checked(Venue(Check("permissions", False, "the key may withdraw")), Venue())
+    result = call(world, "check", "--json")
+    assert result.exit_code == 1
+    assert document(result)["accounts"][0]["checks"][0]["ok"] is False
+
+
+@pytest.mark.parametrize(
+    ("enabled", "has", "found"), [(True, False, [False]), (True, True, [True]), (False, False, [])]
+)
+def test_check_says_where_no_stop_can_rest_at_the_venue(enabled: bool, has: bool, found: list[bool]) -> None:
+    venues = Venue(), Venue()
+    for venue in venues:
+        venue.capabilities = Capabilities(frozenset(), protective_stops=has)
+    world = _checked(*venues)
+    assert world.settings is not None
+    world.settings = structs.replace(world.settings, protect=ProtectSettings(enabled=enabled))
+    result = call(world, "check", "--json")
+    assert result.exit_code == (1 if False in found else 0)
+    for row in document(result)["accounts"]:
+        assert [c["ok"] for c in row["checks"] if c["name"] == "protective stops"] == found
+
+
+@pytest.mark.parametrize("error", [Unreachable("no such host"), ConfigError("the key is not set")])
+def test_check_isolates_an_account_that_cannot_be_reached(error: Exception) -> None:
+    result = call(_checked(Venue(refuses=error), Venue(Check("credentials", True, "accepted"))), "check")
+    assert result.exit_code == 1
+    assert str(error) in result.stdout
+    assert "accepted" in result.stdout
+
+
+def test_check_that_reaches_nobody_is_exit_code_4() -> None:
+    world = _checked(ConfigError("the key is not set"), Venue(refuses=Unreachable("no such host")))
+    assert call(world, "check").exit_code == 4
+
+
+ENTRIES = (
+    Entry(1, NOW - timedelta(hours=3), Logged("info", "[DUST][FORCED] SHIB-USD")),
+    Entry(2, NOW - timedelta(minutes=5), AccountFrozen("a/b", "a foreign \x1b[31m epoch")),
+)
+
+
+def test_the_journal_is_read_as_lines_and_as_a_document() -> None:
+    world = FakeWorld(found=ENTRIES)
+    lines = call(world, "journal").stdout.splitlines()
+    assert len(lines) == 2
+    assert "[DUST][FORCED] SHIB-USD" in lines[0]
+    assert "\x1b" not in lines[1]
+    assert [entry["seq"] for entry in document(call(world, "journal", "--json"))["entries"]] == [1, 2]
+
+
+@pytest.mark.parametrize("since", ["2h", "120m", "7200s", "2026-03-01T01:00:00Z"])
+def test_the_journal_can_begin_at_a_time_or_some_time_ago(since: str) -> None:
+    made = document(call(FakeWorld(found=ENTRIES), "journal", "--json", "--since", since))
+    assert [entry["seq"] for entry in made["entries"]] == [2]
+
+
+def test_the_journal_can_be_narrowed_to_a_kind() -> None:
+    made = document(call(FakeWorld(found=ENTRIES), "journal", "--json", "--kind", "log"))
+    assert [entry["kind"] for entry in made["entries"]] == ["log"]
+
+
+@pytest.mark.parametrize("args", [["--since", "yesterday"], ["--since", "2026-03-01"], ["--kind", "lgo"]])
+def test_a_time_or_kind_that_there_is_not_is_a_usage_error(args: list[str]) -> None:
+    result = call(FakeWorld(), "journal", *args)
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -1,0 +1,254 @@
+"""Command lines against the real engine, journal and paper broker: what is printed, and what is left on the disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from core.journal.data_dir import DataDir
+from tui.main import Outside, cli
+
+Call = Callable[..., Result]
+
+BOOK = {
+    "quotes": {
+        "BTC-USD": {"bid": "99.9", "ask": "100.1", "last": "100"},
+        "ETH-USD": {"bid": "10", "ask": "10.1", "last": "10"},
+        "SHIB-USD": {"bid": "0.01", "ask": "0.011", "last": "0.01"},
+    },
+    "positions": [
+        {"symbol": "BTC-USD", "side": "long", "quantity": "0.5", "entry": "98"},
+        {"symbol": "ETH-USD", "side": "long", "quantity": "2", "entry": "9"},
+        {"symbol": "SHIB-USD", "side": "long", "quantity": "12", "entry": "0.02"},
+    ],
+    "orders": [{"id": "o1", "symbol": "ETH-USD", "side": "sell", "quantity": "1", "price": "20", "type": "limit"}],
+}
+
+
+def account(name: str, owner: str = "user_123", **more: str) -> str:
+    lines = "".join(f"{key} = {value}\n" for key, value in more.items())
+    return f'[[users]]\nid = "{owner}"\n[[users.accounts]]\nname = "{name}"\nbroker = "paper"\nfrozen = true\n{lines}'
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Callable[..., Call]:
+    """A configuration of these accounts; what it gives calls flatdeck on it, without a terminal."""
+
+    def make(*accounts: str, book: Any = BOOK) -> Call:
+        (tmp_path / "book.json").write_text(json.dumps(book))
+        (tmp_path / "config.toml").write_text('[engine]\ndata_dir = "data"\n' + "".join(accounts))
+
+        def call(*args: str) -> Result:
+            return CliRunner().invoke(cli, ["--config", str(tmp_path / "config.toml"), *args], obj=Outside({}))
+
+        return call
+
+    return make
+
+
+@pytest.fixture
+def one(setup: Callable[..., Call]) -> Call:
+    return setup(account("coinbase", book='"book.json"'))
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["status"],
+        ["cleanup", "--dry-run"],
+        ["flatten", "--all", "--dry-run", "--json"],
+        ["cancel-orders", "--all", "--dry-run"],
+        ["flatten", "--all"],
+        ["check"],
+        ["journal"],
+        ["config"],
+    ],
+)
+def test_what_only_looks_or_is_not_confirmed_leaves_no_trace_on_the_disk(
+    one: Call, tmp_path: Path, args: list[str]
+) -> None:
+    before = files(tmp_path)
+    assert one(*args).exit_code in (0, 3)
+    assert files(tmp_path) == before
+
+
+def test_neither_does_it_beside_the_traces_of_an_earlier_run(one: Call, tmp_path: Path) -> None:
+    assert one("cleanup", "--yes").exit_code == 0
+    before = files(tmp_path)
+    for args in (["status"], ["flatten", "--all", "--dry-run"], ["flatten", "--all"], ["journal"]):
+        assert one(*args).exit_code in (0, 3)
+    assert files(tmp_path) == before
+
+
+def test_a_flatten_is_verified_and_a_second_one_has_nothing_to_do(one: Call) -> None:
+    done = one("flatten", "--all", "--yes", "--json")
+    assert done.exit_code == 0
+    made = json.loads(done.stdout)
+    assert made["verified"] == {**made["verified"], "complete": True, "positions": [], "final": 0}
+    assert {row["outcome"] for row in made["results"]} == {"closed", "cancelled"}
+    assert {(row["symbol"], row["profit"]) for row in made["results"] if row["kind"] == "close"} == {
+        ("BTC-USD", "WIN"),
+        ("ETH-USD", "WIN"),
+        ("SHIB-USD", "LOSS"),
+    }
+    assert "PROFIT_STATUS = PENDING → CONFIRMED" in done.stderr
+    again = one("flatten", "--all", "--yes", "--json")
+    assert (again.exit_code, json.loads(again.stdout)["actions"]) == (0, [])
+
+
+def test_by_default_a_position_with_open_orders_is_skipped_and_that_is_no_failure(one: Call) -> None:
+    done = one("cleanup", "--max-positions", "1", "--yes", "--json")
+    made = json.loads(done.stdout)
+    assert done.exit_code == 0
+    outcomes = {row["symbol"]: row["outcome"] for row in made["results"]}
+    assert outcomes == {"SHIB-USD": "closed", "ETH-USD": "skipped"}
+    assert made["verified"]["final"] == 2
+
+
+def test_open_orders_are_cancelled_where_the_condition_says_so(one: Call) -> None:
+    made = json.loads(
+        one("cleanup", "--max-positions", "1", "--cancel-if", "rank>max_positions", "--yes", "--json").stdout
+    )
+    kinds = {(row["kind"], row["symbol"]): row["outcome"] for row in made["results"]}
+    assert kinds[("cancel_order", "ETH-USD")] == "cancelled"
+    assert kinds[("close", "ETH-USD")] == "closed"
+
+
+def test_a_symbol_selects_one_position_only(one: Call) -> None:
+    made = json.loads(one("flatten", "--symbol", "BTC-USD", "--yes", "--json").stdout)
+    assert {row["symbol"] for row in made["verified"]["positions"]} == {"ETH-USD", "SHIB-USD"}
+
+
+def test_an_unreadable_account_blocks_nobody_and_the_run_is_partial(setup: Callable[..., Call]) -> None:
+    call = setup(
+        account("coinbase", book='"book.json"'),
+        account("kraken", "user_456", book='"book.json"', faults="{ read_fails = 1.0 }"),
+    )
+    seen = call("status", "--json")
+    assert seen.exit_code == 0
+    states = {row["id"]: row["state"] for row in json.loads(seen.stdout)["accounts"]}
+    assert states["user_456/kraken"] == "down"
+    done = call("flatten", "--all", "--yes", "--json")
+    made = json.loads(done.stdout)
+    assert (done.exit_code, made["complete"], list(made["unreadable"])) == (1, False, ["user_456/kraken"])
+    assert all(row["outcome"] in ("closed", "cancelled") for row in made["results"])
+
+
+@pytest.mark.parametrize("args", [["status"], ["cleanup", "--dry-run"], ["flatten", "--all", "--yes"], ["cleanup"]])
+def test_with_every_account_unreadable_the_exit_code_is_4(setup: Callable[..., Call], args: list[str]) -> None:
+    call = setup(account("coinbase", book='"book.json"', faults="{ read_fails = 1.0 }"))
+    result = call(*args)
+    assert result.exit_code == 4
+    assert "user_123/coinbase" in result.stderr
+
+
+def test_a_venue_that_refuses_every_way_leaves_it_stuck_and_exit_code_1(setup: Callable[..., Call]) -> None:
+    refused = "reject_ioc = 1.0, reject_gtc = 1.0, reject_fok = 1.0"
+    refused += ", reject_limit = 1.0, reject_close_call = 1.0, reject_direct = 1.0"
+    call = setup(account("coinbase", book='"book.json"', faults=f"{{ {refused} }}"))
+    result = call("flatten", "--symbol", "BTC-USD", "--yes")
+    assert result.exit_code == 1
+    assert "STUCK" in result.stdout
+    assert "Something remained: BTC-USD" in result.stdout
+
+
+def test_59_positions_become_8(setup: Callable[..., Call]) -> None:
+    symbols = [f"C{n:02}-USD" for n in range(59)]
+    book = {
+        "quotes": {symbol: {"bid": "1", "ask": "1", "last": "1"} for symbol in symbols},
+        "positions": [
+            {"symbol": symbol, "side": "long", "quantity": "0.5" if n < 45 else str(n), "entry": "1"}
+            for n, symbol in enumerate(symbols)
+        ],
+    }
+    call = setup(account("coinbase", book='"book.json"'), book=book)
+    done = call("cleanup", "--yes", "--json")
+    made = json.loads(done.stdout)
+    totals = {"initial": 59, "dust": 45, "cap_excess": 6, "final": 8, "reduction": 51}
+    assert made["totals"].items() >= totals.items()
+    assert (done.exit_code, made["verified"]["final"]) == (0, 8)
+    assert sorted(row["symbol"] for row in made["verified"]["positions"]) == symbols[-8:]
+
+
+def test_while_another_engine_runs_one_can_look_but_not_touch(one: Call, tmp_path: Path) -> None:
+    directory = DataDir(tmp_path / "data")
+    directory.prepare()
+    with directory.lock():
+        assert one("status").exit_code == 0
+        assert one("flatten", "--all", "--dry-run").exit_code == 0
+        for args in (["flatten", "--all", "--yes"], ["run"], ["paper", "reset", "--yes"]):
+            result = one(*args)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "pid" in result.stderr
+
+
+def test_no_account_is_nothing_to_do(setup: Callable[..., Call]) -> None:
+    call = setup()
+    assert call("status").exit_code == 0
+    assert call("cleanup", "--yes").exit_code == 0
+    assert call("check").exit_code == 0
+    assert call("run").exit_code == 2
+
+
+def test_the_journal_tells_what_was_done(one: Call) -> None:
+    one("flatten", "--symbol", "BTC-USD", "--yes")
+    entries = json.loads(one("journal", "--json").stdout)["entries"]
+    kinds = [entry["kind"] for entry in entries]
+    assert kinds.index("plan_approved") < kinds.index("intent_written") < kinds.index("closing_ended")
+    assert all(set(entry) >= {"seq", "at", "kind", "account", "symbol", "plan"} for entry in entries)
+    ended = json.loads(one("journal", "--json", "--kind", "closing_ended", "--since", "1h").stdout)["entries"]
+    assert [entry["symbol"] for entry in ended] == ["BTC-USD"]
+    assert json.loads(one("journal", "--json", "--since", "2100-01-01T00:00:00Z").stdout)["entries"] == []
+
+
+def test_a_reset_lets_paper_accounts_begin_again(one: Call) -> None:
+    one("flatten", "--all", "--yes")
+    assert json.loads(one("status", "--json").stdout)["positions"] == []
+    assert one("paper", "reset").exit_code == 3
+    assert json.loads(one("status", "--json").stdout)["positions"] == []
+    assert one("paper", "reset", "--account", "user_123/coinbase", "--yes").exit_code == 0
+    assert len(json.loads(one("status", "--json").stdout)["positions"]) == 3
+    assert one("paper", "reset", "--account", "user_123/x", "--yes").exit_code == 2
+
+
+def test_check_reaches_the_paper_account(one: Call) -> None:
+    result = one("check", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["accounts"][0]["reached"] is True
+
+
+def test_config_shows_each_setting_with_its_origin(one: Call) -> None:
+    made = json.loads(one("config", "--json").stdout)
+    assert made["settings"]["cleanup.dust_usd"] == {"value": "1.00", "source": "default", "where": ""}
+    assert made["settings"]["engine.data_dir"]["source"] == "file"
+    assert "default" in one("config").stdout
+
+
+def test_init_writes_a_private_configuration_that_loads_and_never_overwrites_one(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "config.toml"
+    result = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=Outside({}))
+    assert result.exit_code == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    written = path.read_text()
+    assert CliRunner().invoke(cli, ["config", "--config", str(path)], obj=Outside({})).exit_code == 0
+    again = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=Outside({}))
+    assert (again.exit_code, path.read_text()) == (2, written)
+    assert len(again.stderr.splitlines()) == 1
+
+
+def test_a_mistake_in_the_configuration_names_file_line_and_key(one: Call, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[cleanup]\nmax_postions = 8\n")
+    result = one("status", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "config.toml:2" in result.stderr
+    assert "max_positions" in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,210 @@
+"""``dust``: what a venue's rules keep from being sold, by the venue's own conversion.
+
+It cannot be taken back, so that it is a command of its own and never a part of another. What would be done is shown
+before anything is opened for writing; what was agreed to is read again right before it is sent, and what is no longer
+the same is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import click
+
+from core.closing.convert_dust import REMEMBERED, Changed, Done, Dust, unsettled
+from core.errors import FlatdeckError, Refusal, Refused
+from core.plans.conversion import Conversion, Converted, Converter, Converts, Outcome
+from core.records import Record
+from core.settings import AccountSettings, Settings
+from core.units import plain
+from tui.commands.session import DECLINED, DONE, REMAINED, UNREACHED, Session, known, shared_options, with_session
+from tui.output import dust as dust_texts
+from tui.output.dust import Preview
+
+LOOK_SECONDS = 30.0  # for one account's preview
+
+
+@click.command()
+@click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
+@click.option("--account", "accounts", metavar="ID", multiple=True, help="Only this account, owner/name. Repeatable.")
+@click.option("--into", metavar="ASSET", help="Convert into this, where the venue lets one choose.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show what would be converted and end there.")
+@shared_options
+@with_session
+def dust(
+    session: Session,
+    *,
+    owners: tuple[str, ...],
+    accounts: tuple[str, ...],
+    into: str | None,
+    yes: bool,
+    dry_run: bool,
+) -> int:
+    """Convert what the venue's rules keep from being sold.
+
+    Only where the venue has a conversion of its own. It costs a fee, about 2 %, and cannot be taken back.
+    """
+    settings = session.load().settings
+    known("user", owners, [owner.id for owner in settings.owners])
+    known("account", accounts, [account.id for account in settings.accounts])
+    asked = [a for a in settings.accounts if (not owners or a.owner in owners) and (not accounts or a.id in accounts)]
+    if not asked and settings.accounts:
+        raise click.UsageError(f"{', '.join(owners)} has no account that was asked for; name one or the other")
+    into = into.upper() if into else None
+    found = session.run(_look(session, settings, asked, into))
+    if not (session.json and dry_run):
+        session.say(dust_texts.preview(found, session.width))
+    if dry_run:
+        if session.json:
+            session.document(dust_texts.document(found, {}, dry_run=True))
+        session.note("Dry run: nothing was converted.")
+        return _code(session, found, {})
+    if any(p.conversions for p in found) and not yes and not _agreed(session, found):
+        return DECLINED
+    ended: Mapping[str, Sequence[Converted]] = {}
+    if any(p.conversions or p.open for p in found):
+        ended = session.run(_act(session, settings, found, into))
+        if not session.json:
+            session.say("\n" + dust_texts.results(ended, session.width))
+    if session.json:
+        session.document(dust_texts.document(found, ended, dry_run=False))
+    return _code(session, found, ended)
+
+
+async def _look(
+    session: Session, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
+) -> list[Preview]:
+    """Each account's dust, by whoever can only read."""
+    frozen = await session.world.frozen(settings)
+    since = session.world.clock.now() - REMEMBERED
+    records = [entry.record async for entry in session.world.entries(settings, since=since, follow=False)]
+    each = (_preview(session, settings, a, into, frozen.get(a.id), records) for a in accounts)
+    return list(await asyncio.gather(*each))
+
+
+async def _preview(
+    session: Session,
+    settings: Settings,
+    account: AccountSettings,
+    into: str | None,
+    frozen: str | None,
+    records: Sequence[Record],
+) -> Preview:
+    """One account's; whatever keeps it from being read is its own and no other's."""
+    try:
+        async with _converting(session, settings, account) as (way_out, converter):
+            if converter is None:
+                return Preview(account.id, way_out=way_out)
+            left = unsettled(records, account.id)
+            open_ = tuple(dict.fromkeys(c.asset for asked, _ in left for c in asked.conversions))
+            if frozen is not None:
+                return Preview(account.id, error=_frozen(account.id, frozen), way_out=way_out, converts=True)
+            async with asyncio.timeout(LOOK_SECONDS):
+                offered = tuple(await converter.conversions(into))
+            return Preview(account.id, way_out=way_out, conversions=offered, open=open_, converts=True)
+    except FlatdeckError as error:
+        answered = isinstance(error, Refused) and error.refusal is Refusal.UNSUPPORTED
+        return Preview(account.id, error=str(error), read=answered)
+    except TimeoutError:
+        return Preview(account.id, error=f"no complete answer within {LOOK_SECONDS:g} seconds", read=False)
+
+
+@asynccontextmanager
+async def _converting(
+    session: Session, settings: Settings, account: AccountSettings
+) -> AsyncIterator[tuple[str, Converter | None]]:
+    """The account's way out of dust, and its converter where it has one, connected."""
+    broker = session.world.broker(settings, account)
+    try:
+        if not isinstance(broker, Converts) or broker.converter is None:
+            yield (broker.way_out if isinstance(broker, Converts) else ""), None
+            return
+        async with asyncio.timeout(LOOK_SECONDS):
+            await broker.connect()
+        yield broker.way_out, broker.converter
+    finally:
+        await broker.aclose()
+
+
+async def _act(
+    session: Session, settings: Settings, found: Sequence[Preview], into: str | None
+) -> dict[str, list[Converted]]:
+    """Convert what was agreed to, under the lock of the data directory; per account what became of it."""
+    accounts = {account.id: account for account in settings.accounts}
+    meant = [p for p in found if p.conversions or p.open]
+    async with session.world.journal(settings) as (journal, ids):
+        frozen = await journal.frozen()
+
+        async def one(agreed: Preview) -> list[Converted]:
+            if agreed.account in frozen:
+                return _none(agreed.conversions, _frozen(agreed.account, frozen[agreed.account]))
+            try:
+                async with _converting(session, settings, accounts[agreed.account]) as (_, converter):
+                    if converter is None:
+                        return _none(agreed.conversions, dust_texts.NO_CONVERSION)
+                    way = Dust(agreed.account, converter, journal, session.world.clock, ids)
+                    return _ended(await way.carry_out(agreed.conversions, into))
+            except FlatdeckError as error:
+                return _none(agreed.conversions, f"not sent: {error}")
+            except TimeoutError:
+                return _none(agreed.conversions, "not sent: the venue could not be reached in time")
+
+        try:
+            ended = await asyncio.gather(*(one(p) for p in meant))
+        except asyncio.CancelledError:
+            session.note("Interrupted while converting: the journal has what was asked for; flatdeck dust looks it up.")
+            raise
+    return {p.account: some for p, some in zip(meant, ended, strict=True)}
+
+
+def _ended(done: Done) -> list[Converted]:
+    """What was found of earlier requests, what became of these, and what was left alone."""
+    return [*done.earlier, *done.results, *(_left(c) for c in done.changed)]
+
+
+def _left(changed: Changed) -> Converted:
+    shown, now = changed.agreed, changed.now
+    if shown is None:
+        assert now is not None
+        return Converted(now.asset, now.quantity, Outcome.REFUSED, error="new since the preview; not converted")
+    if now is None:
+        text = "no longer there to be converted"
+    elif now.quantity != shown.quantity:
+        text = f"now it is {plain(now.quantity)}; not converted"
+    else:
+        text = "it would get less than was shown; not converted"
+    return Converted(changed.asset, shown.quantity, Outcome.REFUSED, error=text)
+
+
+def _none(conversions: Sequence[Conversion], why: str) -> list[Converted]:
+    return [Converted(c.asset, c.quantity, Outcome.REFUSED, error=why) for c in conversions]
+
+
+def _frozen(account: str, why: str) -> str:
+    return f"it is frozen ({why}); look at it, then run flatdeck thaw {account}"
+
+
+def _agreed(session: Session, found: Sequence[Preview]) -> bool:
+    """The question, where there is somebody to ask."""
+    why = ": there is no terminal to ask on; add --yes to go ahead without"
+    if session.world.interactive():
+        if session.ask(dust_texts.question(found)):
+            return True
+        why = ""
+    if session.json:
+        session.document(dust_texts.document(found, {}, dry_run=False, confirmed=False))
+    session.note(f"Not confirmed, nothing was converted{why}.")
+    return False
+
+
+def _code(session: Session, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
+    """0 when all that could be converted was, 4 when no account answered that was asked, else 1."""
+    asked = [p for p in found if p.converts or not p.read]
+    if asked and not any(p.read for p in asked):
+        session.note(f"No account could be reached; {asked[0].account}: {asked[0].error}")
+        return UNREACHED
+    left = any(r.outcome is not Outcome.CONVERTED for some in ended.values() for r in some)
+    return REMAINED if left or any(p.error for p in found) else DONE

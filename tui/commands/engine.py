@@ -1,0 +1,169 @@
+"""The commands that keep an engine going: the service, the console and the demo."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import tempfile
+from pathlib import Path
+
+import click
+
+from core.errors import ConfigError
+from core.settings import Settings
+from tui import demo_books as demo_world
+from tui.commands.session import (
+    DONE,
+    NO_CONFIGURATION,
+    UNREACHED,
+    USAGE,
+    Engine,
+    Session,
+    Terminated,
+    shared_options,
+    with_session,
+)
+from tui.present.labels import in_flight, under_way
+from tui.process_signals import Line
+
+LONGEST_CLOSE = 900.0  # seconds that a close may take after its terminal was lost
+LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may not be there any more
+
+
+@click.command()
+@shared_options
+@with_session
+def run(session: Session) -> int:
+    """Run the engine without a screen until it is told to stop."""
+    settings = session.load().settings
+    if not settings.accounts:
+        raise ConfigError("No account is configured, so there is nothing to watch; add one to the configuration")
+    try:
+        session.run(_serve(session, settings))
+    except (KeyboardInterrupt, Terminated):
+        session.note("Stopped; no stop is watched any more.")
+    return DONE
+
+
+async def _serve(session: Session, settings: Settings) -> None:
+    async with session.world.engine(settings, acting=True, mode="service", lasting=True, on_log=session.log) as engine:
+        reached, asked = engine.reached(), len(settings.accounts)
+        session.note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
+        try:
+            await engine.run()
+        finally:
+            flying = in_flight(engine.snapshot().closings)
+            if flying:
+                session.note(f"{len(flying)} closes were in flight; the next start takes them up again.")
+
+
+def console(session: Session, *, read_only: bool) -> int:
+    """The console on the configured accounts."""
+    loaded = session.world.load(session.config)
+    if not session.world.full_screen():
+        raise ConfigError(
+            "The console needs a terminal; without one use flatdeck status, cleanup, flatten, run"
+            if loaded
+            else NO_CONFIGURATION
+        )
+    if loaded is None:
+        session.note(NO_CONFIGURATION + ".")
+        return _demo(session, "default", 1, (), 1.0) if session.ask("Start the demo now?") else USAGE
+    session.run(_console(session, loaded.settings, read_only))
+    return DONE
+
+
+async def _console(session: Session, settings: Settings, read_only: bool) -> None:
+    """With another engine on the same data the console can only look, and says so."""
+    from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
+
+    if not read_only:
+        try:
+            async with session.world.engine(settings, acting=True, lasting=True) as engine:
+                return await _show(session, engine, read_only=False)
+        except AlreadyRunning as error:
+            session.note(f"{error}; this console is read-only.")
+    async with session.world.engine(settings, acting=False, lasting=True) as engine:
+        return await _show(session, engine, read_only=True)
+
+
+async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
+    """The console, with the engine going on behind it; an engine that fails ends the console with its error.
+
+    When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
+    positions open. What waits for a market to open is taken up by the next start.
+    """
+    line = Line(lambda: under_way(engine.snapshot()))
+    behind = asyncio.ensure_future(engine.run())
+    screen = asyncio.ensure_future(session.world.console(engine, line, read_only=read_only))
+    lost = asyncio.ensure_future(line.lost.wait())
+    try:
+        await asyncio.wait({behind, screen, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            await _carried_through(session, line, behind)
+            raise Terminated(signal.SIGHUP)
+        if behind.done() and behind.exception() is not None:
+            behind.result()
+        await screen
+    finally:
+        for task in (screen, behind, lost):
+            task.cancel()
+        left, _ = await asyncio.wait({screen, behind, lost}, timeout=LEAVING)
+        await asyncio.gather(*left, return_exceptions=True)
+
+
+async def _carried_through(session: Session, line: Line, behind: asyncio.Future[None]) -> None:
+    clock = session.world.clock
+    end = clock.monotonic() + LONGEST_CLOSE
+    while line.busy() and clock.monotonic() < end and not behind.done():
+        await clock.sleep(0.2)
+
+
+@click.command()
+@click.option("--scenario", metavar="NAME", type=click.Choice(demo_world.SCENARIOS), default="default")
+@click.option("--seed", metavar="N", type=click.IntRange(min=0), default=1, help="Another seed, another market.")
+@click.option(
+    "--replay", "replays", metavar="CSV...", multiple=True, help="Price files for the symbols they are named after."
+)
+@click.option(
+    "--speed",
+    metavar="X",
+    type=click.FloatRange(0, 1_000_000, min_open=True),
+    default=1.0,
+    help="How fast time passes.",
+)
+@click.argument("more", nargs=-1, metavar="")
+@shared_options
+@with_session
+def demo(
+    session: Session, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
+) -> int:
+    """The console on embedded paper brokers: nothing is real and nothing is kept.
+
+    Scenarios: default; crash, where prices fall; faults, where venues refuse, lose and lag.
+    """
+    if math.isnan(speed):
+        raise click.UsageError("--speed nan is not a number")
+    if more and not replays:
+        raise click.UsageError(f"demo takes no argument {more[0]!r}; price files follow --replay")
+    return _demo(session, scenario, seed, (*replays, *more), speed)
+
+
+def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
+    given = session.world.replays(replays)
+    if session.json or not session.world.full_screen():
+        raise ConfigError("The demo is a console and needs a terminal")
+    with tempfile.TemporaryDirectory(prefix="flatdeck-demo-") as directory:
+        made = demo_world.build(
+            directory, session.world.dice(seed), scenario=scenario, seed=seed, replays=given, speed=speed
+        )
+        for name, text in made.files.items():
+            Path(directory, name).write_text(text, encoding="utf-8")
+        return session.run(_play(session, made.settings))
+
+
+async def _play(session: Session, settings: Settings) -> int:
+    async with session.world.engine(settings, acting=True, lasting=True) as engine:
+        await _show(session, engine, read_only=False)
+        return DONE if engine.reached() else UNREACHED

@@ -1,0 +1,75 @@
+"""The commands that write files: ``init`` and ``paper reset``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from core.errors import ConfigError
+from tui.commands.session import DECLINED, DONE, Session, known, shared_options, with_session
+
+
+@click.command()
+@shared_options
+@with_session
+def init(session: Session) -> int:
+    """Write a commented configuration."""
+    from core.config.load import example  # noqa: PLC0415  (only here)
+
+    path = session.world.new_config(session.config)
+    _write_new(path, example())
+    if session.json:
+        session.document({"path": str(path)})
+    else:
+        session.say(f"Wrote {path}. Fill in your accounts, then try them with: flatdeck check")
+    return DONE
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that was not there before, readable by its owner only."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        text = f"{path} is already there and was left alone; move it away, or name another with --config"
+        raise ConfigError(text) from None
+    except OSError as error:
+        why = error.strerror or "unknown reason"
+        raise ConfigError(f"{path} cannot be written ({why}); name another place with --config") from error
+
+
+@click.group()
+@shared_options
+def paper() -> None:
+    """What concerns the embedded paper broker."""
+
+
+@paper.command()
+@click.option("--account", "accounts", metavar="ID", multiple=True, help="Only this account, owner/name. Repeatable.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@shared_options
+@with_session
+def reset(session: Session, *, accounts: tuple[str, ...], yes: bool) -> int:
+    """Forget what paper accounts did, so that they start from their books again."""
+    settings = session.load().settings
+    papers = [account for account in settings.accounts if account.broker == "paper"]
+    known("paper account", accounts, [account.id for account in papers])
+    chosen = [account for account in papers if not accounts or account.id in accounts]
+    names = ", ".join(account.id for account in chosen)
+    if chosen and not yes:
+        if not session.world.interactive():
+            session.note(f"Not confirmed, {names} left alone: there is no terminal to ask on; add --yes.")
+            return DECLINED
+        if not session.ask(f"Forget what {names} did and start from the book again?"):
+            session.note("Not confirmed, nothing was forgotten.")
+            return DECLINED
+    session.world.reset_paper(settings, chosen)
+    if session.json:
+        session.document({"reset": [account.id for account in chosen]})
+    else:
+        session.say(f"Started anew: {names}" if chosen else "No paper account is configured.")
+    return DONE

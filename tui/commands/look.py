@@ -1,0 +1,223 @@
+"""The commands that look and change nothing: status, check, config, journal; and the shell completion."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from core.errors import FlatdeckError
+from core.link.messages import Snapshot
+from core.ports import Broker, Check
+from core.settings import AccountSettings, Settings
+from core.units import utc
+from tui.commands.session import DONE, REMAINED, UNREACHED, Session, shared_options, with_session
+from tui.output import documents, plans as output
+from tui.output.columns import columns
+from tui.present.sanitize import plain
+
+CHECK_SECONDS = 30.0  # for all that is tried at one account
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MARKS = {True: "ok", False: "WRONG", None: "unknown"}
+
+Checked = tuple[str, str, str | None, list[Check]]
+
+
+class Since(click.ParamType):
+    """A time in ISO 8601, or how long ago: ``30m``, ``2h``, ``7d``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | timedelta:
+        number, unit = value[:-1], value[-1:]
+        if unit in _SPANS and number.isascii() and number.isdigit():
+            try:
+                return timedelta(seconds=int(number) * _SPANS[unit])
+            except OverflowError:
+                self.fail(f"{value} is longer ago than there are dates", param, ctx)
+        try:
+            return utc(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a time like 2026-01-31T08:00:00Z nor a span like 2h", param, ctx)
+
+
+@click.command()
+@shared_options
+@with_session
+def status(session: Session) -> int:
+    """Show accounts, owners, positions, stops and closings."""
+    settings = session.load().settings
+    snapshot, reached = session.run(look(session, settings))
+    elsewhere = session.world.elsewhere(settings)
+    if session.json:
+        session.document(documents.status(snapshot, elsewhere))
+    else:
+        session.say(output.status(snapshot, elsewhere, width=session.width))
+    if settings.accounts and not reached:
+        session.note(f"No account could be reached; {_first_error(snapshot)}")
+        return UNREACHED
+    return DONE
+
+
+async def look(session: Session, settings: Settings) -> tuple[Snapshot, int]:
+    """What is held now, by an engine that cannot act, and how many accounts could be read."""
+    async with session.world.engine(settings, acting=False) as engine:
+        return engine.snapshot(), engine.reached()
+
+
+def _first_error(snapshot: Snapshot) -> str:
+    row = next((row for row in snapshot.accounts if row.error), None)
+    return f"{row.id}: {row.error}" if row else "none of them said why; flatdeck check tries each"
+
+
+@click.command()
+@shared_options
+@with_session
+def check(session: Session) -> int:
+    """Try every account and say what is wrong."""
+    settings = session.load().settings
+    found = session.run(_check_all(session, settings))
+    if session.json:
+        session.document(documents.check(found))
+    else:
+        session.say(_check_text(found, session.width))
+    reached = [row for row in found if row[2] is None]
+    if found and not reached:
+        session.note("No account could be reached.")
+        return UNREACHED
+    wrong = len(reached) < len(found) or any(trial.ok is False for row in reached for trial in row[3])
+    return REMAINED if wrong else DONE
+
+
+async def _check_all(session: Session, settings: Settings) -> list[Checked]:
+    return list(await asyncio.gather(*(_check(session, settings, account) for account in settings.accounts)))
+
+
+async def _check(session: Session, settings: Settings, account: AccountSettings) -> Checked:
+    """One account's trials; whatever keeps it from being reached is its own and no other's."""
+    try:
+        broker = session.world.broker(settings, account)
+    except FlatdeckError as error:
+        return account.id, account.venue, str(error), []
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await broker.connect()
+            return account.id, account.venue, None, [*await broker.check(), *protected(settings, broker)]
+    except FlatdeckError as error:
+        return account.id, account.venue, str(error), []
+    except TimeoutError:
+        return account.id, account.venue, f"no complete answer within {CHECK_SECONDS:g} seconds", []
+    finally:
+        await broker.aclose()
+
+
+def protected(settings: Settings, broker: Broker) -> list[Check]:
+    """Whether the resting stops that the configuration asks for can be had at this account's venue."""
+    if not settings.protect.enabled:
+        return []
+    if not broker.capabilities.protective_stops:
+        text = "[protect] is on, and the venue has no resting stops: here only this machine watches the stops"
+        return [Check("protective stops", ok=False, text=text)]
+    text = "a stop rests behind each software stop where it cannot open a position; status says of each"
+    return [Check("protective stops", ok=True, text=text)]
+
+
+def _check_text(found: list[Checked], width: int | None) -> str:
+    if not found:
+        return "No account is configured."
+    rows = [("account", "broker", "check", "", "what was found")]
+    for account, broker, error, checks in found:
+        if error is not None:
+            rows.append((account, broker, "reach", _MARKS[False], error))
+        rows += [(account, broker, trial.name, _MARKS[trial.ok], trial.text) for trial in checks]
+    return "\n".join(columns(rows, width=width))
+
+
+@click.command()
+@shared_options
+@with_session
+def config(session: Session) -> int:
+    """Show every setting and where it came from."""
+    from core.config.load import describe  # noqa: PLC0415  (reads the schema)
+
+    loaded = session.load()
+    if session.json:
+        settings = {
+            key: {"value": origin.value, "source": origin.source, "where": origin.where}
+            for key, origin in loaded.origins.items()
+        }
+        session.document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
+        return DONE
+    session.say(f"# {plain(loaded.path or 'no file, defaults only')}")
+    rows = [("setting", "value", "from"), *describe(loaded)]
+    session.say("\n".join(columns(rows)))
+    return DONE
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on printing records as they are written.")
+@click.option("--since", metavar="T", type=Since(), help="Records from this time on, or this long ago (2h).")
+@click.option("--kind", "kinds", metavar="K", multiple=True, help="Records of this kind only. Repeatable.")
+@shared_options
+@with_session
+def journal(session: Session, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]) -> int:
+    """Read the audit trail."""
+    known_kinds = documents.journal_kinds()
+    for kind in kinds:
+        if kind not in known_kinds:
+            raise click.UsageError(f"There is no kind {kind!r} of record; known: {', '.join(known_kinds)}")
+    start = session.world.clock.now() - since if isinstance(since, timedelta) else since
+    settings = session.load().settings
+    session.run(_journal(session, settings, start, kinds, follow))
+    return DONE
+
+
+async def _journal(
+    session: Session, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
+) -> None:
+    """Print what is asked for. Only following prints more than one document: one a line, as they come."""
+    found = []
+    async for entry in session.world.entries(settings, since=since, follow=follow):
+        document = documents.journal_entry(entry)
+        if kinds and document["kind"] not in kinds:
+            continue
+        if session.json and not follow:
+            found.append(document)
+        else:
+            click.echo(documents.line(document) if session.json else journal_line(document))
+    if session.json and not follow:
+        session.document({"entries": found})
+
+
+def journal_line(document: documents.Document) -> str:
+    """One record on one line for a person: what is nested in it is only in the JSON."""
+    place = [document[key] for key in ("account", "symbol") if document[key]]
+    plan = [f"plan {document['plan']}"] if document["plan"] else []
+    said = [document["text"]] if document["kind"] == "log" else []
+    body = {**document, **document.get("result", {})}
+    told = _TOLD | {"text", "level", "owner"} if said else _TOLD
+    facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
+    return plain(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
+
+
+_TOLD = frozenset({"seq", "at", "kind", "account", "symbol", "plan", "leg", "key"})
+
+
+def _plainly_told(value: object) -> bool:
+    return isinstance(value, str | int | bool) and value != ""
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@shared_options
+def completion(shell: str) -> int:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415  (only here)
+
+    root = click.get_current_context().find_root()
+    made = get_completion_class(shell)
+    assert made is not None
+    click.echo(made(root.command, {}, "flatdeck", "_FLATDECK_COMPLETE").source())
+    return DONE

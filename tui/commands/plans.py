@@ -1,0 +1,328 @@
+"""The commands that close or cancel: plan, show, ask, carry out, verify.
+
+Nothing is opened for writing before a person (or ``--yes``) agreed: the plan that is shown for a question comes from an
+engine that can only read. What was agreed to is then planned again by the engine that acts; if that is no longer the
+same, the new plan is shown and asked about in its turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import click
+from msgspec import structs
+
+from core.errors import FlatdeckError
+from core.link.messages import PlanReport, PlanRequest, ResultRow, Snapshot
+from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
+from core.settings import Settings
+from core.units import decimal
+from tui.commands.session import (
+    DECLINED,
+    DONE,
+    REMAINED,
+    UNREACHED,
+    Engine,
+    Session,
+    known,
+    shared_options,
+    with_session,
+)
+from tui.output import documents, plans as output
+
+SURE_AFTER = 0.5  # seconds until an empty list is read again
+
+_GOOD = frozenset({"closed", "closed_residual", "cancelled"})
+_LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE})
+
+
+class Amount(click.ParamType):
+    """A decimal number that is not negative."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = decimal(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if amount < 0:
+            self.fail(f"{value} is negative; it must be 0 or more", param, ctx)
+        return amount
+
+
+class Condition(click.ParamType):
+    """The ``cancel_if`` grammar, checked before anything is asked of a broker."""
+
+    name = "condition"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from core.plans.cleanup import parse_cancel_if  # noqa: PLC0415  (--help needs no rules)
+
+        try:
+            parse_cancel_if(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:
+    yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    dry = click.option("--dry-run", is_flag=True, help="Show the plan and end there.")
+    return dry(yes(command))
+
+
+def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--all", "everything", is_flag=True, help="Everything of every owner."),
+        click.option(
+            "--symbol", "symbols", metavar="S", multiple=True, help="A symbol, ours or the venue's. Repeatable."
+        ),
+        click.option("--account", "accounts", metavar="ID", multiple=True, help="An account, owner/name. Repeatable."),
+        click.option("--user", "owners", metavar="ID", multiple=True, help="A user, or platform. Repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--dust", metavar="USD", type=Amount(), help="Positions worth less are dust.")
+@click.option("--max-positions", metavar="N", type=click.IntRange(min=0), help="The most positions an owner may hold.")
+@click.option("--include-open-orders", is_flag=True, help="Cancel the open orders of what is closed.")
+@click.option("--startup-only", is_flag=True, help="Cancel them in this first run only; later runs keep them.")
+@click.option(
+    "--cancel-if", metavar="EXPR", type=Condition(), help='Cancel them where e.g. "usd_value<1,rank>max_positions".'
+)
+@click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
+@_confirming
+@shared_options
+@with_session
+def cleanup(
+    session: Session,
+    *,
+    dust: Decimal | None,
+    max_positions: int | None,
+    include_open_orders: bool,
+    startup_only: bool,
+    cancel_if: str | None,
+    owners: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Close dust and what exceeds each owner's cap."""
+    mode = "matching" if cancel_if else "startup" if startup_only else "always" if include_open_orders else None
+    request = PlanRequest(
+        cause="cleanup",
+        owners=owners,
+        dust_usd=dust,
+        max_positions=max_positions,
+        cancel_open_orders=mode,
+        cancel_if=cancel_if,
+    )
+    return carry_through(session, request, dry_run=dry_run, yes=yes)
+
+
+@click.command()
+@_selecting
+@_confirming
+@shared_options
+@with_session
+def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+    """Force-close what is selected."""
+    return carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
+
+
+@click.command("cancel-orders")
+@_selecting
+@_confirming
+@shared_options
+@with_session
+def cancel_orders(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+    """Cancel open orders and nothing else."""
+    return carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
+
+
+def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRequest:
+    if not everything and not any(selected.values()):
+        raise click.UsageError(f"{cause} needs to know what: --user, --account, --symbol, or --all for everything")
+    return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
+
+
+def carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
+    """From the plan to the exit code."""
+    settings = session.load().settings
+    known("user", request.owners, [owner.id for owner in settings.owners])
+    known("account", request.accounts, [account.id for account in settings.accounts])
+    for account in settings.accounts:
+        if account.id in request.accounts and request.owners and account.owner not in request.owners:
+            raise click.UsageError(
+                f"Account {account.id} does not belong to {', '.join(request.owners)}; name one or the other"
+            )
+    if yes and not dry_run:
+        plan, seen = session.run(_act(session, settings, request, None))
+        return _conclude(session, settings, request, plan, seen)
+    plan, seen = session.run(_look(session, settings, request))
+    if dry_run:
+        return _preview(session, settings, request, plan)
+    _show(session, plan)
+    while not plan.empty and _agreed(session, plan):
+        agreed = plan
+        plan, seen = session.run(_act(session, settings, request, agreed))
+        if seen is not None:
+            break
+        session.note("The plan is no longer what was shown, and nothing was sent; this is what it is now.")
+        _show(session, plan)
+    if seen is None or (not plan.empty and isinstance(seen, Snapshot)):
+        return DECLINED
+    return _conclude(session, settings, request, plan, seen)
+
+
+async def _look(session: Session, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
+    """The plan and the read it was made from, by an engine that cannot act."""
+    async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
+        plan = await _planned(session, engine, request)
+        return plan, engine.snapshot()
+
+
+async def _planned(session: Session, engine: Engine, request: PlanRequest) -> Plan:
+    """The plan. That nothing at all is there is believed when a second read says so, too: one list may be empty."""
+    plan = await engine.prepare(request)
+    if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
+        await session.world.clock.sleep(SURE_AFTER)
+        await engine.read_all()
+        plan = await engine.prepare(request)
+    return plan
+
+
+async def _act(
+    session: Session, settings: Settings, request: PlanRequest, agreed: Plan | None
+) -> tuple[Plan, PlanReport | Snapshot | None]:
+    """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
+    async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
+        plan = await _planned(session, engine, request)
+        stale = agreed is not None and session.world.clock.now() - agreed.created_at > SHOWN_FOR
+        changed = agreed is not None and (stale or plan.digest != agreed.digest)
+        if agreed is None or (changed and plan.empty):
+            _show_first(session, plan)
+        if plan.empty:
+            return plan, engine.snapshot()
+        if changed:
+            return plan, None
+        session.committed = True
+        try:
+            return plan, await _checked(session, engine, request, await engine.execute(plan.id, plan.digest))
+        except asyncio.CancelledError:
+            session.note("Interrupted while closing: what was begun is in the journal, and the next start takes it up.")
+            raise
+        finally:
+            session.committed = False
+
+
+async def _checked(session: Session, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
+    """A flatten is done when nothing is left of what was asked for, also of what its plan did not have."""
+    if request.cause != "flatten" or not report.complete:
+        return report
+    again, known_of = await engine.prepare(request), {row.key for row in report.results}
+    missed = [action.key for action in again.closes if action.key not in known_of]
+    if not missed:
+        return report
+    named = ", ".join(f"{key.symbol} on {key.account}" for key in missed[:5])
+    more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
+    session.note(f"Held now and not in the plan, so left alone: {named}{more}; run it again for what is left.")
+    return structs.replace(report, success=False)
+
+
+def _show(session: Session, plan: Plan) -> None:
+    session.say(output.plan(plan, width=session.width))
+
+
+def _show_first(session: Session, plan: Plan) -> None:
+    """What nobody was asked about leaves a trace, or is not begun."""
+    try:
+        _show(session, plan)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        text = f"The plan cannot be written to the output ({why}), so nothing was sent; mend that, or send it elsewhere"
+        raise FlatdeckError(text) from error
+
+
+def _note_unheld(session: Session, request: PlanRequest, plan: Plan) -> None:
+    """A symbol that nothing is held or open in may be a slip of the pen."""
+    if request.symbols and not plan.actions:
+        session.note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
+
+
+def _agreed(session: Session, plan: Plan) -> bool:
+    """The question, where there is somebody to ask."""
+    if not session.world.interactive():
+        if session.json:
+            session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
+        session.note("Not confirmed, nothing was sent: there is no terminal to ask on; add --yes to go ahead without.")
+        return False
+    if session.ask(output.question(plan)):
+        return True
+    if session.json:
+        session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
+    session.note("Not confirmed, nothing was sent.")
+    return False
+
+
+def _preview(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+    if session.json:
+        session.document(documents.plan(plan, dry_run=True))
+    else:
+        _show(session, plan)
+        session.note("Dry run: nothing was sent.")
+    _note_unheld(session, request, plan)
+    return _unreached(session, settings, request, plan) or (DONE if plan.complete else REMAINED)
+
+
+def _conclude(
+    session: Session, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
+) -> int:
+    """Print what came of it, and say it in the exit code."""
+    if isinstance(seen, PlanReport):
+        if session.json:
+            session.document(documents.run(seen))
+        else:
+            session.say("\n" + output.report(seen, width=session.width))
+        return code_of(seen)
+    assert seen is not None
+    if session.json:
+        session.document(documents.nothing_to_do(plan, seen))
+    _note_unheld(session, request, plan)
+    held_back = any(a.reason not in _LEFT_BY_POLICY for a in plan.actions)
+    return _unreached(session, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
+
+
+def code_of(report: PlanReport) -> int:
+    """0 when everything of the plan was done and verified, else 1."""
+    left_by_policy = {a.key for a in report.plan.actions if a.kind is ActionKind.SKIP and a.reason in _LEFT_BY_POLICY}
+
+    def fine(row: ResultRow) -> bool:
+        return row.outcome in _GOOD or (row.outcome == "skipped" and not row.error and row.key in left_by_policy)
+
+    whole = report.success and report.complete and report.plan.complete
+    return DONE if whole and all(fine(row) for row in report.results) else REMAINED
+
+
+def _unreached(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+    """4, with a sentence, when none of the accounts that were asked for could be read, else 0."""
+    asked = _accounts(settings, request)
+    if not asked or not all(account in plan.unreadable for account in asked):
+        return 0
+    first = asked[0]
+    session.note(f"No account could be reached; {first}: {plan.unreadable[first]}")
+    return UNREACHED
+
+
+def _accounts(settings: Settings, request: PlanRequest) -> Sequence[str]:
+    return [
+        account.id
+        for account in settings.accounts
+        if (not request.owners or account.owner in request.owners)
+        and (not request.accounts or account.id in request.accounts)
+    ]

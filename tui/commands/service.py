@@ -1,0 +1,161 @@
+"""The commands about the engine that is running: ``stop`` ends it, ``service`` lets systemd keep it going."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from core.errors import ConfigError, FlatdeckError
+from core.link.messages import PositionRow
+from core.settings import Settings
+from tui.commands.look import look
+from tui.commands.session import DONE, REMAINED, Session, shared_options, with_session
+from tui.present.sanitize import plain
+
+PATIENCE = 60.0  # seconds for an engine to close everything down
+LOOK_EVERY = 0.2
+
+UNIT = """[Unit]
+Description=flatdeck: watches the positions of {config}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+# A secret that is given as env:NAME must be in the environment of the unit: EnvironmentFile=%h/.config/flatdeck/secrets
+ExecStart={program} run --config {config}
+Restart=on-failure
+RestartSec=5
+# What is wrong in the configuration is not mended by starting again.
+RestartPreventExitStatus=2
+TimeoutStopSec=60
+
+[Install]
+WantedBy=default.target
+"""
+
+
+@click.command()
+@shared_options
+@with_session
+def stop(session: Session) -> int:
+    """Stop the running engine, and say what is left unguarded."""
+    settings = session.load().settings
+    engine = session.world.elsewhere(settings)
+    if engine is None or engine.pid is None:
+        return _nothing_runs(session, settings)
+    if engine.mode != "service":
+        raise FlatdeckError(
+            f"The engine that is running (pid {engine.pid}) belongs to a console or to another command; end it there"
+        )
+    snapshot, _ = session.run(look(session, settings))
+    _terminate(engine.pid)
+    stopped = session.run(_gone(session, settings, engine.pid))
+    held = snapshot.positions
+    if session.json:
+        left = [{"account": row.key.account, "symbol": row.key.symbol, "leg": row.key.leg.value} for row in held]
+        session.document({"stopped": stopped, "pid": engine.pid, "unguarded": left})
+    if not stopped:
+        session.note(f"The engine (pid {engine.pid}) was asked to stop and has not within {PATIENCE:g} s; look at it.")
+        return REMAINED
+    session.say(f"Stopped the engine (pid {engine.pid}). {unguarded(held)}")
+    unread = [row.id for row in snapshot.accounts if row.error]
+    if unread:
+        session.note(f"What is held there could not be read: {', '.join(unread)}.")
+    return DONE
+
+
+def _nothing_runs(session: Session, settings: Settings) -> int:
+    if session.json:
+        session.document({"stopped": False, "pid": None, "unguarded": []})
+    session.say(f"No engine is running on {plain(settings.engine.data_dir)}.")
+    return DONE
+
+
+def _terminate(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except OSError as error:
+        raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
+
+
+async def _gone(session: Session, settings: Settings, pid: int) -> bool:
+    """Whether that engine let go of its data directory in time."""
+    for _ in range(int(PATIENCE / LOOK_EVERY)):
+        engine = session.world.elsewhere(settings)
+        if engine is None or engine.pid != pid:
+            return True
+        await session.world.clock.sleep(LOOK_EVERY)
+    return False
+
+
+def unguarded(held: Sequence[PositionRow]) -> str:
+    """What nobody watches any more, and what rests at a venue all the same."""
+    if not held:
+        return "Nothing is held."
+    resting = sum(row.protective is not None for row in held)
+    many = f"{len(held)} position{'s are' if len(held) != 1 else ' is'} held and no stop is watched any more"
+    return f"{many}; {resting} of them with a stop that rests at its venue." if resting else f"{many}."
+
+
+@click.command()
+@click.option("--install", is_flag=True, help="Write it among your own units instead of printing it.")
+@shared_options
+@with_session
+def service(session: Session, *, install: bool) -> int:
+    """Print a systemd user unit that keeps `flatdeck run` going, or install it."""
+    loaded = session.load()
+    if loaded.path is None:
+        raise ConfigError("A service needs a configuration file; write one with `flatdeck init`")
+    text = unit(str(Path(sys.argv[0]).absolute()), str(loaded.path.absolute()))
+    path = _units(session) / "flatdeck.service"
+    if install:
+        _install(path, text)
+    if session.json:
+        session.document({"unit": text, "path": str(path) if install else None})
+    elif install:
+        session.say(
+            f"Wrote {plain(path)}. Start it with: systemctl --user daemon-reload && "
+            "systemctl --user enable --now flatdeck; so that it goes on when you log out: loginctl enable-linger"
+        )
+    else:
+        session.say(text.rstrip())
+    return DONE
+
+
+def unit(program: str, config: str) -> str:
+    """The unit's text, with its two paths quoted as systemd reads them."""
+    return UNIT.format(program=_quoted(program), config=_quoted(config))
+
+
+def _quoted(path: str) -> str:
+    if not path.isprintable():
+        raise ConfigError(f"systemd takes no such path: {plain(path)}; move it to one of plain characters")
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+def _units(session: Session) -> Path:
+    home = session.world.env.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser() / "systemd" / "user"
+
+
+def _install(path: Path, text: str) -> None:
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise ConfigError(
+                f"{path} is already there and differs; remove it, or write what `flatdeck service` prints"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(
+            f"{path} cannot be written ({why}); put what `flatdeck service` prints where you want"
+        ) from error

@@ -1,0 +1,297 @@
+"""What a command works with: the options that every command shares, and the world that it was composed with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
+
+import click
+from msgspec import structs
+
+from core.errors import ConfigError
+from core.link.messages import LogRow, PlanReport, PlanRequest, Snapshot
+from core.plans.plan import Plan
+from core.ports import Broker, Clock
+from core.records import Entry
+from core.settings import AccountSettings, Settings
+from tui.demo_books import Dice
+from tui.output.documents import Document, text as document_text
+from tui.present.labels import log_cells
+from tui.present.sanitize import plain
+from tui.process_signals import Line
+
+if TYPE_CHECKING:
+    from core.config.load import Loaded
+    from core.ids import Ids
+    from core.journal.data_dir import Holder
+    from core.journal.journal import Journal
+
+DONE, REMAINED, USAGE, DECLINED, UNREACHED = 0, 1, 2, 3, 4
+INTERRUPTED = 130
+
+NO_CONFIGURATION = (
+    "No configuration was found: run `flatdeck demo` to try it on embedded paper brokers, "
+    "or `flatdeck init` to write a commented configuration"
+)
+
+T = TypeVar("T")
+
+
+class Terminated(Exception):
+    """A signal asked the program to end, and everything was closed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number = number
+
+
+class Engine(Protocol):
+    """What the command line asks of an engine."""
+
+    def snapshot(self) -> Snapshot: ...
+
+    def reached(self) -> int: ...
+
+    async def read_all(self) -> None: ...
+
+    async def prepare(self, request: PlanRequest) -> Plan: ...
+
+    async def execute(self, plan_id: str, digest: str) -> PlanReport: ...
+
+    async def run(self) -> None: ...
+
+
+class World(Protocol):
+    """Everything outside of the commands; :mod:`tui.main` composes the real one."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def env(self) -> Mapping[str, str]: ...
+
+    def interactive(self) -> bool:
+        """A person is at a terminal and can be asked."""
+
+    def full_screen(self) -> bool:
+        """A console can be drawn."""
+
+    def load(self, path: str | None) -> Loaded | None:
+        """The configuration, or None when there is none anywhere; ConfigError for one that is unusable."""
+
+    def engine(
+        self,
+        settings: Settings,
+        *,
+        acting: bool,
+        mode: str = "one-shot",
+        lasting: bool = False,
+        on_log: Callable[[LogRow], None] | None = None,
+    ) -> AbstractAsyncContextManager[Engine]:
+        """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""
+
+    def elsewhere(self, settings: Settings) -> Holder | None:
+        """The engine of another process that is running on the same data."""
+
+    def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
+
+    def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
+        """The journal's records in order, read-only; with ``follow`` for as long as it is asked for more."""
+
+    async def console(self, engine: Engine, line: Line, *, read_only: bool) -> None:
+        """Draw the console until the person leaves it, or the line to the person is lost."""
+
+    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+        """Forget what paper accounts did; refused while an engine is running on them."""
+
+    async def frozen(self, settings: Settings) -> dict[str, str]:
+        """Frozen accounts with the reason, as the journal has them."""
+
+    def journal(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
+        """The journal to write in, without an engine; refused while one is running."""
+
+    async def thaw(self, settings: Settings, account: str) -> None:
+        """Write down that a person looked; refused while an engine is running."""
+
+    def new_config(self, path: str | None) -> Path:
+        """Where ``init`` writes: the path that was given, else the environment's, else the user's directory."""
+
+    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
+        """Price files by the symbol they are named after, each with its absolute path and its first price."""
+
+    def dice(self, seed: int) -> Dice: ...
+
+
+class Session:
+    """The shared options as they were given, and how a command speaks to the person."""
+
+    def __init__(self, world: World, given: Mapping[str, Any]) -> None:
+        self.world = world
+        self.config: str | None = given.get("config")
+        self.json = bool(given.get("json"))
+        self.verbose = bool(given.get("verbose"))
+        self.committed = False  # to what a lost terminal does not end
+
+    def load(self) -> Loaded:
+        """The configuration; ConfigError, with the way out, where there is none."""
+        loaded = self.world.load(self.config)
+        if loaded is None:
+            raise ConfigError(NO_CONFIGURATION)
+        if not self.verbose:
+            return loaded
+        engine = structs.replace(loaded.settings.engine, log_level="debug")
+        return structs.replace(loaded, settings=structs.replace(loaded.settings, engine=engine))
+
+    def say(self, text: str) -> None:
+        """Print what was asked for, on stdout; with ``--json`` a text for people goes to stderr."""
+        click.echo(text, err=self.json)
+
+    def note(self, text: str) -> None:
+        """One line on stderr; nobody has to be able to read it, and a service goes on without."""
+        _aside(plain(text))
+
+    def document(self, document: Document) -> None:
+        """The one JSON document, on stdout."""
+        click.echo(document_text(document))
+
+    def log(self, row: LogRow) -> None:
+        """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
+        _aside("".join(cell.text for cell in log_cells(row)).rstrip())
+
+    @property
+    def width(self) -> int | None:
+        """How wide a table may be: the terminal's width, or without limit where the output is no terminal."""
+        import shutil  # noqa: PLC0415  (only where a table is printed)
+
+        return shutil.get_terminal_size().columns if at_terminal(sys.stdout) else None
+
+    def ask(self, question: str) -> bool:
+        """A yes-or-no question on stderr whose default is no; an interrupt or the end of input is a no."""
+        try:
+            return click.confirm(question, default=False, err=True)
+        except click.Abort:
+            click.echo("", err=True)
+            return False
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed; a
+        hang-up alone does not end what was confirmed: a line that broke is nobody's word to leave positions open."""
+        return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
+
+
+def _aside(line: str) -> None:
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        return
+
+
+async def _unwinding(work: Coroutine[Any, Any, T], ignored: Callable[[int], bool]) -> T:
+    """The work as a task that the signals of a dying terminal cancel, if not ``ignored``; Terminated when one did."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    came: list[int] = []
+
+    def unwind(number: int) -> None:
+        if ignored(number):
+            return
+        came.append(number)
+        task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        try:
+            loop.add_signal_handler(number, unwind, number)
+        except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
+            break
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if came:
+            raise Terminated(came[0]) from None
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
+def at_terminal(*streams: TextIO | None) -> bool:
+    """Every one of these streams is a terminal; one that was closed before the start is none."""
+    return all(stream is not None and stream.isatty() for stream in streams)
+
+
+def with_session(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the session as its first argument."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> T:
+        context = click.get_current_context()
+        world: Any = context.find_object(object)
+        return command(Session(world, context.meta), *args, **kwargs)
+
+    return wrapped
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def keep(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
+        if value == "":  # an unset variable of a script: what is found instead may be other accounts
+            raise click.UsageError(f"--{name} names nothing; name a file, or leave it out", context)
+        if value not in (None, False):
+            context.meta[name] = value
+        if name == "no_color" and value:
+            context.find_root().color = False
+
+    return keep
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and only for --version)
+
+        try:
+            number = version("flatdeck")
+        except PackageNotFoundError:
+            number = "(run from its sources, not installed)"
+        click.echo(f"flatdeck {number}")
+        context.exit(0)
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that stand before or after the name of a command alike."""
+    quiet: dict[str, Any] = {"expose_value": False, "is_eager": True}
+    for option in (
+        click.option("--version", is_flag=True, callback=_version, help="Show the version and leave.", **quiet),
+        click.option(
+            "-v", "--verbose", is_flag=True, callback=_keep("verbose"), help="More log, and tracebacks.", **quiet
+        ),
+        click.option("--no-color", is_flag=True, callback=_keep("no_color"), help="No colour; also NO_COLOR.", **quiet),
+        click.option("--json", is_flag=True, callback=_keep("json"), help="One JSON document on stdout.", **quiet),
+        click.option(
+            "--config",
+            metavar="PATH",
+            type=click.Path(),
+            callback=_keep("config"),
+            help="The configuration file; else FLATDECK_CONFIG, the user's configuration directory, ./config.toml.",
+            **quiet,
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def known(kind: str, asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """The names that were asked for, each of them known; a usage error that names the nearest for one that is not."""
+    import difflib  # noqa: PLC0415  (only for a mistake, but cheap either way)
+
+    for name in asked:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names) or 'none'}"
+            raise click.UsageError(f"There is no {kind} {name!r} in the configuration; {hint}")
+    return tuple(asked)

@@ -1,0 +1,58 @@
+"""Text in aligned columns, as wide as it needs or as narrow as the terminal. Every cell is made harmless first."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from tui.present.sanitize import plain
+
+GAP = "  "
+_NARROWEST = 24  # the last column is never squeezed below this; a narrower terminal wraps it
+
+
+def cells(text: str) -> int:
+    """How many terminal cells the text takes: wide characters two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells(c) for c in text)
+
+
+def clip(text: str, width: int) -> str:
+    """The text in at most ``width`` cells, with an ellipsis where it was cut."""
+    if cells(text) <= width:
+        return text
+    kept, used = [], 0
+    for character in text:
+        used += _cells(character)
+        if used > width - 1:
+            break
+        kept.append(character)
+    return "".join(kept) + "…"
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: str = "", width: int | None = None, indent: str = "") -> list[str]:
+    """The rows as lines. The first row is the heading; ``right`` names by heading, comma-separated, what is aligned
+    to the right. The last column takes what is left of ``width`` and is cut there; without a width nothing is."""
+    safe = [[plain(cell) for cell in row] for row in rows]
+    rights = set(right.split(",")) if right else set()
+    widths = [max(cells(row[i]) for row in safe) for i in range(len(safe[0]))]
+    if width is not None:
+        before = cells(indent) + sum(widths[:-1]) + len(GAP) * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(width - before, _NARROWEST))
+    lines = []
+    for row in safe:
+        padded = [_pad(clip(cell, widths[i]), widths[i], safe[0][i] in rights) for i, cell in enumerate(row)]
+        lines.append((indent + GAP.join(padded)).rstrip())
+    return lines
+
+
+def _pad(text: str, width: int, to_the_right: bool) -> str:
+    fill = " " * (width - cells(text))
+    return fill + text if to_the_right else text + fill
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1

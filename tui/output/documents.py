@@ -1,0 +1,318 @@
+"""The JSON documents of the command line, made from plain values and nothing else.
+
+Their keys are a public contract: decimals are strings, times are ISO 8601 in UTC, unknown is null. Keys may be added;
+none may change its meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, get_args
+
+import msgspec
+
+from core.journal.data_dir import Holder
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, ResultRow, Snapshot
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan
+from core.ports import Check
+from core.records import Entry, Logged, Record
+from core.units import iso, money, percent, plain
+
+Document = dict[str, Any]
+CLOSED = frozenset({"closed", "closed_residual"})
+
+
+def text(document: Document) -> str:
+    """The document as it is printed; what a venue supplied stays ASCII, so that no terminal acts on it."""
+    return json.dumps(document, indent=2, ensure_ascii=True)
+
+
+def line(document: Document) -> str:
+    """The document on one line, for a stream of them."""
+    return json.dumps(document, ensure_ascii=True)
+
+
+def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
+    """Accounts, owners, positions and closings as they are now, and the engine that runs ``elsewhere``, if one does."""
+    engine = snapshot.engine
+    return {
+        "taken_at": iso(snapshot.taken_at),
+        "engine": {
+            "running": engine.running,
+            "mode": elsewhere.mode if elsewhere else engine.mode,
+            "armed": elsewhere.armed if elsewhere else engine.armed,
+            "pid": elsewhere.pid if elsewhere else None,
+            "read_only": engine.read_only,
+            "alarm": engine.alarm,
+        },
+        "accounts": [_account(row) for row in snapshot.accounts],
+        "owners": [_owner(row) for row in snapshot.owners],
+        "positions": [position(row) for row in snapshot.positions],
+        "closings": [_closing(row) for row in snapshot.closings],
+    }
+
+
+def plan(value: Plan, *, dry_run: bool) -> Document:
+    """The diff: what would be done, and each owner's before and after."""
+    total = value.totals
+    return {
+        "plan": value.id,
+        "cause": value.cause,
+        "dry_run": dry_run,
+        "complete": value.complete,
+        "unreadable": dict(value.unreadable),
+        "created_at": iso(value.created_at),
+        "actions": [_action(action) for action in value.actions],
+        "owners": [{"id": tally.id, "cap": tally.cap, **_counts(tally)} for tally in value.owners],
+        "totals": {**_counts(total), "reduction": total.initial - total.final},
+    }
+
+
+def run(report: PlanReport) -> Document:
+    """A carried-out plan: the diff, how each action ended, and what the brokers said afterwards."""
+    return {
+        **plan(report.plan, dry_run=False),
+        "success": report.success,
+        "results": [result(row) for row in results(report)],
+        "verified": _verified(report.complete, report.positions, {owner.id: owner.final for owner in report.owners}),
+    }
+
+
+def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
+    """A plan that sends nothing, with the read that it was made from as the verification."""
+    counted = {owner.id: owner.counted for owner in snapshot.owners}
+    return {
+        **plan(value, dry_run=False),
+        "success": value.complete,
+        "results": [result(row) for row in skipped(value)],
+        "verified": _verified(value.complete, snapshot.positions, counted),
+    }
+
+
+def results(report: PlanReport) -> tuple[ResultRow, ...]:
+    """A row per action: those carried out and what was skipped."""
+    return (*report.results, *skipped(report.plan))
+
+
+def skipped(value: Plan) -> tuple[ResultRow, ...]:
+    """The results of a plan in which everything is skipped."""
+    return tuple(
+        ResultRow(key=action.key, kind=action.kind.value, outcome="skipped", residual=action.quantity)
+        for action in value.actions
+        if action.kind is ActionKind.SKIP
+    )
+
+
+def position(row: PositionRow) -> Document:
+    """One held position."""
+    return {
+        "account": row.key.account,
+        "owner": row.owner,
+        "symbol": row.key.symbol,
+        "native_symbol": row.native_symbol,
+        "leg": row.key.leg.value,
+        "side": row.side,
+        "quantity": plain(row.quantity),
+        "free": plain(row.free),
+        "entry": _plain(row.entry),
+        "mark": _plain(row.mark),
+        "leverage": _plain(row.leverage),
+        "usd_value": _money(row.usd_value),
+        "pnl_pct": _percent(row.pnl),
+        "roi_pct": _percent(row.roi),
+        "opened_at": _iso(row.opened_at),
+        "open_orders": row.open_orders,
+        "stop": _plain(row.stop),
+        "target": _plain(row.target),
+        "protective": _plain(row.protective),
+        "flags": list(row.flags),
+        "note": row.note,
+        "priced_at": _iso(row.priced_at),
+    }
+
+
+def result(row: ResultRow) -> Document:
+    """How one action ended."""
+    return {
+        "account": row.key.account,
+        "symbol": row.key.symbol,
+        "leg": row.key.leg.value,
+        "kind": row.kind,
+        "outcome": row.outcome,
+        "order_id": row.order_id,
+        "tier": row.tier,
+        "filled": plain(row.filled),
+        "average_price": _plain(row.average_price),
+        "residual": _plain(row.residual),
+        "profit_status": row.profit_status,
+        "profit": row.profit,
+        "error": row.error,
+    }
+
+
+def journal_kinds() -> tuple[str, ...]:
+    """Every kind of record, as ``--kind`` takes it."""
+    return tuple(_kind(record) for record in get_args(Record))
+
+
+def _kind(record: type) -> str:
+    """``IntentWritten`` is ``intent_written``; a line of the log is ``log``."""
+    if record is Logged:
+        return "log"
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in record.__name__).lstrip("_")
+
+
+def journal_entry(entry: Entry) -> Document:
+    """One record of the audit trail; ``account``, ``symbol`` and ``plan`` are lifted out of wherever it has them."""
+    body = builtins(entry.record)
+    body.pop("type", None)
+    where: Document = next((body[name] for name in ("key", "fill") if isinstance(body.get(name), dict)), {})
+    inner = body.get("result")
+    if not where and isinstance(inner, dict):
+        where = inner.get("key", {})
+    whole = body.get("plan")
+    head = {
+        "seq": entry.seq,
+        "at": iso(entry.at),
+        "kind": _kind(type(entry.record)),
+        "account": body.pop("account", None) or where.get("account"),
+        "symbol": body.pop("symbol", None) or where.get("symbol"),
+        "plan": whole.get("id") if isinstance(whole, dict) else whole,
+    }
+    if not isinstance(whole, dict):
+        body.pop("plan", None)
+    else:
+        body["contents"] = body.pop("plan")
+    body.pop("at", None)
+    return {**head, **body}
+
+
+def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]]) -> Document:
+    """What ``check`` tried: per account its id, broker, the error that kept it from being reached, and each trial."""
+    return {
+        "accounts": [
+            {
+                "id": account,
+                "broker": broker,
+                "reached": error is None,
+                "error": error,
+                "checks": [{"name": c.name, "ok": c.ok, "text": c.text} for c in checks],
+            }
+            for account, broker, error, checks in accounts
+        ]
+    }
+
+
+def builtins(value: object) -> Any:
+    """Any value as JSON has it: structs as objects, decimals without exponent, times in UTC, enums by value."""
+    made = msgspec.to_builtins(value, builtin_types=(datetime, Decimal))
+    return _plainly(made)
+
+
+def _plainly(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(_plainly(k)): _plainly(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_plainly(item) for item in value]
+        case Decimal():
+            return plain(value)
+        case datetime():
+            return iso(value)
+        case Enum():
+            return value.value
+        case _:
+            return value
+
+
+def _account(row: AccountRow) -> Document:
+    return {
+        "id": row.id,
+        "owner": row.owner,
+        "broker": row.broker,
+        "state": row.state,
+        "error": row.error,
+        "as_of": _iso(row.as_of),
+        "frozen": row.frozen,
+    }
+
+
+def _owner(row: OwnerRow) -> Document:
+    return {"id": row.id, "cap": row.cap, "counted": row.counted, "complete": row.complete}
+
+
+def _closing(row: ClosingRow) -> Document:
+    return {
+        "account": row.key.account,
+        "symbol": row.key.symbol,
+        "leg": row.key.leg.value,
+        "plan": row.plan,
+        "reason": row.reason,
+        "tier": row.tier,
+        "round": row.round,
+        "attempt": row.attempt,
+        "next_tier": row.next_tier,
+        "next_at": _iso(row.next_at),
+        "state": row.state,
+        "quantity": plain(row.quantity),
+        "filled": plain(row.filled),
+        "answer": row.answer,
+        "outcome": row.outcome,
+    }
+
+
+def _action(action: Action) -> Document:
+    return {
+        "kind": action.kind.value,
+        "reason": action.reason.value,
+        "text": action.text,
+        "owner": action.owner,
+        "account": action.key.account,
+        "symbol": action.key.symbol,
+        "leg": action.key.leg.value,
+        "side": action.side.value if action.side else None,
+        "quantity": plain(action.quantity),
+        "usd_value": _money(action.usd_value),
+        "pnl_pct": _percent(action.pnl),
+        "rank": action.rank,
+        "order_id": action.order.id if action.order else None,
+        "cancels": [order.id for order in action.cancels],
+        "tiers": [tier.value for tier in action.tiers],
+        "cost": _money(action.cost),
+    }
+
+
+def _counts(tally: OwnerTally) -> Document:
+    names = ("initial", "dust", "cap_excess", "skipped", "unsellable", "orders_to_cancel", "final")
+    return {**{name: getattr(tally, name) for name in names}, "complete": tally.complete}
+
+
+def _verified(complete: bool, positions: Sequence[PositionRow], finals: dict[str, int]) -> Document:
+    total = sum(finals.values())
+    return {
+        "complete": complete,
+        "positions": [position(row) for row in positions],
+        "owners": [{"id": owner, "final": final} for owner, final in finals.items()],
+        "final": total,
+        "totals": {"final": total},
+    }
+
+
+def _plain(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _money(value: Decimal | None) -> str | None:
+    return None if value is None else money(value)
+
+
+def _percent(value: Decimal | None) -> str | None:
+    return None if value is None else percent(value)
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else iso(value)

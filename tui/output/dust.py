@@ -1,0 +1,102 @@
+"""What converting dust looks like: texts for people and the document for programs. Plain values in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from core.plans.conversion import Conversion, Converted, Outcome
+from core.units import plain as exact
+from tui.output.columns import columns
+from tui.output.documents import Document, builtins
+from tui.present.numbers import number
+from tui.present.sanitize import plain
+
+NO_CONVERSION = "the venue has no conversion of small balances that a program may ask for"
+_ENDS = {
+    Outcome.CONVERTED: "converted",
+    Outcome.REFUSED: "not converted",
+    Outcome.UNKNOWN: "NOT KNOWN",
+    Outcome.PENDING: "not finished",
+}
+
+
+class Preview(Struct, frozen=True):
+    """One account's dust. ``way_out`` is the venue's own; ``open`` are assets of earlier requests without an end."""
+
+    account: str
+    error: str | None = None
+    way_out: str | None = None
+    conversions: tuple[Conversion, ...] = ()
+    open: tuple[str, ...] = ()
+    converts: bool = False  # the venue has a conversion
+    read: bool = True  # the venue answered, or did not have to be asked
+
+
+def preview(found: Sequence[Preview], width: int | None) -> str:
+    """The table of what would be converted, then a sentence for each account that has something to say."""
+    rows = [("account", "asset", "quantity", "gets about", "fee", "into")]
+    rows += [
+        (p.account, c.asset, exact(c.quantity), number(c.gets), number(c.fee), c.into)
+        for p in found
+        for c in p.conversions
+    ]
+    lines = columns(rows, right="quantity,gets about,fee", width=width) if len(rows) > 1 else []
+    if not lines:
+        lines = ["There is no dust that can be converted."]
+    return "\n".join([*lines, *(line for p in found for line in _remarks(p))])
+
+
+def _remarks(found: Preview) -> list[str]:
+    lines = []
+    if found.error is not None:
+        lines.append(f"{found.account}: {found.error}.")
+    elif not found.converts:
+        lines.append(f"{found.account}: {found.way_out or NO_CONVERSION}.")
+    if found.open:
+        assets = ", ".join(found.open)
+        lines.append(f"{found.account}: an earlier conversion of {assets} has no known outcome; it is looked up.")
+    return [plain(line) for line in lines]
+
+
+def question(found: Sequence[Preview]) -> str:
+    count = sum(len(p.conversions) for p in found)
+    accounts = sum(bool(p.conversions) for p in found)
+    what = f"{count} balance{'s' * (count != 1)} on {accounts} account{'s' * (accounts != 1)}"
+    return f"Convert {what}? It costs a fee and cannot be taken back."
+
+
+def results(ended: Mapping[str, Sequence[Converted]], width: int | None) -> str:
+    rows = [("account", "asset", "quantity", "outcome", "got", "fee", "")]
+    rows += [
+        (account, r.asset, exact(r.quantity), _ENDS[r.outcome], number(r.gets), number(r.fee), r.error or "")
+        for account, some in ended.items()
+        for r in some
+    ]
+    return (
+        "\n".join(columns(rows, right="quantity,got,fee", width=width)) if len(rows) > 1 else "Nothing was converted."
+    )
+
+
+def document(
+    found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]], *, dry_run: bool, confirmed: bool = True
+) -> Document:
+    """The one document; ``confirmed`` is in it only where somebody should have and did not."""
+    made: Document = {
+        "dry_run": dry_run,
+        "accounts": [_account(p) for p in found],
+        "results": [{"account": account, **builtins(r)} for account, some in ended.items() for r in some],
+    }
+    return made if confirmed else {**made, "confirmed": False}
+
+
+def _account(found: Preview) -> Document:
+    keys = ("asset", "quantity", "into", "gets", "fee")
+    rows = [builtins(c) for c in found.conversions]
+    return {
+        "account": found.account,
+        "error": found.error,
+        "way_out": found.way_out or (None if found.converts or found.error else NO_CONVERSION),
+        "conversions": [{key: row[key] for key in keys} for row in rows],
+    }

@@ -1,0 +1,224 @@
+"""What entries and reconciliation look like: texts for people and documents for programs. Plain values in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from core.entries.rules import Draft, No, NotAllowed, Signal, direction, initial_stop
+from core.link.messages import PlanReport
+from core.model import Position
+from core.plans.plan import Plan
+from core.reconciliation.rules import Belief, Discrepancy, counts
+from core.units import iso, percent, plain as exact
+from tui.output import documents
+from tui.output.columns import columns
+from tui.output.documents import Document
+from tui.present.numbers import number
+from tui.present.sanitize import plain
+
+if TYPE_CHECKING:
+    from core.entries.service import Report
+
+_VERBS = {"open": "Open", "scale_in": "Add to", "scale_out": "Take off", "close": "Close"}
+_ENDS = {
+    "filled": "Filled",
+    "partial": "Filled in part",
+    "not_filled": "Not filled",
+    "refused": "Refused by the venue",
+    "unreachable": "The venue could not be reached, nothing was sent",
+    "not_sent": "Never executed",
+    "unknown": "NOT KNOWN what became of it",
+}
+
+
+def verdict(found: Sequence[No]) -> str:
+    """Allowed, or each refusal with its code."""
+    return "\n".join(f"Refused ({no.code.value}): {plain(no.text)}." for no in found) or "Allowed."
+
+
+def draft(value: Draft) -> str:
+    """The order as it would be sent."""
+    at = f"a limit at {exact(value.price)}" if value.price is not None else "the market"
+    about = f" (about {number(value.reference)})" if value.price is None and value.reference is not None else ""
+    what = f"{value.side.value} {exact(value.quantity)} {plain(value.key.symbol)} on {plain(value.key.account)}"
+    lines = [f"{heading(value)}: {what} at {at}{about}"]
+    if value.kind == "open":
+        stop = initial_stop(direction(value.side), value.price or value.reference, value.stop_pct)
+        about = f" (about {number(stop)})" if stop is not None else ""
+        lines.append(f"  leverage {exact(value.leverage or Decimal(1))}x, stop-loss {_pct(value.stop_pct)}{about}")
+    else:
+        lines.append(f"  held: {exact(value.before)}, entry {_known(value.entry)}")
+    return "\n".join([*lines, *(f"  WARNING {plain(w)}" for w in value.warnings)])
+
+
+def heading(value: Draft) -> str:
+    side = direction(value.side).value if value.kind == "open" else ""
+    return f"{_VERBS[value.kind]} {side}".strip()
+
+
+def question(value: Draft, *, closing: bool) -> str:
+    """What is asked before anything is sent."""
+    first = "Close what is held, verified, then " if closing else ""
+    what = f"{value.side.value} {exact(value.quantity)} {plain(value.key.symbol)}"
+    return f"{first}{what}?" if first else f"{what.capitalize()}?"
+
+
+def result(report: Report) -> str:
+    """How it ended and what is held now."""
+    price = f" at {number(report.average_price)}" if report.average_price is not None else ""
+    filled = f": {exact(report.filled)}{price}" if report.filled else ""
+    lines = [f"{_ENDS[report.outcome]}{filled}." + (f" {plain(report.error)}." if report.error else "")]
+    if report.realised is not None:
+        lines.append(f"Realised {number(report.realised)} before fees.")
+    if report.position is not None:
+        held = report.position
+        lines.append(f"Held now: {exact(held.quantity)} {held.side.value}, entry {_known(held.entry)}.")
+    lines += [f"WARNING {plain(w)}." for w in report.warnings]
+    return "\n".join([*lines, *(["Done and verified at the broker."] if report.success else [])])
+
+
+def check(signal: Signal, found: Sequence[No], warnings: Sequence[str]) -> Document:
+    """The gate's answer."""
+    return {
+        **(refused(found[0]) if found else {"allowed": True, "code": None, "text": "allowed"}),
+        "refusals": [{"code": no.code.value, "text": no.text} for no in found],
+        "warnings": list(warnings),
+        "signal": documents.builtins(signal),
+    }
+
+
+def refused(no: No) -> Document:
+    return {"allowed": False, "code": no.code.value, "text": no.text}
+
+
+def offered(plan: Plan | None, value: Draft, *, dry_run: bool) -> Document:
+    """What would be sent: ``flatten`` comes first where there is one."""
+    return {
+        "kind": value.kind,
+        "dry_run": dry_run,
+        "allowed": True,
+        "code": None,
+        "text": "allowed",
+        "flatten": documents.plan(plan, dry_run=dry_run) if plan is not None else None,
+        "order": _order(value),
+        "warnings": list(value.warnings),
+    }
+
+
+def ended(
+    plan: Plan | None, value: Draft, closed: PlanReport | None, report: Report | None, no: NotAllowed | None
+) -> Document:
+    """What was done, as far as it came."""
+    made = offered(plan, value, dry_run=False)
+    if closed is not None:
+        made["flatten"] = documents.run(closed)
+    if no is not None:
+        made |= refused(No(no.code, str(no)))
+    if report is None:
+        return {**made, "entry": None, "success": False, "result": None}
+    found = {
+        "outcome": report.outcome,
+        "filled": exact(report.filled),
+        "average_price": _exact(report.average_price),
+        "realised": _exact(report.realised),
+        "verified": report.verified,
+        "position": _position(report.position),
+        "error": report.error,
+    }
+    made["warnings"] += list(report.warnings)
+    return {**made, "entry": report.entry.plan, "success": report.success, "result": found}
+
+
+def discrepancies(found: Sequence[Discrepancy], unread: Mapping[str, str], width: int | None) -> str:
+    """Every difference on a line, and what could not be compared."""
+    lines = []
+    if found:
+        rows = [("kind", "symbol", "account", "what differs")]
+        rows += [(d.kind.value, d.key.symbol, d.key.account, _after_place(d.text)) for d in found]
+        lines += columns(rows, width=width)
+    lines += [f"{plain(account)} could not be read: {plain(why)}" for account, why in unread.items()]
+    if not found:
+        lines.append("No discrepancies." if not unread else "No discrepancies in what could be read.")
+    return "\n".join(lines)
+
+
+def reconciled(found: Sequence[Discrepancy], unread: Mapping[str, str], taken_at: Any, *, dry_run: bool) -> Document:
+    """``updated`` tells whether the journal was made to say what the brokers say."""
+    return {
+        "taken_at": iso(taken_at),
+        "dry_run": dry_run,
+        "complete": not unread,
+        "unreadable": dict(unread),
+        "discrepancies": [_discrepancy(d) for d in found],
+        "counts": counts(found),
+        "updated": bool(found) and not dry_run,
+    }
+
+
+def _discrepancy(one: Discrepancy) -> Document:
+    return {
+        "kind": one.kind.value,
+        "account": one.key.account,
+        "symbol": one.key.symbol,
+        "leg": one.key.leg.value,
+        "text": one.text,
+        "ours": _believed(one.ours),
+        "theirs": _position(one.theirs),
+        "order_id": one.order.id if one.order else None,
+    }
+
+
+def _believed(value: Belief | None) -> Document | None:
+    if value is None:
+        return None
+    return {"side": value.side.value, "quantity": exact(value.quantity), "entry": _exact(value.entry)}
+
+
+def _position(value: Position | None) -> Document | None:
+    if value is None:
+        return None
+    return {
+        "side": value.side.value,
+        "quantity": exact(value.quantity),
+        "entry": _exact(value.entry),
+        "leverage": _exact(value.leverage),
+    }
+
+
+def _order(value: Draft) -> Document:
+    return {
+        "account": value.key.account,
+        "owner": value.owner,
+        "symbol": value.key.symbol,
+        "leg": value.key.leg.value,
+        "side": value.side.value,
+        "type": "market" if value.price is None else "limit",
+        "quantity": exact(value.quantity),
+        "asked": exact(value.asked),
+        "price": _exact(value.price),
+        "reference": _exact(value.reference),
+        "leverage": _exact(value.leverage),
+        "stop_loss": _exact(value.stop_pct),
+        "reduce_only": value.reduce_only,
+        "held": exact(value.before),
+        "entry": _exact(value.entry),
+    }
+
+
+def _after_place(text: str) -> str:
+    """Without the place, which has columns of its own."""
+    return text.partition(": ")[2] or text
+
+
+def _exact(value: Decimal | None) -> str | None:
+    return None if value is None else exact(value)
+
+
+def _known(value: Decimal | None) -> str:
+    return "unknown" if value is None else number(value)
+
+
+def _pct(value: Decimal | None) -> str:
+    return "none" if value is None else f"{percent(value)} %"

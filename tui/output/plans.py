@@ -1,0 +1,260 @@
+"""What the command line prints for people: the diff of a plan, its results, the status. Text in, text out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from msgspec import structs
+
+from core.closing.log_text import TAGS, tag, tallies, would_cancel
+from core.journal.data_dir import Holder
+from core.link.messages import AccountRow, PlanReport, PositionRow, ResultRow, Snapshot
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.units import iso
+from tui.output.columns import columns
+from tui.output.documents import results
+from tui.present.labels import tags, tally_words
+from tui.present.numbers import UNKNOWN, age, number, pct, usd
+from tui.present.sanitize import plain
+
+_TAGS = {**TAGS, Reason.UNSELLABLE: "[UNSELLABLE]", Reason.OPEN_ORDERS: "[OPEN_ORDER]"}
+_VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKind.SKIP: "skip"}
+_BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
+
+
+def plan(value: Plan, *, width: int | None = None) -> str:
+    """The diff: per owner before → after, then every line of it, then what could not be read."""
+    lines = [f"Plan {value.id}: {value.cause}" + ("" if value.complete else "  PARTIAL")]
+    for tally in value.owners:
+        lines += ["", _owner_heading(tally, over_cap(value, tally))]
+        actions = [action for action in value.actions if action.owner == tally.id]
+        lines += _action_lines(actions, width) if actions else ["  nothing to do"]
+    known = {tally.id for tally in value.owners}
+    rest = [action for action in value.actions if action.owner not in known]
+    lines += _action_lines(rest, width) if rest else []
+    if value.unreadable:
+        lines += ["", "Could not be read, so nothing is planned for:"]
+        lines += [f"  {plain(account)}: {plain(why)}" for account, why in value.unreadable.items()]
+    lines += ["", *_tier_lines(value), _plan_totals(value)]
+    return "\n".join(lines)
+
+
+def report(value: PlanReport, *, width: int | None = None) -> str:
+    """How every action ended, and the summary with the counts that the brokers gave afterwards."""
+    rows = results(value)
+    lines = ["Results", *_result_lines(rows, width), ""] if rows else []
+    return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
+
+
+def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
+    """Accounts, owners, positions and closings, and the engine that is running ``elsewhere``, if any."""
+    engine = snapshot.engine
+    if elsewhere:
+        armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[elsewhere.armed]
+        marks = [f"engine {elsewhere.mode} (pid {elsewhere.pid})", armed]
+    else:
+        marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]
+    lines = [f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
+    if engine.alarm:
+        lines.append(f"ALARM {plain(engine.alarm)}")
+    lines += ["", "Accounts", *_account_lines(snapshot, width)]
+    lines += ["", "Owners", *_owner_lines(snapshot, width)]
+    lines += ["", "Positions", *_position_lines(snapshot.positions, snapshot.taken_at, width)]
+    if snapshot.closings:
+        lines += ["", "Closings", *_closing_lines(snapshot, width)]
+    return "\n".join(lines)
+
+
+def question(value: Plan) -> str:
+    """What is asked before anything is sent."""
+    return f"{_what(value).capitalize()}?"
+
+
+def _what(value: Plan) -> str:
+    """``close 51 positions and cancel 1 order``."""
+    closes, cancels = len(value.closes), sum(action.kind is ActionKind.CANCEL_ORDER for action in value.actions)
+    parts = [f"close {closes} position{'s' * (closes != 1)}"] if closes else []
+    parts += [f"cancel {cancels} order{'s' * (cancels != 1)}"] if cancels else []
+    return " and ".join(parts)
+
+
+def over_cap(value: Plan, tally: OwnerTally) -> int:
+    """By how much a cleanup leaves the owner over the cap, which counts neither dust nor what cannot be sold."""
+    if value.cause != "cleanup":
+        return 0
+    left = [a for a in value.actions if a.owner == tally.id and a.kind is ActionKind.SKIP]
+    uncounted = sum(a.rank is None and a.reason is not Reason.NO_PRICE for a in left)
+    return max(tally.final - uncounted - tally.cap, 0)
+
+
+def _owner_heading(tally: OwnerTally, over_by: int) -> str:
+    value = ""
+    if tally.value_before is not None and tally.value_after is not None:
+        value = f", {usd(tally.value_before)} → {usd(tally.value_after)}"
+    partial = "" if tally.complete else "  PARTIAL"
+    over = f"  still {over_by} over the cap" if over_by else ""
+    counts = f"{tally.initial} → {tally.final} positions (cap {tally.cap}){value}"
+    return f"{plain(tally.id)}: {', '.join([counts, *tally_words(tally)])}{over}{partial}"
+
+
+def _action_lines(actions: Iterable[Action], width: int | None) -> list[str]:
+    rows = [("", "symbol", "account", "side", "quantity", "value", "P&L", "why")]
+    rows += [
+        (
+            _VERBS[action.kind],
+            action.key.symbol,
+            action.key.account,
+            action.side.value if action.side else UNKNOWN,
+            number(action.quantity),
+            usd(action.usd_value) if action.kind is not ActionKind.CANCEL_ORDER else "",
+            pct(action.pnl) if action.kind is not ActionKind.CANCEL_ORDER else "",
+            _why(action),
+        )
+        for action in actions
+    ]
+    return columns(rows, right="quantity,value,P&L", width=width, indent="  ")
+
+
+def _why(action: Action) -> str:
+    if action.kind is ActionKind.CANCEL_ORDER:
+        return would_cancel(action)
+    if action.kind is ActionKind.CLOSE:
+        return f"{tag(action.reason)} {action.text}"
+    return f"{_TAGS.get(action.reason, '')} {action.text}".strip()
+
+
+def _tier_lines(value: Plan) -> list[str]:
+    """Each way of closing that occurs, with the accounts that it is for."""
+    ways: dict[str, list[str]] = {}
+    for action in value.closes:
+        accounts = ways.setdefault(" → ".join(tier.value for tier in action.tiers), [])
+        if action.key.account not in accounts:
+            accounts.append(action.key.account)
+    return [f"Closing by {way}: {plain(', '.join(accounts))}" for way, accounts in ways.items()]
+
+
+def _plan_totals(value: Plan) -> str:
+    total = value.totals
+    if value.empty:
+        return "Nothing to do." if value.complete else "Nothing to do in what could be read."
+    cost = [action.cost for action in value.closes if action.cost is not None]
+    unknown = f" + {len(value.closes) - len(cost)} unknown" if len(cost) < len(value.closes) else ""
+    about = f", about {usd(sum(cost, Decimal(0)))}{unknown} in spread and fees" if cost else ""
+    return f"To {_what(value)}: {total.initial} → {total.final} positions{about}."
+
+
+def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
+    rows = [("outcome", "symbol", "account", "tier", "filled", "price", "left", "profit", "")]
+    rows += [
+        (
+            row.outcome.upper() if row.outcome in _BAD else row.outcome,
+            row.key.symbol,
+            row.key.account,
+            row.tier or "",
+            number(row.filled) if row.filled else "",
+            number(row.average_price) if row.average_price is not None else "",
+            number(row.residual) if row.kind == "close" and row.residual != 0 else "",
+            row.profit or "",
+            f"order {row.order_id} {row.error or ''}"
+            if row.order_id and row.kind == "cancel_order"
+            else row.error or "",
+        )
+        for row in results
+    ]
+    return columns(rows, right="filled,price,left", width=width, indent="  ")
+
+
+def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int | None) -> list[str]:
+    """Per owner and in all, what was really done and what is held now."""
+    owner_of = {action.key: action.owner for action in value.plan.actions}
+    failed = Counter(owner_of.get(row.key) for row in results if row.outcome in _BAD)
+    heading = ("", "initial", "dust closed", "cap excess closed", "orders cancelled", "skipped", "unsellable", "failed")
+    rows: list[tuple[str, ...]] = [(*heading, "final", "reduction", " ")]
+    done = tallies(value.plan, value.results, {owner.id: owner.final for owner in value.owners})
+    total = structs.replace(value.plan, owners=done).totals
+    read = {owner.id for owner in value.owners if owner.complete}
+    for tally, name in (*((tally, tally.id) for tally in done), *([(total, "in all")] if len(done) > 1 else [])):
+        counts = (tally.initial, tally.dust, tally.cap_excess, tally.orders_to_cancel, tally.skipped, tally.unsellable)
+        bad = failed.total() if tally is total else failed[tally.id]
+        numbers = (*counts, bad, tally.final, tally.initial - tally.final)
+        partial = "" if tally is total or (tally.complete and tally.id in read) else "PARTIAL"
+        rows.append((name, *(str(number) for number in numbers), partial))
+    return columns(rows, right=",".join((*heading[1:], "final", "reduction")), width=width, indent="  ")
+
+
+def _verdict(value: PlanReport) -> str:
+    if value.success and value.complete:
+        return "Done and verified at the brokers."
+    bad = [row for row in value.results if row.outcome in _BAD]
+    named = ", ".join(f"{plain(row.key.symbol)} on {plain(row.key.account)} ({row.outcome})" for row in bad[:5])
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    remained = f"Something remained: {named}{more}." if bad else "Not everything could be verified."
+    partial = "" if value.complete and value.plan.complete else " PARTIAL: not every account could be read."
+    return remained + partial
+
+
+def _account_lines(snapshot: Snapshot, width: int | None) -> list[str]:
+    if not snapshot.accounts:
+        return ["  none configured"]
+    rows = [("account", "broker", "state", "age", "")]
+    rows += [
+        (row.id, row.broker, _state(row), age(row.as_of, snapshot.taken_at), row.frozen or row.error or "")
+        for row in snapshot.accounts
+    ]
+    return columns(rows, right="age", width=width, indent="  ")
+
+
+def _state(row: AccountRow) -> str:
+    state = row.state if row.state in ("live", "polling") else row.state.upper()
+    return f"{state} FROZEN" if row.frozen else state
+
+
+def _owner_lines(snapshot: Snapshot, width: int | None) -> list[str]:
+    if not snapshot.owners:
+        return ["  none configured"]
+    rows = [("owner", "held/cap", "")]
+    for row in snapshot.owners:
+        over = f"{row.counted - row.cap} over the cap" if row.counted > row.cap else ""
+        partial = "" if row.complete else "PARTIAL: an account could not be read"
+        rows.append((row.id, f"{row.counted}/{row.cap}", "; ".join(filter(None, (over, partial)))))
+    return columns(rows, right="held/cap", width=width, indent="  ")
+
+
+def _position_lines(positions: Iterable[PositionRow], now: datetime, width: int | None) -> list[str]:
+    rows: list[tuple[str, ...]] = [
+        ("symbol", "account", "side", "quantity", "entry", "mark", "value", "P&L", "stop", "target", "age", "flags")
+    ]
+    for row in positions:
+        prices = (number(price) for price in (row.entry, row.mark))
+        levels = (number(level) for level in (row.stop, row.target))
+        rows.append(
+            (
+                *(row.key.symbol, row.key.account, row.side, number(row.quantity), *prices),
+                *(usd(row.usd_value), pct(row.pnl), *levels, age(row.priced_at, now)),
+                f"{tags(row.flags)} {row.note}".strip(),
+            )
+        )
+    if len(rows) == 1:
+        return ["  none"]
+    return columns(rows, right="quantity,entry,mark,value,P&L,stop,target,age", width=width, indent="  ")
+
+
+def _closing_lines(snapshot: Snapshot, width: int | None) -> list[str]:
+    rows = [("symbol", "account", "reason", "state", "tier", "round", "next", "last answer")]
+    rows += [
+        (
+            row.key.symbol,
+            row.key.account,
+            row.reason,
+            row.outcome or row.state,
+            row.tier or UNKNOWN,
+            str(row.round),
+            f"{row.next_tier} {iso(row.next_at)}" if row.next_tier and row.next_at else row.next_tier or UNKNOWN,
+            row.answer,
+        )
+        for row in snapshot.closings
+    ]
+    return columns(rows, right="round", width=width, indent="  ")

@@ -1,0 +1,122 @@
+"""What waits or escalates: closes in flight, stuck ones until acknowledged, plans that wait for a person. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from datetime import datetime
+from typing import NamedTuple
+
+from core.link.messages import ClosingRow, PlanRow
+from core.link.replica import Replica
+from core.model import PositionKey
+from tui.present.cells import Cell, Row
+from tui.present.labels import PARKED
+from tui.present.numbers import age, left, number
+from tui.present.sanitize import plain
+
+ENDED_SHOWN = 20  # ended closes kept at the bottom
+
+
+class AnswerKey(NamedTuple):
+    """The second line of a close: why, how far, and what the venue last said."""
+
+    key: PositionKey
+
+
+class PlanKey(NamedTuple):
+    """A plan that waits or runs."""
+
+    id: str
+
+
+def order(replica: Replica) -> list[Hashable]:
+    """Unacknowledged alarms first, then plans that wait, then what is in flight by its next step, then what ended."""
+    rows = replica.closings.values()
+    alarms = sorted((c for c in rows if c.alarm and not c.acknowledged), key=lambda c: c.key)
+    seen = {c.key for c in alarms}
+    flying = [c for c in rows if c.outcome is None and c.key not in seen]
+    flying.sort(key=lambda c: (c.next_at is None, c.next_at.timestamp() if c.next_at else 0.0, c.key))
+    ended = sorted((c for c in rows if c.outcome is not None and c.key not in seen), key=lambda c: c.key)
+    plans = sorted((p for p in replica.plans.values() if p.state == "waiting"), key=lambda p: p.created_at)
+    lines: list[Hashable] = [k for c in alarms for k in (c.key, AnswerKey(c.key))]
+    lines += [PlanKey(p.id) for p in plans]
+    lines += [k for c in flying for k in (c.key, AnswerKey(c.key))]
+    return lines + [k for c in ended[-ENDED_SHOWN:] for k in (c.key, AnswerKey(c.key))]
+
+
+def row(replica: Replica, key: Hashable, now: datetime) -> Row:
+    """One line; empty when it is gone."""
+    if isinstance(key, PlanKey):
+        waiting = replica.plans.get(key.id)
+        return Row() if waiting is None else plan_line(waiting, now)
+    position = key.key if isinstance(key, AnswerKey) else key
+    closing = replica.closings.get(position)  # type: ignore[arg-type]
+    if closing is None:
+        return Row()
+    return answer_line(closing) if isinstance(key, AnswerKey) else closing_line(closing, now)
+
+
+def closing_of(key: Hashable) -> PositionKey | None:
+    """The position that a line is about, or None for a plan's."""
+    if isinstance(key, AnswerKey):
+        return key.key
+    return key if isinstance(key, PositionKey) else None
+
+
+def to_acknowledge(replica: Replica) -> ClosingRow | None:
+    """The topmost alarm that nobody has acknowledged."""
+    rows = (c for c in replica.closings.values() if c.alarm and not c.acknowledged)
+    return min(rows, key=lambda c: c.key, default=None)
+
+
+def state_tag(closing: ClosingRow) -> Cell:
+    """``[STUCK]``, ``[WAITING]``, ``[CLOSING]`` or how it ended."""
+    if closing.alarm and not closing.acknowledged:
+        stuck = "stuck" in (closing.outcome, closing.state)
+        return Cell("[STUCK]" if stuck else "[ALARM]", "alarm")
+    if closing.outcome is not None:
+        good = closing.outcome.startswith("closed")
+        return Cell(f"[{plain(closing.outcome, 16).upper()}]", "good" if good else "warn")
+    waits = "wait" in closing.state or closing.state == PARKED
+    return Cell("[WAITING]", "warn") if waits else Cell("[CLOSING]", "strong")
+
+
+def closing_line(closing: ClosingRow, now: datetime) -> Row:
+    """``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
+    parts = [state_tag(closing), Cell(f" {plain(closing.key.symbol, 40)}", "strong")]
+    if closing.tier:
+        parts.append(Cell(f" ▶ {plain(closing.tier, 20)} r{closing.round}"))
+    else:
+        state = "market closed" if closing.state == PARKED else plain(closing.state, 24).replace("_", " ")
+        parts.append(Cell(f" {state}"))
+    if closing.outcome is None and (closing.next_tier or closing.next_at):
+        step = plain(closing.next_tier or "next step", 20)
+        due = left(closing.next_at, now)
+        parts.append(Cell(f" → {step} {due if due in ('due', '—') else 'in ' + due}", "warn"))
+    if closing.alarm and not closing.acknowledged:
+        parts.append(Cell("  A acknowledges", "dim"))
+    return Row(spans=tuple(parts), group=closing.key)
+
+
+def answer_line(closing: ClosingRow) -> Row:
+    """``    u1/coinbase · severe_loss · 0.2 of 0.5 · "insufficient balance"``."""
+    words = [plain(closing.key.account, 40), plain(closing.reason, 40)]
+    if closing.quantity:
+        words.append(f"{number(closing.filled)} of {number(closing.quantity)} filled")
+    said = Cell(f" · venue: {plain(closing.answer, 300)}" if closing.answer else " · no answer yet")
+    return Row(spans=(Cell("    " + " · ".join(w for w in words if w), "dim"), said), group=closing.key)
+
+
+def plan_line(plan: PlanRow, now: datetime) -> Row:
+    """``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``; whose position where it is one."""
+    what = f"{plan.closes} close{'s' * (plan.closes != 1)}, {plan.cancels} cancel{'s' * (plan.cancels != 1)}"
+    keys = plan.request.keys if plan.request else ()
+    only = keys[0] if len(keys) == 1 else None
+    parts = (
+        Cell("[PLAN]", "warn"),
+        Cell(f" {plain(plan.cause, 24)}", "strong"),
+        Cell(f" {plain(only.symbol, 40)} of {plain(only.account, 40)}" if only else ""),
+        Cell(f" waits for a person: {what}, for {age(plan.created_at, now)}"),
+        Cell(f"  {plain(plan.text, 200)}" if plan.text else "", "alarm" if "emergency" in plan.text else "warn"),
+    )
+    return Row(spans=parts, group=plan.id)

@@ -1,0 +1,229 @@
+"""From the replica's values to words: tags, severities, the header's pieces, what a quit leaves unguarded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from core.link.messages import AccountRow, ClosingRow, EngineRow, LogRow, PlanReport, PositionRow, Snapshot
+from core.plans.plan import OwnerTally
+from core.units import ONE, ZERO
+from tui.present.cells import Cell
+from tui.present.numbers import UNKNOWN, age, clock, span, tone_of, usd
+from tui.present.sanitize import plain
+
+TAGS = {"dust": "DUST", "cap": "CAP", "open_orders": "ORDERS", "stale": "STALE", "unsellable": "UNSELLABLE"}
+TAGS |= {"legacy": "LEGACY", "closing": "CLOSING"}
+LEGEND = {
+    "[DUST]": "worth less than the dust limit",
+    "[CAP]": "ranked beyond its owner's cap",
+    "[ORDERS]": "has open orders at the venue",
+    "[STALE]": "its price is missing, old or unusable",
+    "[UNSELLABLE]": "below the venue's minimum or untradable",
+    "[LEGACY]": "held before this program knew it",
+    "[CLOSING]": "a close of it is in flight",
+    "[PARTIAL]": "an account could not be read, so the figures cover only the rest",
+    "[STUCK]": "every way to close it was tried; a person must look",
+    "[FROZEN]": "nothing is sent for that account until a person looked",
+}
+_TONES = {"dust": "dim", "cap": "warn", "stale": "bad", "unsellable": "bad", "closing": "strong"}
+LIVE_STATES = frozenset({"live", "polling"})
+LEVEL_TONES = {"debug": "dim", "warning": "warn", "error": "bad", "alarm": "alarm"}
+
+
+def tags(flags: Iterable[str]) -> str:
+    """``[DUST] [CAP]``; a flag that is new here is shown by its own name."""
+    return " ".join(f"[{TAGS.get(f, plain(f, 16).upper())}]" for f in flags)
+
+
+def flags_tone(flags: Iterable[str]) -> str:
+    """The tone of the worst flag."""
+    tones = {_TONES.get(f, "warn") for f in flags}
+    return next((t for t in ("bad", "warn", "strong", "dim") if t in tones), "")
+
+
+def pnl_usd(row: PositionRow) -> Decimal | None:
+    """P&L in dollars, from the value now and the move since entry; unknown when either is."""
+    if row.usd_value is None or row.pnl is None:
+        return None
+    base = ONE + row.pnl if row.side == "long" else ONE - row.pnl
+    return row.usd_value * row.pnl / base if base > 0 else None
+
+
+class Totals(NamedTuple):
+    """Sums over positions; the unknown ones are counted, never taken for 0."""
+
+    count: int = 0
+    value: Decimal = ZERO
+    pnl: Decimal = ZERO
+    unpriced: int = 0
+    unknown_pnl: int = 0
+
+    def plus(self, value: Decimal | None, pnl: Decimal | None, sign: int) -> Totals:
+        """With one position more (``sign`` 1) or less (-1)."""
+        return Totals(
+            self.count + sign,
+            self.value + sign * (value or ZERO),
+            self.pnl + sign * (pnl or ZERO),
+            self.unpriced + sign * (value is None),
+            self.unknown_pnl + sign * (pnl is None),
+        )
+
+    def money(self) -> tuple[Cell, Cell]:
+        """Value and P&L, each saying how many positions are not in it; ``—`` when none is."""
+        value = usd(self.value, whole=True) if self.count > self.unpriced else UNKNOWN
+        pnl = usd(self.pnl, signed=True, whole=True) if self.count > self.unknown_pnl else UNKNOWN
+        more = f" ({self.unpriced} unpriced)" if self.unpriced and self.count > self.unpriced else ""
+        missing = f" ({self.unknown_pnl} unknown)" if self.unknown_pnl and self.count > self.unknown_pnl else ""
+        return Cell(value + more), Cell(pnl + missing, tone_of(self.pnl) if pnl != UNKNOWN else "dim")
+
+
+PARKED = "parked"  # a close that waits for its market to open
+
+
+def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
+    """Closes that have not ended."""
+    return [c for c in closings if c.outcome is None]
+
+
+def under_way(snapshot: Snapshot) -> bool:
+    """Whether something that was confirmed ends within minutes: a market that is closed may be waited for for days."""
+    flying = in_flight(snapshot.closings)
+    parked = {c.plan for c in flying if c.state == PARKED}
+    begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)  # or read a last time
+    return begun or any(c.state != PARKED for c in flying)
+
+
+def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
+    """ARMED or not, read-only, not running. One that only looks says nothing of arming: another one may be armed."""
+    cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []
+    if read_only or engine.read_only:
+        cells.append(Cell("READ-ONLY", "warn"))
+    if not engine.running:
+        cells.append(Cell("ENGINE NOT RUNNING", "alarm"))
+    return cells
+
+
+def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
+    """``5 accounts: 4 live <5s`` · ``1 STALE 12s``, each with the age of the oldest read among them."""
+    rows = list(accounts)
+    live = [a for a in rows if a.state in LIVE_STATES]
+    age_of = f" {_worst(live, now)}" if live else ""
+    cells = [Cell(f"{len(rows)} account{'s' * (len(rows) != 1)}: {len(live)} live{age_of}")]
+    for state in sorted({a.state for a in rows} - LIVE_STATES):
+        bad = [a for a in rows if a.state == state]
+        cells.append(Cell(f"{len(bad)} {plain(state).upper()} {_worst(bad, now)}", "bad"))
+    if frozen := sum(a.frozen is not None for a in rows):
+        cells.append(Cell(f"{frozen} FROZEN", "alarm"))
+    return cells
+
+
+def _worst(accounts: list[AccountRow], now: datetime) -> str:
+    moments = [a.as_of for a in accounts]
+    if None in moments or not moments:
+        return "never"
+    return age(min(m for m in moments if m is not None), now)
+
+
+def account_problem(account: AccountRow, now: datetime) -> Cell | None:
+    """What a person must know of an account that is not simply live."""
+    if account.frozen is not None:
+        return Cell(f"[FROZEN] {plain(account.id, 40)}: {plain(account.frozen, 80)}", "alarm")
+    if account.state in LIVE_STATES:
+        return None
+    read = f"read {span((now - account.as_of).total_seconds())} ago" if account.as_of else "never read"
+    why = f": {plain(account.error, 80)}" if account.error else ""
+    return Cell(f"[{plain(account.state).upper()}] {plain(account.id, 40)} {read}{why}", "bad")
+
+
+def log_cells(row: LogRow) -> tuple[Cell, ...]:
+    """One line of the log; a level that matters is a word of its own."""
+    tone = LEVEL_TONES.get(row.level, "")
+    level = "" if row.level in ("info", "debug") else f"{plain(row.level, 8).upper()} "
+    where = plain(row.account or row.owner or "")
+    symbol = plain(row.symbol) if row.symbol and row.symbol not in row.text else ""
+    source = " ".join(w for w in (where, symbol) if w)
+    return (
+        Cell(f"{clock(row.at)} ", "dim"),
+        Cell(level, tone),
+        Cell(plain(row.text, 2000), tone),
+        Cell(f"  {source}" if source else "", "dim"),
+    )
+
+
+def log_text(row: LogRow) -> str:
+    """What a filter looks through."""
+    return f"{row.level} {row.text} {row.account or ''} {row.owner or ''} {row.symbol or ''}".casefold()
+
+
+def matches(text: str, words: Iterable[str]) -> bool:
+    """Every word occurs; ``text`` and ``words`` are casefolded."""
+    return all(word in text for word in words)
+
+
+def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[str]:
+    """What a person must know before leaving; empty when nothing is lost by it."""
+    flying = in_flight(closings)
+    lines = []
+    if flying:
+        lines.append(f"{len(flying)} close{'s' * (len(flying) != 1)} in flight:")
+        lines += [
+            f"  {plain(c.key.symbol, 24)} at {plain(c.key.account, 32)}: {plain(c.state, 20)}" for c in flying[:8]
+        ]
+        if len(flying) > 8:
+            lines.append(f"  and {len(flying) - 8} more")
+    if not flying and not (engine.armed and engine.mode != "service"):
+        return []
+    if engine.mode == "service":
+        lines.append("The engine is a process of its own: it carries on without this console, with nobody watching.")
+    else:
+        lines.append("The engine ends with this console: closes stay where they are, and no stop is watched any more.")
+    return lines
+
+
+def report_summary(report: PlanReport) -> list[Cell]:
+    """The closing summary of a plan: ``59 → 8 · 45 dust · 6 over cap · verified``."""
+    totals = report.plan.totals
+    final = sum(o.final for o in report.owners)
+    outcomes = [r.outcome for r in report.results]
+    cells = [Cell(f"{totals.initial} → {final} positions", "strong")]
+    cells += [Cell(t) for t in tally_words(totals)]
+    for outcome in sorted(set(outcomes), key=lambda o: (o not in GOOD_OUTCOMES, o)):
+        tone = "good" if outcome in GOOD_OUTCOMES else "alarm" if outcome == "stuck" else "warn"
+        word = outcome.replace("_", " ")
+        cells.append(Cell(f"{outcomes.count(outcome)} {word.upper() if tone != 'good' else word}", tone))
+    if report.complete:
+        cells.append(
+            Cell(
+                "read again and verified" if report.success else "read again: SOMETHING REMAINED",
+                "good" if report.success else "bad",
+            )
+        )
+    else:
+        cells.append(Cell("PARTIAL: not every account could be read again", "bad"))
+    if (more := _unplanned(report)) > 0:
+        cells.append(Cell(f"{more} MORE HELD than the plan had", "bad"))
+    return cells
+
+
+def _unplanned(report: PlanReport) -> int:
+    """How many positions there are at the end beside those that were to stay and those whose close left something."""
+    left = sum(r.kind == "close" and r.outcome != "closed" for r in report.results)
+    return sum(o.final for o in report.owners) - report.plan.totals.final - left
+
+
+GOOD_OUTCOMES = frozenset({"closed", "closed_residual", "cancelled"})
+
+
+def tally_words(tally: OwnerTally) -> list[str]:
+    """``45 dust``, ``6 over cap`` and so on; only what is not zero."""
+    words = [(tally.dust, "dust"), (tally.cap_excess, "over cap"), (tally.skipped, "skipped")]
+    words += [(tally.unsellable, "unsellable"), (tally.orders_to_cancel, orders_word(tally.orders_to_cancel))]
+    return [f"{count} {word}" for count, word in words if count]
+
+
+def orders_word(count: int) -> str:
+    """What stands behind a number of orders."""
+    return f"order{'s' * (count != 1)} to cancel"

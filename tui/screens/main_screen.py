@@ -1,0 +1,131 @@
+"""The main screen: header, banner, positions, escalations, log, keys. Paints what changed and nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from core.link.replica import Replica
+from core.ports import Clock
+from tui.feed import Changes
+from tui.present import header
+from tui.present.cells import Cell
+from tui.screens.sizes import SMALLEST
+from tui.widgets.content import content, paragraph
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.panels import EscalationsPanel, LogPanel, PositionsPanel, StopsPanel
+
+LOG_EVERY = 0.25  # seconds between two paints of the log
+
+
+class Deck(Screen[None]):
+    """Later panels become screens of their own (detail, history)."""
+
+    AUTO_FOCUS = "#positions-table"
+
+    def __init__(self, replica: Replica, clock: Clock, *, read_only: bool) -> None:
+        super().__init__()
+        self.replica, self.clock, self.read_only = replica, clock, read_only
+        self.positions = PositionsPanel(replica, clock)
+        self.stops = StopsPanel(replica, clock)
+        self.escalations = EscalationsPanel(replica, clock)
+        self.log_panel = LogPanel(replica)
+        self.trouble: str | None = None  # what is wrong with the line to the engine
+        self._keys_at: Widget = self.positions.table
+        self._header = Static(id="header")
+        self._banner = Static(id="banner")
+        self._second = ""
+        self._said: tuple[object, ...] = ()
+        self._log_changes = Changes()
+        self._log_at = 0.0
+
+    def compose(self) -> ComposeResult:
+        """Everything at once; it stays mounted."""
+        yield self._header
+        yield self._banner
+        with Container(id="body"):
+            yield self.positions
+            with Container(id="side"):
+                yield self.stops
+                yield self.escalations
+        yield self.log_panel
+        yield KeyBar(id="keys")
+        yield Static(f"flatdeck needs {SMALLEST[0]}×{SMALLEST[1]} characters.\nMake the window larger.", id="too-small")
+
+    def on_mount(self) -> None:
+        """The first picture."""
+        self.paint(Changes(everything=True))
+
+    def on_resize(self) -> None:
+        """The header's lines depend on the width. What was hidden in a window that was too small lost the focus."""
+        self._head(self.clock.now())
+        self.call_after_refresh(self._refocus)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Remember where the keys go."""
+        self._keys_at = event.widget
+
+    def _refocus(self) -> None:
+        hidden = self._keys_at not in self.focus_chain
+        widget = self.positions.table if hidden else self._keys_at
+        if self.focused is None and widget in self.focus_chain:
+            self.set_focus(widget)
+
+    def paint(self, changes: Changes) -> None:
+        """Draw ``changes``, and once a second what ages."""
+        now = self.clock.now()
+        if changes:
+            self.positions.paint(changes, now)
+            self.escalations.paint(changes, now)
+            self.stops.paint(changes)
+        self._paint_log(changes)
+        second = f"{now:%H:%M:%S}"
+        if second != self._second and not changes.everything:
+            self.positions.tick(now)
+            self.escalations.tick(now)
+            self.stops.tick()
+        if changes or second != self._second:
+            self._second = second
+            self._head(now)
+
+    def _paint_log(self, changes: Changes) -> None:
+        if changes.everything or changes.log:
+            self._log_changes.everything |= changes.everything
+            self._log_changes.log += [] if self._log_changes.everything else changes.log
+        at = self.clock.monotonic()
+        if self._log_changes and (self._log_changes.everything or at - self._log_at >= LOG_EVERY):
+            self.log_panel.paint(self._log_changes)
+            self._log_changes, self._log_at = Changes(), at
+
+    def _head(self, now: datetime) -> None:
+        width = self.size.width
+        parts = header.pieces(self.replica, self.positions.board.total, now, read_only=self.read_only)
+        rows = header.lines(parts, now, max(width - 2, 1))
+        alarms = self._alarms()
+        said = (tuple(map(tuple, rows)), tuple(alarms))
+        if said == self._said:
+            return
+        self._said = said
+        if self._header.styles.height is None or self._header.styles.height.value != len(rows):
+            self._header.styles.height = len(rows)
+        self._header.update(paragraph(rows), layout=False)
+        self._banner.display = bool(alarms)
+        if alarms:
+            self._banner.update(content(alarms, separator="  "))
+
+    def _alarms(self) -> list[Cell]:
+        cells = []
+        if self.trouble:
+            taken = self.replica.taken_at
+            shown = f"What is shown is as of {taken:%H:%M:%SZ}." if taken else "Nothing was received yet."
+            cells.append(Cell(f"NOT LIVE: {self.trouble} {shown}", "alarm"))
+        if self.replica.engine.alarm:
+            acknowledge = "" if self.read_only else "  (A acknowledges)"
+            cells.append(Cell(f"ALARM: {self.replica.engine.alarm}{acknowledge}", "alarm"))
+        return cells

@@ -1,0 +1,40 @@
+"""Asks before leaving something unguarded, and says what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from tui.present.cells import Cell
+from tui.widgets.content import content, paragraph
+from tui.widgets.key_bar import KeyBar
+
+
+class LeaveScreen(ModalScreen[bool]):
+    """``y`` leaves; Enter does nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n,q,escape", "answer(False)", "Stay", key_display="n"),
+        Binding("y", "answer(True)", "Quit"),
+    ]
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """What is left behind."""
+        with Vertical(classes="box small"):
+            yield Static(content([Cell("QUIT?", "strong")]), classes="title")
+            yield Static(paragraph([[Cell(line)] for line in self._lines]))
+            yield KeyBar()
+
+    def action_answer(self, quits: bool) -> None:
+        """Leave or stay."""
+        self.dismiss(quits)
