@@ -17,8 +17,8 @@ from brokers.paper.broker import PaperBroker
 from core.engine.clock import SystemClock, system_ids
 from core.engine.engine import Engine
 from core.journal.journal import Journal
-from core.link.messages import PlanRequest
 from core.model import OrderRequest, Position
+from core.plans.request import PlanRequest
 from core.records import ClosingEnded, IntentWritten, PlanApproved
 from core.settings import AccountSettings, EngineSettings, OwnerSettings, Settings
 from core.units import utc

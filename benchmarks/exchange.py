@@ -17,7 +17,7 @@ from typing import Any
 from core.engine.clock import SystemClock, system_ids
 from core.engine.engine import Engine
 from core.journal.journal import Journal
-from core.link.messages import PlanRequest
+from core.plans.request import PlanRequest
 from core.settings import AccountSettings, CleanupSettings, EngineSettings, OwnerSettings, Settings
 from tests.venues.ccxt import coinbase
 from tests.venues.ccxt.clients import client

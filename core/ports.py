@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from msgspec import Struct
 
 from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
+from core.units import ZERO
 
 
 class Capabilities(Struct, frozen=True):
@@ -104,3 +106,28 @@ class Broker(Protocol):
 
     async def check(self) -> list[Check]:
         """Try credentials, permissions, clock skew and limits, and say what is wrong."""
+
+
+class DoLookUp(Struct, frozen=True):
+    """Find an order by client id; one that carries none by what is new among orders and fills.
+
+    ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.
+    """
+
+    request: OrderRequest
+    known: frozenset[str]
+    order_id: str | None
+    nameless: bool
+    seconds: float
+
+
+class OrderRead(Struct, frozen=True):
+    """An order's state by the venue; None when the venue says that there is none.
+
+    ``unattributed`` is what the venue reports as executed for the closing side since the order was sent without
+    our being able to say by which order; it is 0 or unknown (None) for an ordinary look-up.
+    """
+
+    order: Order | None
+    asked: float
+    unattributed: Decimal | None = ZERO

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.link.messages import ResultRow
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, Tier
 from core.plans.conversion import Conversion, Converted
 from core.plans.plan import OwnerTally, Plan
+from core.plans.results import ResultRow
 from core.units import ZERO
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
-from core.model import PLATFORM, Tier
-from core.units import ZERO
+from core.model import PLATFORM, PositionKey, Tier
+from core.units import ZERO, plain
 
 D = Decimal
 
@@ -181,3 +183,70 @@ class Settings(Struct, frozen=True):
     @property
     def users(self) -> tuple[OwnerSettings, ...]:
         return tuple(o for o in self.owners if o.id != PLATFORM)
+
+
+ExitsOf = Callable[[str, str], ExitSettings]  # by account and symbol
+
+
+def resolved(settings: Settings, account: str, symbol: str) -> ExitSettings:
+    """The exits of a position in ``symbol`` at ``account`` (``<owner>/<name>``); neither need be configured."""
+    found: Given = dict(settings.exit_symbols.get(symbol, {}))
+    owner = next((o for o in settings.owners if o.id == account.partition("/")[0]), None)
+    if owner is not None:
+        levels = [owner.exits, *(a.exits for a in owner.accounts if a.id == account)]
+        for level in levels:
+            found |= level.given | level.symbols.get(symbol, {})
+    return structs.replace(settings.exits, **found) if found else settings.exits
+
+
+def exits_of(settings: Settings) -> ExitsOf:
+    """``resolved``, asked at every price and therefore worked out once for each account and symbol."""
+    known: dict[tuple[str, str], ExitSettings] = {}
+
+    def of(account: str, symbol: str) -> ExitSettings:
+        found = known.get((account, symbol))
+        if found is None:
+            found = known[account, symbol] = resolved(settings, account, symbol)
+        return found
+
+    return of
+
+
+def max_age_of(exits: ExitsOf, streams: Callable[[str], bool]) -> Callable[[str, str], float]:
+    """How old a usable price may be, by account and symbol; ``streams`` says whether an account has live prices."""
+
+    def of(account: str, symbol: str) -> float:
+        found = exits(account, symbol)
+        return found.max_price_age if streams(account) else found.max_price_age_polling
+
+    return of
+
+
+def symbols(settings: Settings) -> set[str]:
+    """Every symbol that has exits of its own at some level."""
+    levels = [ExitLevel(symbols=settings.exit_symbols), *(o.exits for o in settings.owners)]
+    levels += [account.exits for account in settings.accounts]
+    return {symbol for level in levels for symbol in level.symbols}
+
+
+def same(exits: ExitSettings) -> ExitsOf:
+    """These exits everywhere."""
+    return lambda account, symbol: exits
+
+
+Mark = Callable[[PositionKey], str]  # the fingerprint of the settings that hold for a position
+
+ULTRA_CONSERVATIVE = Decimal("0.005")
+
+
+def emergency(settings: Settings) -> bool:
+    """Whether legacy positions are to be force-closed rather than adopted."""
+    risk = settings.legacy.risk_per_trade
+    return settings.legacy.emergency_close_legacy and risk is not None and risk <= ULTRA_CONSERVATIVE
+
+
+def fingerprint(settings: Settings, key: PositionKey) -> str:
+    """Identifies the settings that say how much this position may risk. Others may change without making it legacy."""
+    numbers = (settings.legacy.risk_per_trade, resolved(settings, key.account, key.symbol).stop_loss_pct)
+    text = "|".join("" if n is None else plain(n) for n in numbers)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -11,8 +11,9 @@ import asyncio
 import pytest
 
 from core.engine.local_link import LocalLink
-from core.link.messages import Confirm, PlanRequest, Rejected, Started
+from core.link.messages import Confirm, Rejected, Started
 from core.model import OrderRequest, OrderSide, OrderType
+from core.plans.request import PlanRequest
 from core.records import CancelAsked, IntentAnswered, IntentWritten
 from core.settings import AutomationSettings, CleanupSettings, ExitSettings
 from tests.support.builders import ACCOUNT, SYMBOL, D

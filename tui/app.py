@@ -15,20 +15,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from core.link.messages import (
-    Acknowledge,
-    Arm,
-    Command,
-    Confirm,
-    Link,
-    PlanReport,
-    PlanRequest,
-    Refresh,
-    Rejected,
-    Reply,
-    Snapshot,
-)
+from core.link.messages import Acknowledge, Arm, Command, Confirm, Link, PlanReport, Refresh, Rejected, Reply, Snapshot
 from core.link.replica import Replica
+from core.plans.request import PlanRequest
 from core.ports import Clock
 from tui.feed import LINK_ERRORS, Changes, Feed
 from tui.keys import DESTRUCTIVE, KEYS

@@ -22,7 +22,7 @@ from brokers.ccxt.wire_balances import Holding, holdings, is_money, position
 from core.model import Quote
 from core.plans.cleanup import unsellable
 from core.plans.conversion import Conversion, Converted
-from core.portfolio import book
+from core.portfolio.holding import Holding as PositionHolding
 from core.units import ZERO
 
 ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts
@@ -167,7 +167,7 @@ class CcxtConverter:
             held = Holding(conversion.asset, total, conversion.quantity)
             made = position(self._account, held, market, (), None)
             instrument = self._markets.instrument(made.symbol)
-            return unsellable(book.Holding("", made, instrument, price=prices.get(made.symbol))) is not None
+            return unsellable(PositionHolding("", made, instrument, price=prices.get(made.symbol))) is not None
 
         return [c for c in some if c.asset in markets and stuck(c)]
 

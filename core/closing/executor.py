@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.closing import log_text
 from core.closing.after_close import Aftermath
+from core.closing.ladder_runner import Gear
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal.journal import Journal
 from core.ladder import recovery, step as ladder
 from core.ladder.recovery import Interrupted
-from core.ladder.states import CloseBroken, Ladder, Limits, Move, Outcome
+from core.ladder.results import cancel_results, result, stopped
+from core.ladder.states import CloseBroken, Limits, Move
 from core.ladder.tiers import schedule
-from core.link.messages import PlanReport, ResultRow, VerifiedOwner
+from core.link.messages import PlanReport
 from core.model import Holdings, PositionKey
-from core.orders.account_reader import Reader
 from core.orders.instrument_locks import Claims
 from core.orders.lookup import limited
 from core.plans import planner
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
-from core.ports import Broker, Clock
+from core.plans.results import Outcome, ResultRow, VerifiedOwner, not_done, owner_tallies
+from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
 
@@ -34,14 +36,6 @@ FINAL_TRIES = 3
 FINAL_WAIT = 1.0
 TURN_WAIT = 0.5
 Say = Callable[..., None]
-
-
-class Gear(Struct):
-    """What is needed to act on one account."""
-
-    broker: Broker
-    reader: Reader
-    carry_out: Callable[[ApprovedPlan, Move], Awaitable[Ladder]]
 
 
 class Executor:
@@ -145,11 +139,11 @@ class Executor:
         except Exception as error:  # noqa: BLE001 - a fault in one account never ends the closes of another
             why = f"a fault in the program, look at the venue: {error!r}"
         self._say("alarm", f"{action.key.symbol}: {why}", action)
-        return [log_text.not_done(action, Outcome.STUCK, why)]
+        return [not_done(action, Outcome.STUCK, why)]
 
     async def _refuse(self, approved: ApprovedPlan, actions: list[Action]) -> list[ResultRow]:
         why = "a close of it is already in flight"
-        return [await self._end(approved.plan, a, log_text.not_done(a, Outcome.CHANGED, why)) for a in actions]
+        return [await self._end(approved.plan, a, not_done(a, Outcome.CHANGED, why)) for a in actions]
 
     async def _later(
         self,
@@ -186,17 +180,17 @@ class Executor:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
-            row = log_text.not_done(action, Outcome.REFUSED, why)
+            row = not_done(action, Outcome.REFUSED, why)
             if left is not None and recovery.begun(action, left[0]):
-                row = log_text.stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
+                row = stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
             return [await self._end(plan, action, row)]
         if left is not None and not left[1] and not recovery.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
-            return [await self._end(plan, action, log_text.not_done(action, Outcome.CHANGED, why))]
+            return [await self._end(plan, action, not_done(action, Outcome.CHANGED, why))]
         where = (account, action.key.symbol)
         if self._aftermath.live(where, plan.id):
             why = "another order on the instrument may still be live; look at the venue"
-            return [await self._end(plan, action, log_text.not_done(action, Outcome.STUCK, why))]
+            return [await self._end(plan, action, not_done(action, Outcome.STUCK, why))]
         if action.kind is ActionKind.CLOSE:
             self._say("info", log_text.begun(action), action)
         try:
@@ -209,11 +203,11 @@ class Executor:
         self._aftermath.note(where, plan.id, state)
         if state.freeze:
             await self.freeze(account, state.error or "an order's outcome is not known", action)
-        cancels = log_text.cancel_results(action, state)
+        cancels = cancel_results(action, state)
         for row in cancels:
             if row.outcome == Outcome.CANCELLED.value:
                 self._say("info", log_text.cancelled(action, row.order_id or ""), action)
-        return [await self._end(plan, action, log_text.result(action, state)), *cancels]
+        return [await self._end(plan, action, result(action, state)), *cancels]
 
     def _first(self, plan: Plan, action: Action, left: tuple[Interrupted, bool] | None) -> Move:
         """The ladder at its start, or where it was interrupted."""
@@ -283,7 +277,7 @@ class Executor:
         complete = all(o.complete for o in owners) and plan.complete
         success = complete and all(Outcome(r.outcome).settled for r in results)
         final = {o.id: o.final for o in owners if o.complete}
-        tallies = log_text.tallies(plan, results, final)
+        tallies = owner_tallies(plan, results, final)
         await self._write(PlanEnded(plan.id, success, tallies))
         failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
         for line in log_text.summary(tallies, failed=failed):
@@ -346,8 +340,8 @@ def _places(actions: Iterable[Action]) -> set[tuple[str, str]]:
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
     """What came of a close that an invariant stopped: what it had closed until then counts."""
     if not isinstance(breach, CloseBroken):
-        return log_text.not_done(action, Outcome.STUCK, str(breach))
-    return log_text.stopped(action, breach.ladder, Outcome.STUCK, str(breach))
+        return not_done(action, Outcome.STUCK, str(breach))
+    return stopped(action, breach.ladder, Outcome.STUCK, str(breach))
 
 
 def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from decimal import Decimal
 from math import inf
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from core.closing.restore_stops import Hands, put_back
 from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -31,7 +31,6 @@ from core.ladder.states import (
     DoAwait,
     DoCancel,
     DoEnd,
-    DoLookUp,
     DoPark,
     DoRead,
     DoRestore,
@@ -43,7 +42,6 @@ from core.ladder.states import (
     LookFailed,
     Move,
     NotJournaled,
-    OrderRead,
     Read,
     ReadFailed,
     Restored,
@@ -58,7 +56,7 @@ from core.orders.account_reader import Reader
 from core.orders.lookup import find, limited, read_beside
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
-from core.ports import Broker, Clock
+from core.ports import Broker, Clock, DoLookUp, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.units import ZERO
 
@@ -331,3 +329,11 @@ class Closer:
 
 def _concerns(order: Order, key: PositionKey) -> bool:
     return order.symbol == key.symbol and (order.leg is key.leg or Leg.NET in (order.leg, key.leg))
+
+
+class Gear(Struct):
+    """What is needed to act on one account."""
+
+    broker: Broker
+    reader: Reader
+    carry_out: Callable[[ApprovedPlan, Move], Awaitable[Ladder]]

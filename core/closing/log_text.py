@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
-from msgspec import structs
-
-from core.ladder.states import Ladder, Outcome, Phase
-from core.link.messages import ResultRow
-from core.model import Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.results import ResultRow
 from core.units import ZERO, dollars, percent, plain
 
 TAGS = {
@@ -82,111 +77,6 @@ def ended(action: Action, result: ResultRow) -> list[str]:
         case outcome:
             lines.append(f"{name} {outcome.upper()}: {result.error}")
     return lines
-
-
-def result(action: Action, ladder: Ladder) -> ResultRow:
-    """What came of an action."""
-    outcome = ladder.outcome or Outcome.STUCK
-    close = action.kind is ActionKind.CLOSE
-    closed = close and (ladder.filled > 0 or outcome in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL))
-    return ResultRow(
-        key=action.key,
-        kind=action.kind.value,
-        outcome=outcome.value,
-        order_id=action.order.id if action.order and not close else None,
-        tier=ladder.tier.value if ladder.tier else None,
-        filled=ladder.filled,
-        average_price=ladder.average_price,
-        residual=_residual(ladder) if close else None,
-        profit_status="CONFIRMED" if closed else None,
-        profit=profit(action, ladder.average_price) if closed else None,
-        error=_why(ladder, outcome),
-    )
-
-
-MAY_BE_LIVE = frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.WITHDRAWING})
-
-
-def stopped(action: Action, ladder: Ladder, outcome: Outcome, why: str) -> ResultRow:
-    """A close that goes no further: what it had closed until then counts, and what is not known of it is said."""
-    if ladder.phase in MAY_BE_LIVE and ladder.request is not None:
-        outcome = Outcome.STUCK
-        why = f"{why}; whether order {ladder.request.client_id} was executed is not known, look at the venue"
-    if ladder.phase is Phase.RESTORING:
-        why = f"{why}; a protective order that was cancelled may not have been put back, look at the venue"
-    outcome = Outcome.PARTIAL if ladder.filled > 0 else outcome
-    return result(action, structs.replace(ladder, outcome=outcome, error=why))
-
-
-def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
-    """A row for each order that a close was to cancel first: whether it was seen gone."""
-    asked = ladder.cancelled_at is not None
-    rows = []
-    for order in action.cancels if action.kind is ActionKind.CLOSE else ():
-        gone = asked and order.id not in ladder.still_open
-        kept = ladder.outcome if ladder.outcome and not ladder.outcome.settled else Outcome.STUCK
-        outcome = Outcome.CANCELLED if gone else kept
-        error = None if gone else _why(ladder, outcome)
-        rows.append(
-            ResultRow(
-                action.key, ActionKind.CANCEL_ORDER.value, outcome.value, order_id=order.id, residual=None, error=error
-            )
-        )
-    return rows
-
-
-def _why(ladder: Ladder, outcome: Outcome) -> str | None:
-    """Why it ended so; where something is left, with the last thing that the venue said about it."""
-    last = ladder.answers[-1] if ladder.answers else ""
-    if outcome.settled or ladder.error is None or not last or ladder.error in last:
-        return ladder.error
-    return f"{ladder.error}; last answer: {last}"
-
-
-def _residual(ladder: Ladder) -> Decimal | None:
-    if ladder.outcome is Outcome.CLOSED:
-        return ZERO
-    return ladder.position.quantity if ladder.position is not None else None
-
-
-def profit(action: Action, price: Decimal | None) -> str:
-    """WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
-    return win_or_loss(action.side, action.entry, price)
-
-
-def win_or_loss(side: Side | None, entry: Decimal | None, price: Decimal | None) -> str:
-    """By the realised P&L of a close at ``price``; UNKNOWN where one of them is."""
-    if side is None or entry is None or price is None:
-        return "UNKNOWN"
-    return "WIN" if (price - entry) * side.sign > 0 else "LOSS"
-
-
-def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
-    """The result of an action that was not begun."""
-    order_id = action.order.id if action.order and action.kind is ActionKind.CANCEL_ORDER else None
-    return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
-
-
-def tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
-    """What was really done per owner, with what the brokers reported at the end."""
-    rows = list(results)
-    closed = (Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value)
-    gone = {r.key for r in rows if r.order_id is None and r.outcome in closed}
-    orders = {(r.key.account, r.order_id) for r in rows if r.outcome == Outcome.CANCELLED.value}
-    out = []
-    for owner in plan.owners:
-        closes = [a for a in plan.closes if a.owner == owner.id and a.key in gone]
-        accounts = {a.key.account for a in plan.actions if a.owner == owner.id}
-        out.append(
-            structs.replace(
-                owner,
-                dust=sum(a.reason is Reason.DUST for a in closes),
-                cap_excess=sum(a.reason is Reason.CAP_EXCEEDED for a in closes),
-                orders_to_cancel=sum(account in accounts for account, _ in orders),
-                final=final.get(owner.id, owner.initial - len(closes)),
-            )
-        )
-    return tuple(out)
 
 
 def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: Mapping[str, int] | None = None) -> list[str]:

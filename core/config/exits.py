@@ -10,8 +10,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from core.config import values as kinds
-from core.config.table import Table
-from core.config.values import Wrong
+from core.config.values import Table, Wrong
 from core.settings import ExitLevel, ExitSettings, Factors, Given
 from core.units import decimal, plain
 

@@ -11,8 +11,7 @@ from pydantic import Field, PlainValidator, model_validator
 from core.config import values as kinds
 from core.config.accounts import AnyAccount
 from core.config.exits import LevelTable, misfit
-from core.config.table import Table
-from core.config.values import BROKERS, Wrong, show
+from core.config.values import BROKERS, Table, Wrong, show
 from core.model import PLATFORM, Tier
 from core.settings import (
     AccountSettings,
@@ -41,7 +40,7 @@ def _log_level(value: Any) -> Any:
 
 
 def _cancel_if(value: Any) -> str:
-    from core.plans.cleanup import parse_cancel_if  # noqa: PLC0415  # the grammar is the cleanup's; most files do not use it
+    from core.plans.cancel_policy import parse_cancel_if  # noqa: PLC0415  # the grammar is the cleanup's; most files do not use it
 
     condition = kinds.maybe_text(value).strip()
     if condition:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
 from core.errors import FlatdeckError
 from core.exits.symbol import Place
-from core.market.indicators import KEPT
+from core.market.bars import KEPT
 from core.model import Bar
 from core.orders.lookup import limited
 from core.ports import Clock

@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from msgspec import structs
 
-from core.closing.executor import Executor, Gear
-from core.closing.ladder_runner import Closer
+from core.closing.executor import Executor
+from core.closing.ladder_runner import Closer, Gear
 from core.engine.account_feed import Watcher, first_of_all
 from core.engine.exit_service import Hands, Sentry
 from core.engine.log import Logbook
@@ -23,14 +23,13 @@ from core.engine.scheduled_runs import Automation
 from core.entries.service import Opener
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
-from core.exits.levels import exits_of, max_age_of
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.ladder.invariants import another_writer
 from core.ladder.recovery import Interrupted, interrupted
 from core.ladder.states import Move
 from core.link import rows
-from core.link.messages import EngineRow, Finished, LogRow, PlanReport, PlanRequest, PositionRow, Snapshot
+from core.link.messages import EngineRow, Finished, LogRow, PlanReport, PositionRow, Snapshot
 from core.model import Holdings
 from core.orders.account_reader import Reader
 from core.orders.instrument_locks import Claims
@@ -38,10 +37,11 @@ from core.plans import planner
 from core.plans.pending import Desk
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.plans.planner import Situation
+from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.reconciliation.service import Reconciler
-from core.settings import Settings
+from core.settings import Settings, exits_of, max_age_of
 from core.venue_stops.service import Eyes, Protector
 
 PUBLISH_EVERY = 0.25

@@ -18,7 +18,6 @@ from core.engine.bar_backfill import Almanac, Ask
 from core.engine.publisher import Hub
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
-from core.exits.levels import ExitsOf
 from core.exits.monitor import Due, Guardian
 from core.exits.rules import Rule
 from core.exits.symbol import Place
@@ -26,13 +25,14 @@ from core.exits.view import GuardView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import Ledger
-from core.link.messages import DueRow, ExitsDue, PlanRequest
+from core.link.messages import DueRow, ExitsDue
 from core.model import Bar, PositionKey
 from core.plans.pending import Desk
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, by_rule
+from core.plans.request import PlanRequest
 from core.portfolio.book import Book, Change
 from core.ports import Clock
-from core.settings import Settings
+from core.settings import ExitsOf, Settings
 
 PAUSE = 30.0  # seconds after a close before its position may be closed by an exit again
 AGAIN = 5.0  # the same after one that never began, as when the journal could not be written

@@ -16,7 +16,6 @@ from core.link.messages import (
     LogRow,
     Message,
     OwnerRow,
-    PlanRequest,
     PlanRow,
     PositionRow,
     Snapshot,
@@ -24,6 +23,7 @@ from core.link.messages import (
 )
 from core.model import PositionKey
 from core.plans.plan import Plan
+from core.plans.request import PlanRequest
 from core.ports import Clock
 
 LOG_KEPT = 2_000

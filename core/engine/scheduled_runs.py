@@ -7,8 +7,8 @@ from typing import Protocol
 
 from core.engine.publisher import Hub
 from core.errors import FlatdeckError
-from core.link.messages import PlanRequest
 from core.plans.plan import ActionKind, ApprovedPlan, Plan, by_rule
+from core.plans.request import PlanRequest
 from core.ports import Clock
 from core.settings import Settings
 

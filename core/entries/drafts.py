@@ -19,8 +19,8 @@ from core.plans import cleanup, planner
 from core.plans.plan import Reason, guards
 from core.plans.planner import Situation
 from core.portfolio.book import Book
+from core.portfolio.holding import leg_for
 from core.ports import Broker, Clock
-from core.reconciliation.rules import leg_for
 from core.settings import Settings
 from core.units import ZERO, floor_to, plain
 

@@ -16,12 +16,11 @@ from core.ids import client_order_id
 from core.journal.journal import Journal
 from core.journal.write_behind import Outbox
 from core.ladder.order import LOOK_MARGIN
-from core.ladder.states import DoLookUp
 from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
 from core.orders.account_reader import Reader
 from core.orders.lookup import limited
 from core.orders.submit import LONGEST_POLL, POLL, look, send
-from core.ports import Broker, Clock
+from core.ports import Broker, Clock, DoLookUp
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
 GLANCE = 0.05

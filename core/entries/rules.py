@@ -226,11 +226,6 @@ def taking_price(side: OrderSide, quote: Quote) -> Decimal | None:
     return touch if touch is not None else quote.reference
 
 
-def initial_stop(side: Side, entry: Decimal | None, stop_pct: Decimal | None) -> Decimal | None:
-    """``entry · (1 − s · stop_pct)``; unknown without an entry, none without a percentage."""
-    return None if entry is None or stop_pct is None else entry * (1 - side.sign * stop_pct)
-
-
 def averaged(entry: Decimal | None, held: Decimal, price: Decimal | None, added: Decimal) -> Decimal | None:
     """The entry after adding to a position: weighted by quantity; unknown when either is. Reducing keeps it."""
     if held <= 0:

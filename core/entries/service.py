@@ -25,10 +25,10 @@ from core.journal.journal import Journal
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.orders.account_reader import Reader
 from core.orders.instrument_locks import Claims
-from core.plans import legacy
 from core.plans.plan import NotApproved
 from core.ports import Broker
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
+from core.settings import fingerprint
 from core.units import ZERO, plain
 from core.venue_stops.orders import Hand
 
@@ -246,7 +246,7 @@ class Opener:
                 leverage=position.leverage if position else None,
                 asked_leverage=entry.leverage,
                 stop_pct=entry.stop_pct,
-                settings=legacy.fingerprint(self._engine.settings, entry.key),
+                settings=fingerprint(self._engine.settings, entry.key),
             )
         if entry.what == "scale_out":
             quantity, average = entry.before - report.filled, entry.entry

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from core.exits.batch import WORTHWHILE, Columns, Leaving
 from core.exits.rules import Rules
 from core.exits.state import Guard, close_bar, news_of, step
-from core.market.signals import Signals
+from core.market.indicators import Signals
 
 K = TypeVar("K", bound=Hashable)
 

@@ -16,16 +16,17 @@ from functools import lru_cache
 from msgspec import Struct, structs
 
 from core.exits import state as exits
-from core.exits.levels import ExitsOf
 from core.exits.rules import Exit, Rule, rules_of
 from core.exits.snapshot import Kept, resumed, split_since
 from core.exits.state import Guard
 from core.exits.symbol import BarChanges, Market, Place
 from core.exits.trailing import Distance
 from core.exits.view import GuardView, Ratchet
-from core.market.indicators import Bars, Candle
-from core.market.price_gate import SPLIT, Rereads, jumps, split_ratio
+from core.market.bars import Bars, Candle
+from core.market.price_gate import jumps
+from core.market.splits import SPLIT, Rereads, split_ratio
 from core.model import Bar, Instrument, Kind, Position, PositionKey, move, roi
+from core.settings import ExitsOf
 from core.units import percent, plain
 
 RATCHETS_KEPT = 20

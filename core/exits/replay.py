@@ -27,7 +27,8 @@ from core.exits.state import (
     stop_price,
     target_price,
 )
-from core.market.indicators import Bars, signals_of
+from core.market.bars import Bars
+from core.market.indicators import signals_of
 from core.market.price_file import PriceRow
 from core.market.price_gate import jumps
 from core.model import Side

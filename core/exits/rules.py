@@ -151,3 +151,8 @@ def emergency_names(levels: int) -> list[str]:
 
 def _percent(fraction: Decimal) -> str:
     return plain(fraction * 100)
+
+
+def initial_stop(side: Side, entry: Decimal | None, stop_pct: Decimal | None) -> Decimal | None:
+    """``entry · (1 − s · stop_pct)``; unknown without an entry, none without a percentage."""
+    return None if entry is None or stop_pct is None else entry * (1 - side.sign * stop_pct)

@@ -10,7 +10,7 @@ from core.exits import state as exits
 from core.exits.rules import Rules
 from core.exits.state import Guard, Saved
 from core.exits.view import Ratchet
-from core.market.price_gate import split_ratio
+from core.market.splits import split_ratio
 from core.model import Position, PositionKey, Side
 
 

@@ -23,7 +23,7 @@ from core.exits import target, trailing
 from core.exits.factors import BANDS
 from core.exits.rules import TOLERANCE, Exit, Rules
 from core.exits.trailing import Distance
-from core.market.signals import Signals
+from core.market.indicators import Signals
 from core.units import ONE, ZERO, round_price
 
 MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; the exact comparison decides

@@ -14,7 +14,8 @@ from msgspec import Struct, field
 
 from core.exits import state as exits
 from core.exits.group import Guards
-from core.market.indicators import Bars, Candle, signals_of
+from core.market.bars import Bars, Candle
+from core.market.indicators import signals_of
 from core.market.price_gate import jumps
 from core.model import Bar, PositionKey
 from core.units import ZERO

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from core.exits.factors import TargetTables
 from core.exits.rules import TOLERANCE
-from core.market.signals import Signals
+from core.market.indicators import Signals
 
 
 class Push(Struct, frozen=True):

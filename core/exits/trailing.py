@@ -12,7 +12,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from core.exits.factors import BANDS, TrailTables
-from core.market.signals import Signals
+from core.market.indicators import Signals
 
 
 class Distance(Struct, frozen=True, gc=False):

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from core.exits.snapshot import Kept
 from core.exits.symbol import BarChanges, Place
-from core.journal.bar_rows import BarRows, Row
-from core.market.indicators import Candle
+from core.journal.tables import BarRows, Row
+from core.market.bars import Candle
 from core.model import PositionKey
 
 _KEPT: msgspec.json.Decoder[Kept] = msgspec.json.Decoder(Kept)

@@ -19,9 +19,22 @@ from pathlib import Path
 
 from core.errors import JournalError
 from core.ids import Ids
-from core.journal.bar_rows import BARS, READ, BarRows
 from core.journal.sqlite import AioDatabase, Database, ReadonlyDatabase, Row
-from core.journal.tables import BEFORE_SINCE, CREATE, FORGET, GUARDS, INSERT, KEEP, OPEN_PLANS, SCHEMA, entry_of, row_of
+from core.journal.tables import (
+    BARS,
+    BEFORE_SINCE,
+    CREATE,
+    FORGET,
+    GUARDS,
+    INSERT,
+    KEEP,
+    OPEN_PLANS,
+    READ,
+    SCHEMA,
+    BarRows,
+    entry_of,
+    row_of,
+)
 from core.ports import Clock
 from core.records import AccountFrozen, Entry, IntentWritten, Logged, Record
 from core.units import iso

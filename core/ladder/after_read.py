@@ -9,9 +9,11 @@ from msgspec import structs
 from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder.order import SEND_WITHIN
-from core.ladder.states import DoSend, Ladder, Move, Outcome, Phase, Read
+from core.ladder.sizing import size_close
+from core.ladder.states import DoSend, Ladder, Move, Phase, Read
 from core.model import Instrument, Kind, Order, Tier
 from core.plans.plan import ActionKind, guards
+from core.plans.results import Outcome
 from core.units import ZERO, floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that are to agree
@@ -144,7 +146,7 @@ def _send(ladder: Ladder, read: Read, now: float) -> Move:
     if not instrument.tradable:
         return end(ladder, Outcome.REFUSED, "not tradable at the venue", alarm=True)
     ladder = structs.replace(ladder, expected=position.quantity, flat_asked=None)
-    size = tiers.size(position, instrument, read.price)
+    size = size_close(position, instrument, read.price)
     if size.too_small:
         return _too_small(ladder, position.quantity, size.too_small)
     if now >= ladder.deadline:

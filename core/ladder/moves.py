@@ -9,21 +9,10 @@ from msgspec import structs
 
 from core.errors import InvariantBroken
 from core.ids import client_order_id
-from core.ladder.states import (
-    TRANSITIONS,
-    DoAwait,
-    DoCancel,
-    DoEnd,
-    DoRead,
-    DoRestore,
-    DoWait,
-    Ladder,
-    Move,
-    Outcome,
-    Phase,
-)
+from core.ladder.states import TRANSITIONS, DoAwait, DoCancel, DoEnd, DoRead, DoRestore, DoWait, Ladder, Move, Phase
 from core.model import Order, OrderRequest, OrderType, Tier
 from core.plans.plan import ActionKind
+from core.plans.results import Outcome
 from core.units import floor_to, plain
 
 FIRST_POLL = 0.1

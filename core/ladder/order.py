@@ -9,21 +9,20 @@ from core.ladder.moves import advance, answer, end, give_up, go, poll, read, set
 from core.ladder.states import (
     Acknowledged,
     CloseBroken,
-    DoLookUp,
     DoPark,
     DoWithdraw,
     Ladder,
     LookFailed,
     Move,
     NotJournaled,
-    OrderRead,
-    Outcome,
     Phase,
     SendRefused,
     SendUnknown,
     SendUnreachable,
 )
 from core.model import Order, OrderStatus
+from core.plans.results import Outcome
+from core.ports import DoLookUp, OrderRead
 from core.records import IntentAnswered
 from core.units import ZERO, plain
 

@@ -19,6 +19,8 @@ from core.errors import InvariantBroken, Refused
 from core.ladder.tiers import Step
 from core.model import Instrument, Order, OrderRequest, Position, Tier
 from core.plans.plan import Action
+from core.plans.results import Outcome
+from core.ports import DoLookUp, OrderRead
 from core.records import IntentAnswered
 from core.units import ZERO
 
@@ -69,25 +71,6 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 }
 
 
-class Outcome(Enum):
-    """How an action ended."""
-
-    CLOSED = "closed"
-    CLOSED_RESIDUAL = "closed_residual"  # what is left is below the venue's minimum
-    PARTIAL = "partial"  # some of it is closed, the rest is not
-    STUCK = "stuck"
-    WAITING_OPEN = "waiting_open"
-    CHANGED = "changed"  # it is not what was confirmed any more: shown again
-    REFUSED = "refused"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-
-    @property
-    def settled(self) -> bool:
-        """Nothing remained to be done."""
-        return self in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL, Outcome.CANCELLED, Outcome.SKIPPED)
-
-
 # What the ladder asks the closer to do next: always exactly one thing.
 
 
@@ -118,19 +101,6 @@ class DoSend(Struct, frozen=True):
     request: OrderRequest
     position: Position
     instrument: Instrument
-
-
-class DoLookUp(Struct, frozen=True):
-    """Find an order by client id; one that carries none by what is new among orders and fills.
-
-    ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.
-    """
-
-    request: OrderRequest
-    known: frozenset[str]
-    order_id: str | None
-    nameless: bool
-    seconds: float
 
 
 class DoAwait(Struct, frozen=True):
@@ -216,18 +186,6 @@ class SendUnreachable(Struct, frozen=True):
 
 class SendUnknown(Struct, frozen=True):
     text: str
-
-
-class OrderRead(Struct, frozen=True):
-    """An order's state by the venue; None when the venue says that there is none.
-
-    ``unattributed`` is what the venue reports as executed for the closing side since the order was sent without
-    our being able to say by which order; it is 0 or unknown (None) for an ordinary look-up.
-    """
-
-    order: Order | None
-    asked: float
-    unattributed: Decimal | None = ZERO
 
 
 class LookFailed(Struct, frozen=True):

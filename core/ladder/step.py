@@ -41,8 +41,6 @@ from core.ladder.states import (
     LookFailed,
     Move,
     NotJournaled,
-    OrderRead,
-    Outcome,
     Phase,
     Read,
     ReadFailed,
@@ -54,6 +52,8 @@ from core.ladder.states import (
 )
 from core.ladder.tiers import Step
 from core.plans.plan import Action
+from core.plans.results import Outcome
+from core.ports import OrderRead
 
 
 def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Move:

@@ -18,6 +18,8 @@ from msgspec import Struct
 from core.exits.view import GuardView
 from core.model import PositionKey
 from core.plans.plan import Plan
+from core.plans.request import PlanRequest
+from core.plans.results import ResultRow, VerifiedOwner
 
 
 class EngineRow(Struct, frozen=True):
@@ -154,25 +156,6 @@ class Update(Struct, frozen=True, tag=True):
     log: tuple[LogRow, ...] = ()
 
 
-class PlanRequest(Struct, frozen=True):
-    """What a plan is asked for. ``cause``: cleanup, flatten, cancel-orders, exit. Overrides are None where not given.
-
-    Empty selectors select everything, except that a flatten or cancel-orders without any needs ``everything``.
-    """
-
-    cause: str
-    owners: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ()
-    symbols: tuple[str, ...] = ()
-    keys: tuple[PositionKey, ...] = ()
-    everything: bool = False
-    dust_usd: Decimal | None = None
-    max_positions: int | None = None
-    cancel_open_orders: str | None = None  # never, startup, matching, always
-    cancel_if: str | None = None
-    text: str = ""  # of an exit: which rule, and its numbers
-
-
 class Prepare(Struct, frozen=True, tag=True):
     """Make a plan and answer with it; nothing is sent and nothing is written."""
 
@@ -222,31 +205,6 @@ class Refresh(Struct, frozen=True, tag=True):
 
 
 Command = Prepare | Show | Confirm | Withdraw | Preview | Arm | Acknowledge | Refresh
-
-
-class ResultRow(Struct, frozen=True):
-    """How one action ended. ``outcome``: closed, closed_residual, partial, stuck, waiting_open, changed, refused,
-    cancelled, skipped; ``profit``: WIN, LOSS, UNKNOWN, or None where nothing was closed."""
-
-    key: PositionKey
-    kind: str
-    outcome: str
-    order_id: str | None = None
-    tier: str | None = None
-    filled: Decimal = Decimal(0)
-    average_price: Decimal | None = None
-    residual: Decimal | None = Decimal(0)
-    profit_status: str | None = None
-    profit: str | None = None
-    error: str | None = None
-
-
-class VerifiedOwner(Struct, frozen=True):
-    """What an owner holds by the final reconciliation; ``final`` is None where it could not be read."""
-
-    id: str
-    final: int
-    complete: bool
 
 
 class PlanReport(Struct, frozen=True):

@@ -12,7 +12,8 @@ from core.model import PositionKey
 from core.plans import cleanup, planner
 from core.plans.plan import Reason, guards
 from core.plans.planner import Situation
-from core.portfolio.book import AccountView, Book, Holding
+from core.portfolio.book import Book
+from core.portfolio.holding import AccountView, Holding
 from core.settings import Settings
 from core.units import floor_to
 

@@ -8,9 +8,6 @@ comes late is put in its place, and a tick that comes late is counted to its own
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable
-from decimal import Decimal
 from math import isfinite
 
 import numpy as np
@@ -18,128 +15,13 @@ import talib
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from core.market.signals import NEUTRAL, Signals
-from core.model import Bar
+from core.market.bars import Candle
 
-MINUTE = 60_000  # milliseconds
-KEPT = 300  # bars: a median of 100 ATRs needs 114, and by then an EMA(50) has forgotten how it began
 ATR, ROC, ADX, FAST, SLOW, RSI = 14, 10, 14, 20, 50, 14
 MEDIAN = 100
 SWING_BARS, SHOULDER = 50, 3
 
 Column = NDArray[np.float64]
-
-
-class Candle(Struct):
-    """One minute's prices as they come. ``first`` and ``last``: when open and close were seen, in ms since 1970."""
-
-    minute: int  # minutes since 1970
-    open: float
-    high: float
-    low: float
-    close: float
-    first: int
-    last: int
-
-
-class Bars:
-    """The last ``KEPT`` bars of one symbol. The latest minute's bar is open; it closes when a later minute begins."""
-
-    def __init__(self, former: Iterable[Candle] = ()) -> None:
-        self._bars: dict[int, Candle] = {}
-        self._minutes: list[int] = []  # ascending
-        self._changed: set[int] = set()
-        for candle in former:
-            self.join(candle)
-        self._changed.clear()
-
-    def __len__(self) -> int:
-        return len(self._minutes)
-
-    def tick(self, at: int, price: Decimal) -> bool:
-        """Count a usable price at ``at`` (ms since 1970); whether a bar closed by it."""
-        value, minute = float(price), at // MINUTE
-        bar = self._bars.get(minute)
-        if bar is None:
-            return self._add(Candle(minute, value, value, value, value, at, at))
-        self._changed.add(minute)
-        bar.high, bar.low = max(bar.high, value), min(bar.low, value)
-        if at >= bar.last:
-            bar.close, bar.last = value, at
-        elif at < bar.first:
-            bar.open, bar.first = value, at
-        return False
-
-    def put(self, at: int, prices: tuple[Decimal, Decimal, Decimal, Decimal]) -> bool:
-        """Take a broker's bar (open, high, low, close) of the minute of ``at``, instead of ours; whether one closed."""
-        minute = at // MINUTE
-        start = minute * MINUTE
-        opened, high, low, close = (float(price) for price in prices)
-        bar = Candle(minute, opened, high, low, close, start, start + MINUTE - 1)
-        if minute in self._bars:
-            self._bars[minute] = bar
-            self._changed.add(minute)
-            return False
-        return self._add(bar)
-
-    def fill(self, bars: Iterable[Bar]) -> int:
-        """Take a broker's closed bars of minutes that are missing, and instead of ours those beside them, as we may
-        have seen a part of those only; how many were missing."""
-        known = {bar.minute: bar for bar in bars}
-        missing = {minute for minute in known if minute not in self._bars}
-        for minute, bar in sorted(known.items()):
-            if missing & {minute - 1, minute, minute + 1}:
-                self.put(minute * MINUTE, (bar.open, bar.high, bar.low, bar.close))
-        return len(missing)
-
-    def join(self, candle: Candle) -> None:
-        """Take what was seen before, in a former life, of the same minute perhaps."""
-        bar = self._bars.get(candle.minute)
-        if bar is None:
-            self._add(candle)
-            return
-        self._changed.add(candle.minute)
-        bar.high, bar.low = max(bar.high, candle.high), min(bar.low, candle.low)
-        if candle.first < bar.first:
-            bar.open, bar.first = candle.open, candle.first
-        if candle.last > bar.last:
-            bar.close, bar.last = candle.close, candle.last
-
-    @property
-    def latest(self) -> Candle | None:
-        """The bar of the latest minute."""
-        return self._bars[self._minutes[-1]] if self._minutes else None
-
-    def changed(self) -> dict[int, Candle | None]:
-        """The bars that changed since the last call, by minute; None for those that are kept no longer."""
-        minutes, self._changed = self._changed, set()
-        return {minute: self._bars.get(minute) for minute in minutes}
-
-    def missing(self, at: int) -> bool:
-        """Whether whole minutes lie between the latest bar and ``at``."""
-        return bool(self._minutes) and at // MINUTE - self._minutes[-1] > 1
-
-    def close_before(self, at: int) -> bool:
-        """Whether the latest bar's minute is over at ``at``, though no later price has come."""
-        return bool(self._minutes) and self._minutes[-1] < at // MINUTE
-
-    def closed(self, at: int | None = None) -> list[Candle]:
-        """The closed bars in order: all but the latest, or all whose minute is over at ``at``."""
-        end = len(self._minutes) - 1 if at is None else bisect_left(self._minutes, at // MINUTE)
-        return [self._bars[minute] for minute in self._minutes[: max(end, 0)]]
-
-    def _add(self, bar: Candle) -> bool:
-        latest = self._minutes[-1] if self._minutes else bar.minute
-        if len(self._minutes) >= KEPT + 1 and bar.minute < self._minutes[0]:
-            return False
-        self._bars[bar.minute] = bar
-        self._changed.add(bar.minute)
-        insort(self._minutes, bar.minute)
-        if len(self._minutes) > KEPT + 1:
-            dropped = self._minutes.pop(0)
-            del self._bars[dropped]
-            self._changed.add(dropped)
-        return bar.minute > latest
 
 
 def signals_of(bars: list[Candle]) -> Signals:
@@ -191,3 +73,18 @@ def _last(values: Column) -> float | None:
 def _known(value: float) -> float | None:
     number = float(value)
     return number if isfinite(number) else None
+
+
+class Signals(Struct, frozen=True):
+    """Of one symbol, after one closed bar; prices in the symbol's own unit."""
+
+    volatility: float | None = None  # ATR(14)/close against its median of 100 bars
+    momentum: float | None = None  # ROC(10) in ATRs, positive when the price rises
+    adx: float | None = None  # ADX(14), 0 to 100
+    rising: bool | None = None  # EMA(20) above EMA(50)
+    rsi: float | None = None  # RSI(14), 0 to 100
+    resistances: tuple[float, ...] = ()  # ascending
+    supports: tuple[float, ...] = ()  # ascending
+
+
+NEUTRAL = Signals()

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.exits.levels import ExitsOf
 from core.market.price_gate import PriceGate, Verdict
 from core.model import Quote
+from core.settings import ExitsOf
 
 
 class Quotes:

@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
-from core.ladder.states import DoLookUp, OrderRead
 from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
 from core.orders.account_reader import Reader
-from core.ports import Broker
+from core.ports import Broker, DoLookUp, OrderRead
 from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows

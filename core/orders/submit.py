@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from core.errors import FlatdeckError, Refusal, Refused, Unreachable
 from core.ladder.order import CONCLUSIVE_MISSES, LOOK_MARGIN
-from core.ladder.states import DoLookUp
 from core.model import Order, OrderRequest, OrderStatus
 from core.orders.account_reader import Reader
 from core.orders.lookup import CALL_TIMEOUT, find, limited
-from core.ports import Broker, Clock
+from core.ports import Broker, Clock, DoLookUp
 
 POLL = 0.1
 LONGEST_POLL = 1.0

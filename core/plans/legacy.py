@@ -7,59 +7,16 @@ says by how much it exceeds the settings; otherwise they are adopted.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from core.entries.rules import initial_stop
-from core.exits.levels import resolved
-from core.model import Instrument, OrderType, Position, PositionKey, Tier
+from core.exits.rules import initial_stop
+from core.model import Instrument, OrderType, Position, Tier
 from core.plans import cleanup
 from core.plans.plan import Action, Reason
-from core.portfolio.book import Holding
-from core.reconciliation.rules import Belief
-from core.records import Adopted
-from core.settings import Settings
+from core.portfolio.holding import Holding
+from core.settings import ULTRA_CONSERVATIVE, Settings, resolved
 from core.units import percent, plain
-
-Mark = Callable[[PositionKey], str]  # the fingerprint of the settings that hold for a position
-ULTRA_CONSERVATIVE = Decimal("0.005")
-
-
-def emergency(settings: Settings) -> bool:
-    """Whether legacy positions are to be force-closed rather than adopted."""
-    risk = settings.legacy.risk_per_trade
-    return settings.legacy.emergency_close_legacy and risk is not None and risk <= ULTRA_CONSERVATIVE
-
-
-def fingerprint(settings: Settings, key: PositionKey) -> str:
-    """Identifies the settings that say how much this position may risk. Others may change without making it legacy."""
-    numbers = (settings.legacy.risk_per_trade, resolved(settings, key.account, key.symbol).stop_loss_pct)
-    text = "|".join("" if n is None else plain(n) for n in numbers)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], mark: Mark) -> list[Position]:
-    """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
-
-    def ours(position: Position) -> bool:
-        belief = known.get(position.key)
-        return belief is not None and belief.settings == mark(position.key) and belief.side is position.side
-
-    return [p for p in held if not ours(p)]
-
-
-def adopted(position: Position, why: str, settings: str) -> Adopted:
-    """What a broker reports, as the record that takes it over."""
-    return Adopted(
-        key=position.key,
-        side=position.side,
-        quantity=position.quantity,
-        entry=position.entry,
-        leverage=position.leverage,
-        why=why,
-        settings=settings,
-    )
 
 
 def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.ids import Ids
-from core.link.messages import PlanRequest
 from core.plans import planner
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, confirm
 from core.plans.planner import Situation
+from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.ports import Clock
 from core.settings import Settings

@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.link.messages import PlanRequest
 from core.model import Order, PositionKey, Tier
 from core.plans import cleanup, legacy
-from core.plans.cleanup import CancelIf, OrderPolicy
+from core.plans.cancel_policy import CancelIf, OrderPolicy, parse_cancel_if
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.portfolio.book import Book, Holding
+from core.plans.request import PlanRequest
+from core.portfolio.book import Book
+from core.portfolio.holding import Holding
 from core.ports import Broker
 from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
 
@@ -149,7 +150,7 @@ def _cleanup(scope: _Scope) -> Made:
     cap = scope.settings.cap(scope.owner) if request.max_positions is None else request.max_positions
     condition: CancelIf | None = None
     if rules.cancel_open_orders == "matching":
-        condition = cleanup.parse_cancel_if(rules.cancel_if)
+        condition = parse_cancel_if(rules.cancel_if)
     made = cleanup.plan_owner(
         scope.owner,
         scope.holdings,

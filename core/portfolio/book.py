@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from core.events import (
     AccountChanged,
-    AccountState,
     BrokerEvent,
     FillSeen,
     HoldingsRead,
@@ -25,9 +24,8 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
-from core.exits.levels import ExitsOf, same
-from core.market.price_gate import SPLIT, split_ratio
 from core.market.quotes import Quotes
+from core.market.splits import SPLIT, split_ratio
 from core.model import (
     Account,
     Holdings,
@@ -42,50 +40,10 @@ from core.model import (
     usd_rate,
     usd_value,
 )
-from core.settings import ExitSettings
-from core.units import ZERO
+from core.portfolio.holding import AccountView, Holding, _half_spread, _unvalued
+from core.settings import ExitSettings, ExitsOf, same
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
-READABLE = (AccountState.LIVE, AccountState.POLLING)
-
-
-class Holding(Struct, frozen=True):
-    """A position with all that the rules ask about it. ``flaw`` says why the value is unknown, where it is."""
-
-    owner: str
-    position: Position
-    instrument: Instrument
-    orders: tuple[Order, ...] = ()  # the user's open orders on the instrument
-    ours: tuple[Order, ...] = ()  # our own: protective ones, or left over from a close that got stuck
-    price: Decimal | None = None  # what a close would get
-    mark: Decimal | None = None
-    value: Decimal | None = None  # USD
-    pnl: Decimal | None = None
-    roi: Decimal | None = None
-    spread: Decimal | None = None  # half of it, as a fraction of the price
-    fee_rate: Decimal = ZERO  # of one way, as a fraction of the price
-    flaw: str = ""
-
-    @property
-    def key(self) -> PositionKey:
-        return self.position.key
-
-
-class AccountView(Struct):
-    """How one account is being read. ``asked`` and ``received`` are monotonic, ``as_of`` the last read's wall time."""
-
-    account: Account
-    state: AccountState = AccountState.CONNECTING
-    error: str | None = None
-    latency: float | None = None
-    asked: float | None = None
-    received: float | None = None
-    as_of: datetime | None = None
-    equity: Decimal | None = None
-
-    @property
-    def readable(self) -> bool:
-        return self.state in READABLE and self.received is not None
 
 
 class Change(Struct):
@@ -299,16 +257,3 @@ def _sort(key: PositionKey) -> tuple[str, str, str]:
 def _further(known: Order | None, order: Order) -> Order:
     """The later of two words about an order: cumulative filled never falls."""
     return known if known is not None and known.filled > order.filled else order
-
-
-def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> str:
-    """Why usable prices give no value, or nothing."""
-    if price is None:
-        return "no price that a close would get"
-    return "" if fx is not None else f"no USD rate for {instrument.quote}"
-
-
-def _half_spread(quote: Quote) -> Decimal | None:
-    if quote.bid is None or quote.ask is None:
-        return None
-    return (quote.ask - quote.bid) / (quote.ask + quote.bid)

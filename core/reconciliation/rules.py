@@ -9,97 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
-from msgspec import Struct, field, structs
+from msgspec import Struct
 
-from core.model import Leg, Order, OrderSide, Position, PositionKey, Side
+from core.journal.ledger import Belief
+from core.model import Order, Position, PositionKey
 from core.records import (
     Adopted,
-    ClosingEnded,
-    Entry,
-    EntryApproved,
-    EntryEnded,
-    Opened,
     PositionClosed,
-    Scaled,
 )
+from core.settings import Mark
 from core.units import ZERO, plain
-
-FOLDED = ("opened", "scaled", "adopted", "position_closed", "closing_ended", "entry_approved", "entry_ended")
-GONE = frozenset({"closed", "closed_residual"})
-
-
-class Belief(Struct, frozen=True):
-    """A position as the journal knows it. ``settings`` is the fingerprint it is accepted under, empty for none."""
-
-    key: PositionKey
-    side: Side
-    quantity: Decimal
-    entry: Decimal | None
-    leverage: Decimal | None
-    settings: str = ""
-    stop_pct: Decimal | None = None  # its own, of one that was opened here
-
-    @property
-    def position(self) -> Position:
-        """As a broker would report it."""
-        where = self.key
-        given = (where.account, where.symbol, self.side, self.quantity, self.quantity, self.entry, self.leverage)
-        return Position(*given, leg=where.leg)
-
-
-class Beliefs(Struct):
-    """What the journal believes: positions by key, entries on their way, and when each signal was last approved."""
-
-    held: dict[PositionKey, Belief] = field(default_factory=dict)
-    pending: dict[str, EntryApproved] = field(default_factory=dict)
-    signals: dict[tuple[str, str, OrderSide], datetime] = field(default_factory=dict)
-
-    def take(self, entry: Entry) -> None:
-        """One more entry of the journal, in order."""
-        match entry.record:
-            case Opened() as r:
-                self.held[r.key] = Belief(r.key, r.side, r.quantity, r.entry, r.leverage, r.settings, r.stop_pct)
-            case Adopted() as r:
-                known = self.held.get(r.key)
-                stop_pct = known.stop_pct if known is not None and known.side is r.side else None
-                self.held[r.key] = Belief(r.key, r.side, r.quantity, r.entry, r.leverage, r.settings, stop_pct)
-            case Scaled() as r:
-                self._resize(r.key, r.quantity, r.entry)
-            case PositionClosed() as r:
-                self.held.pop(r.key, None)
-            case ClosingEnded() as r:
-                self._closed(r)
-            case EntryApproved() as r:
-                self.pending[r.plan] = r
-                if r.what == "open":
-                    self.signals[r.owner, r.key.symbol, r.side] = r.at
-            case EntryEnded() as r:
-                self.pending.pop(r.plan, None)
-            case _:
-                pass
-
-    def _closed(self, record: ClosingEnded) -> None:
-        """A close, or a part of one: what it left is what is believed. A cancel changes nothing that is held."""
-        row = record.result
-        known = self.held.get(row.key)
-        if known is None or row.kind != "close":
-            return
-        if row.outcome in GONE:
-            self._resize(row.key, row.residual or ZERO, known.entry)
-        elif row.filled > 0:
-            left = known.quantity - row.filled if row.residual is None else row.residual
-            self._resize(row.key, left, known.entry)
-
-    def _resize(self, key: PositionKey, quantity: Decimal, entry: Decimal | None) -> None:
-        known = self.held.get(key)
-        if quantity <= 0:
-            self.held.pop(key, None)
-        elif known is not None:
-            self.held[key] = structs.replace(known, quantity=quantity, entry=entry)
 
 
 class Kind(Enum):
@@ -221,12 +143,24 @@ def counts(found: Iterable[Discrepancy]) -> dict[str, int]:
     return {kind.value: tally[kind] for kind in Kind}
 
 
-def believed(ours: Mapping[PositionKey, Belief], account: str) -> dict[PositionKey, Belief]:
-    """The part of what is believed that is one account's."""
-    return {k: b for k, b in ours.items() if k.account == account}
+def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], mark: Mark) -> list[Position]:
+    """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
+
+    def ours(position: Position) -> bool:
+        belief = known.get(position.key)
+        return belief is not None and belief.settings == mark(position.key) and belief.side is position.side
+
+    return [p for p in held if not ours(p)]
 
 
-def leg_for(side: Side, held: Iterable[Position]) -> Leg:
-    """The leg of a new position: its own in an account that holds legs, else the net one."""
-    hedged = any(p.leg is not Leg.NET for p in held)
-    return Leg(side.value) if hedged else Leg.NET
+def adopted(position: Position, why: str, settings: str) -> Adopted:
+    """What a broker reports, as the record that takes it over."""
+    return Adopted(
+        key=position.key,
+        side=position.side,
+        quantity=position.quantity,
+        entry=position.entry,
+        leverage=position.leverage,
+        why=why,
+        settings=settings,
+    )

@@ -16,17 +16,16 @@ from msgspec import Struct
 from core.errors import FlatdeckError
 from core.ids import is_ours
 from core.journal.journal import Journal, JournalView
-from core.journal.ledger import Ledger
+from core.journal.ledger import Beliefs, Ledger, believed
 from core.model import Holdings, PositionKey
 from core.orders.account_reader import Reader
-from core.plans import legacy
 from core.plans.plan import Reason
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.ports import Clock
 from core.reconciliation import rules as reconcile
-from core.reconciliation.rules import Beliefs, Discrepancy, Kind
-from core.settings import Settings
+from core.reconciliation.rules import Discrepancy, Kind, adopted, unknown
+from core.settings import Settings, emergency, fingerprint
 from core.units import percent, plain
 
 EVERY = 3600.0
@@ -76,7 +75,7 @@ class Reconciler:
     async def recall(self, view: JournalView) -> None:
         """Know what is in the journal, where it may only be looked at. Raises JournalError."""
         self._view, self._ledger = view, Ledger(view)
-        if legacy.emergency(self._engine.settings):
+        if emergency(self._engine.settings):
             await self._unknown(a for a in self._readers if self._engine.book.readable(a))
 
     async def judge(self) -> bool:
@@ -94,12 +93,12 @@ class Reconciler:
         if not strangers:
             return False
         risk = settings.legacy.risk_per_trade
-        if legacy.emergency(settings) and risk is not None:
+        if emergency(settings) and risk is not None:
             text = f"risk_per_trade is {percent(risk)} %, {len(strangers)} positions are to be force-closed"
             self._engine.say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
             return True
         positions = [p for p in (book.position(k) for k in strangers) if p is not None]
-        await self._journal.append(*(legacy.adopted(p, "legacy", self._mark(p.key)) for p in positions))
+        await self._journal.append(*(adopted(p, "legacy", self._mark(p.key)) for p in positions))
         for account, count in sorted(Counter(p.account for p in positions).items()):
             text = f"{count} positions were held before and are adopted, their stops begin now"
             self._engine.say("info", f"[LEGACY][ADOPTED] {account}: {text}", account)
@@ -112,8 +111,8 @@ class Reconciler:
         """What the journal does not know as opened or adopted under the present settings; marked in an emergency."""
         beliefs, settings = await self._ledger.read(), self._engine.settings
         held = [p for a in accounts for p in self._engine.book.positions(a)]
-        found = [p.key for p in legacy.unknown(held, beliefs.held, self._mark)]
-        if legacy.emergency(settings):
+        found = [p.key for p in unknown(held, beliefs.held, self._mark)]
+        if emergency(settings):
             self.legacy |= frozenset(found)
         return found
 
@@ -131,11 +130,11 @@ class Reconciler:
             return Reconciled(tuple(found), unread)
 
     def _mark(self, key: PositionKey) -> str:
-        return legacy.fingerprint(self._engine.settings, key)
+        return fingerprint(self._engine.settings, key)
 
     def _accepted(self, key: PositionKey) -> str:
         """Under which settings a position is accepted from now on; none where it would be force-closed."""
-        return "" if legacy.emergency(self._engine.settings) else self._mark(key)
+        return "" if emergency(self._engine.settings) else self._mark(key)
 
     async def run(self) -> None:
         """For ever, from the first account that was judged on."""
@@ -175,7 +174,7 @@ class Reconciler:
         busy = self._busy(account, beliefs)
         book = self._engine.book
         found = reconcile.compare(
-            reconcile.believed(beliefs.held, account),
+            believed(beliefs.held, account),
             holdings.positions,
             lambda key: book.instrument(key.account, key.symbol).tick,
         )

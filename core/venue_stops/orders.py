@@ -21,14 +21,13 @@ from core.journal.write_behind import Outbox
 from core.ladder.after_read import may_open
 from core.ladder.order import SEND_WITHIN
 from core.ladder.recovery import DEFINITIVE
-from core.ladder.states import DoLookUp
 from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
 from core.orders.account_reader import Reader
 from core.orders.instrument_locks import Claims
 from core.orders.lookup import CALL_TIMEOUT, limited
 from core.orders.submit import LONGEST_POLL, POLL, Sent, look, send
 from core.plans.plan import guards
-from core.ports import Broker, Clock
+from core.ports import Broker, Clock, DoLookUp
 from core.records import CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
 from core.units import ZERO
 from core.venue_stops.rules import Decision, request_for, same_place

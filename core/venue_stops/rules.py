@@ -13,7 +13,7 @@ from enum import Enum
 
 from msgspec import Struct, field, structs
 
-from core.ladder import tiers
+from core.ladder.sizing import size_close
 from core.model import Instrument, Kind, Order, OrderRequest, OrderType, Position, PositionKey, Side, TimeInForce
 from core.records import IntentWritten
 from core.settings import ProtectSettings
@@ -190,10 +190,10 @@ def _quantity(seen: Seen, position: Position, order: Order | None, trigger: Deci
     """The position's, or what is free of it where there is no reduce-only; and why that is no order's size."""
     own = order.remaining if order is not None else ZERO
     room = structs.replace(position, free=min(position.quantity, max(position.free, ZERO) + own))
-    size = tiers.size(room, seen.instrument, trigger)
+    size = size_close(room, seen.instrument, trigger)
     if size.too_small:
         return ZERO, f"{plain(position.quantity)} are {size.too_small}"
     if size.available <= 0:
         return ZERO, "open orders hold all of it"
-    small = tiers.size(structs.replace(room, quantity=size.available), seen.instrument, trigger).too_small
+    small = size_close(structs.replace(room, quantity=size.available), seen.instrument, trigger).too_small
     return size.available, f"{plain(size.available)} are {small}" if small else ""

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from core.closing import log_text
 from core.errors import FlatdeckError, Refusal
 from core.exits.view import GuardView
 from core.journal.journal import Journal
@@ -23,6 +22,7 @@ from core.orders.instrument_locks import Claims
 from core.orders.lookup import limited
 from core.orders.submit import Sent
 from core.plans.plan import guards
+from core.plans.results import win_or_loss
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.records import IntentWritten, PositionClosed
@@ -313,7 +313,7 @@ class Protector:
         price = order.average_price
         if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
             price = sum((f.quantity * f.price for f in fills), ZERO) / order.filled
-        outcome = log_text.win_or_loss(held.side, held.entry, price) if held else "UNKNOWN"
+        outcome = win_or_loss(held.side, held.entry, price) if held else "UNKNOWN"
         at = "an unknown price" if price is None else plain(price)
         rests = plain(intent.request.trigger or ZERO)  # a venue need not tell it of one that has fired
         text = f"the stop at {rests} fired at the venue: {order.side.value} {plain(order.filled)}"

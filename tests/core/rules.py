@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen
 from core.ids import client_order_id, is_ours
-from core.link.messages import PlanRequest
 from core.model import (
     Account,
     Holdings,
@@ -27,7 +26,9 @@ from core.model import (
 from core.plans import planner
 from core.plans.plan import Plan, Reason
 from core.plans.planner import Situation
-from core.portfolio.book import Book, Holding
+from core.plans.request import PlanRequest
+from core.portfolio.book import Book
+from core.portfolio.holding import Holding
 from core.settings import AccountSettings, CleanupSettings, OwnerSettings, Settings
 
 D = Decimal

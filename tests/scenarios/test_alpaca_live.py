@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.link.messages import PlanRequest
+from core.plans.request import PlanRequest
 from tests.support.service import marks, service, soon
 from tests.venues.alpaca.desk import AlpacaDesk
 from tests.venues.alpaca.fixtures import OpenDesk, open_desk, venue

@@ -13,8 +13,8 @@ import pytest
 
 from core.errors import FlatdeckError
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
-from core.link.messages import PlanRequest
 from core.model import Leg, OrderRequest, OrderSide, OrderStatus, PositionKey
+from core.plans.request import PlanRequest
 from tests.support.service import service, soon
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import accounts, bybit

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from core.link.messages import PlanRequest
 from core.model import OrderSide
+from core.plans.request import PlanRequest
 from tests.support.service import marks, service, soon
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import bybit, coinbase, kraken, krakenfutures, kucoinfutures, okx, usdm

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct, field
 
 from core.errors import Refusal
-from core.ladder.states import Outcome
 from core.model import Tier
+from core.plans.results import Outcome
 from core.records import ClosingEnded, IntentWritten
 from tests.simulation.check_exits import FIRED
 from tests.simulation.checkers import judge

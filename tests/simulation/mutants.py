@@ -29,8 +29,6 @@ from core.ladder.states import (
     LookFailed,
     Move,
     NotJournaled,
-    OrderRead,
-    Outcome,
     Phase,
     Read,
     SendRefused,
@@ -42,6 +40,8 @@ from core.market.price_gate import PriceGate
 from core.market.quotes import Quotes
 from core.model import Order, OrderRequest, PositionKey
 from core.orders.lookup import limited
+from core.plans.results import Outcome
+from core.ports import OrderRead
 from core.reconciliation import rules as reconcile
 from core.venue_stops.rules import Decision, Do, Post
 from core.venue_stops.service import Protector

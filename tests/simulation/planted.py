@@ -7,9 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.link.messages import ResultRow
 from core.model import Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType, Position, PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, Plan, Reason
+from core.plans.results import ResultRow
 from core.records import CancelAsked, ClosingEnded, IntentAnswered, IntentWritten, PlanApproved, PlanEnded
 from tests.simulation.checkers import CHECKERS
 from tests.simulation.evidence import Evidence

@@ -11,8 +11,8 @@ from msgspec import Struct
 from core.engine.engine import Engine
 from core.errors import JournalError
 from core.journal.journal import Journal
-from core.link.messages import PlanRequest
 from core.plans.plan import NotApproved, Reason
+from core.plans.request import PlanRequest
 from core.venue_stops.service import LATEST
 from tests.simulation.dice import dice
 from tests.simulation.faults import Fault

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.link.messages import PlanRequest
 from core.model import Account, Instrument, Kind, Leg, PositionKey, Tier
+from core.plans.request import PlanRequest
 from core.settings import (
     AccountSettings,
     AutomationSettings,

@@ -16,7 +16,6 @@ from core.ladder.states import (
     Ladder,
     Limits,
     Move,
-    OrderRead,
     Phase,
     SendRefused,
     Waited,
@@ -24,6 +23,7 @@ from core.ladder.states import (
 from core.ladder.tiers import Step, schedule
 from core.model import Order, OrderRequest, Position
 from core.plans.plan import Action
+from core.ports import OrderRead
 from core.records import IntentAnswered
 from tests.support.builders import D, close_action, done, limits, position, read
 

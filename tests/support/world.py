@@ -25,8 +25,9 @@ from brokers.paper.wire import parse_book
 from core.engine.engine import Engine
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
-from core.link.messages import PlanReport, PlanRequest
+from core.link.messages import PlanReport
 from core.model import OrderSide, PositionKey
+from core.plans.request import PlanRequest
 from core.ports import Capabilities
 from core.records import Entry, IntentWritten, PlanApproved, Record
 from core.settings import AccountSettings, ExitSettings, LadderSettings, OwnerSettings, Settings

@@ -17,20 +17,11 @@ from core.config import load as config
 from core.config.load import Loaded
 from core.errors import ConfigError
 from core.journal.data_dir import Holder
-from core.link.messages import (
-    AccountRow,
-    EngineRow as EngineState,
-    LogRow,
-    OwnerRow,
-    PlanReport,
-    PlanRequest,
-    PositionRow,
-    ResultRow,
-    Snapshot,
-    VerifiedOwner,
-)
+from core.link.messages import AccountRow, EngineRow as EngineState, LogRow, OwnerRow, PlanReport, PositionRow, Snapshot
 from core.model import PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.request import PlanRequest
+from core.plans.results import ResultRow, VerifiedOwner
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
 from tui.main import cli

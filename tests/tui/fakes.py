@@ -29,14 +29,13 @@ from core.link.messages import (
     Prepare,
     Refresh,
     Reply,
-    ResultRow,
     Snapshot,
     Started,
     Update,
-    VerifiedOwner,
 )
 from core.model import Leg, Order, OrderSide, PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.results import ResultRow, VerifiedOwner
 
 D = Decimal
 NOW = datetime(2026, 1, 2, 2, 14, 7, tzinfo=UTC)

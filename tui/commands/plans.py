@@ -16,8 +16,10 @@ import click
 from msgspec import structs
 
 from core.errors import FlatdeckError
-from core.link.messages import PlanReport, PlanRequest, ResultRow, Snapshot
+from core.link.messages import PlanReport, Snapshot
 from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
+from core.plans.request import PlanRequest
+from core.plans.results import ResultRow
 from core.settings import Settings
 from core.units import decimal
 from tui.commands.session import (
@@ -60,7 +62,7 @@ class Condition(click.ParamType):
     name = "condition"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from core.plans.cleanup import parse_cancel_if  # noqa: PLC0415  (--help needs no rules)
+        from core.plans.cancel_policy import parse_cancel_if  # noqa: PLC0415  (--help needs no rules)
 
         try:
             parse_cancel_if(value)

@@ -12,9 +12,8 @@ from msgspec import structs
 
 from core import units
 from core.errors import ConfigError
-from core.exits.levels import resolved, symbols
 from core.model import Side
-from core.settings import Settings
+from core.settings import Settings, resolved, symbols
 from core.units import ONE, ZERO, iso
 from tui.commands.session import DONE, Session, known, shared_options, with_session
 from tui.output.columns import columns

@@ -16,8 +16,9 @@ from typing import Any, get_args
 import msgspec
 
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, ResultRow, Snapshot
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan
+from core.plans.results import ResultRow
 from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain

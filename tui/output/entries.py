@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from core.entries.rules import Draft, No, NotAllowed, Signal, direction, initial_stop
+from core.entries.rules import Draft, No, NotAllowed, Signal, direction
+from core.exits.rules import initial_stop
+from core.journal.ledger import Belief
 from core.link.messages import PlanReport
 from core.model import Position
 from core.plans.plan import Plan
-from core.reconciliation.rules import Belief, Discrepancy, counts
+from core.reconciliation.rules import Discrepancy, counts
 from core.units import iso, percent, plain as exact
 from tui.output import documents
 from tui.output.columns import columns

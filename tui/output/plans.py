@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from core.closing.log_text import TAGS, tag, tallies, would_cancel
+from core.closing.log_text import TAGS, tag, would_cancel
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, PlanReport, PositionRow, ResultRow, Snapshot
+from core.link.messages import AccountRow, PlanReport, PositionRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.results import ResultRow, tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from core.link.messages import PlanRequest
 from core.model import Order, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan
+from core.plans.request import PlanRequest
 from core.units import ZERO
 from tui.present.cells import Cell, Column, Row
 from tui.present.labels import orders_word, tally_words

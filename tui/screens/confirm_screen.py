@@ -19,20 +19,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
-from core.link.messages import (
-    Command,
-    Confirm,
-    Planned,
-    PlanReport,
-    PlanRequest,
-    Prepare,
-    Rejected,
-    Reply,
-    Started,
-    Withdraw,
-)
+from core.link.messages import Command, Confirm, Planned, PlanReport, Prepare, Rejected, Reply, Started, Withdraw
 from core.link.replica import Replica
 from core.plans.plan import Plan
+from core.plans.request import PlanRequest
 from core.ports import Clock
 from tui.feed import LINK_ERRORS, Changes
 from tui.present import plan_diff, plan_progress

@@ -9,8 +9,8 @@ import pytest
 
 from core.closing.executor import FINAL_WAIT
 from core.errors import InvariantBroken, JournalError
-from core.link.messages import PlanRequest
 from core.model import OrderSide, OrderType
+from core.plans.request import PlanRequest
 from core.records import AccountFrozen, ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
 from core.settings import LadderSettings
 from tests.support.builders import ACCOUNT, D

@@ -5,24 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from core.closing.log_text import (
-    begun,
-    cancel_results,
-    cancelled,
-    ended,
-    not_done,
-    planned,
-    profit,
-    result,
-    summary,
-    tag,
-    tallies,
-    would_cancel,
-)
-from core.ladder.states import Ladder, Limits, Outcome, Phase
-from core.link.messages import ResultRow
+from core.closing.log_text import begun, cancelled, ended, planned, summary, tag, would_cancel
+from core.ladder.results import cancel_results, result
+from core.ladder.states import Ladder, Limits, Phase
 from core.model import PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.results import Outcome, ResultRow, not_done, owner_tallies, profit
 from tests.core.rules import COINBASE, KRAKEN, NOW, PLATFORM, D, order, position
 
 SHIB, ATOM = PositionKey(COINBASE, "SHIB-USD"), PositionKey(COINBASE, "ATOM-USD")
@@ -272,7 +260,7 @@ def test_the_tallies_say_what_was_done_not_what_was_planned() -> None:
         ResultRow(PLATFORM_SHIB, "close", "closed_residual"),
         ResultRow(PLATFORM_SHIB, "cancel_order", "cancelled", order_id="lone"),
     ]
-    platform, user = tallies(Plan("p1", "cleanup", NOW, actions, owners), iter(results), {"user_123": 8})
+    platform, user = owner_tallies(Plan("p1", "cleanup", NOW, actions, owners), iter(results), {"user_123": 8})
     assert (platform.dust, platform.cap_excess, platform.orders_to_cancel, platform.final) == (1, 0, 1, 4)
     assert (user.dust, user.cap_excess, user.orders_to_cancel, user.final) == (1, 0, 1, 8)
 
@@ -280,12 +268,12 @@ def test_the_tallies_say_what_was_done_not_what_was_planned() -> None:
 def test_orders_that_a_stuck_close_cancelled_were_cancelled() -> None:
     plan = Plan("p1", "cleanup", NOW, (close(cancels=(order("o1", "SHIB-USD"),)),), (OwnerTally("user_123", 8, 9),))
     results = [ResultRow(SHIB, "close", "stuck"), ResultRow(SHIB, "cancel_order", "cancelled", order_id="o1")]
-    (tally,) = tallies(plan, results, {})
+    (tally,) = owner_tallies(plan, results, {})
     assert (tally.dust, tally.orders_to_cancel, tally.final) == (0, 1, 9)
 
 
 def test_an_order_that_stayed_when_its_position_was_gone_closes_nothing() -> None:
     plan = Plan("p1", "cleanup", NOW, (close(),), (OwnerTally("user_123", 8, 9),))
     results = [ResultRow(SHIB, "close", "stuck"), ResultRow(SHIB, "cancel_order", "closed", order_id="o1")]
-    (tally,) = tallies(plan, results, {})
+    (tally,) = owner_tallies(plan, results, {})
     assert (tally.dust, tally.final) == (0, 9)

@@ -9,8 +9,9 @@ import pytest
 from core.engine.engine import INBOX
 from core.events import OrderSeen, PositionSeen, QuoteSeen
 from core.ladder.states import Phase
-from core.link.messages import LogRow, PlanRequest
+from core.link.messages import LogRow
 from core.model import OrderSide
+from core.plans.request import PlanRequest
 from core.records import AccountFrozen
 from core.settings import EngineSettings, ExitSettings
 from tests.support.builders import ACCOUNT, D, order

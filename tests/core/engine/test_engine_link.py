@@ -19,7 +19,6 @@ from core.link.messages import (
     Finished,
     Message,
     Planned,
-    PlanRequest,
     Prepare,
     Refresh,
     Rejected,
@@ -31,6 +30,7 @@ from core.link.messages import (
 )
 from core.model import OrderSide
 from core.plans.plan import SHOWN_FOR, Plan
+from core.plans.request import PlanRequest
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
 from tests.support.world import EVERYTHING, World, book, key, resting

@@ -15,7 +15,6 @@ from core.link.messages import (
     Confirm,
     ExitsDue,
     Planned,
-    PlanRequest,
     PlanRow,
     PositionRow,
     Prepare,
@@ -25,6 +24,7 @@ from core.link.messages import (
     Withdraw,
 )
 from core.model import OrderSide, Quote
+from core.plans.request import PlanRequest
 from core.records import PlanApproved
 from core.settings import AutomationSettings, CleanupSettings, ExitSettings
 from tests.support.builders import ACCOUNT, D

@@ -8,8 +8,8 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 
 from core.entries.rules import Scene, Signal, validate
+from core.journal.ledger import Beliefs
 from core.model import OrderSide, PositionKey, Side
-from core.reconciliation.rules import Beliefs
 from core.records import Entry, EntryApproved, EntryEnded, Opened, Record
 from tests.support.virtual_time import DAWN
 

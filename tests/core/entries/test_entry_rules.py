@@ -11,6 +11,7 @@ from msgspec import structs
 
 from core.entries import rules as entries
 from core.entries.rules import Code, No, Scene, Signal
+from core.exits.rules import initial_stop
 from core.model import Instrument, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
 from tests.support.virtual_time import DAWN
@@ -161,10 +162,10 @@ def test_the_market_is_taken_on_the_other_side() -> None:
 
 
 def test_the_initial_stop_lies_below_a_long_and_above_a_short() -> None:
-    assert entries.initial_stop(Side.LONG, D(100), D("0.05")) == D(95)
-    assert entries.initial_stop(Side.SHORT, D(100), D("0.05")) == D(105)
-    assert entries.initial_stop(Side.SHORT, None, D("0.05")) is None
-    assert entries.initial_stop(Side.SHORT, D(100), None) is None
+    assert initial_stop(Side.LONG, D(100), D("0.05")) == D(95)
+    assert initial_stop(Side.SHORT, D(100), D("0.05")) == D(105)
+    assert initial_stop(Side.SHORT, None, D("0.05")) is None
+    assert initial_stop(Side.SHORT, D(100), None) is None
 
 
 def test_adding_averages_the_entry_by_quantity() -> None:

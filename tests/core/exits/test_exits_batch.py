@@ -14,7 +14,7 @@ from core.exits.batch import Columns
 from core.exits.group import Guards
 from core.exits.rules import rules_of
 from core.exits.state import Guard, as_float, close_bar, news_of, open_guard, step
-from core.market.signals import Signals
+from core.market.indicators import Signals
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import LONG, SHORT, D, any_settings, both_sides, guard, leverages, paths

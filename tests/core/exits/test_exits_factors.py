@@ -11,7 +11,7 @@ from core.config.load import describe, load
 from core.errors import ConfigError
 from core.exits.factors import table, trail_tables
 from core.exits.state import close_bar, distance_behind, news_of, stop_price, target_price
-from core.market.signals import NEUTRAL, Signals
+from core.market.indicators import NEUTRAL, Signals
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, at, both_sides, favour, guard, only, settings

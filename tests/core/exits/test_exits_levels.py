@@ -10,8 +10,7 @@ import pytest
 
 from core.config.load import Origin, load
 from core.errors import ConfigError
-from core.exits.levels import exits_of, resolved
-from core.settings import AccountSettings, ExitLevel, ExitSettings, OwnerSettings, Settings
+from core.settings import AccountSettings, ExitLevel, ExitSettings, OwnerSettings, Settings, exits_of, resolved
 
 D = Decimal
 LEVELS = ("account and symbol", "account", "owner and symbol", "owner", "symbol")

@@ -7,11 +7,9 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from core.exits.levels import exits_of
 from core.market.quotes import Quotes
 from core.model import PositionKey, Quote
-from core.plans import legacy
-from core.settings import AutomationSettings, ExitLevel, ExitSettings, Settings
+from core.settings import AutomationSettings, ExitLevel, ExitSettings, Settings, exits_of, fingerprint
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
 from tests.support.world import World, book
@@ -85,9 +83,9 @@ def test_a_jump_is_one_by_the_measure_of_its_own_symbol() -> None:
 def test_a_position_is_known_under_the_stop_that_holds_for_it() -> None:
     key, beside = PositionKey(ACCOUNT, "BTC"), PositionKey(ACCOUNT, "ETH")
     plain, special = Settings(), Settings(exit_symbols={"BTC": {"stop_loss_pct": D("0.2")}})
-    assert legacy.fingerprint(plain, key) == legacy.fingerprint(plain, beside)
-    assert legacy.fingerprint(special, key) != legacy.fingerprint(plain, key)
-    assert legacy.fingerprint(special, beside) == legacy.fingerprint(plain, beside)
+    assert fingerprint(plain, key) == fingerprint(plain, beside)
+    assert fingerprint(special, key) != fingerprint(plain, key)
+    assert fingerprint(special, beside) == fingerprint(plain, beside)
 
 
 @virtual

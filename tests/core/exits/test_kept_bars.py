@@ -15,14 +15,13 @@ from msgspec import structs
 
 from core.engine.bar_backfill import AGAIN, Almanac
 from core.errors import Unreachable
-from core.exits.levels import same
 from core.exits.monitor import Due, Guardian
 from core.exits.symbol import Market
 from core.journal import exit_states
-from core.journal.bar_rows import BarRows
-from core.market.indicators import KEPT, MINUTE, Bars, Candle
+from core.journal.tables import BarRows
+from core.market.bars import KEPT, MINUTE, Bars, Candle
 from core.model import Bar, Instrument, Kind, Position, Side
-from core.settings import AutomationSettings, ExitSettings
+from core.settings import AutomationSettings, ExitSettings, same
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
 from tests.support.world import World, book, key

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from core.exits.replay import Holding, Tick, Walker, prices_of, profit, walk
 from core.exits.rules import rules_of
 from core.exits.state import open_guard, restored, saved
-from core.market.indicators import MINUTE, Bars
+from core.market.bars import MINUTE, Bars
 from core.market.price_file import read_prices
 from core.model import Side
 from core.settings import ExitSettings

@@ -9,7 +9,7 @@ from core.exits.factors import target_tables
 from core.exits.rules import rules_of
 from core.exits.state import Guard, as_float, close_bar, news_of, open_guard, target_price
 from core.exits.target import personal_factor, push_of
-from core.market.signals import NEUTRAL, Signals
+from core.market.indicators import NEUTRAL, Signals
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import LONG, D, both_sides, favour, guard, only, paths

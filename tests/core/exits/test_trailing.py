@@ -22,7 +22,7 @@ from core.exits.state import (
     stop_price,
 )
 from core.exits.trailing import distances, place_of, trail_of
-from core.market.signals import Signals
+from core.market.indicators import Signals
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, any_settings, at, both_sides, favour, guard, leverages, moves, only, paths, walk

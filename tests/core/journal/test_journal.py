@@ -19,13 +19,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from core.errors import JournalError
 from core.ids import Ids
 from core.journal import journal as journal_module
-from core.journal.bar_rows import BarRows
 from core.journal.journal import Journal
-from core.journal.tables import BEFORE_SINCE, KINDS, entry_of, row_of
-from core.link.messages import ResultRow
+from core.journal.tables import BEFORE_SINCE, KINDS, BarRows, entry_of, row_of
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
 from core.plans.conversion import Conversion, Converted, Outcome
 from core.plans.plan import Plan
+from core.plans.results import ResultRow
 from core.records import (
     AccountFrozen,
     Adopted,

@@ -6,16 +6,9 @@ import pytest
 
 from core.errors import Refusal
 from core.ladder.after_read import residual
-from core.ladder.states import (
-    Acknowledged,
-    DoEnd,
-    DoSend,
-    DoWait,
-    Outcome,
-    Phase,
-    ReadFailed,
-)
+from core.ladder.states import Acknowledged, DoEnd, DoSend, DoWait, Phase, ReadFailed
 from core.model import Side, Tier
+from core.plans.results import Outcome
 from tests.support.builders import (
     ALL_TIERS,
     D,

@@ -7,19 +7,9 @@ from datetime import timedelta
 import pytest
 
 from core.errors import Refusal
-from core.ladder.states import (
-    Acknowledged,
-    DoAwait,
-    DoLookUp,
-    DoPark,
-    DoRead,
-    DoRestore,
-    DoSend,
-    DoWait,
-    Phase,
-    SendUnreachable,
-)
+from core.ladder.states import Acknowledged, DoAwait, DoPark, DoRead, DoRestore, DoSend, DoWait, Phase, SendUnreachable
 from core.model import OrderStatus, Side, Tier
+from core.ports import DoLookUp
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, spot, stop
 from tests.support.climbing import Climb
 from tests.support.virtual_time import DAWN

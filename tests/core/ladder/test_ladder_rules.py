@@ -11,7 +11,6 @@ from core.ids import epoch_of
 from core.ladder.states import (
     Acknowledged,
     DoAwait,
-    DoLookUp,
     DoRead,
     DoSend,
     DoWait,
@@ -22,6 +21,7 @@ from core.ladder.states import (
 )
 from core.ladder.tiers import client_id
 from core.model import OrderStatus, Side
+from core.ports import DoLookUp
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, spot
 from tests.support.climbing import Climb
 

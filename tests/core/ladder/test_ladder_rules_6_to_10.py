@@ -7,16 +7,9 @@ import re
 import pytest
 
 from core.errors import InvariantBroken, Refusal
-from core.ladder.states import (
-    Acknowledged,
-    DoEnd,
-    DoLookUp,
-    DoRead,
-    DoRestore,
-    DoSend,
-    DoWait,
-)
+from core.ladder.states import Acknowledged, DoEnd, DoRead, DoRestore, DoSend, DoWait
 from core.model import OrderType
+from core.ports import DoLookUp
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, read, stop
 from tests.support.climbing import Climb
 

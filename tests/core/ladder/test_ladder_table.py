@@ -24,7 +24,6 @@ from core.ladder.states import (
     Ladder,
     LookFailed,
     NotJournaled,
-    OrderRead,
     Phase,
     Read,
     ReadFailed,
@@ -36,6 +35,7 @@ from core.ladder.states import (
 )
 from core.ladder.step import _HANDLERS as HANDLERS
 from core.model import Order, OrderStatus, Position, Side
+from core.ports import OrderRead
 from tests.support.builders import D, close_action, done, instrument, order, position, stop
 from tests.support.climbing import Climb
 

@@ -6,16 +6,9 @@ import pytest
 
 from core.errors import InvariantBroken
 from core.ladder.order import _look_up as look_up
-from core.ladder.states import (
-    Acknowledged,
-    DoAwait,
-    DoLookUp,
-    DoRead,
-    DoWithdraw,
-    LookFailed,
-    SendUnknown,
-)
+from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown
 from core.model import OrderStatus, Tier
+from core.ports import DoLookUp
 from tests.support.builders import (
     D,
     close_action,

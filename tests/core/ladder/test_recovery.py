@@ -7,9 +7,10 @@ from msgspec import structs
 
 from core.errors import Refusal
 from core.ladder.recovery import action_id, begun, interrupted, take_up
-from core.ladder.states import DoCancel, DoLookUp, DoRead, DoRestore, Phase
+from core.ladder.states import DoCancel, DoRead, DoRestore, Phase
 from core.ladder.tiers import schedule
 from core.model import Kind, Leg, Tier
+from core.ports import DoLookUp
 from core.records import (
     CancelAsked,
     Entry,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from core.ladder.tiers import Step, client_id, request, schedule, size
+from core.ladder.sizing import size_close
+from core.ladder.tiers import Step, client_id, request, schedule
 from core.model import Leg, OrderType, Side, Tier, TimeInForce
 from core.plans.planner import ladder_tiers
 from core.settings import BASE_TIERS, LAST_TIERS, LadderSettings, Settings
@@ -48,18 +49,18 @@ def test_a_tier_that_a_venue_cannot_express_is_told_apart():
 
 
 def test_the_size_is_all_that_is_held_rounded_down_to_the_step():
-    found = size(position("2.57"), instrument(), D(100))
+    found = size_close(position("2.57"), instrument(), D(100))
     assert (found.wanted, found.available, found.too_small) == (D("2.5"), D("2.5"), "")
 
 
 def test_without_reduce_only_no_more_than_what_is_free_is_available():
-    assert size(position("2", free="0.77"), spot(), D(100)).available == D("0.7")
-    assert size(position("2", free="0.77"), instrument(), D(100)).available == D(2)
-    assert size(position("2", free="5"), spot(), D(100)).available == D(2)
+    assert size_close(position("2", free="0.77"), spot(), D(100)).available == D("0.7")
+    assert size_close(position("2", free="0.77"), instrument(), D(100)).available == D(2)
+    assert size_close(position("2", free="5"), spot(), D(100)).available == D(2)
 
 
 def test_one_order_has_at_most_what_the_venue_takes_in_one():
-    assert size(position("2"), instrument(max_market=D("0.75")), D(100)).available == D("0.7")
+    assert size_close(position("2"), instrument(max_market=D("0.75")), D(100)).available == D("0.7")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_one_order_has_at_most_what_the_venue_takes_in_one():
     ],
 )
 def test_what_the_venue_would_refuse_even_whole_is_too_small(quantity: str, venue, price: str | None, why: str):
-    assert size(position(quantity), venue, None if price is None else D(price)).too_small == why
+    assert size_close(position(quantity), venue, None if price is None else D(price)).too_small == why
 
 
 @given(
@@ -89,7 +90,7 @@ def test_what_the_venue_would_refuse_even_whole_is_too_small(quantity: str, venu
 )
 def test_no_size_is_ever_more_than_the_position(quantity, free, step, reduce_only, most):
     venue = instrument(step=D(step), reduce_only=reduce_only, max_market=most and D(most))
-    found = size(position(str(quantity), free=str(free)), venue, D(1))
+    found = size_close(position(str(quantity), free=str(free)), venue, D(1))
     assert 0 <= found.available <= found.wanted <= quantity
     if D(step):
         assert found.available % D(step) == 0

@@ -26,19 +26,16 @@ from core.link.messages import (
     OwnerRow,
     Planned,
     PlanReport,
-    PlanRequest,
     PlanRow,
     PositionRow,
     Prepare,
     Preview,
     Refresh,
     Rejected,
-    ResultRow,
     Show,
     Snapshot,
     Started,
     Update,
-    VerifiedOwner,
     Withdraw,
     decode_command,
     decode_message,
@@ -47,6 +44,8 @@ from core.link.messages import (
 from core.link.replica import Replica
 from core.model import Leg, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.request import PlanRequest
+from core.plans.results import ResultRow, VerifiedOwner
 from tests.core.rules import COINBASE, NOW, TIERS, D, order
 
 BTC, ETH = PositionKey(COINBASE, "BTC/USD", Leg.SHORT), PositionKey(COINBASE, "ETH-USD")

@@ -10,22 +10,13 @@ from core.errors import Refusal, Refused
 from core.events import AccountChanged, AccountState, QuoteSeen
 from core.ladder import step as ladder
 from core.ladder.moves import end, give_up
-from core.ladder.states import (
-    DoPark,
-    DoWait,
-    Limits,
-    Move,
-    Outcome,
-    Phase,
-    Read,
-    ReadFailed,
-    SendRefused,
-)
+from core.ladder.states import DoPark, DoWait, Limits, Move, Phase, Read, ReadFailed, SendRefused
 from core.ladder.tiers import schedule
 from core.link.messages import ClosingRow, OwnerRow, PositionRow
 from core.link.rows import account_row, closing_row, next_at, owner_rows
 from core.model import PositionKey, Quote
 from core.plans.plan import Action, ActionKind, Reason
+from core.plans.results import Outcome
 from core.portfolio.book import Book
 from core.settings import CleanupSettings, Settings
 from tests.core.rules import (

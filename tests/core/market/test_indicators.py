@@ -9,8 +9,8 @@ import pytest
 import talib
 from hypothesis import given, strategies as st
 
-from core.market.indicators import KEPT, MINUTE, Bars, Candle, signals_of
-from core.market.signals import NEUTRAL
+from core.market.bars import KEPT, MINUTE, Bars, Candle
+from core.market.indicators import NEUTRAL, signals_of
 
 D = Decimal
 

@@ -9,7 +9,8 @@ from hypothesis import given, strategies as st
 from msgspec import structs
 
 from core.exits.state import as_float, saved, step
-from core.market.price_gate import LONGEST_REREAD, PriceGate, Rereads, Verdict, split_like, split_ratio
+from core.market.price_gate import PriceGate, Verdict
+from core.market.splits import LONGEST_REREAD, Rereads, split_like, split_ratio
 from core.model import Kind, Position, Quote, Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, guard, settings

@@ -8,11 +8,10 @@ from decimal import Decimal
 import pytest
 
 from core.events import HoldingsRead, PositionSeen, QuoteSeen
-from core.exits.levels import same
 from core.market.quotes import Quotes
 from core.model import Account, Holdings, Instrument, Kind, Position, PositionKey, Quote, Side
 from core.portfolio.book import Book
-from core.settings import ExitSettings
+from core.settings import ExitSettings, same
 
 D = Decimal
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from core.exits.view import GuardView
-from core.market.price_gate import LONGEST_REREAD
+from core.market.splits import LONGEST_REREAD
 from core.settings import AutomationSettings, ExitSettings
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual

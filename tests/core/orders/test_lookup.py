@@ -6,10 +6,10 @@ import pytest
 from msgspec import structs
 
 from core.errors import Unreachable
-from core.ladder.states import DoLookUp, OrderRead
 from core.model import Leg, OrderRequest, OrderSide
 from core.orders.account_reader import Reader
 from core.orders.lookup import find
+from core.ports import DoLookUp, OrderRead
 from tests.support.builders import ACCOUNT, SYMBOL, D, done, fill, holdings, order, position
 from tests.support.fake_broker import FakeBroker
 from tests.support.virtual_time import DAWN, VirtualClock, virtual

@@ -9,7 +9,7 @@ import pytest
 from core.model import Leg
 from core.plans.cleanup import judge, unsellable
 from core.plans.plan import Reason
-from core.portfolio.book import Holding
+from core.portfolio.holding import Holding
 from tests.core.rules import COINBASE, KRAKEN, NOW, D, holding, instrument
 
 

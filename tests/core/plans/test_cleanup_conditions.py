@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from core.plans.cleanup import CancelIf, Condition, OrderPolicy, parse_cancel_if
+from core.plans.cancel_policy import CancelIf, Condition, OrderPolicy, parse_cancel_if
 from tests.core.rules import D
 
 VALUE, RANK = "usd_value", "rank"

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from core.plans.cleanup import OrderPolicy, OwnerPlan, parse_cancel_if, plan_owner
+from core.plans.cancel_policy import OrderPolicy, parse_cancel_if
+from core.plans.cleanup import OwnerPlan, plan_owner
 from core.plans.plan import Action, ActionKind, Reason
-from core.portfolio.book import Holding
+from core.portfolio.holding import Holding
 from tests.core.rules import COINBASE, KRAKEN, OURS, TIERS, D, holding, instrument, order
 
 NEVER = OrderPolicy("never")

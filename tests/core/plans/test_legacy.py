@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from core.journal.ledger import Belief
 from core.model import Instrument, Order, OrderSide, OrderType, Position, Side, Tier
 from core.plans import legacy
 from core.plans.plan import ActionKind, Reason
-from core.portfolio.book import Holding
-from core.reconciliation.rules import Belief
-from core.settings import ExitSettings, LegacySettings, Settings
+from core.portfolio.holding import Holding
+from core.reconciliation.rules import adopted, unknown
+from core.settings import ExitSettings, LegacySettings, Settings, emergency, fingerprint
 
 D = Decimal
 ACCOUNT = "ann/paper"
@@ -55,17 +56,17 @@ def holding(position: Position | None = None, **more: Any) -> Holding:
 def test_only_ultra_conservative_settings_with_the_switch_on_close_by_force(
     risk: str | None, on: bool, expected: bool
 ) -> None:
-    assert legacy.emergency(settings(risk, on=on)) is expected
+    assert emergency(settings(risk, on=on)) is expected
 
 
 def test_the_fingerprint_changes_with_what_a_position_may_risk_and_with_nothing_else() -> None:
-    own = legacy.fingerprint(settings(), held().key)
-    assert own == legacy.fingerprint(settings("0.0030", stop="0.050"), held().key)
-    assert own == legacy.fingerprint(settings(on=False), held().key)
-    assert own != legacy.fingerprint(settings("0.004"), held().key)
-    assert own != legacy.fingerprint(settings(None), held().key)
-    assert own != legacy.fingerprint(settings(stop="0.06"), held().key)
-    assert own != legacy.fingerprint(settings(stop=None), held().key)
+    own = fingerprint(settings(), held().key)
+    assert own == fingerprint(settings("0.0030", stop="0.050"), held().key)
+    assert own == fingerprint(settings(on=False), held().key)
+    assert own != fingerprint(settings("0.004"), held().key)
+    assert own != fingerprint(settings(None), held().key)
+    assert own != fingerprint(settings(stop="0.06"), held().key)
+    assert own != fingerprint(settings(stop=None), held().key)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_legacy_is_what_the_journal_does_not_know_under_the_present_settings(
     known = {}
     if belief is not None:
         known[position.key] = structs.replace(Belief(position.key, Side.LONG, D("9.2"), D(100), None, "now"), **belief)
-    assert (legacy.unknown([position], known, lambda _: "now") == [position]) is expected
+    assert (unknown([position], known, lambda _: "now") == [position]) is expected
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_what_cannot_be_closed_now_is_shown_and_left() -> None:
 
 
 def test_an_adoption_takes_over_what_the_broker_says() -> None:
-    made = legacy.adopted(held(), "legacy", "now")
+    made = adopted(held(), "legacy", "now")
     assert (made.side, made.quantity, made.entry, made.leverage) == (Side.LONG, D("9.2"), D(100), D(25))
     assert (made.why, made.settings) == ("legacy", "now")
 

@@ -8,11 +8,11 @@ import pytest
 from msgspec import structs
 
 from core.events import OrderSeen
-from core.link.messages import PlanRequest
 from core.model import Leg, Order, PositionKey, Side, Tier
 from core.plans import planner
 from core.plans.plan import ActionKind, Plan, Reason
 from core.plans.planner import ladder_tiers
+from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.settings import LadderSettings, Settings
 from tests.core.rules import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.events import AccountChanged, AccountState
-from core.link.messages import PlanRequest
 from core.plans.plan import ActionKind, Plan, Reason
+from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.settings import CleanupSettings, Settings
 from tests.core.rules import (

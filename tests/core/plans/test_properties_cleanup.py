@@ -9,9 +9,10 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 
 from core.model import Instrument, Order
-from core.plans.cleanup import CancelIf, Condition, OrderPolicy, OwnerPlan, judge, plan_owner, prune_order, unsellable
+from core.plans.cancel_policy import CancelIf, Condition, OrderPolicy
+from core.plans.cleanup import OwnerPlan, judge, plan_owner, prune_order, unsellable
 from core.plans.plan import ActionKind, Plan, Reason, confirm
-from core.portfolio.book import Holding
+from core.portfolio.holding import Holding
 from tests.core.rules import COINBASE, KRAKEN, NOW, TIERS, D, holding, instrument, order
 
 ACCOUNTS = (COINBASE, KRAKEN)

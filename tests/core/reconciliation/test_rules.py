@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
-from core.link.messages import ResultRow
+from core.journal.ledger import Belief, Beliefs
 from core.model import Leg, Order, OrderSide, Position, PositionKey, Side
+from core.plans.results import ResultRow
 from core.reconciliation import rules as reconcile
-from core.reconciliation.rules import Belief, Beliefs, Discrepancy, Kind
+from core.reconciliation.rules import Discrepancy, Kind
 from core.records import (
     Adopted,
     ClosingEnded,

@@ -221,7 +221,7 @@ async def test_an_engine_that_is_to_ask_shows_the_plan_and_the_flag_and_a_person
 
 
 def _request() -> Any:
-    from core.link.messages import PlanRequest
+    from core.plans.request import PlanRequest
 
     return PlanRequest("legacy")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.journal.data_dir import AlreadyRunning
-from core.link.messages import PlanRequest
+from core.plans.request import PlanRequest
 from core.settings import Settings
 from tests.tui.command_world import FakeWorld, call
 from tui import demo_books

@@ -11,10 +11,11 @@ import pytest
 from msgspec import structs
 
 from core.ladder.states import Phase
-from core.link.messages import AccountRow, EngineRow, PlanRow, PositionRow, Update, VerifiedOwner
+from core.link.messages import AccountRow, EngineRow, PlanRow, PositionRow, Update
 from core.link.replica import Replica
 from core.model import PositionKey, Tier
 from core.plans.plan import ActionKind, OwnerTally, Reason
+from core.plans.results import VerifiedOwner
 from tests.tui.fakes import NOW, close, closing, crowd, key, order, plan, position, report, snapshot
 from tui.present import escalations, plan_diff
 from tui.present.cells import INDENT, Cell, Row, fit, longest_names

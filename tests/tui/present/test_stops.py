@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 
 from core.exits.view import GuardView
-from core.link.messages import Arm, DueRow, EngineRow, ExitsDue, PlanRequest, PlanRow, Prepare, Preview, Rejected
+from core.link.messages import Arm, DueRow, EngineRow, ExitsDue, PlanRow, Prepare, Preview, Rejected
 from core.link.replica import Replica
 from core.plans.plan import Reason
+from core.plans.request import PlanRequest
 from tests.tui.console import Console, console
 from tests.tui.fakes import NOW, FakeLink, close, guard, key, plan, position, snapshot
 from tui.present import stops

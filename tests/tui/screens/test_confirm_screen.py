@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from core.link.messages import PlanRequest, Prepare, Snapshot, Withdraw
+from core.link.messages import Prepare, Snapshot, Withdraw
 from core.plans.plan import ActionKind, Reason
+from core.plans.request import PlanRequest
 from tests.tui.console import Console, console
 from tests.tui.fakes import FakeLink, close, key, order, plan, position, snapshot
 from tui.screens.main_screen import Deck

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from core.link.messages import Confirm, Finished, Planned, PlanRequest, Prepare, Rejected, Snapshot, Started
+from core.link.messages import Confirm, Finished, Planned, Prepare, Rejected, Snapshot, Started
 from core.plans.plan import OwnerTally
+from core.plans.request import PlanRequest
 from tests.tui.console import Console, console
 from tests.tui.fakes import close, closing, crowd, plan, position, report, snapshot
 from tui.screens.confirm_screen import Stage

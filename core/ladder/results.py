@@ -1,0 +1,77 @@
+"""The result of a ladder as the plan's results and the journal say it. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import structs
+
+from core.ladder.states import Ladder, Phase
+from core.plans.plan import Action, ActionKind
+from core.plans.results import Outcome, ResultRow, profit
+from core.units import ZERO
+
+
+def result(action: Action, ladder: Ladder) -> ResultRow:
+    """What came of an action."""
+    outcome = ladder.outcome or Outcome.STUCK
+    close = action.kind is ActionKind.CLOSE
+    closed = close and (ladder.filled > 0 or outcome in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL))
+    return ResultRow(
+        key=action.key,
+        kind=action.kind.value,
+        outcome=outcome.value,
+        order_id=action.order.id if action.order and not close else None,
+        tier=ladder.tier.value if ladder.tier else None,
+        filled=ladder.filled,
+        average_price=ladder.average_price,
+        residual=_residual(ladder) if close else None,
+        profit_status="CONFIRMED" if closed else None,
+        profit=profit(action, ladder.average_price) if closed else None,
+        error=_why(ladder, outcome),
+    )
+
+
+MAY_BE_LIVE = frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.WITHDRAWING})
+
+
+def stopped(action: Action, ladder: Ladder, outcome: Outcome, why: str) -> ResultRow:
+    """A close that goes no further: what it had closed until then counts, and what is not known of it is said."""
+    if ladder.phase in MAY_BE_LIVE and ladder.request is not None:
+        outcome = Outcome.STUCK
+        why = f"{why}; whether order {ladder.request.client_id} was executed is not known, look at the venue"
+    if ladder.phase is Phase.RESTORING:
+        why = f"{why}; a protective order that was cancelled may not have been put back, look at the venue"
+    outcome = Outcome.PARTIAL if ladder.filled > 0 else outcome
+    return result(action, structs.replace(ladder, outcome=outcome, error=why))
+
+
+def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
+    """A row for each order that a close was to cancel first: whether it was seen gone."""
+    asked = ladder.cancelled_at is not None
+    rows = []
+    for order in action.cancels if action.kind is ActionKind.CLOSE else ():
+        gone = asked and order.id not in ladder.still_open
+        kept = ladder.outcome if ladder.outcome and not ladder.outcome.settled else Outcome.STUCK
+        outcome = Outcome.CANCELLED if gone else kept
+        error = None if gone else _why(ladder, outcome)
+        rows.append(
+            ResultRow(
+                action.key, ActionKind.CANCEL_ORDER.value, outcome.value, order_id=order.id, residual=None, error=error
+            )
+        )
+    return rows
+
+
+def _why(ladder: Ladder, outcome: Outcome) -> str | None:
+    """Why it ended so; where something is left, with the last thing that the venue said about it."""
+    last = ladder.answers[-1] if ladder.answers else ""
+    if outcome.settled or ladder.error is None or not last or ladder.error in last:
+        return ladder.error
+    return f"{ladder.error}; last answer: {last}"
+
+
+def _residual(ladder: Ladder) -> Decimal | None:
+    if ladder.outcome is Outcome.CLOSED:
+        return ZERO
+    return ladder.position.quantity if ladder.position is not None else None

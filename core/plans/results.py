@@ -1,0 +1,96 @@
+"""The results of a plan: per action, per owner, and what a close earned. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import Enum
+
+from msgspec import Struct, structs
+
+from core.model import PositionKey, Side
+from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+
+
+class ResultRow(Struct, frozen=True):
+    """How one action ended. ``outcome``: closed, closed_residual, partial, stuck, waiting_open, changed, refused,
+    cancelled, skipped; ``profit``: WIN, LOSS, UNKNOWN, or None where nothing was closed."""
+
+    key: PositionKey
+    kind: str
+    outcome: str
+    order_id: str | None = None
+    tier: str | None = None
+    filled: Decimal = Decimal(0)
+    average_price: Decimal | None = None
+    residual: Decimal | None = Decimal(0)
+    profit_status: str | None = None
+    profit: str | None = None
+    error: str | None = None
+
+
+class VerifiedOwner(Struct, frozen=True):
+    """What an owner holds by the final reconciliation; ``final`` is None where it could not be read."""
+
+    id: str
+    final: int
+    complete: bool
+
+
+class Outcome(Enum):
+    """How an action ended."""
+
+    CLOSED = "closed"
+    CLOSED_RESIDUAL = "closed_residual"  # what is left is below the venue's minimum
+    PARTIAL = "partial"  # some of it is closed, the rest is not
+    STUCK = "stuck"
+    WAITING_OPEN = "waiting_open"
+    CHANGED = "changed"  # it is not what was confirmed any more: shown again
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+
+    @property
+    def settled(self) -> bool:
+        """Nothing remained to be done."""
+        return self in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL, Outcome.CANCELLED, Outcome.SKIPPED)
+
+
+def profit(action: Action, price: Decimal | None) -> str:
+    """WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
+    return win_or_loss(action.side, action.entry, price)
+
+
+def win_or_loss(side: Side | None, entry: Decimal | None, price: Decimal | None) -> str:
+    """By the realised P&L of a close at ``price``; UNKNOWN where one of them is."""
+    if side is None or entry is None or price is None:
+        return "UNKNOWN"
+    return "WIN" if (price - entry) * side.sign > 0 else "LOSS"
+
+
+def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
+    """The result of an action that was not begun."""
+    order_id = action.order.id if action.order and action.kind is ActionKind.CANCEL_ORDER else None
+    return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
+
+
+def owner_tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
+    """What was really done per owner, with what the brokers reported at the end."""
+    rows = list(results)
+    closed = (Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value)
+    gone = {r.key for r in rows if r.order_id is None and r.outcome in closed}
+    orders = {(r.key.account, r.order_id) for r in rows if r.outcome == Outcome.CANCELLED.value}
+    out = []
+    for owner in plan.owners:
+        closes = [a for a in plan.closes if a.owner == owner.id and a.key in gone]
+        accounts = {a.key.account for a in plan.actions if a.owner == owner.id}
+        out.append(
+            structs.replace(
+                owner,
+                dust=sum(a.reason is Reason.DUST for a in closes),
+                cap_excess=sum(a.reason is Reason.CAP_EXCEEDED for a in closes),
+                orders_to_cancel=sum(account in accounts for account, _ in orders),
+                final=final.get(owner.id, owner.initial - len(closes)),
+            )
+        )
+    return tuple(out)
