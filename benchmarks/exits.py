@@ -25,7 +25,7 @@ from msgspec import structs
 
 from core.exits.batch import Columns
 from core.exits.rules import rules_of
-from core.exits.state import Guard, open_guard, step
+from core.exits.state import ExitState, open_guard, step
 from core.model import Side
 from core.settings import ExitSettings
 
@@ -54,7 +54,7 @@ def restless(number: int) -> list[float]:
     return [round(100 * 1.00001**place, 6) for place in range(number)]
 
 
-def guards(number: int, settings: ExitSettings = ExitSettings()) -> list[Guard]:  # noqa: B008  (frozen)
+def guards(number: int, settings: ExitSettings = ExitSettings()) -> list[ExitState]:  # noqa: B008  (frozen)
     dice = Random(2)
     rules = rules_of(settings, Side.LONG)
     entries = [D(dice.randint(9_950, 10_050)) / 100 for _ in range(number)]

@@ -20,7 +20,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{12,26}}")  # 60 bits of the hash at least
 
 
-class Bits(Protocol):
+class RandomBits(Protocol):
     """A source of randomness: ``secrets.SystemRandom`` in production, a seeded generator in tests."""
 
     def getrandbits(self, k: int, /) -> int: ...
@@ -35,7 +35,7 @@ class Now(Protocol):
 class Ids:
     """New ids from a clock and a source of randomness."""
 
-    def __init__(self, clock: Now, bits: Bits) -> None:
+    def __init__(self, clock: Now, bits: RandomBits) -> None:
         self._clock = clock
         self._bits = bits
         self._last = 0

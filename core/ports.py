@@ -108,7 +108,7 @@ class Broker(Protocol):
         """Try credentials, permissions, clock skew and limits, and say what is wrong."""
 
 
-class DoLookUp(Struct, frozen=True):
+class OrderQuery(Struct, frozen=True):
     """Find an order by client id; one that carries none by what is new among orders and fills.
 
     ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.

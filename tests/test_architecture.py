@@ -48,6 +48,7 @@ SEEN_BY_REPLICAS = re.compile(
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.
 FLOATS = {
+    "core/market/bars.py": "TA-Lib works on floats, and bars are its input",
     "core/market/indicators.py": "TA-Lib works on floats",
     "core/exits/*.py": "ratios of volatility out of the indicators",
     "core/config/values.py": "durations, latencies and probabilities of the configuration",

@@ -22,13 +22,13 @@ from core.ports import Clock
 from tui.feed import LINK_ERRORS, Changes, Feed
 from tui.keys import DESTRUCTIVE, KEYS
 from tui.present.labels import left_unguarded, report_summary
-from tui.present.sanitize import plain
-from tui.process_signals import Line, leave_on_signals
+from tui.present.sanitize import sanitize
+from tui.process_signals import TerminalLine, leave_on_signals
 from tui.screens.arm_screen import ArmScreen
 from tui.screens.confirm_screen import RECHECK, PlanScreen
 from tui.screens.help_screen import HelpScreen
-from tui.screens.main_screen import Deck
-from tui.screens.quit_screen import LeaveScreen
+from tui.screens.main_screen import MainScreen
+from tui.screens.quit_screen import QuitScreen
 from tui.screens.sizes import HEIGHTS, WIDTHS
 
 PAINT = 0.1  # seconds between two paints at most
@@ -61,7 +61,7 @@ class FlatdeckApp(App[int]):
         bell: bool = False,
         recheck: float = RECHECK,
         crash_log: Path | None = None,
-        line: Line | None = None,
+        line: TerminalLine | None = None,
     ) -> None:
         super().__init__()
         self.title = title
@@ -69,7 +69,7 @@ class FlatdeckApp(App[int]):
         self.link, self.clock, self.read_only = link, clock, read_only
         self.replica = Replica()
         self.feed = Feed(link, self.replica, self._finished)
-        self.deck = Deck(self.replica, clock, read_only=read_only)
+        self.deck = MainScreen(self.replica, clock, read_only=read_only)
         self._pending = Changes(everything=True)
         self._reports: dict[str, PlanReport] = {}
         self._bell, self._stuck, self._recheck, self._crash_log = bell, 0, recheck, crash_log
@@ -114,7 +114,7 @@ class FlatdeckApp(App[int]):
         error = worker.error if event.state is WorkerState.ERROR else None
         if error is not None:
             self._record(error)
-        text = plain(error, 200) or type(error).__name__
+        text = sanitize(error, 200) or type(error).__name__
         if worker.name == "link":
             why = f"the line to the engine broke ({text})" if error else "the engine has hung up"
             self.deck.trouble = f"{why}; start the console again."
@@ -131,7 +131,7 @@ class FlatdeckApp(App[int]):
         else:
             text = " · ".join(c.text for c in report_summary(report))
             severity = "information" if report.success else "warning"
-            self.notify(text, title=f"{plain(report.plan.cause, 30)} ended", severity=severity, markup=False)
+            self.notify(text, title=f"{sanitize(report.plan.cause, 30)} ended", severity=severity, markup=False)
 
     # Painting
 
@@ -256,7 +256,7 @@ class FlatdeckApp(App[int]):
         if isinstance(reply, Snapshot):
             self.feed.load(reply)
         elif isinstance(reply, Rejected):
-            self.notify(plain(reply.text, 300), title="Not done", severity="warning", markup=False)
+            self.notify(sanitize(reply.text, 300), title="Not done", severity="warning", markup=False)
 
     def action_filter(self) -> None:
         """Filter the log when it is in focus, else the positions."""
@@ -270,10 +270,10 @@ class FlatdeckApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave; first say what is left unguarded."""
-        if isinstance(self.screen, LeaveScreen):
+        if isinstance(self.screen, QuitScreen):
             return
         if lines := left_unguarded(self.replica.engine, self.replica.closings.values()):
-            self.push_screen(LeaveScreen(lines), lambda quits: self.exit(0) if quits else None)
+            self.push_screen(QuitScreen(lines), lambda quits: self.exit(0) if quits else None)
         else:
             self.exit(0)
 
@@ -307,7 +307,7 @@ class FlatdeckApp(App[int]):
 
     def _record(self, error: BaseException) -> None:
         lines = "".join(traceback.format_exception(error)).splitlines()
-        text = "\n".join(plain(line) for line in lines) + "\n"
+        text = "\n".join(sanitize(line) for line in lines) + "\n"
         if self._crash_log is None:
             _log.error("fault in the console\n%s", text)
             return
@@ -325,7 +325,7 @@ class FlatdeckApp(App[int]):
             self._exception_event.set()
         self._record(error)
         where = f" Details are in {self._crash_log}." if self._crash_log else ""
-        line = f"The console failed: {type(error).__name__}: {plain(error, 200)}. The engine is not affected.{where}"
+        line = f"The console failed: {type(error).__name__}: {sanitize(error, 200)}. The engine is not affected.{where}"
         self._exit_renderables = [Segments([Segment(line + "\n")])]
         self._close_messages_no_wait()
 

@@ -39,15 +39,15 @@ from tui.commands.session import (
     INTERRUPTED,
     REMAINED,
     USAGE,
+    CommandContext,
     Engine,
-    Session,
+    Environment,
     Terminated,
-    World,
     at_terminal,
     shared_options,
     with_session,
 )
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 if TYPE_CHECKING:
     from core.config.load import Loaded
@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from core.journal.journal import Journal
     from core.ports import Broker
     from tui.demo_books import Dice
-    from tui.process_signals import Line
+    from tui.process_signals import TerminalLine
 
 POLL_SECONDS = 0.5  # how often a followed journal is looked at
 
 
-class Outside:
+class SystemEnvironment:
     """The real world: this machine's terminal, files, clock and brokers."""
 
     def __init__(self, env: Mapping[str, str] = os.environ) -> None:
@@ -99,7 +99,7 @@ class Outside:
         """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
         from brokers import open_broker  # noqa: PLC0415  (adapters are imported on use)
         from core.engine.engine import Engine as RealEngine  # noqa: PLC0415
-        from core.engine.read_only import recall  # noqa: PLC0415
+        from core.engine.read_only import load_read_only  # noqa: PLC0415
         from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
@@ -129,7 +129,7 @@ class Outside:
             if not acting:
                 view = await Journal.open_readonly(directory.journal)
                 stack.push_async_callback(view.aclose)
-                await recall(engine, view)
+                await load_read_only(engine, view)
             yield engine
 
     def elsewhere(self, settings: Settings) -> Holder | None:
@@ -161,7 +161,7 @@ class Outside:
         finally:
             await journal.aclose()
 
-    async def console(self, engine: Any, line: Line, *, read_only: bool) -> None:
+    async def console(self, engine: Any, line: TerminalLine, *, read_only: bool) -> None:
         from core.engine.local_link import LocalLink  # noqa: PLC0415
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
@@ -238,7 +238,7 @@ class Program(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         given = list(sys.argv[1:] if args is None else args)
         extra.pop("standalone_mode", None)
-        extra.setdefault("obj", Outside())
+        extra.setdefault("obj", SystemEnvironment())
         if extra["obj"].env.get("NO_COLOR"):
             extra["color"] = False
         if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without an arrow or a dash gets an escape for it
@@ -287,7 +287,7 @@ def _explain(error: BaseException, *, verbose: bool) -> int:
 
         traceback.print_exception(error)
     try:
-        click.echo(plain(text), err=True)
+        click.echo(sanitize(text), err=True)
     except OSError:
         _silence()
     return code
@@ -307,7 +307,7 @@ def _silence() -> None:
 @click.option("--read-only", is_flag=True, help="The console without any key that could change something.")
 @shared_options
 @with_session
-def cli(session: Session, *, read_only: bool) -> int:
+def cli(session: CommandContext, *, read_only: bool) -> int:
     """Watch trading positions across users and brokers, and get them closed, verified.
 
     Without a command: the console.
@@ -333,5 +333,5 @@ for _command in (
 
 def main() -> NoReturn:
     """The entry point of the installed program."""
-    world: World = Outside()
+    world: Environment = SystemEnvironment()
     cli.main(obj=world)

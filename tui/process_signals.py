@@ -13,7 +13,7 @@ WATCHDOG = 2.0  # seconds a clean exit may take
 HANDLED = (signal.SIGTERM, signal.SIGHUP)
 
 
-class Line:
+class TerminalLine:
     """The way to the person's terminal: whether it was ``lost``, and whether there is what has to be ended first."""
 
     def __init__(self, busy: Callable[[], bool] = lambda: False) -> None:
@@ -23,7 +23,7 @@ class Line:
 
 def leave_on_signals(
     leave: Callable[[int], None],
-    line: Line | None = None,
+    line: TerminalLine | None = None,
     *,
     watchdog: float = WATCHDOG,
     die: Callable[[int], None] = os._exit,
@@ -32,7 +32,7 @@ def leave_on_signals(
 
     When the line is lost the process stays for as long as it is busy, as that is told by a loop that still runs.
     """
-    loop, line = asyncio.get_running_loop(), line or Line()
+    loop, line = asyncio.get_running_loop(), line or TerminalLine()
     dog = _Watchdog(line, loop, watchdog, die)
 
     def handle(number: int) -> None:
@@ -56,7 +56,9 @@ def leave_on_signals(
 
 
 class _Watchdog:
-    def __init__(self, line: Line, loop: asyncio.AbstractEventLoop, seconds: float, die: Callable[[int], None]) -> None:
+    def __init__(
+        self, line: TerminalLine, loop: asyncio.AbstractEventLoop, seconds: float, die: Callable[[int], None]
+    ) -> None:
         self._line, self._loop, self._seconds, self._die = line, loop, seconds, die
         self._busy_at = -math.inf
 

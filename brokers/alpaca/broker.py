@@ -19,7 +19,7 @@ from brokers.alpaca import checks, wire
 from brokers.alpaca.client import Client, Hosts
 from brokers.alpaca.history import History
 from brokers.alpaca.lookups import Lookups
-from brokers.alpaca.market_hours import Market
+from brokers.alpaca.market_hours import MarketHours
 from brokers.alpaca.prices import FEEDS, Prices
 from brokers.alpaca.reads import Reads
 from brokers.alpaca.stream import Stream
@@ -63,7 +63,7 @@ class AlpacaBroker:
         self._login: tuple[Secret, Secret] | None = None
         self.client = Client(options.hosts, clock)
         self.reads = Reads(account.id, self.client, clock)
-        self.market = Market(self.client, clock, extended_hours=options.extended_hours)
+        self.market = MarketHours(self.client, clock, extended_hours=options.extended_hours)
         self.prices = Prices(account.id, self.client, self.reads, clock, options.feed)
         self.history = History(self.client, self.reads, clock, options.feed)
         self._lookups = Lookups(account.id, self.client, self.reads, clock)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
-from brokers.alpaca.market_hours import Market
+from brokers.alpaca.market_hours import MarketHours
 from brokers.alpaca.prices import Prices
 from core.errors import FlatdeckError, Refusal, Refused
 from core.events import BrokerEvent
@@ -23,7 +23,7 @@ ACTIVE = ("ACTIVE", "PAPER_ONLY", "ACCOUNT_UPDATED", "APPROVED")
 Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
 
 
-async def run(client: Client, prices: Prices, market: Market, stream: Streaming, paper: bool) -> list[Check]:
+async def run(client: Client, prices: Prices, market: MarketHours, stream: Streaming, paper: bool) -> list[Check]:
     """Credentials first: without them there is nothing else to try."""
     try:
         row = await client.get("/v2/account")
@@ -83,7 +83,7 @@ def _limit(client: Client) -> Check:
     return Check("limits", ok=ok, text=f"{left} left of {client.limiter.limit} requests a minute")
 
 
-async def _hours(market: Market) -> Check:
+async def _hours(market: MarketHours) -> Check:
     try:
         now = await market.hours()
     except FlatdeckError as error:

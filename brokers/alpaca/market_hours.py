@@ -16,7 +16,7 @@ CLOCKED = frozenset({Kind.EQUITY, Kind.OPTION})
 LIMITS_ONLY = "outside regular hours Alpaca takes limits only, a market order would wait for the open"
 
 
-class Market:
+class MarketHours:
     """``extended_hours`` is the account's setting: whether equities may go as limits beside the regular hours."""
 
     def __init__(self, client: Client, clock: Clock, *, extended_hours: bool) -> None:

@@ -24,7 +24,7 @@ from brokers.ccxt.fills import Fills
 from brokers.ccxt.history import History
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.order_calls import Acting
+from brokers.ccxt.order_calls import OrderCalls
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.reads import Reads
 from brokers.ccxt.stream import Stream
@@ -92,7 +92,7 @@ class CcxtBroker:
         self._venue = venue_of(options.setup.exchange)
         self._lookups = Lookups(account.id, self.client, self.markets, self._venue, clock)
         self._fills = Fills(account.id, self.client, self.markets, self._venue, clock, self._lookups.asked)
-        self._acting = Acting(account.id, self.client, self.markets, self.reads, self._lookups, self._venue, clock)
+        self._acting = OrderCalls(account.id, self.client, self.markets, self.reads, self._lookups, self._venue, clock)
 
     @property
     def account(self) -> Account:

@@ -18,9 +18,9 @@ import aiohttp
 from msgspec import Struct
 
 from brokers.ccxt import lazy_import, request_trace
-from brokers.ccxt.http_session import TOTAL, Session
+from brokers.ccxt.http_session import TOTAL, HttpSession
 from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
-from brokers.ccxt.wire_errors import Said, reach, redacted, translate
+from brokers.ccxt.wire_errors import VenueError, reach, redacted, translate
 from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
@@ -66,7 +66,7 @@ class Client:
         self._clock = clock
         self._account = account
         self._exchange: Any = None
-        self._session: Session | None = None
+        self._session: HttpSession | None = None
         self._secrets: tuple[str, ...] = ()
         self._limiters: tuple[Limiter, Limiter, Limiter] | None = None
         self._opening = asyncio.Lock()
@@ -113,7 +113,7 @@ class Client:
                 return
             made = await lazy_import.exchange_class(self.setup.exchange)
             await asyncio.to_thread(lazy_import.trust)
-            session = Session()
+            session = HttpSession()
             try:
                 exchange = await asyncio.to_thread(self._make, made, session, login)
             except BaseException:
@@ -126,7 +126,7 @@ class Client:
             self._limiters = self._limiters or (*own, shared(self._clock, f"{self._place} banned", per_second=1.0))
             self._session, self._exchange = session, exchange
 
-    def _make(self, made: Any, session: Session, login: Mapping[str, Secret]) -> Any:
+    def _make(self, made: Any, session: HttpSession, login: Mapping[str, Secret]) -> Any:
         """The instance. Describing one takes some milliseconds, which is why this runs in a thread."""
         exchange = made({"enableRateLimit": False, "timeout": int(TOTAL * 1000), "session": session})
         exchange.number = str  # every number is the venue's own text: no binary fraction on the way
@@ -190,7 +190,7 @@ class Client:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
 
-    async def _sent(self, attempt: request_trace.Attempt | None, sending: Awaitable[Any]) -> Any:
+    async def _sent(self, attempt: request_trace.RequestTrace | None, sending: Awaitable[Any]) -> Any:
         if attempt is None:
             return await sending
         attempt.left += 1
@@ -245,7 +245,7 @@ class Client:
         if call is None:
             raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
         await self._resync(priority)
-        token = request_trace.current.set(attempt := request_trace.Attempt(priority))
+        token = request_trace.current.set(attempt := request_trace.RequestTrace(priority))
         try:
             answer = await call(*args, **named)
             if whole and attempt.failed is not None:
@@ -259,7 +259,7 @@ class Client:
         finally:
             request_trace.current.reset(token)
 
-    def _weigh(self, failed: Exception, attempt: request_trace.Attempt) -> None:
+    def _weigh(self, failed: Exception, attempt: request_trace.RequestTrace) -> None:
         """Raises what a part that was passed over failed with, if it may be there the next time."""
         told = failed if isinstance(failed, FlatdeckError) else self.translated(failed, attempt)
         if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
@@ -267,7 +267,7 @@ class Client:
             self.exchange.options |= {kind: given.get(kind) for kind in GUESSED & self.exchange.options.keys()}
             raise told
 
-    def translated(self, error: Exception, attempt: request_trace.Attempt | None = None) -> FlatdeckError:
+    def translated(self, error: Exception, attempt: request_trace.RequestTrace | None = None) -> FlatdeckError:
         """ccxt's exception as ours, and what follows from it for the limit and the clock."""
         acts = attempt is not None and attempt.priority is Priority.ACT
         if attempt is not None and attempt.left == 0:  # ccxt itself would not send it
@@ -281,11 +281,11 @@ class Client:
             self._obey(made)
         return made
 
-    def _seen(self, error: Exception, attempt: request_trace.Attempt | None) -> Said:
+    def _seen(self, error: Exception, attempt: request_trace.RequestTrace | None) -> VenueError:
         cause = error.__cause__ or error
         dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
         status = attempt.status if attempt is not None else None
-        return Said(
+        return VenueError(
             exchange=self.setup.exchange,
             classes=tuple(c.__name__ for c in type(error).__mro__),
             text=self.plain(error),
@@ -314,7 +314,7 @@ class Client:
         if due is None or self._clock.monotonic() < due:
             return
         self._resync_at = self._clock.monotonic() + RETRY_AFTER
-        token = request_trace.current.set(request_trace.Attempt(priority))
+        token = request_trace.current.set(request_trace.RequestTrace(priority))
         try:
             before = self.milliseconds()
             there = int(await self.exchange.fetch_time())

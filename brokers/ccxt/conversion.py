@@ -18,7 +18,7 @@ from brokers.ccxt.exchanges.read_table import known_calls
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.prices import Prices
 from brokers.ccxt.wire import text
-from brokers.ccxt.wire_balances import Holding, holdings, is_money, position
+from brokers.ccxt.wire_balances import CoinBalance, holdings, is_money, position
 from core.model import Quote
 from core.plans.cleanup import unsellable
 from core.plans.conversion import Conversion, Converted
@@ -164,7 +164,7 @@ class CcxtConverter:
             if market is None:
                 return True
             total = max(conversion.quantity, totals.get(conversion.asset, ZERO))
-            held = Holding(conversion.asset, total, conversion.quantity)
+            held = CoinBalance(conversion.asset, total, conversion.quantity)
             made = position(self._account, held, market, (), None)
             instrument = self._markets.instrument(made.symbol)
             return unsellable(PositionHolding("", made, instrument, price=prices.get(made.symbol))) is not None

@@ -26,7 +26,7 @@ AT_ONCE = 4
 Key = tuple[str, Decimal]
 
 
-class Entries:
+class CostBasis:
     """``costs`` has what is known, by symbol and quantity: a holding that changed is another one, and so is one that
     was gone in between."""
 

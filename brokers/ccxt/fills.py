@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as, position_symbol
-from brokers.ccxt.exchanges.order_table import Params, Venue
+from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from core.errors import OutcomeUnknown
@@ -34,7 +34,7 @@ class Fills:
         account: str,
         client: Client,
         markets: Markets,
-        venue: Venue,
+        venue: OrderFields,
         clock: Clock,
         asked: Mapping[str, OrderRequest],
     ) -> None:

@@ -18,7 +18,7 @@ CLOSING = 1.0  # for the other side's good-bye
 KEEP_ALIVE = 50.0
 
 
-class Session:
+class HttpSession:
     """aiohttp's session as ccxt uses one, without redirects; ccxt neither makes nor closes it."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges import krakenfutures_lookups
 from brokers.ccxt.exchanges.kraken_margin import listed_as
 from brokers.ccxt.exchanges.krakenfutures_wire import NAME as KRAKEN_FUTURES
-from brokers.ccxt.exchanges.order_table import Params, Venue
+from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_orders import answered
@@ -31,7 +31,7 @@ ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrde
 class Lookups:
     """Questions about one account's orders. ``asked`` is what was asked of those that were sent, by the venue's id."""
 
-    def __init__(self, account: str, client: Client, markets: Markets, venue: Venue, clock: Clock) -> None:
+    def __init__(self, account: str, client: Client, markets: Markets, venue: OrderFields, clock: Clock) -> None:
         self._account = account
         self._client = client
         self._markets = markets

@@ -10,7 +10,7 @@ from brokers.ccxt import wire, wire_orders, wire_raw_orders, wire_size_filters
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges import krakenfutures_wire
 from brokers.ccxt.exchanges.kraken_margin import listed_as
-from brokers.ccxt.exchanges.order_table import Venue
+from brokers.ccxt.exchanges.order_table import OrderFields
 from brokers.ccxt.exchanges.read_table import conditional_of
 from brokers.ccxt.lookups import Lookups
 from brokers.ccxt.markets import Markets
@@ -22,7 +22,7 @@ from core.ports import Clock
 PROMPT = 5.0  # seconds in which there has to be what an order is made of
 
 
-class Acting:
+class OrderCalls:
     """``submit``, ``submit_direct``, ``close_position`` and ``cancel`` of the Broker port."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Acting:
         markets: Markets,
         reads: Reads,
         lookups: Lookups,
-        venue: Venue,
+        venue: OrderFields,
         clock: Clock,
     ) -> None:
         self._account = account

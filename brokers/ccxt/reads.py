@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from brokers.ccxt import pagination, wire, wire_balances, wire_markets
 from brokers.ccxt.client import Client
-from brokers.ccxt.cost_basis import Entries
+from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
-from brokers.ccxt.exchanges.okx_margin_modes import Twins, margin_mode
-from brokers.ccxt.exchanges.read_table import Calls, Params, calls_of
+from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode
+from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from brokers.sharing import SharedReads
@@ -53,25 +53,25 @@ class Reads:
         self._account = account
         self._client = client
         self._markets = markets
-        self._known: Calls | None = None
+        self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
         self._listed: list[Position] | None = None  # what the last list of positions had
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that the last read had it in
-        self.entries = Entries(client, clock)
+        self.entries = CostBasis(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
         self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
-        self.twins = Twins()
+        self.twins = MarginModes()
         self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
         self._classic_at: float | None = None  # when it was last told that the account is no unified one
         self._latest = -inf  # when the newest list of positions was asked for
         self.unread = ""  # why derivatives, which the account may not have, are not listed
 
     @property
-    def _calls(self) -> Calls:
+    def _calls(self) -> ReadCalls:
         if self._known is None:
             exchange = self._client.exchange
             self._known = calls_of(self._client.setup.exchange, exchange.has, exchange.features)

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from brokers.ccxt.limits import Priority
 
 
-class Attempt:
+class RequestTrace:
     """One call; a context's, so that calls at the same time are told apart."""
 
     __slots__ = ("failed", "headers", "left", "priority", "status")
@@ -23,7 +23,7 @@ class Attempt:
         self.headers: Mapping[str, str] = {}
 
 
-current: ContextVar[Attempt | None] = ContextVar("attempt", default=None)
+current: ContextVar[RequestTrace | None] = ContextVar("attempt", default=None)
 
 
 def dated(headers: Mapping[str, str]) -> datetime | None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import position_symbol
-from brokers.ccxt.exchanges.krakenfutures_stream import Overheard
+from brokers.ccxt.exchanges.krakenfutures_stream import KrakenFuturesStream
 from brokers.ccxt.exchanges.krakenfutures_wire import NAME as KRAKEN_FUTURES
 from brokers.ccxt.exchanges.okx_margin_modes import margin_mode
 from brokers.ccxt.markets import Markets
@@ -129,9 +129,9 @@ class Stream:
 
         exchange.handle_message = heard
 
-    def _own_ear(self) -> Overheard:
+    def _own_ear(self) -> KrakenFuturesStream:
         milliseconds = self._client.milliseconds()
-        return Overheard(self._account, self._client.exchange.safe_symbol, self._reads.held, milliseconds)
+        return KrakenFuturesStream(self._account, self._client.exchange.safe_symbol, self._reads.held, milliseconds)
 
     async def _prolong(self) -> None:
         """ccxt prolongs a listen key once and then when it is called again, which for a quiet account is never: its

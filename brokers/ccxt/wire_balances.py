@@ -47,7 +47,7 @@ EQUITY_FIELDS = (
 )
 
 
-class Holding(Struct, frozen=True):
+class CoinBalance(Struct, frozen=True):
     """A balance of one asset. ``free`` is None where the exchange does not tell it."""
 
     code: str
@@ -67,28 +67,28 @@ def is_money(code: str) -> bool:
     return code in USD_LIKE or code in STATE_MONEY or code in STABLE
 
 
-def holdings(balance: object, exchange: str) -> list[Holding]:
+def holdings(balance: object, exchange: str) -> list[CoinBalance]:
     """Every balance that is not money and not nothing; OutcomeUnknown for what is no balance."""
     if not isinstance(balance, dict) or not isinstance(balance.get("total"), dict):
         raise OutcomeUnknown(f"{exchange}'s answer is no balance")
     told = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
-    found: dict[str, Holding] = {}
+    found: dict[str, CoinBalance] = {}
     for held in told:
         if held is not None:
             code = held.code.removesuffix(EARNING.get(exchange, ""))
-            found[code] = _with(found.get(code), Holding(code, held.total, held.free))
+            found[code] = _with(found.get(code), CoinBalance(code, held.total, held.free))
     return [held for held in found.values() if held.total > 0 and not is_money(held.code)]
 
 
-def _with(one: Holding | None, other: Holding) -> Holding:
+def _with(one: CoinBalance | None, other: CoinBalance) -> CoinBalance:
     """Both as one; what orders hold of one may be more than it has."""
     if one is None:
         return other
     free = None if one.free is None or other.free is None else one.free + other.free
-    return Holding(one.code, one.total + other.total, free)
+    return CoinBalance(one.code, one.total + other.total, free)
 
 
-def _holding(code: str, row: object, exchange: str) -> Holding | None:
+def _holding(code: str, row: object, exchange: str) -> CoinBalance | None:
     parts: Mapping[str, Any] = row if isinstance(row, dict) else {}
     free, used, total = (number(parts.get(key)) for key in ("free", "used", "total"))
     if total is None and free is not None:
@@ -97,7 +97,7 @@ def _holding(code: str, row: object, exchange: str) -> Holding | None:
         if all(parts.get(key) in (None, "") for key in ("free", "used", "total")):
             return None
         raise OutcomeUnknown(f"{exchange}'s balance of {code} cannot be read")
-    return Holding(code, total, free)
+    return CoinBalance(code, total, free)
 
 
 def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> list[Row]:
@@ -106,7 +106,7 @@ def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DO
     return [m for m in found if m is not None and m.get("spot") is True and m.get("active") is not False]
 
 
-def position(account: str, held: Holding, market: Row, orders: Sequence[Order], cost: Cost | None) -> Position:
+def position(account: str, held: CoinBalance, market: Row, orders: Sequence[Order], cost: Cost | None) -> Position:
     """The whole balance; what may be sold of it is what is free, else what no order of ours sells already."""
     symbol = text(market, "symbol")
     free = held.free

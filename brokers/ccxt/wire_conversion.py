@@ -18,19 +18,23 @@ from msgspec import Struct
 
 from brokers.ccxt.wire import Row, inner, moment, number, positive, text
 from core.errors import OutcomeUnknown, Refusal, Refused
-from core.plans.conversion import Conversion, Converted, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted
 
 SAME = Decimal("0.01")  # a record's quantity may differ from ours by this part: exchanges cut digits
 PREFERRED = "USDT"
 
 BYBIT_ENDS = {
-    "init": Outcome.PENDING,
-    "processing": Outcome.PENDING,
-    "success": Outcome.CONVERTED,
-    "partial_fulfillment": Outcome.CONVERTED,
-    "failure": Outcome.REFUSED,
+    "init": ConversionOutcome.PENDING,
+    "processing": ConversionOutcome.PENDING,
+    "success": ConversionOutcome.CONVERTED,
+    "partial_fulfillment": ConversionOutcome.CONVERTED,
+    "failure": ConversionOutcome.REFUSED,
 }
-OKX_ENDS = {"running": Outcome.PENDING, "filled": Outcome.CONVERTED, "failed": Outcome.REFUSED}
+OKX_ENDS = {
+    "running": ConversionOutcome.PENDING,
+    "filled": ConversionOutcome.CONVERTED,
+    "failed": ConversionOutcome.REFUSED,
+}
 
 
 class Listed(Struct, frozen=True):
@@ -71,7 +75,7 @@ def binance_converted(body: object) -> list[Converted]:
 def _binance_row(row: Row) -> Converted:
     gross, fee = number(row.get("transferedAmount")), number(row.get("serviceChargeAmount"))
     gets = gross - fee if gross is not None and fee is not None else None
-    return Converted(_name(row, "fromAsset"), _quantity(row, "amount"), Outcome.CONVERTED, gets, fee)
+    return Converted(_name(row, "fromAsset"), _quantity(row, "amount"), ConversionOutcome.CONVERTED, gets, fee)
 
 
 def binance_logged(body: object, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
@@ -103,10 +107,10 @@ def okx_converted(body: object) -> list[Converted]:
 
 
 def _okx_row(row: Row) -> Converted:
-    outcome = OKX_ENDS.get(text(row, "status"), Outcome.UNKNOWN)
+    outcome = OKX_ENDS.get(text(row, "status"), ConversionOutcome.UNKNOWN)
     quantity = number(row.get("fillFromSz")) or Decimal(0)
-    gets = number(row.get("fillToSz")) if outcome is Outcome.CONVERTED else None
-    said = None if outcome is Outcome.CONVERTED else f"OKX calls it {text(row, 'status') or 'nothing'}"
+    gets = number(row.get("fillToSz")) if outcome is ConversionOutcome.CONVERTED else None
+    said = None if outcome is ConversionOutcome.CONVERTED else f"OKX calls it {text(row, 'status') or 'nothing'}"
     return Converted(_name(row, "fromCcy"), quantity, outcome, gets, error=said)
 
 
@@ -151,10 +155,12 @@ def bybit_converted(body: object, asked: Sequence[Conversion]) -> list[Converted
     """Bybit takes a request and finishes it later; the answer speaks of all coins of the quote at once."""
     result = _result(body)
     status = text(result, "status")
-    outcome = BYBIT_ENDS.get(status, Outcome.UNKNOWN)
-    if outcome is Outcome.REFUSED:
+    outcome = BYBIT_ENDS.get(status, ConversionOutcome.UNKNOWN)
+    if outcome is ConversionOutcome.REFUSED:
         return [Converted(c.asset, c.quantity, outcome, error=text(result, "msg") or "Bybit failed it") for c in asked]
-    open_ = Outcome.UNKNOWN if outcome is Outcome.UNKNOWN else Outcome.PENDING  # what it gave is in its history
+    open_ = (
+        ConversionOutcome.UNKNOWN if outcome is ConversionOutcome.UNKNOWN else ConversionOutcome.PENDING
+    )  # what it gave is in its history
     return [Converted(c.asset, c.quantity, open_, error=f"Bybit calls it {status or 'nothing'}") for c in asked]
 
 
@@ -169,9 +175,9 @@ def bybit_logged(body: object, reference: str) -> list[Converted]:
 
 def _bybit_row(row: Row) -> Converted:
     status = text(row, "status")
-    outcome = BYBIT_ENDS.get(status, Outcome.UNKNOWN)
+    outcome = BYBIT_ENDS.get(status, ConversionOutcome.UNKNOWN)
     said = None if status == "success" else f"Bybit calls it {status or 'nothing'}"
-    done = outcome is Outcome.CONVERTED
+    done = outcome is ConversionOutcome.CONVERTED
     fee = number(row.get("feeAmount")) if text(row, "feeCoin") in ("", text(row, "toCoin")) else None
     quantity = number(row.get("fromAmount")) or Decimal(0)
     gets = number(row.get("toAmount")) if done else None
@@ -196,7 +202,7 @@ def _ours(
         quantity = wanted.get(done.asset)
         if quantity is None or when is None or when < since:
             continue
-        if done.outcome is not Outcome.CONVERTED or abs(done.quantity - quantity) <= quantity * SAME:
+        if done.outcome is not ConversionOutcome.CONVERTED or abs(done.quantity - quantity) <= quantity * SAME:
             found[done.asset] = done
     return list(found.values())
 

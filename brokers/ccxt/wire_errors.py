@@ -155,7 +155,7 @@ _FAILED = ("NetworkError", "OperationFailed", "RequestTimeout", "ExchangeNotAvai
 _URL = re.compile(r"(?:https?|wss?)://\S+")
 
 
-class Said(Struct, frozen=True):
+class VenueError(Struct, frozen=True):
     """What was seen of a request that failed."""
 
     exchange: str
@@ -167,7 +167,7 @@ class Said(Struct, frozen=True):
     retry_after: float | None = None
 
 
-def translate(said: Said, *, acts: bool) -> FlatdeckError:
+def translate(said: VenueError, *, acts: bool) -> FlatdeckError:
     """The error that leaves the adapter. ``acts``: what failed may have placed or cancelled an order."""
     code, sentence = reason(said.exchange, said.text)
     if not said.sent:
@@ -197,7 +197,7 @@ def translate(said: Said, *, acts: bool) -> FlatdeckError:
     return _by_class(said, known, code, sentence, acts=acts)
 
 
-def _by_class(said: Said, known: Refusal | None, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
+def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
     """``known`` is what its code or sentence says, which the class of ccxt's does not overrule."""
     if "InvalidNonce" in said.classes:
         return Refused(Refusal.CLOCK, sentence, code=code)

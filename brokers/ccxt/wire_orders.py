@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from brokers.ccxt import wire
 from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as
-from brokers.ccxt.exchanges.order_table import Params, Venue
+from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_errors import Said, translate
+from brokers.ccxt.wire_errors import VenueError, translate
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
 from core.units import floor_to, iso, plain
@@ -53,7 +53,7 @@ def check(request: OrderRequest, instrument: Instrument) -> None:
 
 
 def send(
-    request: OrderRequest, kind: Kind, venue: Venue, now: datetime, mode: str = "", touch: Decimal | None = None
+    request: OrderRequest, kind: Kind, venue: OrderFields, now: datetime, mode: str = "", touch: Decimal | None = None
 ) -> Send:
     """``mode`` is the margin mode of the position that is closed, ``touch`` the ask, which a buy for cash may need.
 
@@ -81,7 +81,7 @@ def send(
     return Send(symbol, name, request.side.value, _amount(request, venue), price, params)
 
 
-def _amount(request: OrderRequest, venue: Venue) -> str | int:
+def _amount(request: OrderRequest, venue: OrderFields) -> str | int:
     """ccxt's KuCoin asks whether the size is less than 1, which of text is an error after it has sent something."""
     if not venue.whole:
         return plain(request.quantity)
@@ -90,7 +90,7 @@ def _amount(request: OrderRequest, venue: Venue) -> str | int:
     return int(request.quantity)
 
 
-def _reduces(request: OrderRequest, venue: Venue) -> Params:
+def _reduces(request: OrderRequest, venue: OrderFields) -> Params:
     """Reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse as a parameter."""
     if request.symbol.endswith(MARGIN):
         return {"reduceOnly": True, "leverage": ANY_LEVERAGE}
@@ -125,7 +125,7 @@ def answered(account: str, row: object, request: OrderRequest, exchange: str) ->
     """
     if isinstance(row, dict) and not wire.text(row, "id") and row.get("status") == "rejected":
         body = msgspec.json.encode({"data": [wire.inner(row, "info")]}).decode()
-        raise translate(Said(exchange, ("ExchangeError", "BaseError"), body), acts=True)
+        raise translate(VenueError(exchange, ("ExchangeError", "BaseError"), body), acts=True)
     if not isinstance(row, dict) or not wire.text(row, "id"):
         raise OutcomeUnknown(f"{exchange} answered without an order's id")
     said = {key: value for key, value in row.items() if value is not None}

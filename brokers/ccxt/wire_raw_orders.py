@@ -16,28 +16,28 @@ from msgspec import Struct
 
 from brokers.ccxt import wire
 from brokers.ccxt.exchanges.kraken_margin import MARGIN
-from brokers.ccxt.exchanges.order_table import Params, Venue
+from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_orders import ANY_LEVERAGE
-from brokers.ccxt.wire_size_filters import Filters
+from brokers.ccxt.wire_size_filters import SizeFilters
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderRequest
 from core.units import ONE, ZERO, iso, plain
 
-Order = Callable[[OrderRequest, Row, Venue, str, datetime], tuple[str, Params]]
+Order = Callable[[OrderRequest, Row, OrderFields, str, datetime], tuple[str, Params]]
 
 
-class Raw(Struct, frozen=True):
+class RawOrder(Struct, frozen=True):
     """How one exchange is asked. ``rules`` is the raw call of its filters, with parameters of the market."""
 
     rules: str
     rules_of: Callable[[Row], Params]
-    filters: Callable[[object, Row], Filters | None]
+    filters: Callable[[object, Row], SizeFilters | None]
     order: Order
     row: Callable[[Any, object, Row], object]  # its answer as ccxt's unified order, or a row with an id at least
 
 
-def raw_of(exchange: str, market: Row) -> Raw:
+def raw_of(exchange: str, market: Row) -> RawOrder:
     """Raises Refused where the exchange's raw call is not known for that kind of market."""
     found = _TABLE.get((exchange, "spot" if market.get("spot") is True else "contract"))
     if found is None:
@@ -45,13 +45,13 @@ def raw_of(exchange: str, market: Row) -> Raw:
     return found
 
 
-def _dated(venue: Venue, now: datetime) -> Params:
+def _dated(venue: OrderFields, now: datetime) -> Params:
     if not venue.deadline or venue.expiry is None:
         return {}
     return {venue.deadline: iso(now + timedelta(seconds=venue.expiry))}
 
 
-def _leg(request: OrderRequest, venue: Venue, yes: object) -> Params:
+def _leg(request: OrderRequest, venue: OrderFields, yes: object) -> Params:
     """Reduce-only, or the position of hedge mode."""
     if request.leg is Leg.NET:
         return {"reduceOnly": yes} if request.reduce_only else {}
@@ -69,7 +69,7 @@ def _listed(answer: object, *path: str) -> Row:
 # ----------------------------------------------------------------------------------------------------------- Binance
 
 
-def _binance_filters(answer: object, market: Row) -> Filters | None:
+def _binance_filters(answer: object, market: Row) -> SizeFilters | None:
     """``MARKET_LOT_SIZE`` and ``LOT_SIZE`` both hold; a step of 0 says nothing."""
     symbols = answer.get("symbols") if isinstance(answer, dict) else None
     rows = [s for s in symbols if isinstance(s, dict) and s.get("symbol") == market["id"]] if symbols else []
@@ -80,11 +80,11 @@ def _binance_filters(answer: object, market: Row) -> Filters | None:
         return None
     most = [m for f in found if (m := wire.positive(f.get("maxQty"))) is not None]
     least = max(wire.number(f.get("minQty")) or ZERO for f in found)
-    return Filters(max(steps), least, min(most, default=None), min(steps))
+    return SizeFilters(max(steps), least, min(most, default=None), min(steps))
 
 
 def _binance(method: str) -> Order:
-    def order(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+    def order(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
         return method, {
             "symbol": market["id"],
             "side": request.side.value.upper(),
@@ -110,15 +110,15 @@ def _okx_kind(market: Row) -> Params:
     return {"instType": kind, "instId": market["id"]}
 
 
-def _okx_filters(answer: object, market: Row) -> Filters | None:
+def _okx_filters(answer: object, market: Row) -> SizeFilters | None:
     """What a market order may have at most is told in USDT for a coin, which is no limit of its size."""
     row = _listed(answer, "data")
     step = wire.positive(row.get("lotSz"))
     most = None if market.get("spot") is True else wire.positive(row.get("maxMktSz"))
-    return Filters(step, wire.number(row.get("minSz")) or ZERO, most) if step else None
+    return SizeFilters(step, wire.number(row.get("minSz")) or ZERO, most) if step else None
 
 
-def _okx(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _okx(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     spot = market.get("spot") is True
     return "privatePostTradeOrder", {
         "instId": market["id"],
@@ -138,16 +138,16 @@ def _okx_row(exchange: Any, answer: object, market: Row) -> object:
 # ------------------------------------------------------------------------------------------------------------ Kraken
 
 
-def _kraken_filters(answer: object, market: Row) -> Filters | None:
+def _kraken_filters(answer: object, market: Row) -> SizeFilters | None:
     pairs = wire.inner(answer, "result") if isinstance(answer, dict) else {}
     row = next((r for r in pairs.values() if isinstance(r, dict)), {})
     places = wire.number(row.get("lot_decimals"))
     if places is None:
         return None
-    return Filters(Decimal(1).scaleb(-int(places)), wire.number(row.get("ordermin")) or ZERO)
+    return SizeFilters(Decimal(1).scaleb(-int(places)), wire.number(row.get("ordermin")) or ZERO)
 
 
-def _kraken(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _kraken(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     margin = request.symbol.endswith(MARGIN)
     return "privatePostAddOrder", {
         "pair": market["id"],
@@ -168,14 +168,14 @@ def _kraken_row(exchange: Any, answer: object, market: Row) -> object:
 # ---------------------------------------------------------------------------------------------------------- Coinbase
 
 
-def _coinbase_filters(answer: object, market: Row) -> Filters | None:
+def _coinbase_filters(answer: object, market: Row) -> SizeFilters | None:
     row = answer if isinstance(answer, dict) else {}
     step = wire.positive(row.get("base_increment"))
     least = wire.number(row.get("base_min_size")) or ZERO
-    return Filters(step, least, wire.positive(row.get("base_max_size"))) if step else None
+    return SizeFilters(step, least, wire.positive(row.get("base_max_size"))) if step else None
 
 
-def _coinbase(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _coinbase(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     return "v3PrivatePostBrokerageOrders", {
         "client_order_id": request.client_id,
         "product_id": market["id"],
@@ -203,15 +203,15 @@ def _bybit_kind(market: Row) -> Params:
     return {"category": kind, "symbol": market["id"]}
 
 
-def _bybit_filters(answer: object, market: Row) -> Filters | None:
+def _bybit_filters(answer: object, market: Row) -> SizeFilters | None:
     row = wire.inner(_listed(answer, "result", "list"), "lotSizeFilter")
     step = wire.positive(row.get("qtyStep")) or wire.positive(row.get("basePrecision"))
     least = wire.number(row.get("minOrderQty")) or ZERO
     most = wire.positive(row.get("maxMktOrderQty")) or wire.positive(row.get("maxMarketOrderQty"))
-    return Filters(step, least, most) if step else None
+    return SizeFilters(step, least, most) if step else None
 
 
-def _bybit(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _bybit(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     spot = market.get("spot") is True
     return "privatePostV5OrderCreate", {
         **_bybit_kind(market),
@@ -230,15 +230,15 @@ def _bybit_row(exchange: Any, answer: object, market: Row) -> object:
 # ------------------------------------------------------------------------------------------------------------ KuCoin
 
 
-def _kucoin_filters(answer: object, market: Row) -> Filters | None:
+def _kucoin_filters(answer: object, market: Row) -> SizeFilters | None:
     """In whole lots. Some contracts have a limit of market orders of their own."""
     row = wire.inner(answer, "data") if isinstance(answer, dict) else {}
     step = wire.positive(row.get("lotSize"))
     most = [m for key in ("maxOrderQty", "marketMaxOrderQty") if (m := wire.positive(row.get(key))) is not None]
-    return Filters(max(step, ONE), step, min(most, default=None)) if step else None
+    return SizeFilters(max(step, ONE), step, min(most, default=None)) if step else None
 
 
-def _kucoin(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _kucoin(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     """Without a leverage, which an order that closes does not need."""
     return "futuresPrivatePostOrders", {
         "clientOid": request.client_id,
@@ -258,7 +258,7 @@ def _kucoin_row(exchange: Any, answer: object, market: Row) -> object:
 # --------------------------------------------------------------------------------------------------- Kraken Futures
 
 
-def _krakenfutures_filters(answer: object, market: Row) -> Filters | None:
+def _krakenfutures_filters(answer: object, market: Row) -> SizeFilters | None:
     """Decimals of the size, which are below 0 for lots of 10, 100 and so on; the least is one such step."""
     listed = answer.get("instruments") if isinstance(answer, dict) else None
     rows = [r for r in listed if isinstance(r, dict) and r.get("symbol") == market["id"]] if listed else []
@@ -266,10 +266,12 @@ def _krakenfutures_filters(answer: object, market: Row) -> Filters | None:
     if places is None or places != places.to_integral_value() or abs(places) > wire.MAGNITUDE:
         return None
     step = Decimal(1).scaleb(-int(places))
-    return Filters(step, step)
+    return SizeFilters(step, step)
 
 
-def _krakenfutures(request: OrderRequest, market: Row, venue: Venue, mode: str, now: datetime) -> tuple[str, Params]:
+def _krakenfutures(
+    request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime
+) -> tuple[str, Params]:
     return "privatePostSendorder", {
         "orderType": "mkt",
         "symbol": market["id"],
@@ -294,24 +296,24 @@ def _nothing(market: Row) -> Params:
     return {}
 
 
-_KRAKEN = Raw("publicGetAssetPairs", lambda m: {"pair": m["id"]}, _kraken_filters, _kraken, _kraken_row)
-_COINBASE = Raw(
+_KRAKEN = RawOrder("publicGetAssetPairs", lambda m: {"pair": m["id"]}, _kraken_filters, _kraken, _kraken_row)
+_COINBASE = RawOrder(
     "v3PrivateGetBrokerageProductsProductId",
     lambda m: {"product_id": m["id"]},
     _coinbase_filters,
     _coinbase,
     _coinbase_row,
 )
-_OKX = Raw("publicGetPublicInstruments", _okx_kind, _okx_filters, _okx, _okx_row)
-_BYBIT = Raw("publicGetV5MarketInstrumentsInfo", _bybit_kind, _bybit_filters, _bybit, _bybit_row)
-_TABLE: dict[tuple[str, str], Raw] = {
-    ("binance", "spot"): Raw(
+_OKX = RawOrder("publicGetPublicInstruments", _okx_kind, _okx_filters, _okx, _okx_row)
+_BYBIT = RawOrder("publicGetV5MarketInstrumentsInfo", _bybit_kind, _bybit_filters, _bybit, _bybit_row)
+_TABLE: dict[tuple[str, str], RawOrder] = {
+    ("binance", "spot"): RawOrder(
         "publicGetExchangeInfo", _by_symbol, _binance_filters, _binance("privatePostOrder"), _parsed
     ),
-    ("binanceusdm", "contract"): Raw(
+    ("binanceusdm", "contract"): RawOrder(
         "fapiPublicGetExchangeInfo", _nothing, _binance_filters, _binance("fapiPrivatePostOrder"), _parsed
     ),
-    ("binancecoinm", "contract"): Raw(
+    ("binancecoinm", "contract"): RawOrder(
         "dapiPublicGetExchangeInfo", _nothing, _binance_filters, _binance("dapiPrivatePostOrder"), _parsed
     ),
     ("okx", "spot"): _OKX,
@@ -320,10 +322,10 @@ _TABLE: dict[tuple[str, str], Raw] = {
     ("coinbase", "spot"): _COINBASE,
     ("bybit", "spot"): _BYBIT,
     ("bybit", "contract"): _BYBIT,
-    ("kucoinfutures", "contract"): Raw(
+    ("kucoinfutures", "contract"): RawOrder(
         "futuresPublicGetContractsSymbol", _by_symbol, _kucoin_filters, _kucoin, _kucoin_row
     ),
-    ("krakenfutures", "contract"): Raw(
+    ("krakenfutures", "contract"): RawOrder(
         "publicGetInstruments", _nothing, _krakenfutures_filters, _krakenfutures, _krakenfutures_row
     ),
 }

@@ -12,7 +12,7 @@ from core.model import OrderRequest
 from core.units import ZERO, floor_to, plain
 
 
-class Filters(Struct, frozen=True):
+class SizeFilters(Struct, frozen=True):
     """Of a market order's size, in the exchange's own units."""
 
     step: Decimal
@@ -21,7 +21,7 @@ class Filters(Struct, frozen=True):
     finer: Decimal | None = None  # the step of other orders, which can close what is left below ``step``
 
 
-def sized(request: OrderRequest, filters: Filters | None) -> OrderRequest:
+def sized(request: OrderRequest, filters: SizeFilters | None) -> OrderRequest:
     """The order with what the filters leave of it, never more. Raises Refused below the minimum.
 
     With PRECISION where only a market order is too coarse for it.

@@ -13,7 +13,7 @@ from brokers.paper.options import make_feeds, read_options
 from brokers.paper.prices import tick_seconds
 from brokers.paper.random_streams import seeded
 from brokers.paper.store import Store, store_path
-from brokers.paper.stream import Listener
+from brokers.paper.stream import Stream
 from brokers.paper.venue import Venue
 from brokers.paper.wire import default_listing
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
@@ -38,7 +38,7 @@ class PaperBroker:
         self.venue = venue
         self._clock, self._faults = clock, venue.faults
         self._half = latency / 2
-        self._streams: list[Listener] = []
+        self._streams: list[Stream] = []
 
     @property
     def account(self) -> Account:
@@ -146,7 +146,7 @@ class PaperBroker:
     async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
         """Quotes of every symbol at least each second, and orders, fills and positions as they change."""
         await self._read()
-        listener = Listener(self.venue, self._clock)
+        listener = Stream(self.venue, self._clock)
         self._streams.append(listener)
         try:
             async for event in listener.events():

@@ -12,7 +12,7 @@ from core.events import BrokerEvent
 BACKLOG = 10_000  # events that wait for one reader; the oldest go first
 
 
-class Tape:
+class EventLog:
     """Events are put while something happens, and seen by the readers at the next ``flush``."""
 
     def __init__(self) -> None:

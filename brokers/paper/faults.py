@@ -66,7 +66,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from brokers.paper.json_fields import nearest
-from brokers.paper.random_streams import Dice
+from brokers.paper.random_streams import RandomStreams
 from core.errors import ConfigError
 
 ORDERS = (
@@ -103,7 +103,7 @@ class Script(Struct):
 class Faults:
     """Which faults strike. Chance is drawn only for a fault whose probability is above 0."""
 
-    def __init__(self, dice: Dice, probabilities: Mapping[str, float] | None = None) -> None:
+    def __init__(self, dice: RandomStreams, probabilities: Mapping[str, float] | None = None) -> None:
         given = dict(probabilities or {})
         self.numbers = {name: float(given.pop(name, default)) for name, default in NUMBERS.items()}
         self.probabilities = {name: p for name, p in given.items() if p > 0}

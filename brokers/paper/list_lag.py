@@ -31,7 +31,7 @@ class Overlay(Generic[K, V]):
         return {key: entries[0][1] for key, entries in self._former.items()}
 
 
-class Lags:
+class ListLag:
     """Positions, orders and fills that are reported late. A former position of None means that there was none."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 EVERY_DAY = frozenset(range(7))
 
 
-class Hours(Struct, frozen=True):
+class MarketHours(Struct, frozen=True):
     """``open`` and ``close`` in UTC; a close before the open is on the next day. Monday is day 0."""
 
     open: time

@@ -11,9 +11,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from brokers.paper.event_log import Tape
+from brokers.paper.event_log import EventLog
 from brokers.paper.faults import Faults
-from brokers.paper.list_lag import Lags
+from brokers.paper.list_lag import ListLag
 from brokers.paper.market import Market
 from brokers.paper.order_checks import closes_leg
 from brokers.paper.state import Crossing, Key, State, Ticket, end, triggered, would_reduce
@@ -27,12 +27,12 @@ AUDITED = 10_000
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
-class Floor:
+class MatchingEngine:
     """The state and the market of one account, and every change that matching makes to them."""
 
     def __init__(self, account: str, state: State, market: Market, faults: Faults, clock: Clock) -> None:
         self.account, self.state, self.market, self.faults, self.clock = account, state, market, faults, clock
-        self.tape, self.lags = Tape(), Lags()
+        self.tape, self.lags = EventLog(), ListLag()
         self.time = clock.monotonic()
         self.crossed_zero: deque[Crossing] = deque(maxlen=AUDITED)
 

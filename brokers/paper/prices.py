@@ -11,7 +11,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from brokers.paper.price_replay import Row
-from brokers.paper.random_streams import Dice
+from brokers.paper.random_streams import RandomStreams
 from brokers.paper.wire import Top
 from core.units import round_price
 
@@ -38,7 +38,7 @@ class Frozen:
 class Walk:
     """A random step each second; bid, ask and mark keep their distance from the last price."""
 
-    def __init__(self, dice: Dice, tick: Decimal, speed: float) -> None:
+    def __init__(self, dice: RandomStreams, tick: Decimal, speed: float) -> None:
         self._dice, self._tick, self._sigma = dice, tick, SIGMA * sqrt(speed)
         self._steps = 0
 

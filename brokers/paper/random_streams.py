@@ -6,7 +6,7 @@ from random import Random  # noqa: TID251  # this is the module in which generat
 from typing import Protocol
 
 
-class Dice(Protocol):
+class RandomStreams(Protocol):
     """What is asked of a generator; ``random.Random`` is one."""
 
     def random(self) -> float: ...
@@ -14,6 +14,6 @@ class Dice(Protocol):
     def gauss(self, mu: float, sigma: float) -> float: ...
 
 
-def seeded(*parts: object) -> Dice:
+def seeded(*parts: object) -> RandomStreams:
     """A generator for these parts: equal parts, equal numbers, whatever the process's hash seed."""
     return Random(":".join(str(part) for part in parts))  # noqa: S311  # chance in a game, not a secret

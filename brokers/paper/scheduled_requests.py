@@ -41,7 +41,7 @@ class Reply:
         return self._value
 
 
-class Timeline:
+class RequestSchedule:
     """A queue by time; equal times keep the order in which they were put."""
 
     def __init__(self) -> None:

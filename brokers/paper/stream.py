@@ -13,7 +13,7 @@ from core.ports import Clock
 SHORTEST_SLEEP = 0.001  # a shorter one may not move the clock at all
 
 
-class Listener:
+class Stream:
     """A reader of the venue's tape. ``close`` ends its events; ``stop`` frees what it holds."""
 
     def __init__(self, venue: Venue, clock: Clock) -> None:

@@ -18,12 +18,12 @@ from msgspec.structs import replace
 
 from brokers.paper.faults import Faults
 from brokers.paper.market import Market
-from brokers.paper.matching import AUDITED, Floor
+from brokers.paper.matching import AUDITED, MatchingEngine
 from brokers.paper.order_checks import admit
 from brokers.paper.order_faults import befall, refuse
 from brokers.paper.prices import SLOWEST_TICK, Feed
 from brokers.paper.reads import quote
-from brokers.paper.scheduled_requests import Reply, Timeline
+from brokers.paper.scheduled_requests import Reply, RequestSchedule
 from brokers.paper.state import Crossing, State, Ticket, would_reduce
 from brokers.paper.store import Store, restore
 from brokers.paper.wire import Book, likely_kind
@@ -78,11 +78,11 @@ class Venue:
         self.passive = True  # until somebody trades or listens, what happens by itself is not saved
         self.warning = ""
         self._clock, self._feeds, self._store = clock, dict(feeds or {}), store
-        self._timeline = Timeline()
+        self._timeline = RequestSchedule()
         self._started = clock.monotonic()
         self._tick, self._next_tick, self._emitted = tick, self._started, -1
         self._advancing = False
-        self.floor = Floor(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
+        self.floor = MatchingEngine(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
         for position in self.state.positions.values():
             self.floor.market.listing(position.symbol, likely_kind(position))
         for symbol in self._feeds:

@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from brokers.paper.json_fields import Fields, read_json
-from brokers.paper.market_hours import EVERY_DAY, Hours
+from brokers.paper.market_hours import EVERY_DAY, MarketHours
 from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Position, Side
 from core.units import ONE, ZERO, decimal
 
@@ -47,7 +47,7 @@ class Listing(Struct, frozen=True):
     """An instrument with what only its venue knows. ``fee_rate`` is a fraction of the value traded."""
 
     instrument: Instrument
-    hours: Hours | None = None
+    hours: MarketHours | None = None
     fee_rate: Decimal = ZERO
     depth: Decimal | None = None
 
@@ -168,14 +168,14 @@ def _listing(fields: Fields) -> Listing:
     )
 
 
-def _hours(fields: Fields) -> Hours | None:
+def _hours(fields: Fields) -> MarketHours | None:
     if fields.node.get("hours") is None:
         return None
     hours = Fields(fields.node["hours"], fields.file, f"{fields.path}.hours", ("open", "close", "days"))
     days = hours.node.get("days", list(EVERY_DAY))
     if not isinstance(days, list) or any(isinstance(d, bool) or d not in EVERY_DAY for d in days):
         raise hours.error("days", "must be a list of days from 0, Monday, to 6, Sunday.")
-    return Hours(_time(hours, "open", "00:00"), _time(hours, "close", "00:00"), frozenset(days))
+    return MarketHours(_time(hours, "open", "00:00"), _time(hours, "close", "00:00"), frozenset(days))
 
 
 def _time(fields: Fields, key: str, default: str) -> time:

@@ -20,7 +20,7 @@ ORDERS_KEPT = 100
 Where = tuple[str, str]  # account and symbol
 
 
-class Aftermath:
+class RecentOrders:
     """``within`` is the longest that any venue's list may lag, in seconds."""
 
     def __init__(self, journal: Journal, clock: Clock, within: float) -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from core.errors import FlatdeckError, JournalError, OutcomeUnknown, Refused, Unreachable
 from core.ids import Ids
-from core.plans.conversion import Conversion, Converted, Converter, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted, Converter
 from core.ports import Clock
 from core.records import ConversionAnswered, ConversionAsked, Logged, Record
 from core.units import plain
@@ -28,7 +28,7 @@ SETTLED = timedelta(minutes=10)  # after which a request of unknown outcome cann
 REMEMBERED = timedelta(days=2)  # how far back requests without a final outcome are looked for
 
 
-class Changed(Struct, frozen=True):
+class ConversionChanged(Struct, frozen=True):
     """What is no longer as it was agreed to (``agreed`` None: new) and was not converted; ``now`` None: gone."""
 
     asset: str
@@ -36,15 +36,15 @@ class Changed(Struct, frozen=True):
     now: Conversion | None
 
 
-class Done(Struct, frozen=True):
+class ConversionReport(Struct, frozen=True):
     """``earlier`` is what was found of requests of an earlier run."""
 
     results: tuple[Converted, ...]
-    changed: tuple[Changed, ...] = ()
+    changed: tuple[ConversionChanged, ...] = ()
     earlier: tuple[Converted, ...] = ()
 
 
-class Dust:
+class DustConverter:
     """The conversions of one account, by whoever holds the journal."""
 
     def __init__(self, account: str, converter: Converter, journal: Journal, clock: Clock, ids: Ids) -> None:
@@ -54,25 +54,29 @@ class Dust:
         self._clock = clock
         self._ids = ids
 
-    async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> Done:
+    async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> ConversionReport:
         """Convert what was agreed to and still is so. What raises has sent nothing."""
         earlier, blocked = await self._settle_earlier()
         still, changed = await self._still(agreed, into)
         results: list[Converted] = []
         for group in _groups([c for c in still if c.asset not in blocked], self._converter.most):
-            if any(r.outcome is Outcome.UNKNOWN for r in results):
+            if any(r.outcome is ConversionOutcome.UNKNOWN for r in results):
                 text = "not sent, because the outcome of what went before is not known"
-                results += _all(group, Outcome.REFUSED, text)
+                results += _all(group, ConversionOutcome.REFUSED, text)
                 continue
             try:
                 results += await self._one(group, into)
             except JournalError as error:
-                results += _all(group, Outcome.REFUSED, f"not sent: {error}")
+                results += _all(group, ConversionOutcome.REFUSED, f"not sent: {error}")
         held = [c for c in still if c.asset in blocked]
-        results += _all(held, Outcome.REFUSED, "not sent: what became of an earlier request for it is not known yet")
-        return Done(tuple(results), tuple(changed), tuple(earlier))
+        results += _all(
+            held, ConversionOutcome.REFUSED, "not sent: what became of an earlier request for it is not known yet"
+        )
+        return ConversionReport(tuple(results), tuple(changed), tuple(earlier))
 
-    async def _still(self, agreed: Sequence[Conversion], into: str | None) -> tuple[list[Conversion], list[Changed]]:
+    async def _still(
+        self, agreed: Sequence[Conversion], into: str | None
+    ) -> tuple[list[Conversion], list[ConversionChanged]]:
         """What is offered now as it was agreed to, under an offer that has nothing else in it; and the rest."""
         known = {c.asset: c for c in agreed}
         offered = await self._converter.conversions(into)
@@ -84,7 +88,7 @@ class Dust:
             kept = [c for c in offered if c.asset in known and known[c.asset].stands(c)]
         going = {c.asset for c in kept}
         names = dict.fromkeys([*known, *now])
-        return kept, [Changed(a, known.get(a), now.get(a)) for a in names if a not in going]
+        return kept, [ConversionChanged(a, known.get(a), now.get(a)) for a in names if a not in going]
 
     async def _one(self, asked: Sequence[Conversion], into: str | None) -> list[Converted]:
         """One request, from its intent to the last that is known of it. JournalError: it was not sent."""
@@ -93,13 +97,13 @@ class Dust:
         try:
             told = await self._converter.convert(asked)
         except (Refused, Unreachable) as error:
-            results = _all(asked, Outcome.REFUSED, str(error))
+            results = _all(asked, ConversionOutcome.REFUSED, str(error))
         except OutcomeUnknown as error:
-            results = _all(asked, Outcome.UNKNOWN, str(error))
+            results = _all(asked, ConversionOutcome.UNKNOWN, str(error))
         else:
-            results = _merged(_all(asked, Outcome.UNKNOWN, "the venue's answer does not name it"), told)
+            results = _merged(_all(asked, ConversionOutcome.UNKNOWN, "the venue's answer does not name it"), told)
         results = await self._followed(asked, results, at)
-        if any(r.outcome is Outcome.UNKNOWN for r in results):
+        if any(r.outcome is ConversionOutcome.UNKNOWN for r in results):
             results = await self._as_it_is(asked, results, into)
         try:
             await self._write(plan, results)
@@ -134,7 +138,7 @@ class Dust:
         quantities = {c.asset: c.quantity for c in asked}
 
         def told(result: Converted) -> Converted:
-            if result.outcome is not Outcome.UNKNOWN:
+            if result.outcome is not ConversionOutcome.UNKNOWN:
                 return result
             same = there.get(result.asset) == quantities[result.asset]
             seen = "it was still there when it was read again" if same else "it is no longer there as it was"
@@ -147,7 +151,9 @@ class Dust:
         found: list[Converted] = []
         blocked: set[str] = set()
         for asked, known in unsettled(await self._records(), self._account):
-            begun = known or _all(asked.conversions, Outcome.UNKNOWN, "flatdeck ended before the answer was written")
+            begun = known or _all(
+                asked.conversions, ConversionOutcome.UNKNOWN, "flatdeck ended before the answer was written"
+            )
             results = await self._looked_up(asked.conversions, begun, asked.at)
             if results != known:
                 await self._write(asked.plan, results)
@@ -192,7 +198,7 @@ def _groups(conversions: Sequence[Conversion], most: int) -> Iterable[list[Conve
     return [offer[n : n + most] for offer in offers.values() for n in range(0, len(offer), most)]
 
 
-def _all(asked: Iterable[Conversion], outcome: Outcome, error: str) -> list[Converted]:
+def _all(asked: Iterable[Conversion], outcome: ConversionOutcome, error: str) -> list[Converted]:
     return [Converted(c.asset, c.quantity, outcome, error=error) for c in asked]
 
 
@@ -203,7 +209,7 @@ def _merged(results: Iterable[Converted], told: Iterable[Converted]) -> list[Con
 
 
 def _level(result: Converted) -> str:
-    return "info" if result.outcome is Outcome.CONVERTED else "warning"
+    return "info" if result.outcome is ConversionOutcome.CONVERTED else "warning"
 
 
 def _line(result: Converted) -> str:

@@ -12,18 +12,18 @@ from collections.abc import Callable, Coroutine, Iterable
 from msgspec import structs
 
 from core.closing import log_text
-from core.closing.after_close import Aftermath
-from core.closing.ladder_runner import Gear
+from core.closing.after_close import RecentOrders
+from core.closing.ladder_runner import AccountTools
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal.journal import Journal
 from core.ladder import recovery, step as ladder
-from core.ladder.recovery import Interrupted
+from core.ladder.recovery import InterruptedPlan
 from core.ladder.results import cancel_results, result, stopped
-from core.ladder.states import CloseBroken, Limits, Move
+from core.ladder.states import CloseBroken, Limits, Transition
 from core.ladder.tiers import schedule
 from core.link.messages import PlanReport
 from core.model import Holdings, PositionKey
-from core.orders.instrument_locks import Claims
+from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
 from core.plans import planner
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
@@ -32,22 +32,21 @@ from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
 
-FINAL_TRIES = 3
-FINAL_WAIT = 1.0
+FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and the seconds between them
 TURN_WAIT = 0.5
 Say = Callable[..., None]
 
 
-class Executor:
+class PlanExecutor:
     """``say(level, text, action)`` writes the log; ``frozen`` maps accounts to why nothing is sent for them."""
 
     def __init__(
         self,
         settings: Settings,
-        gear: dict[str, Gear],
+        gear: dict[str, AccountTools],
         journal: Journal,
         clock: Clock,
-        claims: Claims | None = None,
+        claims: InstrumentLocks | None = None,
         *,
         say: Say,
         frozen: dict[str, str],
@@ -60,17 +59,17 @@ class Executor:
         self._say = say
         self._frozen = frozen
         self._wait_for_open = wait_for_open
-        self._claims = claims or Claims(clock)
+        self._claims = claims or InstrumentLocks(clock)
         self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
         lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
-        self._aftermath = Aftermath(journal, clock, lag)
+        self._aftermath = RecentOrders(journal, clock, lag)
         self._unwritten: list[Record] = []  # ends and freezes that the journal could not take yet
 
     def in_flight(self) -> set[tuple[str, str]]:
         """Account and symbol of every action under way."""
         return set(self._busy)
 
-    def claim(self, plans: Iterable[Interrupted]) -> None:
+    def claim(self, plans: Iterable[InterruptedPlan]) -> None:
         """Hold the instruments of plans that are about to be taken up, those first that have something under way."""
         wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
@@ -92,7 +91,7 @@ class Executor:
             self._claims.over(plan.id)
         return await self._finish(approved, results, None)
 
-    async def take_up(self, left: Interrupted) -> PlanReport:
+    async def take_up(self, left: InterruptedPlan) -> PlanReport:
         """Go on with a plan that a restart found unfinished: first what is not known of it."""
         plan = left.approved.plan
         self._claims.coming(plan.id, _places(left.left()))
@@ -101,7 +100,7 @@ class Executor:
         finally:
             self._claims.over(plan.id)
 
-    async def _interrupted(self, left: Interrupted) -> list[ResultRow]:
+    async def _interrupted(self, left: InterruptedPlan) -> list[ResultRow]:
         plan = left.approved.plan
         await self._aftermath.load()
         fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
@@ -112,7 +111,7 @@ class Executor:
         return results + await self._all(left.approved, actions, (left, fresh))
 
     async def _all(
-        self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[Interrupted, bool] | None
+        self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[InterruptedPlan, bool] | None
     ) -> list[ResultRow]:
         """Every instrument at once; actions on one instrument take turns, in their order."""
         plan, tasks = approved.plan.id, []
@@ -150,7 +149,7 @@ class Executor:
         approved: ApprovedPlan,
         where: tuple[str, str],
         actions: list[Action],
-        left: tuple[Interrupted, bool],
+        left: tuple[InterruptedPlan, bool],
     ) -> list[ResultRow]:
         """What was under way before a restart is found out, however long another close of the instrument takes."""
         while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
@@ -162,7 +161,7 @@ class Executor:
         approved: ApprovedPlan,
         where: tuple[str, str],
         actions: list[Action],
-        left: tuple[Interrupted, bool] | None,
+        left: tuple[InterruptedPlan, bool] | None,
     ) -> list[ResultRow]:
         rows: list[ResultRow] = []
         try:
@@ -175,7 +174,7 @@ class Executor:
         return rows
 
     async def _one(
-        self, approved: ApprovedPlan, action: Action, left: tuple[Interrupted, bool] | None
+        self, approved: ApprovedPlan, action: Action, left: tuple[InterruptedPlan, bool] | None
     ) -> list[ResultRow]:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
@@ -209,7 +208,7 @@ class Executor:
                 self._say("info", log_text.cancelled(action, row.order_id or ""), action)
         return [await self._end(plan, action, result(action, state)), *cancels]
 
-    def _first(self, plan: Plan, action: Action, left: tuple[Interrupted, bool] | None) -> Move:
+    def _first(self, plan: Plan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
         """The ladder at its start, or where it was interrupted."""
         settings, broker = self._settings.ladder, self._gear[action.key.account].broker
         able = broker.capabilities
@@ -267,7 +266,9 @@ class Executor:
             self._unwritten = owed + self._unwritten
             raise
 
-    async def _finish(self, approved: ApprovedPlan, results: list[ResultRow], left: Interrupted | None) -> PlanReport:
+    async def _finish(
+        self, approved: ApprovedPlan, results: list[ResultRow], left: InterruptedPlan | None
+    ) -> PlanReport:
         """Final reconciliation: everything is read again, and what is still there counts, whatever was said before."""
         plan = approved.plan
         accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]

@@ -19,7 +19,7 @@ from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnk
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import epoch_of, is_ours
 from core.journal.journal import Journal
-from core.journal.write_behind import Outbox
+from core.journal.write_behind import WriteBehind
 from core.ladder import step as ladder
 from core.ladder.invariants import LiveOrders, check_send
 from core.ladder.order import SEND_WITHIN
@@ -40,23 +40,23 @@ from core.ladder.states import (
     Event,
     Ladder,
     LookFailed,
-    Move,
     NotJournaled,
-    Read,
+    PositionRead,
     ReadFailed,
     Restored,
     SendRefused,
     SendUnknown,
     SendUnreachable,
+    Transition,
     Waited,
 )
 from core.ladder.tiers import Step
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.orders.lookup import find, limited, read_beside
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
-from core.ports import Broker, Clock, DoLookUp, OrderRead
+from core.ports import Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.units import ZERO
 
@@ -65,18 +65,18 @@ SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ou
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
 
-class Closer:
+class LadderRunner:
     """One account's hands. ``changed`` is told every new state of a ladder, ``emit`` every event seen on the way."""
 
     def __init__(
         self,
         broker: Broker,
-        reader: Reader,
+        reader: AccountReader,
         journal: Journal,
         clock: Clock,
         book: Book,
         *,
-        changed: Callable[[Move], None],
+        changed: Callable[[Transition], None],
         emit: Callable[[BrokerEvent], None],
         max_age: Callable[[str, str], float],
     ) -> None:
@@ -90,9 +90,9 @@ class Closer:
         self._max_age = max_age
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
-        self._outbox = Outbox(journal)
+        self._outbox = WriteBehind(journal)
 
-    async def carry_out(self, approved: ApprovedPlan, move: Move) -> Ladder:
+    async def carry_out(self, approved: ApprovedPlan, move: Transition) -> Ladder:
         """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
@@ -147,7 +147,7 @@ class Closer:
                 return Waited()
             case DoPark():
                 return await self._park(do)
-            case DoLookUp():
+            case OrderQuery():
                 return await self._look_up(state, do)
             case DoAwait(order, seconds):
                 return await self._await(order, seconds)
@@ -211,7 +211,7 @@ class Closer:
         read = await self._read(state, False)  # leaves right behind them
         texts = await asyncio.gather(*asked)
         answers = dict(zip([o.id for o in orders], texts, strict=True))
-        return CancelsAsked(answers, read if isinstance(read, Read) else None)
+        return CancelsAsked(answers, read if isinstance(read, PositionRead) else None)
 
     async def _ask_cancel(self, order: Order) -> str:
         """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""
@@ -236,7 +236,7 @@ class Closer:
             return ReadFailed(str(error) or "no answer in time")
         instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
         ended = tuple(o for o in told if o.status.terminal)
-        return Read(
+        return PositionRead(
             position=holdings.position(key),
             orders=tuple(o for o in holdings.orders if _concerns(o, key)),
             instrument=instrument or self._book.instrument(key.account, key.symbol),
@@ -268,7 +268,7 @@ class Closer:
                     f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
                 )
 
-    async def _look_up(self, state: Ladder, do: DoLookUp) -> Event:
+    async def _look_up(self, state: Ladder, do: OrderQuery) -> Event:
         await self._pause(do.request.symbol, do.seconds)
         asked = self._clock.monotonic()
         since = (state.since or self._clock.now() - timedelta(seconds=asked - state.sent_at)) - SINCE_MARGIN
@@ -316,7 +316,7 @@ class Closer:
         read_at = -inf if state.blind else self._clock.monotonic()
 
         async def look() -> bool:
-            return isinstance(await self._read(state, False), Read)
+            return isinstance(await self._read(state, False), PositionRead)
 
         async def intend(request: OrderRequest, ours: bool) -> None:
             held = state.position.quantity if state.position else request.quantity
@@ -331,9 +331,9 @@ def _concerns(order: Order, key: PositionKey) -> bool:
     return order.symbol == key.symbol and (order.leg is key.leg or Leg.NET in (order.leg, key.leg))
 
 
-class Gear(Struct):
+class AccountTools(Struct):
     """What is needed to act on one account."""
 
     broker: Broker
-    reader: Reader
-    carry_out: Callable[[ApprovedPlan, Move], Awaitable[Ladder]]
+    reader: AccountReader
+    carry_out: Callable[[ApprovedPlan, Transition], Awaitable[Ladder]]

@@ -12,7 +12,7 @@ from core.config.accounts import ACCOUNTS
 from core.config.exits import LevelTable, SymbolTable
 from core.config.key_lines import Loc
 from core.config.schema import Root, UserTable, unknown_broker
-from core.config.values import Wrong, name, show
+from core.config.values import InvalidValue, name, show
 from core.model import PLATFORM
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -46,7 +46,7 @@ def _called(table: Any) -> str:
     """What an owner or an account is called; nothing when that is missing or unusable itself."""
     try:
         return str(name(table.get("id", table.get("name")))) if isinstance(table, dict) else ""
-    except Wrong:
+    except InvalidValue:
         return ""
 
 
@@ -78,7 +78,7 @@ def _untagged(loc: Loc) -> tuple[Loc, str]:
 
 
 def _wrong(loc: Loc, error: object) -> tuple[Loc, str]:
-    if not isinstance(error, Wrong):
+    if not isinstance(error, InvalidValue):
         return loc, "cannot be used"
     loc = (*loc, *error.at)
     if error.full:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from core.config import values as kinds
-from core.config.values import Table, Wrong
+from core.config.values import InvalidValue, Table
 from core.settings import ExitLevel, ExitSettings, Factors, Given
 from core.units import decimal, plain
 
@@ -51,7 +51,9 @@ def _drawdown(value: Any) -> tuple[tuple[Decimal, Decimal | None, Decimal | None
     found = kinds.rules(_drawdown_row)(value)
     for index, (_, low, high) in enumerate(found):
         if low is not None and high is not None and low >= high:
-            raise Wrong("has a band that ends before it begins; put the smaller roi first", at=(index,), full=True)
+            raise InvalidValue(
+                "has a band that ends before it begins; put the smaller roi first", at=(index,), full=True
+            )
     return tuple(sorted(found, reverse=True, key=lambda row: row[0]))
 
 
@@ -72,17 +74,17 @@ def _condition(value: Any) -> str:
     found = _CONDITION.fullmatch(value) if isinstance(value, str) else None
     try:
         bound = _bound(found[2]) if found else None
-    except Wrong:
+    except InvalidValue:
         bound = None
     if found is None or bound is None:
-        raise Wrong('a condition, like ">1.5" or "<-1"', value)
+        raise InvalidValue('a condition, like ">1.5" or "<-1"', value)
     return f"{found[1]}{plain(bound)}"
 
 
 def _factors(value: Any) -> Factors:
     found: Factors = kinds.rules(kinds.row(_A_ROW, _condition, _factor))(value)
     if len(found) > MOST_ROWS:
-        raise Wrong(f"has more than {MOST_ROWS} rows; leave some out", full=True)
+        raise InvalidValue(f"has more than {MOST_ROWS} rows; leave some out", full=True)
     return found
 
 
@@ -90,11 +92,13 @@ def _tightening(value: Any) -> Factors:
     """The biggest move first, and none that would widen the distance as the profit grows."""
     found = _factors(value)
     if len(found) > 3 or any(condition[0] != ">" for condition, _ in found):
-        raise Wrong('has up to three rows, and each is above a move, like [">0.05", "0.7"]', full=True)
+        raise InvalidValue('has up to three rows, and each is above a move, like [">0.05", "0.7"]', full=True)
     found = tuple(sorted(found, reverse=True, key=lambda row: decimal(row[0][1:])))
     factors = [factor for _, factor in found]
     if factors != sorted(factors) or any(factor > 1 for factor in factors):
-        raise Wrong("must tighten with the profit: factors up to 1, and the smaller the higher the move", full=True)
+        raise InvalidValue(
+            "must tighten with the profit: factors up to 1, and the smaller the higher the move", full=True
+        )
     return found
 
 
@@ -147,7 +151,9 @@ class LevelTable(SymbolTable):
     def _named(self) -> Self:
         for symbol in self.symbols:
             if not symbol.strip() or not symbol.isprintable():
-                raise Wrong("names no symbol; write one as the console shows it", at=("symbols", symbol), full=True)
+                raise InvalidValue(
+                    "names no symbol; write one as the console shows it", at=("symbols", symbol), full=True
+                )
         return self
 
     def level(self) -> ExitLevel:
@@ -169,7 +175,7 @@ class _Owner(Protocol):
     def accounts(self) -> Sequence[_Account]: ...
 
 
-def misfit(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> Wrong | None:
+def misfit(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> InvalidValue | None:
     """What does not go together where the levels meet: keys that are right each for itself."""
     for chain in _chains(top, owners):
         for symbol in sorted({symbol for _, level in chain for symbol in level.symbols}) or [""]:
@@ -193,7 +199,7 @@ def _chains(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> Iterator[l
             yield [first, second, ((*loc, "accounts", index), account.exits.level())]
 
 
-def _wrong(parts: Sequence[tuple[Loc, Given]]) -> Wrong | None:
+def _wrong(parts: Sequence[tuple[Loc, Given]]) -> InvalidValue | None:
     """``parts`` from the most general to the most specific; what is blamed is the most specific of the two keys."""
     least, most = _EXITS.trailing_min, _EXITS.trailing_max
     blamed: Loc = ()
@@ -203,5 +209,5 @@ def _wrong(parts: Sequence[tuple[Loc, Given]]) -> Wrong | None:
         blamed = blamed if key is None else (*loc, key)
         if least > most:
             text = f"does not fit: trailing_min ({least}) is above trailing_max ({most})"
-            return Wrong(text, at=blamed, full=True)
+            return InvalidValue(text, at=blamed, full=True)
     return None

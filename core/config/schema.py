@@ -11,7 +11,7 @@ from pydantic import Field, PlainValidator, model_validator
 from core.config import values as kinds
 from core.config.accounts import AnyAccount
 from core.config.exits import LevelTable, misfit
-from core.config.values import BROKERS, Table, Wrong, show
+from core.config.values import BROKERS, InvalidValue, Table, show
 from core.model import PLATFORM, Tier
 from core.settings import (
     AccountSettings,
@@ -47,26 +47,26 @@ def _cancel_if(value: Any) -> str:
         try:
             parse_cancel_if(condition)
         except ValueError as error:
-            raise Wrong(f"cannot be read: {error}", full=True) from None
+            raise InvalidValue(f"cannot be read: {error}", full=True) from None
     return condition
 
 
 def _tiers(value: Any) -> dict[str, tuple[Tier, ...]]:
     if not isinstance(value, dict):
-        raise Wrong('a table of brokers, like { paper = ["market_ioc"] }', value)
+        raise InvalidValue('a table of brokers, like { paper = ["market_ioc"] }', value)
     return {broker: _tiers_of(broker, names) for broker, names in value.items()}
 
 
 def _tiers_of(broker: str, names: Any) -> tuple[Tier, ...]:
     if broker.partition(":")[0] not in BROKERS:
-        raise Wrong(unknown_broker(broker), at=(broker,), full=True)
+        raise InvalidValue(unknown_broker(broker), at=(broker,), full=True)
     one = kinds.choice(*(tier.value for tier in Tier))  # those of the last round come there, listed or not
     try:
         chosen = kinds.rows(one, least=1)(names)
-    except Wrong as error:
-        raise Wrong(error.expected, error.value, at=(broker, *error.at)) from None
+    except InvalidValue as error:
+        raise InvalidValue(error.expected, error.value, at=(broker, *error.at)) from None
     if len(set(chosen)) < len(chosen):
-        raise Wrong("names a tier twice; name each once", at=(broker,), full=True)
+        raise InvalidValue("names a tier twice; name each once", at=(broker,), full=True)
     return tuple(Tier(name) for name in chosen)
 
 
@@ -98,10 +98,10 @@ class CleanupTable(Table):
         mode = self.cancel_open_orders
         if self.cancel_if and mode != "matching" and "cancel_open_orders" in self.model_fields_set:
             text = f'is used with cancel_open_orders = "matching" only, and that is "{mode}"; remove one of the two'
-            raise Wrong(text, at=("cancel_if",), full=True)
+            raise InvalidValue(text, at=("cancel_if",), full=True)
         if mode == "matching" and not self.cancel_if:
             text = 'is "matching", which needs cancel_if, like cancel_if = "usd_value<1.0"'
-            raise Wrong(text, at=("cancel_open_orders",), full=True)
+            raise InvalidValue(text, at=("cancel_open_orders",), full=True)
         return self
 
 
@@ -150,7 +150,7 @@ class _Owner(Table):
         for index, account in enumerate(self.accounts):
             if account.name in seen:
                 text = f'is "{account.name}" a second time for this owner; give each account its own name'
-                raise Wrong(text, at=("accounts", index, "name"), full=True)
+                raise InvalidValue(text, at=("accounts", index, "name"), full=True)
             seen.add(account.name)
         return self
 
@@ -167,7 +167,7 @@ class PlatformTable(_Owner):
 
 def _user_id(value: Any) -> str:
     if value == PLATFORM:
-        raise Wrong(
+        raise InvalidValue(
             f'is "{PLATFORM}", which is the platform itself; use [[platform.accounts]] or another id', full=True
         )
     return str(kinds.name(value))
@@ -201,7 +201,7 @@ class Root(Table):
         ]
         if self.protect.enabled and without and not any(finer):
             text = 'needs a stop to rest behind, and [exits] has none; set stop_loss_pct, like stop_loss_pct = "0.05"'
-            raise Wrong(text, at=("protect", "enabled"), full=True)
+            raise InvalidValue(text, at=("protect", "enabled"), full=True)
         return self
 
     @model_validator(mode="after")
@@ -209,7 +209,7 @@ class Root(Table):
         ids: set[str] = set()
         for index, user in enumerate(self.users):
             if user.id in ids:
-                raise Wrong(
+                raise InvalidValue(
                     f'is "{user.id}" a second time; give each user one table', at=("users", index, "id"), full=True
                 )
             ids.add(user.id)
@@ -233,7 +233,7 @@ class Root(Table):
                 login = f"{account.broker} {sorted(whose.items())}"
                 if login in seen:
                     text = "is the same login as an account before it; remove one, or its positions are counted twice"
-                    raise Wrong(text, at=(*loc, "accounts", index, "api_key"), full=True)
+                    raise InvalidValue(text, at=(*loc, "accounts", index, "api_key"), full=True)
                 seen.add(login)
 
     def owners(self) -> tuple[OwnerSettings, ...]:

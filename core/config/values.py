@@ -1,4 +1,4 @@
-"""The kinds of values that a configuration holds: each a function from what TOML gave to what is used, or ``Wrong``."""
+"""The kinds of values in a configuration: each a function from a TOML value to a setting, or ``InvalidValue``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRET = f"where the secret is, as {secrets.FORMS}, and never the secret itself"
 _WIDEST = 18  # decimal exponents beyond this, either way, are no amount of anything
 
 
-class Wrong(ValueError):
+class InvalidValue(ValueError):
     """A value that cannot be: what was expected instead, and the key it is about where that is further in."""
 
     def __init__(
@@ -62,7 +62,7 @@ def whole(least: int, most: int) -> Kind:
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise Wrong(f"a whole number from {least} to {most}", value)
+            raise InvalidValue(f"a whole number from {least} to {most}", value)
         return value
 
     return check
@@ -74,9 +74,9 @@ def seconds(most: float, *, zero: bool = False) -> Kind:
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | Decimal) or not _finite(value):
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         if not 0 <= value <= most or (value == 0 and not zero):
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         return float(value)
 
     return check
@@ -93,9 +93,9 @@ def exact(expected: str, within: Callable[[Decimal], bool]) -> Kind:
         try:
             number = decimal(value)
         except ValueError:
-            raise Wrong(expected, value) from None
+            raise InvalidValue(expected, value) from None
         if (number and abs(number.adjusted()) > _WIDEST) or not within(number):
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         return number
 
     return check
@@ -109,15 +109,15 @@ def off(kind: Kind) -> Kind:
             return None
         try:
             return kind(value)
-        except Wrong as error:
-            raise Wrong(f'{error.expected}, or "" to turn it off', value) from None
+        except InvalidValue as error:
+            raise InvalidValue(f'{error.expected}, or "" to turn it off', value) from None
 
     return check
 
 
 def flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise Wrong("true or false", value)
+        raise InvalidValue("true or false", value)
     return value
 
 
@@ -127,7 +127,7 @@ def choice(*names: str) -> Kind:
 
     def check(value: Any) -> str:
         if not isinstance(value, str) or value not in names:
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         return value
 
     return check
@@ -136,7 +136,7 @@ def choice(*names: str) -> Kind:
 def text(value: Any) -> str:
     """Text of one line that is not empty."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise Wrong("text on one line", value)
+        raise InvalidValue("text on one line", value)
     return value
 
 
@@ -153,7 +153,7 @@ def identifier(value: Any) -> str:
 def name(value: Any) -> str:
     """An id of an owner or the name of an account: the two are joined with a slash, so neither has one."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise Wrong("1 to 64 of the characters A-Z a-z 0-9 _ . @ -", value)
+        raise InvalidValue("1 to 64 of the characters A-Z a-z 0-9 _ . @ -", value)
     return value
 
 
@@ -162,7 +162,7 @@ def credential(base: str) -> Kind:
 
     def check(value: Any) -> str:
         if not secrets.is_reference(value):
-            raise Wrong(SECRET)
+            raise InvalidValue(SECRET)
         scheme, _, rest = str(value).partition(":")
         return f"file:{absolute(base, rest)}" if scheme == "file" else str(value)
 
@@ -181,9 +181,9 @@ def address(*schemes: str, empty: bool = False) -> Kind:
             parts = urlsplit(text(value))
             good = parts.scheme in schemes and parts.hostname and parts.port != 0 and "@" not in parts.netloc
         except ValueError:
-            raise Wrong(expected, value) from None
+            raise InvalidValue(expected, value) from None
         if not good or parts.query or parts.fragment or " " in value:
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         return str(value).rstrip("/")
 
     return check
@@ -204,7 +204,7 @@ FAULT_NUMBERS = frozenset({"lag_seconds", "retry_after", "closed_seconds", "stal
 def probabilities(value: Any) -> dict[str, float]:
     """A table of a paper venue's faults: names to probabilities, and the seconds that some of them take."""
     if not isinstance(value, dict):
-        raise Wrong("a table like { reject_ioc = 1.0 }", value)
+        raise InvalidValue("a table like { reject_ioc = 1.0 }", value)
     probability, duration = seconds(1, zero=True), seconds(86_400, zero=True)
     return {k: _inside(duration if k in FAULT_NUMBERS else probability, k, item) for k, item in value.items()}
 
@@ -212,7 +212,7 @@ def probabilities(value: Any) -> dict[str, float]:
 def plain_table(value: Any) -> dict[str, Any]:
     """A table for a library, as plain values. Whatever is called like a secret must be a reference."""
     if not isinstance(value, dict):
-        raise Wrong("a table", value)
+        raise InvalidValue("a table", value)
     return {key: _inside(partial(_plain, guarded=secrets.is_secret_key(key)), key, item) for key, item in value.items()}
 
 
@@ -229,20 +229,20 @@ def _plain(value: Any, *, guarded: bool) -> Any:
                 for key, item in value.items()
             }
         case _ if guarded and not secrets.is_reference(value):
-            raise Wrong(SECRET)
+            raise InvalidValue(SECRET)
         case int() | str():
             return value
         case Decimal() if value.is_finite():
             return float(value)
         case _:
-            raise Wrong("text, a number, true or false, a list or a table")
+            raise InvalidValue("text, a number, true or false, a list or a table")
 
 
 def _inside(kind: Kind, key: str | int, value: Any) -> Any:
     try:
         return kind(value)
-    except Wrong as error:
-        raise Wrong(error.expected, error.value, at=(key, *error.at), full=error.full) from None
+    except InvalidValue as error:
+        raise InvalidValue(error.expected, error.value, at=(key, *error.at), full=error.full) from None
 
 
 def rows(kind: Kind, least: int = 0) -> Kind:
@@ -250,7 +250,7 @@ def rows(kind: Kind, least: int = 0) -> Kind:
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or not least <= len(value) <= 100:
-            raise Wrong("a list" if not least else "a list that is not empty", value)
+            raise InvalidValue("a list" if not least else "a list that is not empty", value)
         return tuple(_inside(kind, index, item) for index, item in enumerate(value))
 
     return check
@@ -266,7 +266,7 @@ def row(expected: str, *kinds: Kind) -> Kind:
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or len(value) != len(kinds):
-            raise Wrong(expected, value)
+            raise InvalidValue(expected, value)
         return tuple(_inside(kind, index, item) for index, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
     return check

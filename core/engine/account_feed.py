@@ -24,7 +24,7 @@ from core.events import (
     RatesSeen,
 )
 from core.model import USD_LIKE, Holdings, Quote
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.ports import Broker, Clock
 from core.units import decimal
 
@@ -44,10 +44,12 @@ LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 20.0
 
 
-class Watcher:
+class AccountFeed:
     """One account. Nothing it meets leaves it as an exception: it becomes the account's state."""
 
-    def __init__(self, broker: Broker, reader: Reader, clock: Clock, emit: Callable[[BrokerEvent], None]) -> None:
+    def __init__(
+        self, broker: Broker, reader: AccountReader, clock: Clock, emit: Callable[[BrokerEvent], None]
+    ) -> None:
         self._broker = broker
         self._reader = reader
         self._clock = clock
@@ -230,7 +232,7 @@ class Watcher:
         self._emit(AccountChanged(self._account, state, _sentence(error), refused=_refused(error)))
 
 
-async def first_of_all(watchers: Iterable[Watcher]) -> None:
+async def first_of_all(watchers: Iterable[AccountFeed]) -> None:
     """A first read of every account. Those that could be read wait for the others, but not for long (domain §6.5): a
     venue that takes a request and never answers would hold up the closes of all."""
     reading = {asyncio.create_task(watcher.first()): watcher for watcher in watchers}

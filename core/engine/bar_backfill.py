@@ -24,7 +24,7 @@ FIRST_WAIT = 5.0
 Ask = Callable[[str, str, int], Awaitable[list[Bar]]]
 
 
-class Almanac:
+class BarBackfill:
     """``take`` gets what a broker answered, for account and symbol; ``failed`` why it could not be asked."""
 
     def __init__(

@@ -11,38 +11,38 @@ from collections.abc import Callable, Coroutine, Sequence
 
 from msgspec import structs
 
-from core.closing.executor import Executor
-from core.closing.ladder_runner import Closer, Gear
-from core.engine.account_feed import Watcher, first_of_all
-from core.engine.exit_service import Hands, Sentry
-from core.engine.log import Logbook
+from core.closing.executor import PlanExecutor
+from core.closing.ladder_runner import AccountTools, LadderRunner
+from core.engine.account_feed import AccountFeed, first_of_all
+from core.engine.exit_service import ExitService, Hands
+from core.engine.log import LogWriter
 from core.engine.loop_monitor import pulse_of
-from core.engine.outages import Outages
-from core.engine.publisher import Hub
-from core.engine.scheduled_runs import Automation
-from core.entries.service import Opener
+from core.engine.outages import OutageLog
+from core.engine.publisher import Publisher
+from core.engine.scheduled_runs import ScheduledRuns
+from core.entries.service import EntryService
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.ladder.invariants import another_writer
-from core.ladder.recovery import Interrupted, interrupted
-from core.ladder.states import Move
+from core.ladder.recovery import InterruptedPlan, interrupted
+from core.ladder.states import Transition
 from core.link import rows
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, PositionRow, Snapshot
 from core.model import Holdings
-from core.orders.account_reader import Reader
-from core.orders.instrument_locks import Claims
+from core.orders.account_reader import AccountReader
+from core.orders.instrument_locks import InstrumentLocks
 from core.plans import planner
-from core.plans.pending import Desk
+from core.plans.pending import PendingPlans
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, Reason
 from core.plans.planner import Situation
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
-from core.reconciliation.service import Reconciler
+from core.reconciliation.service import ReconciliationService
 from core.settings import Settings, exits_of, max_age_of
-from core.venue_stops.service import Eyes, Protector
+from core.venue_stops.service import Eyes, VenueStopService
 
 PUBLISH_EVERY = 0.25
 REVIEW_EVERY = 1.0  # rows are made again so that ages and staleness show
@@ -77,35 +77,35 @@ class Engine:
         self.exits_of = exits_of(settings)
         self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
         self.book = Book([b.account for b in brokers], is_ours, self.exits_of)
-        self.hub = Hub(clock, EngineRow(mode=mode, read_only=self.read_only))
+        self.hub = Publisher(clock, EngineRow(mode=mode, read_only=self.read_only))
         self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
-        self._readers = {a: Reader(b, clock, self._emit) for a, b in self._brokers.items()}
-        self._watchers = {a: Watcher(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
-        self._closers: dict[str, Closer] = {}
-        self.desk = Desk(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
+        self._readers = {a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()}
+        self._watchers = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
+        self._closers: dict[str, LadderRunner] = {}
+        self.desk = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
         self._tasks: set[asyncio.Task[object]] = set()
         self._dirty: set[str] = set()
         self._doubted: set[str] = set()
         self._cleanups = 0
-        self._outages = Outages()
+        self._outages = OutageLog()
         self.frozen: dict[str, str] = {}
-        self.say = Logbook(self.hub, journal, clock, settings.engine.log_level).say
-        self._claims = Claims(clock)
+        self.say = LogWriter(self.hub, journal, clock, settings.engine.log_level).say
+        self._claims = InstrumentLocks(clock)
         self._executor = None if journal is None else self._fit_out(journal)
         hands = Hands(self._max_age, self._busy, self._doubt, self._spawn, lambda a, *of: self._brokers[a].bars(*of))
-        self.sentry = Sentry(self, journal, hands, lasting=lasting)
-        self.reconciler = Reconciler(self, self._readers, journal)
-        self.opener = Opener(self, self._brokers, self._readers, ids, journal, self._claims)
+        self.sentry = ExitService(self, journal, hands, lasting=lasting)
+        self.reconciler = ReconciliationService(self, self._readers, journal)
+        self.opener = EntryService(self, self._brokers, self._readers, ids, journal, self._claims)
         eyes = Eyes(self.sentry.view, self._max_age, self._spawn)
-        self.protector = Protector(self, self._brokers, self._readers, journal, self._claims, eyes)
+        self.protector = VenueStopService(self, self._brokers, self._readers, journal, self._claims, eyes)
 
-    def _fit_out(self, journal: Journal) -> Executor:
+    def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
-            self._closers[account] = Closer(*args, changed=self._moved, emit=self._emit, max_age=self._max_age)
-        gear = {a: Gear(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
+            self._closers[account] = LadderRunner(*args, changed=self._moved, emit=self._emit, max_age=self._max_age)
+        gear = {a: AccountTools(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
         given = (self.settings, gear, journal, self.clock, self._claims)
-        return Executor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
+        return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
 
     def _busy(self) -> set[tuple[str, str]]:
         """Account and symbol of every close in flight."""
@@ -126,7 +126,7 @@ class Engine:
                 await self._take_up(self._executor, plan)
             await self.opener.take_up()
 
-    async def _take_up(self, executor: Executor, left: Interrupted) -> None:
+    async def _take_up(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
         """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
         self.hub.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
@@ -145,7 +145,7 @@ class Engine:
         self._spawn(pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._doubt_all).run())
         if self._lasting:
             self._spawn(self.protector.run())
-        await Automation(self, self.hub, self.settings, self.clock).run()
+        await ScheduledRuns(self, self.hub, self.settings, self.clock).run()
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
@@ -309,7 +309,7 @@ class Engine:
         """Until everything that came in so far is in the book."""
         await self._inbox.join()
 
-    def _moved(self, move: Move) -> None:
+    def _moved(self, move: Transition) -> None:
         self.hub.put_closing(rows.closing_row(move, self.clock.now()))
         self._dirty.add(move.ladder.action.owner)
 

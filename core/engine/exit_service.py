@@ -14,20 +14,20 @@ from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
-from core.engine.bar_backfill import Almanac, Ask
-from core.engine.publisher import Hub
+from core.engine.bar_backfill import Ask, BarBackfill
+from core.engine.publisher import Publisher
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
-from core.exits.monitor import Due, Guardian
+from core.exits.monitor import ExitMonitor, ExitSignal
 from core.exits.rules import Rule
 from core.exits.symbol import Place
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
-from core.journal.ledger import Ledger
+from core.journal.ledger import PositionLedger
 from core.link.messages import DueRow, ExitsDue
 from core.model import Bar, PositionKey
-from core.plans.pending import Desk
+from core.plans.pending import PendingPlans
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, by_rule
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book, Change
@@ -45,8 +45,8 @@ class Runs(Protocol):
     exits_of: ExitsOf
     clock: Clock
     book: Book
-    desk: Desk
-    hub: Hub
+    desk: PendingPlans
+    hub: Publisher
     read_only: bool
 
     @property
@@ -65,19 +65,19 @@ class Hands(NamedTuple):
     bars: Ask
 
 
-class Sentry:
+class ExitService:
     """Without a journal that it may write it only watches."""
 
     def __init__(self, engine: Runs, journal: Journal | None, hands: Hands, *, lasting: bool) -> None:
         self._engine = engine
         self._journal = None if engine.read_only else journal
         self._max_age, self._busy, self._reread, self._spawn, ask = hands
-        self._almanac = Almanac(ask, engine.clock, self._spawn, self._fill, self._unfilled)
+        self._almanac = BarBackfill(ask, engine.clock, self._spawn, self._fill, self._unfilled)
         self._auto = engine.settings.automation.exits == "auto"
-        self._guardian = Guardian(engine.exits_of)
+        self._guardian = ExitMonitor(engine.exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
         self._watching = False
-        self._waiting: dict[PositionKey, tuple[Due, str]] = {}  # with the id of the plan that waits for a person
+        self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # with the id of the plan that waits for a person
         self._closing: set[PositionKey] = set()
         self._paused: dict[PositionKey, float] = {}
         self._told: dict[PositionKey, str] = {}  # exits that could not be planned
@@ -85,7 +85,7 @@ class Sentry:
 
     # -------------------------------------------------------------------------------------------------- its life
 
-    async def recall(self, view: JournalView, ledger: Ledger) -> None:
+    async def recall(self, view: JournalView, ledger: PositionLedger) -> None:
         """Take up what a journal keeps of the guards, and the stops that positions were opened with.
 
         One that acts does so before the first price. Raises JournalError.
@@ -117,7 +117,7 @@ class Sentry:
 
     def take(self, event: BrokerEvent, change: Change) -> None:
         """What an event that is in the book means for the guards."""
-        due: list[Due] = []
+        due: list[ExitSignal] = []
         match event:
             case QuoteSeen(quote):
                 if self._engine.book.quote(quote.account, quote.symbol) is quote:
@@ -148,7 +148,7 @@ class Sentry:
             if self._guardian.follow(key, position, kind, self._stops.get(key), now):
                 self._reread({key.account})
 
-    def _price(self, account: str, symbol: str) -> list[Due]:
+    def _price(self, account: str, symbol: str) -> list[ExitSignal]:
         """The latest price, where the rules may use it."""
         book, now = self._engine.book, self._engine.clock.monotonic()
         quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
@@ -176,13 +176,13 @@ class Sentry:
         text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
         self._engine.say("debug", text, account)
 
-    def view(self, key: PositionKey) -> GuardView | None:
+    def view(self, key: PositionKey) -> ExitView | None:
         """How a position is watched, in prices of its instrument."""
         return self._guardian.view(key, self._engine.book.instrument(key.account, key.symbol).tick)
 
     # ---------------------------------------------------------------------------------------------------- firing
 
-    def _fire(self, found: Iterable[Due]) -> None:
+    def _fire(self, found: Iterable[ExitSignal]) -> None:
         """Close, or leave waiting; what is under way is left alone, and the same exit never waits twice."""
         if not self._watching or self._engine.read_only:
             return
@@ -197,7 +197,7 @@ class Sentry:
             elif waiting is None or due.rank < waiting[0].rank:
                 self._wait(due)
 
-    def _plan(self, due: Due) -> Plan | None:
+    def _plan(self, due: ExitSignal) -> Plan | None:
         """The plan of an exit; None, said once, where nothing can be closed."""
         plan = self._engine.desk.prepare(_request(due))
         if not plan.empty:
@@ -209,7 +209,7 @@ class Sentry:
             self._say("alarm", due, f"cannot be closed: {why}")
         return None
 
-    def _wait(self, due: Due) -> None:
+    def _wait(self, due: ExitSignal) -> None:
         plan = self._plan(due)
         if plan is None:
             return
@@ -218,7 +218,7 @@ class Sentry:
         self._engine.hub.show_plan(plan, "waiting", _request(due), due.text)
         self._say("alarm", due, "waits for a person")
 
-    async def _close(self, due: Due) -> None:
+    async def _close(self, due: ExitSignal) -> None:
         """By rule, at once. Whatever goes wrong is an alarm, and after a pause the next price tries again."""
         try:
             if not self.armed:
@@ -253,7 +253,7 @@ class Sentry:
         if waiting is not None:
             self._engine.hub.drop_plan(waiting[1])
 
-    def _say(self, level: str, due: Due, what: str) -> None:
+    def _say(self, level: str, due: ExitSignal, what: str) -> None:
         self._engine.say(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
 
     # ---------------------------------------------------------------------------------------------------- arming
@@ -293,7 +293,7 @@ class Sentry:
             return 'every exit waits for a person here; set exits = "auto" in [automation] to let them run armed'
         return ""
 
-    def _fresh(self) -> list[Due]:
+    def _fresh(self) -> list[ExitSignal]:
         """What the latest prices call for, where they still are usable."""
         book, now = self._engine.book, self._engine.clock.monotonic()
 
@@ -304,7 +304,7 @@ class Sentry:
         return [due for due in self._guardian.due() if fresh(due.key)]
 
 
-def _request(due: Due) -> PlanRequest:
+def _request(due: ExitSignal) -> PlanRequest:
     return PlanRequest("exit", keys=(due.key,), text=due.text)
 
 

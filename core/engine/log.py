@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from core.engine.publisher import Hub
+from core.engine.publisher import Publisher
 from core.journal.journal import Journal
 from core.link.messages import LogRow
 from core.plans.plan import Action
@@ -14,10 +14,10 @@ from core.records import Logged
 LEVELS = ("debug", "info", "warning", "error", "alarm")
 
 
-class Logbook:
+class LogWriter:
     """Lines below ``level`` are not kept; an alarm also stands in the engine's row until it is acknowledged."""
 
-    def __init__(self, hub: Hub, journal: Journal | None, clock: Clock, level: str) -> None:
+    def __init__(self, hub: Publisher, journal: Journal | None, clock: Clock, level: str) -> None:
         self._hub = hub
         self._journal = journal
         self._clock = clock

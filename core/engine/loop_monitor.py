@@ -14,7 +14,7 @@ LATE = 1.0  # a lag worth a line in the log
 LONG = 5.0  # a lag after which everything is read again
 
 
-class Pulse:
+class LoopMonitor:
     """``reread`` is called after a long lag; with ``metrics`` the figures are said once per ``every`` seconds."""
 
     def __init__(
@@ -60,7 +60,7 @@ def pulse_of(
     clock: Clock,
     say: Callable[[str, str], None],
     reread: Callable[[], None],
-) -> Pulse:
+) -> LoopMonitor:
     """An engine's, as it is configured."""
     every, commit = settings.cycle_seconds, lambda: journal.commit_latency if journal else None
-    return Pulse(clock, say, reread, metrics=settings.metrics, every=every, commit=commit)
+    return LoopMonitor(clock, say, reread, metrics=settings.metrics, every=every, commit=commit)

@@ -12,7 +12,7 @@ _GOOD = (AccountState.LIVE, AccountState.POLLING)
 _BAD = (AccountState.STALE, AccountState.DOWN)
 
 
-class Outages:
+class OutageLog:
     """Since when each account cannot be read, and how loud that was said."""
 
     def __init__(self) -> None:

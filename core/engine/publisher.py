@@ -32,7 +32,7 @@ REPORTS_KEPT = BACKLOG // 2
 ENDED_KEPT = 200  # closings and plans that ended without an alarm
 
 
-class Hub:
+class Publisher:
     """``put_*`` changes rows, ``publish`` sends what changed since the last one."""
 
     def __init__(self, clock: Clock, engine: EngineRow) -> None:

@@ -9,7 +9,7 @@ from core.link.messages import ClosingRow
 from core.plans.plan import ActionKind
 
 
-async def recall(engine: Engine, journal: JournalView) -> None:
+async def load_read_only(engine: Engine, journal: JournalView) -> None:
     """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
     engine.opener.drafts.recall(journal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from core.engine.publisher import Hub
+from core.engine.publisher import Publisher
 from core.errors import FlatdeckError
 from core.plans.plan import ActionKind, ApprovedPlan, Plan, by_rule
 from core.plans.request import PlanRequest
@@ -33,10 +33,10 @@ class Runs(Protocol):
     def reconciler(self) -> Judge: ...
 
 
-class Automation:
+class ScheduledRuns:
     """``ask`` leaves a plan waiting for a person; ``auto`` carries it out."""
 
-    def __init__(self, engine: Runs, hub: Hub, settings: Settings, clock: Clock) -> None:
+    def __init__(self, engine: Runs, hub: Publisher, settings: Settings, clock: Clock) -> None:
         self._engine = engine
         self._hub = hub
         self._settings = settings

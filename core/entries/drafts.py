@@ -9,14 +9,14 @@ from typing import Protocol, runtime_checkable
 from msgspec import structs
 
 from core.entries import rules as entries
-from core.entries.rules import Code, Draft, No, NotAllowed, Scene, Signal
+from core.entries.rules import Code, EntryDraft, EntryRequest, GateInput, NotAllowed, Rejection
 from core.errors import FlatdeckError, Refusal, Refused
 from core.journal.journal import JournalView
-from core.journal.ledger import Ledger
+from core.journal.ledger import PositionLedger
 from core.model import Instrument, OrderSide, Position, PositionKey, Quote
 from core.orders.lookup import limited
 from core.plans import cleanup, planner
-from core.plans.plan import Reason, guards
+from core.plans.plan import Reason, is_our_stop
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.portfolio.holding import leg_for
@@ -56,19 +56,19 @@ class Lists(Protocol):
     async def instrument(self, symbol: str) -> Instrument | None: ...
 
 
-class Drafts:
+class EntryDrafter:
     """Reads the engine's book, which the caller has had read, and the journal's ledger."""
 
     def __init__(self, engine: Runs, brokers: Mapping[str, Broker], journal: JournalView | None) -> None:
         self._engine = engine
         self._brokers = brokers
-        self.ledger = Ledger(journal)
+        self.ledger = PositionLedger(journal)
 
     def recall(self, view: JournalView) -> None:
         """Know what is in the journal, where it may only be looked at."""
-        self.ledger = Ledger(view)
+        self.ledger = PositionLedger(view)
 
-    async def check(self, signal: Signal, *, flatten_first: bool = False) -> list[No]:
+    async def check(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
         """Every reason why this may not be opened now; with ``flatten_first`` as if the symbol were flat already.
 
         Raises JournalError.
@@ -78,7 +78,7 @@ class Drafts:
         unknown = {a: "" for a in meant if a not in scene.unreadable and not await self._listed(a, signal.symbol)}
         return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
 
-    async def priced(self, signal: Signal) -> bool:
+    async def priced(self, signal: EntryRequest) -> bool:
         """Whether any account that is meant has a usable price of the symbol."""
         meant = [signal.account] if signal.account else planner.owner_accounts(self._engine.settings, signal.owner)
         for account in meant:
@@ -89,7 +89,7 @@ class Drafts:
             return True
         return False
 
-    async def open(self, signal: Signal, *, limit: bool = False, flatten_first: bool = False) -> Draft:
+    async def open(self, signal: EntryRequest, *, limit: bool = False, flatten_first: bool = False) -> EntryDraft:
         """What would be sent for a signal, which names its account. Raises NotAllowed, JournalError."""
         assert signal.account is not None
         found = await self.check(signal, flatten_first=flatten_first)
@@ -98,7 +98,7 @@ class Drafts:
         account, symbol = signal.account, signal.symbol
         instrument, quote = await self._instrument(account, symbol), await self._quote(account, symbol)
         if not instrument.tradable:
-            raise NotAllowed(No(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
+            raise NotAllowed(Rejection(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
         reference = entries.taking_price(signal.side, quote)
         offset = self._engine.settings.entries.limit_offset
         price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
@@ -106,8 +106,8 @@ class Drafts:
         least = entries.minimum(instrument, price or reference)
         if quantity < least:
             text = f"{plain(signal.amount)} {symbol} is below the venue's minimum of {plain(least)}"
-            raise NotAllowed(No(Code.BELOW_MINIMUM, text))
-        return Draft(
+            raise NotAllowed(Rejection(Code.BELOW_MINIMUM, text))
+        return EntryDraft(
             kind="open",
             owner=signal.owner,
             key=PositionKey(
@@ -123,13 +123,13 @@ class Drafts:
             warnings=_warnings(signal, quantity),
         )
 
-    async def scale(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> Draft:
+    async def scale(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> EntryDraft:
         """What would be sent to add to a position, or to take a part off; ``close`` where that is all of it.
 
         Raises NotAllowed, JournalError.
         """
         if not quantity.is_finite() or quantity <= 0:
-            raise NotAllowed(No(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
+            raise NotAllowed(Rejection(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
         held = await self.scalable(account, symbol)
         instrument = self._engine.book.instrument(account, held.symbol)
         quote = await self._quote(account, held.symbol)
@@ -138,12 +138,12 @@ class Drafts:
             quantity, instrument, entries.taking_price(side, quote), exempt=not inward and instrument.minimum_exempt
         )
         closes = not inward and size >= held.quantity
-        ours = (o.remaining for o in self._engine.book.concerning(held.key, ours=True) if guards(o))
+        ours = (o.remaining for o in self._engine.book.concerning(held.key, ours=True) if is_our_stop(o))
         free = min(held.free + sum(ours, ZERO), held.quantity)  # a protective order of ours makes room
         if not inward and not closes and not instrument.reduce_only and size > free:
             text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
-            raise NotAllowed(No(Code.HELD, text))
-        return Draft(
+            raise NotAllowed(Rejection(Code.HELD, text))
+        return EntryDraft(
             kind="scale_in" if inward else "close" if closes else "scale_out",
             owner=account.partition("/")[0],
             key=held.key,
@@ -157,7 +157,7 @@ class Drafts:
             warnings=(warning,) if warning else (),
         )
 
-    async def scene(self, owner: str, spared: str | None = None) -> Scene:
+    async def scene(self, owner: str, spared: str | None = None) -> GateInput:
         """What the gate asks about an owner; positions in the ``spared`` symbol count as gone. Raises JournalError."""
         engine, book, settings = self._engine, self._engine.book, self._engine.settings
         beliefs = await self.ledger.read()
@@ -166,7 +166,7 @@ class Drafts:
         held = [h for h in held if spared not in (h.position.symbol, h.instrument.native_symbol)]
         verdicts = cleanup.judge(held, settings.cleanup.dust_usd, settings.cap(owner))
         closing = [place.split("|", 1) for place, why in situation.blocked.items() if why[0] is Reason.CLOSING]
-        return Scene(
+        return GateInput(
             now=engine.clock.now(),
             cap=settings.cap(owner),
             counted=planner.counted(verdicts),
@@ -191,17 +191,17 @@ class Drafts:
         ]
         no = None
         if account in scene.unreadable:
-            no = No(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {scene.unreadable[account]}")
+            no = Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {scene.unreadable[account]}")
         elif account in scene.frozen:
-            no = No(Code.ACCOUNT_FROZEN, f"{account} is frozen: {scene.frozen[account]}")
+            no = Rejection(Code.ACCOUNT_FROZEN, f"{account} is frozen: {scene.frozen[account]}")
         elif not found:
-            no = No(Code.NO_POSITION, f"{account} holds no {symbol}")
+            no = Rejection(Code.NO_POSITION, f"{account} holds no {symbol}")
         elif len(found) > 1:
-            no = No(Code.SEVERAL_POSITIONS, f"{account} holds a long and a short position in {symbol}")
+            no = Rejection(Code.SEVERAL_POSITIONS, f"{account} holds a long and a short position in {symbol}")
         elif (account, found[0].symbol) in scene.closing:
-            no = No(Code.CLOSING, f"a close of {symbol} is in progress on {account}")
+            no = Rejection(Code.CLOSING, f"a close of {symbol} is in progress on {account}")
         elif any(e.key == found[0].key for e in scene.pending):
-            no = No(Code.ENTRY_PENDING, f"an entry in {symbol} is on its way on {account}")
+            no = Rejection(Code.ENTRY_PENDING, f"an entry in {symbol} is on its way on {account}")
         if no is not None:
             raise NotAllowed(no)
         return found[0]
@@ -227,7 +227,7 @@ class Drafts:
                 return await limited(broker.instrument(symbol)) or Instrument(symbol, symbol)
             except (FlatdeckError, TimeoutError) as error:
                 text = f"the rules for {symbol} at {account} cannot be asked: {error}"
-                raise NotAllowed(No(Code.ACCOUNT_UNREADABLE, text)) from error
+                raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, text)) from error
         return self._engine.book.instrument(account, symbol)
 
     async def _quote(self, account: str, symbol: str) -> Quote:
@@ -235,14 +235,14 @@ class Drafts:
         try:
             seen = [q for q in await limited(self._brokers[account].quotes([symbol])) if q.symbol == symbol]
         except (FlatdeckError, TimeoutError) as error:
-            raise NotAllowed(No(Code.NO_PRICE, f"no price of {symbol} at {account}: {error}")) from error
+            raise NotAllowed(Rejection(Code.NO_PRICE, f"no price of {symbol} at {account}: {error}")) from error
         flaw = seen[0].flaw() if seen else "the venue has none"
         if flaw:
-            raise NotAllowed(No(Code.NO_PRICE, f"no price of {symbol} at {account}: {flaw}"))
+            raise NotAllowed(Rejection(Code.NO_PRICE, f"no price of {symbol} at {account}: {flaw}"))
         return seen[0]
 
 
-def _warnings(signal: Signal, quantity: Decimal) -> tuple[str, ...]:
+def _warnings(signal: EntryRequest, quantity: Decimal) -> tuple[str, ...]:
     found = []
     if quantity != signal.amount:
         found.append(f"the amount is rounded down to the venue's step: {plain(quantity)}")

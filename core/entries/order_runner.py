@@ -14,13 +14,13 @@ from msgspec import Struct, structs
 from core.errors import FlatdeckError, Refusal
 from core.ids import client_order_id
 from core.journal.journal import Journal
-from core.journal.write_behind import Outbox
+from core.journal.write_behind import WriteBehind
 from core.ladder.order import LOOK_MARGIN
 from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.orders.lookup import limited
 from core.orders.submit import LONGEST_POLL, POLL, look, send
-from core.ports import Broker, Clock, DoLookUp
+from core.ports import Broker, Clock, OrderQuery
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
 GLANCE = 0.05
@@ -28,7 +28,7 @@ AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)  # the next one 
 AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
 
 
-class Placed(Struct, frozen=True):
+class OrderResult(Struct, frozen=True):
     """``outcome``: filled, partial, not_filled, refused, unreachable, not_sent, unknown."""
 
     outcome: str
@@ -37,7 +37,7 @@ class Placed(Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-class Patience(Struct, frozen=True):
+class Timeouts(Struct, frozen=True):
     """Seconds: until a live order is withdrawn, and until nobody asks any more what became of one."""
 
     fill: float
@@ -45,20 +45,20 @@ class Patience(Struct, frozen=True):
     give_way: Callable[[], bool] = lambda: False  # a close of the same symbol goes first
 
 
-class Placer:
+class EntryOrderRunner:
     """One account's hand for entries."""
 
-    def __init__(self, broker: Broker, reader: Reader, journal: Journal, clock: Clock) -> None:
+    def __init__(self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock) -> None:
         self._broker = broker
         self._reader = reader
         self._journal = journal
         self._clock = clock
-        self._outbox = Outbox(journal)
+        self._outbox = WriteBehind(journal)
 
-    async def place(self, entry: EntryApproved, known: frozenset[str], patience: Patience) -> Placed:
+    async def place(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
         """Until its end, or ``unknown``. ``known`` are the orders that were there. Raises JournalError when nothing
         was sent because the intent could not be made durable."""
-        placed = Placed("not_sent")
+        placed = OrderResult("not_sent")
         for n, tif in enumerate(AT_MARKET if entry.price is None else AT_LIMIT):
             request = self._request(entry, tif, n)
             await self._outbox.write(entry.key, self._intent(entry, request, n))
@@ -67,12 +67,12 @@ class Placer:
                 break
         return placed
 
-    async def resume(self, entry: EntryApproved, written: Sequence[Entry], patience: Patience) -> Placed:
+    async def resume(self, entry: EntryApproved, written: Sequence[Entry], patience: Timeouts) -> OrderResult:
         """What became of an entry that a restart found open. What is still live of it is withdrawn."""
         records = [e.record for e in written]
         intents = [r for r in records if isinstance(r, IntentWritten)]
         if not intents:
-            return Placed("not_sent", text="interrupted before anything was sent")
+            return OrderResult("not_sent", text="interrupted before anything was sent")
         last = intents[-1].request
         answer: IntentAnswered | None = None
         for record in records:
@@ -82,9 +82,9 @@ class Placer:
             case IntentAnswered(outcome="terminal", order=Order() as order):
                 return _ended(order)
             case IntentAnswered(outcome="refused" | "unreachable" as outcome):
-                return Placed(outcome, text=answer.text)
+                return OrderResult(outcome, text=answer.text)
             case IntentAnswered(outcome="not_found"):
-                return Placed("not_sent", text="was never executed")
+                return OrderResult("not_sent", text="was never executed")
             case IntentAnswered(order=Order(id=order_id)):
                 return await self._find(entry, last, frozenset(), patience, order_id)
             case _:
@@ -124,14 +124,14 @@ class Placer:
         )
 
     async def _send(
-        self, entry: EntryApproved, request: OrderRequest, known: frozenset[str], patience: Patience
-    ) -> Placed:
+        self, entry: EntryApproved, request: OrderRequest, known: frozenset[str], patience: Timeouts
+    ) -> OrderResult:
         sent = await send(self._broker, request)
         self._answered(entry, request, sent.outcome, sent.order, sent.text)
         if sent.order is not None:
             return await self._settle(entry, request, sent.order, patience)
         if sent.outcome != "unknown":
-            return Placed(sent.outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
+            return OrderResult(sent.outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
         return await self._find(entry, request, known, patience)
 
     async def _find(
@@ -139,20 +139,22 @@ class Placer:
         entry: EntryApproved,
         request: OrderRequest,
         known: frozenset[str],
-        patience: Patience,
+        patience: Timeouts,
         order_id: str | None = None,
-    ) -> Placed:
+    ) -> OrderResult:
         """Look until it is found, or proven never to have been: past its own expiry and the lists' lag, and twice."""
-        do = DoLookUp(request, known, order_id, nameless=False, seconds=0.0)
+        do = OrderQuery(request, known, order_id, nameless=False, seconds=0.0)
         sent = await look(self._broker, self._reader, self._clock, do, entry.at, patience.total)
         if sent.order is not None:
             return await self._settle(entry, request, sent.order, patience)
         if sent.outcome == "not_found":
             self._answered(entry, request, sent.outcome, None)
-            return Placed("not_sent", None, sent.text)
-        return Placed("unknown", None, sent.text)
+            return OrderResult("not_sent", None, sent.text)
+        return OrderResult("unknown", None, sent.text)
 
-    async def _settle(self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Patience) -> Placed:
+    async def _settle(
+        self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Timeouts
+    ) -> OrderResult:
         """Our order is live: until it ends by itself, or until it was withdrawn and is seen to have ended."""
         begun, withdrawn, pause, text = self._clock.monotonic(), None, POLL, ""
         while not order.status.terminal:
@@ -161,7 +163,7 @@ class Placer:
                 withdrawn = now
             if withdrawn is not None:
                 if now - withdrawn > patience.total:
-                    return Placed("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
+                    return OrderResult("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
                 text = await self._cancel(order) or text
             else:
                 await self._rest(min(pause, max(patience.fill - (now - begun), 0)), patience)
@@ -178,7 +180,7 @@ class Placer:
         self._answered(entry, request, "terminal", order)
         return _ended(order)
 
-    async def _rest(self, seconds: float, patience: Patience) -> None:
+    async def _rest(self, seconds: float, patience: Timeouts) -> None:
         """Sleep, less where a close wants to go first."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0 and not patience.give_way():
@@ -214,11 +216,11 @@ class Placer:
         self._outbox.remember(entry.key, record)
 
 
-def _ended(order: Order) -> Placed:
+def _ended(order: Order) -> OrderResult:
     """A terminal order's outcome."""
     if order.filled >= order.quantity:
-        return Placed("filled", order)
+        return OrderResult("filled", order)
     if order.filled > 0:
-        return Placed("partial", order, order.text or f"the rest was {order.status.value}")
+        return OrderResult("partial", order, order.text or f"the rest was {order.status.value}")
     outcome = "refused" if order.status is OrderStatus.REJECTED else "not_filled"
-    return Placed(outcome, order, order.text or f"the order was {order.status.value} without a fill")
+    return OrderResult(outcome, order, order.text or f"the order was {order.status.value} without a fill")

@@ -47,7 +47,7 @@ class Code(Enum):
     CHANGED = "changed"  # it is not what was shown any more
 
 
-class No(Struct, frozen=True):
+class Rejection(Struct, frozen=True):
     """A refusal: the code for programs, one sentence for a person."""
 
     code: Code
@@ -57,12 +57,12 @@ class No(Struct, frozen=True):
 class NotAllowed(FlatdeckError):
     """The gate refused; nothing was sent."""
 
-    def __init__(self, no: No) -> None:
+    def __init__(self, no: Rejection) -> None:
         super().__init__(no.text)
         self.code = no.code
 
 
-class Signal(Struct, frozen=True):
+class EntryRequest(Struct, frozen=True):
     """What somebody wants to open. Without an account every account of the owner is meant."""
 
     owner: str
@@ -74,7 +74,7 @@ class Signal(Struct, frozen=True):
     account: str | None = None
 
 
-class Scene(Struct, frozen=True):
+class GateInput(Struct, frozen=True):
     """What is known of an owner at the moment of asking. Places are account and symbol."""
 
     now: datetime
@@ -91,83 +91,87 @@ class Scene(Struct, frozen=True):
     unknown_at: dict[str, str] = {}  # accounts whose venue says that there is no such symbol
 
 
-def validate(signal: Signal, scene: Scene) -> No | None:
+def validate(signal: EntryRequest, scene: GateInput) -> Rejection | None:
     """The first reason why this may not be opened, or None when it may."""
     return next(iter(refusals(signal, scene)), None)
 
 
-def refusals(signal: Signal, scene: Scene) -> list[No]:
+def refusals(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """Every reason why this may not be opened: what is wrong with it, then what speaks against it, then what is
     not known."""
     found = [*_parameters(signal), *_symbol(signal, scene), *_taken(signal, scene), *_room(signal, scene)]
     return [*found, *access(scene, signal.account)]
 
 
-def _parameters(signal: Signal) -> list[No]:
+def _parameters(signal: EntryRequest) -> list[Rejection]:
     found = []
     if not signal.amount.is_finite() or signal.amount <= 0:
-        found.append(No(Code.AMOUNT, f"the amount must be more than 0, not {plain(signal.amount)}"))
+        found.append(Rejection(Code.AMOUNT, f"the amount must be more than 0, not {plain(signal.amount)}"))
     if not ONE <= signal.leverage <= MAX_LEVERAGE:
         text = f"the leverage must be from 1 to {MAX_LEVERAGE}, not {plain(signal.leverage)}"
-        found.append(No(Code.LEVERAGE, text))
+        found.append(Rejection(Code.LEVERAGE, text))
     if not ZERO < signal.stop_pct < ONE:
         text = f"the stop-loss must be a fraction between 0 and 1 (0.05 is 5 %), not {plain(signal.stop_pct)}"
-        found.append(No(Code.STOP_LOSS, text))
+        found.append(Rejection(Code.STOP_LOSS, text))
     return found
 
 
-def _symbol(signal: Signal, scene: Scene) -> list[No]:
+def _symbol(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """Refused where every account that is meant says that there is no such symbol."""
     meant = [signal.account] if signal.account else list(scene.accounts)
     if meant and all(a in scene.unknown_at for a in meant):
-        return [No(Code.UNKNOWN_SYMBOL, f"{signal.symbol} is not known at {', '.join(meant)}")]
+        return [Rejection(Code.UNKNOWN_SYMBOL, f"{signal.symbol} is not known at {', '.join(meant)}")]
     return []
 
 
-def _taken(signal: Signal, scene: Scene) -> list[No]:
+def _taken(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """At most one position of an owner in a symbol, and nothing under way in it."""
     found, symbol = [], signal.symbol
     for account, _ in sorted(place for place in scene.closing if place[1] == symbol):
-        found.append(No(Code.CLOSING, f"a close of {symbol} is in progress on {account}"))
+        found.append(Rejection(Code.CLOSING, f"a close of {symbol} is in progress on {account}"))
     for account, _ in sorted(place for place in scene.held if place[1] == symbol):
-        found.append(No(Code.POSITION_EXISTS, f"{signal.owner} holds {symbol} already, on {account}"))
+        found.append(Rejection(Code.POSITION_EXISTS, f"{signal.owner} holds {symbol} already, on {account}"))
     if any(e.owner == signal.owner and e.key.symbol == symbol for e in scene.pending):
-        found.append(No(Code.ENTRY_PENDING, f"an entry of {signal.owner} in {symbol} is on its way"))
+        found.append(Rejection(Code.ENTRY_PENDING, f"an entry of {signal.owner} in {symbol} is on its way"))
     last = scene.signals.get((signal.owner, symbol, signal.side))
     window = scene.duplicate_window
     if window and last is not None and (scene.now - last).total_seconds() < window:
         ago = max((scene.now - last).total_seconds(), 0)
         text = f"{signal.side.value} {symbol} was signalled {ago:.0f} s ago; the same again counts after {window:.0f} s"
-        found.append(No(Code.DUPLICATE_SIGNAL, text))
+        found.append(Rejection(Code.DUPLICATE_SIGNAL, text))
     return found
 
 
-def _room(signal: Signal, scene: Scene) -> list[No]:
+def _room(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     on_the_way = arriving(signal.owner, scene)
     if scene.counted + on_the_way < scene.cap:
         return []
     more = f" and {on_the_way} on the way" if on_the_way else ""
-    return [No(Code.CAP_REACHED, f"{signal.owner} has {scene.counted} positions{more}, and may have {scene.cap}")]
+    return [
+        Rejection(Code.CAP_REACHED, f"{signal.owner} has {scene.counted} positions{more}, and may have {scene.cap}")
+    ]
 
 
-def arriving(owner: str, scene: Scene) -> int:
+def arriving(owner: str, scene: GateInput) -> int:
     """New positions of an owner on their way that are not among those held yet."""
     entries = {e.plan: (e.key.account, e.key.symbol) for e in scene.pending if e.owner == owner and e.what == "open"}
     return sum(place not in scene.held for place in entries.values())
 
 
-def access(scene: Scene, account: str | None) -> list[No]:
+def access(scene: GateInput, account: str | None) -> list[Rejection]:
     """Every account of the owner must be readable; the one that is meant, or at least one, must not be frozen."""
-    found = [No(Code.ACCOUNT_UNREADABLE, f"{a} cannot be read: {why}") for a, why in sorted(scene.unreadable.items())]
+    found = [
+        Rejection(Code.ACCOUNT_UNREADABLE, f"{a} cannot be read: {why}") for a, why in sorted(scene.unreadable.items())
+    ]
     meant = [account] if account else list(scene.accounts)
     if not meant:
-        found.append(No(Code.ACCOUNT_UNREADABLE, "the owner has no account"))
+        found.append(Rejection(Code.ACCOUNT_UNREADABLE, "the owner has no account"))
     elif all(a in scene.frozen for a in meant):
-        found.append(No(Code.ACCOUNT_FROZEN, f"{meant[0]} is frozen: {scene.frozen[meant[0]]}"))
+        found.append(Rejection(Code.ACCOUNT_FROZEN, f"{meant[0]} is frozen: {scene.frozen[meant[0]]}"))
     return found
 
 
-class Draft(Struct, frozen=True):
+class EntryDraft(Struct, frozen=True):
     """What would be sent. ``kind``: open, scale_in, scale_out, or close where a scaling takes all of it."""
 
     kind: str

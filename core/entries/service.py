@@ -16,21 +16,21 @@ from decimal import Decimal
 from msgspec import Struct, structs
 
 from core.entries import rules as entries
-from core.entries.drafts import Drafts, Runs
-from core.entries.order_runner import Patience, Placed, Placer
-from core.entries.rules import Code, Draft, No, NotAllowed, Signal
+from core.entries.drafts import EntryDrafter, Runs
+from core.entries.order_runner import EntryOrderRunner, OrderResult, Timeouts
+from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.errors import FlatdeckError
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
-from core.orders.account_reader import Reader
-from core.orders.instrument_locks import Claims
+from core.orders.account_reader import AccountReader
+from core.orders.instrument_locks import InstrumentLocks
 from core.plans.plan import NotApproved
 from core.ports import Broker
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
 from core.settings import fingerprint
 from core.units import ZERO, plain
-from core.venue_stops.orders import Hand
+from core.venue_stops.orders import VenueStopOrders
 
 RESUME_TOTAL = 30.0
 VERIFY_PAUSE = 0.25
@@ -59,19 +59,19 @@ class Report(Struct, frozen=True):
         return self.outcome == "filled" and self.verified
 
 
-class Opener:
+class EntryService:
     """Without a journal it can only draft."""
 
     def __init__(
         self,
         engine: Runs,
         brokers: Mapping[str, Broker],
-        readers: Mapping[str, Reader],
+        readers: Mapping[str, AccountReader],
         ids: Ids,
         journal: Journal | None,
-        claims: Claims,
+        claims: InstrumentLocks,
     ) -> None:
-        self.drafts = Drafts(engine, brokers, journal)
+        self.drafts = EntryDrafter(engine, brokers, journal)
         self._engine = engine
         self._readers = readers
         self._brokers = brokers
@@ -80,10 +80,12 @@ class Opener:
         self._claims = claims
         self._turn = asyncio.Lock()
         self._placers = (
-            {} if journal is None else {a: Placer(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
+            {}
+            if journal is None
+            else {a: EntryOrderRunner(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
         )
 
-    async def carry_out(self, draft: Draft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
+    async def carry_out(self, draft: EntryDraft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
         """Send what was confirmed and stay until its end is known.
 
         Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.
@@ -100,7 +102,7 @@ class Opener:
         self._say("info", entries.begun(entry), entry)
         settings = self._engine.settings.ladder
         fill = settings.tier_timeout if draft.price is None else wait
-        patience = Patience(fill, settings.total_timeout, lambda: self._barred(entry.key))
+        patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
         known = frozenset(o.id for o in before.orders)
         async with self._room(entry, before.orders, self._journal):
             placed = await self._placers[account].place(entry, known, patience)
@@ -113,7 +115,9 @@ class Opener:
         if entry.what != "scale_out" or entry.reduce_only:
             return nullcontext()
         account = entry.key.account
-        hand = Hand(self._brokers[account], self._readers[account], journal, self._engine.clock, self._claims)
+        hand = VenueStopOrders(
+            self._brokers[account], self._readers[account], journal, self._engine.clock, self._claims
+        )
         return hand.aside(entry.plan, entry.key, orders)
 
     async def take_up(self) -> None:
@@ -127,19 +131,21 @@ class Opener:
                 continue
             self._say("warning", f"ENTRY {entry.plan} was interrupted: what became of it is asked", entry)
             written = await self._journal.of_plan(entry.plan)
-            placed = await self._placers[account].resume(entry, written, Patience(0, RESUME_TOTAL))
+            placed = await self._placers[account].resume(entry, written, Timeouts(0, RESUME_TOTAL))
             await self._finish(entry, placed)
 
-    async def _unchanged(self, draft: Draft) -> Holdings:
+    async def _unchanged(self, draft: EntryDraft) -> Holdings:
         """The gate, and a complete read of the account, which must still be what was shown. Raises NotAllowed."""
         account, symbol = draft.key.account, draft.key.symbol
         try:
             holdings = await self._readers[account].read()
         except FlatdeckError as error:
-            raise NotAllowed(No(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
+            raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
         found = holdings.position(draft.key)
         if (found.quantity if found else ZERO) != draft.before:
-            raise NotAllowed(No(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again"))
+            raise NotAllowed(
+                Rejection(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again")
+            )
         if draft.kind == "open":
             refused = await self.drafts.check(_signal(draft))
             if refused:
@@ -148,7 +154,7 @@ class Opener:
             await self.drafts.scalable(account, symbol)
         return holdings
 
-    def _approved(self, draft: Draft, by: str) -> EntryApproved:
+    def _approved(self, draft: EntryDraft, by: str) -> EntryApproved:
         return EntryApproved(
             plan=self._ids.plan_id(),
             owner=draft.owner,
@@ -171,7 +177,7 @@ class Opener:
         blocked = self._engine.situation().blocked
         return f"{key.account}|{key.symbol}" in blocked or key.account in blocked
 
-    async def _finish(self, entry: EntryApproved, placed: Placed) -> Report:
+    async def _finish(self, entry: EntryApproved, placed: OrderResult) -> Report:
         """Verify, record and tell the end; an unknown one stays on record as open."""
         where = f"ENTRY {entry.plan} {entry.key.symbol} on {entry.key.account}"
         if placed.outcome == "unknown":
@@ -260,10 +266,10 @@ class Opener:
         self._engine.say(level, text, entry.key.account)
 
 
-def _signal(draft: Draft) -> Signal:
+def _signal(draft: EntryDraft) -> EntryRequest:
     assert draft.leverage is not None
     assert draft.stop_pct is not None
-    return Signal(
+    return EntryRequest(
         draft.owner, draft.key.symbol, draft.side, draft.quantity, draft.leverage, draft.stop_pct, draft.key.account
     )
 

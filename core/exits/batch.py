@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from core.exits import target
 from core.exits.factors import TargetTables
 from core.exits.rules import TOLERANCE, Exit, Rules
-from core.exits.state import MARGIN, Guard, News
+from core.exits.state import MARGIN, BarUpdate, ExitState
 
 WORTHWHILE = 50
 FLOATS = ("entry", "leverage", "origin", "opened", "stop", "target", "peak", "floor", "ceiling")
@@ -63,7 +63,7 @@ class Columns(Generic[K]):
     def __contains__(self, key: object) -> bool:
         return key in self._places
 
-    def put(self, key: K, guard: Guard) -> None:
+    def put(self, key: K, guard: ExitState) -> None:
         """Add a guard, or replace the one under this key. It is copied."""
         place = self._places.get(key)
         if place is None:
@@ -75,10 +75,10 @@ class Columns(Generic[K]):
         for name in (*FLOATS, *PLACES):
             self._columns[name][place] = getattr(guard, name)
 
-    def get(self, key: K) -> Guard:
+    def get(self, key: K) -> ExitState:
         """A copy of the guard under this key. KeyError when there is none."""
         place = self._places[key]
-        return Guard(self.rules, **{name: self._columns[name][place].item() for name in (*FLOATS, *PLACES)})
+        return ExitState(self.rules, **{name: self._columns[name][place].item() for name in (*FLOATS, *PLACES)})
 
     def remove(self, key: K) -> None:
         """Forget the guard under this key. KeyError when there is none."""
@@ -118,7 +118,7 @@ class Columns(Generic[K]):
             return Leaving([keys[place] for place in leaving.tolist()], self._exits[found[leaving]].tolist())
         return Leaving(keys.copy(), self._exits[found].tolist())
 
-    def close_bar(self, news: News, price: float, now: float) -> None:
+    def close_bar(self, news: BarUpdate, price: float, now: float) -> None:
         """Take a closed bar's news, as :func:`core.exits.close_bar` does."""
         size = len(self.keys)
         if not size or not self.rules.adaptive or not 0.0 < price < np.inf:

@@ -7,18 +7,18 @@ from typing import Generic, TypeVar
 
 from core.exits.batch import WORTHWHILE, Columns, Leaving
 from core.exits.rules import Rules
-from core.exits.state import Guard, close_bar, news_of, step
-from core.market.indicators import Signals
+from core.exits.state import ExitState, close_bar, news_of, step
+from core.market.indicators import Indicators
 
 K = TypeVar("K", bound=Hashable)
 
 
-class Guards(Generic[K]):
+class ExitGroup(Generic[K]):
     """The guards of one symbol by key (an account's position), for one price after another."""
 
     def __init__(self, worthwhile: int = WORTHWHILE) -> None:
         self._worthwhile = worthwhile
-        self._few: dict[Rules, dict[K, Guard]] = {}
+        self._few: dict[Rules, dict[K, ExitState]] = {}
         self._many: dict[Rules, Columns[K]] = {}
         self._rules: dict[K, Rules] = {}
 
@@ -31,7 +31,7 @@ class Guards(Generic[K]):
     def __iter__(self) -> Iterator[K]:
         return iter(self._rules)
 
-    def put(self, key: K, guard: Guard) -> None:
+    def put(self, key: K, guard: ExitState) -> None:
         """Add a guard or replace the one under this key. From then on it belongs to this object."""
         if key in self._rules and self._rules[key] is not guard.rules:
             self.remove(key)
@@ -46,7 +46,7 @@ class Guards(Generic[K]):
             for name, one in self._few.pop(rules).items():
                 columns.put(name, one)
 
-    def get(self, key: K) -> Guard:
+    def get(self, key: K) -> ExitState:
         """The guard under this key, to look at; ``put`` it back after a change. KeyError when there is none."""
         rules = self._rules[key]
         return self._many[rules].get(key) if rules in self._many else self._few[rules][key]
@@ -77,7 +77,7 @@ class Guards(Generic[K]):
             found.exits += leaving.exits
         return found
 
-    def close_bar(self, signals: Signals, price: float, now: float) -> None:
+    def close_bar(self, signals: Indicators, price: float, now: float) -> None:
         """Take what a closed bar says; ``price`` is the last usable one, ``now`` in seconds since 1970."""
         for rules, few in self._few.items():
             news = news_of(signals, rules)

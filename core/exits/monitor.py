@@ -17,11 +17,11 @@ from msgspec import Struct, structs
 
 from core.exits import state as exits
 from core.exits.rules import Exit, Rule, rules_of
-from core.exits.snapshot import Kept, resumed, split_since
-from core.exits.state import Guard
-from core.exits.symbol import BarChanges, Market, Place
+from core.exits.snapshot import ExitSnapshot, resumed, split_since
+from core.exits.state import ExitState
+from core.exits.symbol import BarChanges, Place, SymbolState
 from core.exits.trailing import Distance
-from core.exits.view import GuardView, Ratchet
+from core.exits.view import ExitView, StopMove
 from core.market.bars import Bars, Candle
 from core.market.price_gate import jumps
 from core.market.splits import SPLIT, Rereads, split_ratio
@@ -36,7 +36,7 @@ NO_ENTRY = "entry unknown: no stop, target or return from it"
 NO_LEVERAGE = "leverage unknown: no emergency stop"
 
 
-class Due(Struct, frozen=True):
+class ExitSignal(Struct, frozen=True):
     """A position that is to be closed, why, and the price that said so."""
 
     key: PositionKey
@@ -46,17 +46,17 @@ class Due(Struct, frozen=True):
     rank: int  # the smaller, the stronger
 
 
-class Guardian:
+class ExitMonitor:
     """``follow`` positions, ``take`` prices, ask ``due`` and ``view``. Monotonic times order, wall times are kept."""
 
     def __init__(self, exits_of: ExitsOf) -> None:
         self._exits_of = exits_of
-        self._markets: dict[Place, Market] = {}
+        self._markets: dict[Place, SymbolState] = {}
         self._former: dict[Place, list[Candle]] = {}  # bars of a former life, not taken up yet
         self._held: dict[PositionKey, Position] = {}
-        self._kept: dict[PositionKey, Kept] = {}  # of a former life, not taken up yet
-        self._due: dict[PositionKey, Due] = {}
-        self._ratchets: dict[PositionKey, deque[Ratchet]] = {}
+        self._kept: dict[PositionKey, ExitSnapshot] = {}  # of a former life, not taken up yet
+        self._due: dict[PositionKey, ExitSignal] = {}
+        self._ratchets: dict[PositionKey, deque[StopMove]] = {}
         self._asked: dict[str, float] = {}
         self._rereads = Rereads()
         self._changed: set[PositionKey] = set()
@@ -66,7 +66,7 @@ class Guardian:
 
     # ------------------------------------------------------------------------------------------------- positions
 
-    def remember(self, kept: Iterable[Kept], bars: Mapping[Place, list[Candle]]) -> None:
+    def remember(self, kept: Iterable[ExitSnapshot], bars: Mapping[Place, list[Candle]]) -> None:
         """States of a former life: for positions to come, and for those that are held already."""
         self._former.update(bars)
         for place in [place for place in self._former if place in self._markets]:
@@ -169,17 +169,19 @@ class Guardian:
         self._due.pop(key, None)
         return True
 
-    def _market(self, key: PositionKey) -> Market:
+    def _market(self, key: PositionKey) -> SymbolState:
         place = (key.account, key.symbol)
         market = self._markets.get(place)
         if market is None:
-            market = self._markets[place] = Market(bars=Bars(self._former.pop(place, ())))
+            market = self._markets[place] = SymbolState(bars=Bars(self._former.pop(place, ())))
             self._wanting.add(place)
         return market
 
     # ---------------------------------------------------------------------------------------------------- prices
 
-    def take(self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime) -> list[Due]:
+    def take(
+        self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime
+    ) -> list[ExitSignal]:
         """One usable price, received at ``received`` (monotonic) and ``at``: who is to leave, at every such price."""
         market = self._markets.get((account, instrument.symbol))
         if market is None:
@@ -219,8 +221,8 @@ class Guardian:
         return market is not None and any(self._rereads.waits(key, now) for key in market.guards)
 
     def _step(
-        self, market: Market, before: dict[PositionKey, tuple[float, ...]], price: Decimal, at: datetime
-    ) -> list[Due]:
+        self, market: SymbolState, before: dict[PositionKey, tuple[float, ...]], price: Decimal, at: datetime
+    ) -> list[ExitSignal]:
         """``before`` is how the guards stood before this price, and before the bar that it closed."""
         leaving = dict(market.guards.step(exits.as_float(price)))
         for key, mark in before.items():
@@ -246,11 +248,11 @@ class Guardian:
         if stop is None:
             return
         if past and (at - past[-1].at).total_seconds() < RATCHET_EVERY:
-            past[-1] = Ratchet(past[-1].at, stop)
+            past[-1] = StopMove(past[-1].at, stop)
         else:
-            past.append(Ratchet(at, stop))
+            past.append(StopMove(at, stop))
 
-    def _named(self, key: PositionKey, market: Market, why: Exit, price: Decimal) -> Due:
+    def _named(self, key: PositionKey, market: SymbolState, why: Exit, price: Decimal) -> ExitSignal:
         position, guard = self._held[key], market.guards.get(key)
         gain = roi(position.side, position.entry, price, position.leverage, guard.rules.settings.fees)
         words = [f"price {plain(price)}"]
@@ -261,15 +263,15 @@ class Guardian:
         if gain is not None:
             words.append(f"roi {percent(gain)} %")
         rank = PRECEDENCE[why.rule] * 100 + guard.rules.exits.index(why)
-        return Due(key, why, price, f"{why.reason} ({', '.join(words)})", rank)
+        return ExitSignal(key, why, price, f"{why.reason} ({', '.join(words)})", rank)
 
     # ------------------------------------------------------------------------------------------------- what is known
 
-    def due(self) -> list[Due]:
+    def due(self) -> list[ExitSignal]:
         """Who had to leave at the latest price."""
         return [self._due[key] for key in sorted(self._due)]
 
-    def changed(self) -> dict[PositionKey, Kept | None]:
+    def changed(self) -> dict[PositionKey, ExitSnapshot | None]:
         """What is to be kept of the guards that changed since the last call; None of those that are gone."""
         keys, self._changed = self._changed, set()
         return {key: self._kept_of(key) for key in keys}
@@ -284,14 +286,14 @@ class Guardian:
         self._touched.clear()
         return found
 
-    def _kept_of(self, key: PositionKey) -> Kept | None:
+    def _kept_of(self, key: PositionKey) -> ExitSnapshot | None:
         position = self._held.get(key)
         if position is None:
             return None
         saved = exits.saved(self._market(key).guards.get(key))
-        return Kept(key, position.side, position.quantity, saved, tuple(self._ratchets.get(key, ())))
+        return ExitSnapshot(key, position.side, position.quantity, saved, tuple(self._ratchets.get(key, ())))
 
-    def view(self, key: PositionKey, tick: Decimal) -> GuardView | None:
+    def view(self, key: PositionKey, tick: Decimal) -> ExitView | None:
         """Where the stop and the target are, and why."""
         position = self._held.get(key)
         if position is None:
@@ -306,7 +308,7 @@ class Guardian:
         progress = None
         if last is not None and entry is not None and target is not None and sign * (target - entry) > 0:
             progress = (last - entry) / (target - entry)
-        return GuardView(
+        return ExitView(
             price=last,
             stop=stop,
             target=target,
@@ -332,12 +334,12 @@ def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Dec
     return exits.as_decimal(distance.distance), (volatility, profit, momentum, bounds)
 
 
-def _unknown(guard: Guard, position: Position) -> str:
+def _unknown(guard: ExitState, position: Position) -> str:
     """Which rules are silent for what is not known."""
     if position.entry is None:
         return NO_ENTRY
     return NO_LEVERAGE if position.leverage is None and guard.rules.emergency else ""
 
 
-def _mark(guard: Guard) -> tuple[float, ...]:
+def _mark(guard: ExitState) -> tuple[float, ...]:
     return guard.stop, guard.target, guard.peak, guard.trail, guard.behind

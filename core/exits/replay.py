@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from core.exits.rules import Exit, Rules, rules_of
 from core.exits.state import (
-    Guard,
+    ExitState,
     as_decimal,
     as_float,
     close_bar,
@@ -28,7 +28,7 @@ from core.exits.state import (
     target_price,
 )
 from core.market.bars import Bars
-from core.market.indicators import signals_of
+from core.market.indicators import indicators_of
 from core.market.price_file import PriceRow
 from core.market.price_gate import jumps
 from core.model import Side
@@ -53,7 +53,7 @@ class Tick(Struct, frozen=True):
     exit: Exit | None = None
 
 
-class Holding(Struct, frozen=True):
+class ReplayedPosition(Struct, frozen=True):
     """What is held."""
 
     side: Side
@@ -67,11 +67,11 @@ def prices_of(rows: Iterable[PriceRow]) -> list[tuple[int, Decimal]]:
     return [(row.at, price) for row in rows for price in row.prices]
 
 
-def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding: Holding) -> list[Tick]:
+def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding: ReplayedPosition) -> list[Tick]:
     """Every tick up to the exit, which the last one names if there is one."""
     rules = rules_of(settings, holding.side)
     guard = open_guard(rules, holding.entry, holding.leverage, opened=prices[0][0] / 1000 if prices else None)
-    walker = Walker(guard, holding)
+    walker = ReplayWalk(guard, holding)
     ticks: list[Tick] = []
     for place, (at, price) in enumerate(prices):
         following = prices[place + 1][1] if place + 1 < len(prices) else None
@@ -81,10 +81,12 @@ def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding:
     return ticks
 
 
-class Walker:
+class ReplayWalk:
     """A guard and the bars that its prices make. A guard that was restored goes on where it was."""
 
-    def __init__(self, guard: Guard, holding: Holding, bars: Bars | None = None, last: Decimal | None = None) -> None:
+    def __init__(
+        self, guard: ExitState, holding: ReplayedPosition, bars: Bars | None = None, last: Decimal | None = None
+    ) -> None:
         self.guard = guard
         self.bars = Bars() if bars is None else bars
         self._holding = holding
@@ -98,7 +100,7 @@ class Walker:
             return self._tick(at, price, None, usable=False)
         missing = self.bars.missing(at)
         if self.bars.tick(at, price) and self._last is not None:
-            news = news_of(signals_of(self.bars.closed()), self.guard.rules)
+            news = news_of(indicators_of(self.bars.closed()), self.guard.rules)
             close_bar(self.guard, news, as_float(price if missing else self._last), at / 1000)
         self._last = price
         return self._tick(at, price, step(self.guard, as_float(price)), usable=True)
@@ -120,11 +122,11 @@ class Walker:
         )
 
 
-def _roi(price: Decimal, holding: Holding, rules: Rules) -> Decimal:
+def _roi(price: Decimal, holding: ReplayedPosition, rules: Rules) -> Decimal:
     move = holding.side.sign * (price - holding.entry) / holding.entry
     return (holding.leverage * (move - rules.settings.fees)).quantize(DIGITS)
 
 
-def profit(ticks: Sequence[Tick], holding: Holding) -> Decimal:
+def profit(ticks: Sequence[Tick], holding: ReplayedPosition) -> Decimal:
     """What the position gained by its last price, in the quote currency and before fees; per unit of multiplier."""
     return holding.side.sign * (ticks[-1].price - holding.entry) * holding.quantity if ticks else ZERO

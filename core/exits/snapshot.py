@@ -8,23 +8,23 @@ from msgspec import Struct, structs
 
 from core.exits import state as exits
 from core.exits.rules import Rules
-from core.exits.state import Guard, Saved
-from core.exits.view import Ratchet
+from core.exits.state import ExitState, SavedExit
+from core.exits.view import StopMove
 from core.market.splits import split_ratio
 from core.model import Position, PositionKey, Side
 
 
-class Kept(Struct, frozen=True):
+class ExitSnapshot(Struct, frozen=True):
     """What a restart needs of one guard. ``quantity`` tells a split from another position."""
 
     key: PositionKey
     side: Side
     quantity: Decimal
-    saved: Saved
-    ratchets: tuple[Ratchet, ...] = ()
+    saved: SavedExit
+    ratchets: tuple[StopMove, ...] = ()
 
 
-def resumed(rules: Rules, kept: Kept, position: Position, opened: float | None) -> Guard | None:
+def resumed(rules: Rules, kept: ExitSnapshot, position: Position, opened: float | None) -> ExitState | None:
     """The guard as it was, adapted to what changed meanwhile; None where this is another position."""
     saved = kept.saved
     if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
@@ -41,7 +41,7 @@ def resumed(rules: Rules, kept: Kept, position: Position, opened: float | None) 
     return guard
 
 
-def split_since(kept: Kept, position: Position) -> Decimal | None:
+def split_since(kept: ExitSnapshot, position: Position) -> Decimal | None:
     """New shares for an old one, where there was a split meanwhile and no trade; after both it is another position."""
     before = structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity)
     return split_ratio(before, position, shares=False)

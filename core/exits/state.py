@@ -23,13 +23,13 @@ from core.exits import target, trailing
 from core.exits.factors import BANDS
 from core.exits.rules import TOLERANCE, Exit, Rules
 from core.exits.trailing import Distance
-from core.market.indicators import Signals
+from core.market.indicators import Indicators
 from core.units import ONE, ZERO, round_price
 
 MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; the exact comparison decides
 
 
-class Guard(Struct, gc=False):
+class ExitState(Struct, gc=False):
     """The state of one position's rules: fourteen fields, most of them shared between positions.
 
     ``trail`` is the group of distances that the signals call for, ``behind`` the distance behind the stop: the place
@@ -52,7 +52,7 @@ class Guard(Struct, gc=False):
     place: int = 0
 
 
-class Saved(Struct, frozen=True):
+class SavedExit(Struct, frozen=True):
     """What must survive a restart, as exact decimals of plain prices; the factors as they were when each was set."""
 
     entry: Decimal | None
@@ -73,7 +73,7 @@ def open_guard(
     *,
     opened: float | None = None,
     reference: Decimal | None = None,
-) -> Guard:
+) -> ExitState:
     """Begin to guard a position. ``opened`` is seconds since 1970.
 
     With a ``reference``, the price at which a position was found, the first stop is measured from there instead of
@@ -90,10 +90,10 @@ def open_guard(
             origin = reference
         aim = float(origin * (1 + sign * reach) * sign)
     age = nan if opened is None else opened
-    return Guard(rules, _signed(entry, rules), _number(leverage), _signed(origin, rules), age, stop, aim)
+    return ExitState(rules, _signed(entry, rules), _number(leverage), _signed(origin, rules), age, stop, aim)
 
 
-def step(guard: Guard, price: float) -> Exit | None:
+def step(guard: ExitState, price: float) -> Exit | None:
     """Take one usable price; the exit that it calls for, again at every price while it does. Not-a-price is ignored."""
     u = price if guard.rules.sign > 0 else -price
     if guard.floor < u:
@@ -105,7 +105,7 @@ def step(guard: Guard, price: float) -> Exit | None:
     return _evaluate(guard, guard.rules, u, price)
 
 
-def _climb(guard: Guard, u: float) -> None:
+def _climb(guard: ExitState, u: float) -> None:
     """What :func:`_evaluate` does between ceiling and roof."""
     guard.ceiling = u
     if u > guard.peak:  # noqa: PLR1730  (max is a call)
@@ -118,7 +118,7 @@ def _climb(guard: Guard, u: float) -> None:
             guard.floor = candidate
 
 
-def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None:
+def _evaluate(guard: ExitState, rules: Rules, u: float, price: float) -> Exit | None:
     if not 0.0 < price < inf:
         return None
     entry, sign = guard.entry, rules.sign
@@ -150,7 +150,7 @@ def _evaluate(guard: Guard, rules: Rules, u: float, price: float) -> Exit | None
     return None
 
 
-def _matching(guard: Guard, rules: Rules, u: float, move: float, best: float) -> int | None:
+def _matching(guard: ExitState, rules: Rules, u: float, move: float, best: float) -> int | None:
     """The place of the first rule that holds."""
     leverage, slack = guard.leverage, guard.leverage * TOLERANCE
     roi = (move - rules.cost) * leverage - slack
@@ -174,7 +174,7 @@ def _matching(guard: Guard, rules: Rules, u: float, move: float, best: float) ->
     return None
 
 
-def _floor(guard: Guard, rules: Rules, best: float) -> float:
+def _floor(guard: ExitState, rules: Rules, best: float) -> float:
     """The signed price at and below which a loss may trigger something; NaN compares as nothing there."""
     worst = rules.mildest
     leverage = guard.leverage
@@ -187,7 +187,7 @@ def _floor(guard: Guard, rules: Rules, best: float) -> float:
     return loss if loss > guard.stop else guard.stop
 
 
-def _roof(guard: Guard, rules: Rules, move: float) -> float:
+def _roof(guard: ExitState, rules: Rules, move: float) -> float:
     """The signed price from which on a gain may change something else than peak and stop; ``move`` ends its band."""
     if rules.drawdown:
         armed = rules.min_peak / guard.leverage + rules.cost
@@ -197,20 +197,20 @@ def _roof(guard: Guard, rules: Rules, move: float) -> float:
     return gain if gain < guard.target else guard.target if gain == gain else -inf  # noqa: PLR0124  (NaN)
 
 
-class News(Struct, frozen=True):
+class BarUpdate(Struct, frozen=True):
     """What a closed bar says to every position of a symbol under the same rules."""
 
     trail: int
     push: target.Push
 
 
-def news_of(signals: Signals, rules: Rules) -> News:
+def news_of(signals: Indicators, rules: Rules) -> BarUpdate:
     """Computed once per bar, for all positions that share their rules."""
     trail = trailing.trail_of(signals, rules.sign, rules.trailing)
-    return News(trail, target.push_of(signals, rules.sign, rules.aiming))
+    return BarUpdate(trail, target.push_of(signals, rules.sign, rules.aiming))
 
 
-def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
+def close_bar(guard: ExitState, news: BarUpdate, price: float, now: float) -> None:
     """Take a closed bar's news: the factors of the next distances, and where the target moves. ``now`` in seconds."""
     rules = guard.rules
     if not rules.adaptive or not 0.0 < price < inf:
@@ -235,7 +235,7 @@ def close_bar(guard: Guard, news: News, price: float, now: float) -> None:
 # ------------------------------------------------------------------------------------------------ what changes it
 
 
-def changed(guard: Guard, entry: Decimal | None, leverage: Decimal | None) -> None:
+def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -> None:
     """Entry or leverage became known or changed (scaling in): stop, target and peak price stay.
 
     But an entry that is known for the first time brings the stop and the target that are measured from it.
@@ -249,7 +249,7 @@ def changed(guard: Guard, entry: Decimal | None, leverage: Decimal | None) -> No
             guard.stop, guard.behind = first.stop, first.behind
 
 
-def split(guard: Guard, ratio: Decimal) -> None:
+def split(guard: ExitState, ratio: Decimal) -> None:
     """A share split: ``ratio`` new shares for an old one. Every price becomes that much smaller."""
     by = float(ratio)
     guard.entry, guard.origin = guard.entry / by, guard.origin / by
@@ -260,11 +260,11 @@ def split(guard: Guard, ratio: Decimal) -> None:
 # ------------------------------------------------------------------------------------- decimals at the edge
 
 
-def saved(guard: Guard) -> Saved:
+def saved(guard: ExitState) -> SavedExit:
     """What :func:`restored` takes."""
     now, sign = guard.rules.distances[guard.trail], guard.rules.sign
     then = guard.rules.distances[guard.behind] if guard.behind >= 0 else None
-    return Saved(
+    return SavedExit(
         entry=_exact(guard.entry * sign),
         leverage=_exact(guard.leverage),
         origin=_exact(guard.origin * sign),
@@ -277,7 +277,7 @@ def saved(guard: Guard) -> Saved:
     )
 
 
-def restored(rules: Rules, state: Saved) -> Guard:
+def restored(rules: Rules, state: SavedExit) -> ExitState:
     """The guard as it was. Changed settings hold from here on; stop, target and peak stay what they were."""
     guard = open_guard(rules, state.entry, state.leverage, opened=state.opened)
     guard.origin = _signed(state.origin, rules)
@@ -291,22 +291,22 @@ def restored(rules: Rules, state: Saved) -> Guard:
     return guard
 
 
-def stop_price(guard: Guard, tick: Decimal = ZERO) -> Decimal | None:
+def stop_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
     """The stop for people and orders: the nearest price on the tick grid that triggers it."""
     return _on_grid(guard.stop * guard.rules.sign, tick, up=guard.rules.sign < 0)
 
 
-def target_price(guard: Guard, tick: Decimal = ZERO) -> Decimal | None:
+def target_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
     """The target for people and orders: the nearest price on the tick grid that reaches it."""
     return _on_grid(guard.target * guard.rules.sign, tick, up=guard.rules.sign > 0)
 
 
-def peak_price(guard: Guard) -> Decimal | None:
+def peak_price(guard: ExitState) -> Decimal | None:
     """The best price that was seen, for the position."""
     return _on_grid(guard.peak * guard.rules.sign, ZERO, up=False)
 
 
-def distance_at(guard: Guard, price: float) -> Distance | None:
+def distance_at(guard: ExitState, price: float) -> Distance | None:
     """The distance of the stop that this price is a candidate for, and its factors; None where nothing trails."""
     if not guard.rules.trails:
         return None
@@ -314,7 +314,7 @@ def distance_at(guard: Guard, price: float) -> Distance | None:
     return guard.rules.distances[guard.trail + sum(move > above for above in guard.rules.profits)]
 
 
-def distance_behind(guard: Guard) -> Distance | None:
+def distance_behind(guard: ExitState) -> Distance | None:
     """The distance that put the stop where it is, and its factors; None while it is the initial one."""
     return guard.rules.distances[guard.behind] if guard.behind >= 0 else None
 

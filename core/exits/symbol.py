@@ -13,9 +13,9 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from core.exits import state as exits
-from core.exits.group import Guards
+from core.exits.group import ExitGroup
 from core.market.bars import Bars, Candle
-from core.market.indicators import signals_of
+from core.market.indicators import indicators_of
 from core.market.price_gate import jumps
 from core.model import Bar, PositionKey
 from core.units import ZERO
@@ -30,10 +30,10 @@ class BarChanges(Struct):
     candles: dict[tuple[Place, int], Candle | None] = field(default_factory=dict)
 
 
-class Market(Struct):
+class SymbolState(Struct):
     """``last`` is the last usable price of this life, ``tick`` of its prices."""
 
-    guards: Guards[PositionKey] = field(default_factory=Guards[PositionKey])
+    guards: ExitGroup[PositionKey] = field(default_factory=ExitGroup[PositionKey])
     bars: Bars = field(default_factory=Bars)
     last: Decimal | None = None
     tick: Decimal = ZERO
@@ -53,7 +53,7 @@ class Market(Struct):
         missing = self.bars.missing(stamp)
         if self.bars.tick(stamp, price) and before is not None:
             seen = exits.as_float(price if missing else before)
-            self.guards.close_bar(signals_of(self.bars.closed()), seen, at)
+            self.guards.close_bar(indicators_of(self.bars.closed()), seen, at)
         self.last = price
         return missing
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from core.exits.factors import TargetTables
 from core.exits.rules import TOLERANCE
-from core.market.indicators import Signals
+from core.market.indicators import Indicators
 
 
 class Push(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Push(Struct, frozen=True):
     befores: tuple[float, ...] = ()
 
 
-def push_of(signals: Signals, sign: float, tables: TargetTables) -> Push:
+def push_of(signals: Indicators, sign: float, tables: TargetTables) -> Push:
     """The factors that a symbol's positions on one side have in common, and the levels in their way."""
     momentum = None if signals.momentum is None else sign * signals.momentum
     trend = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from core.exits.factors import BANDS, TrailTables
-from core.market.indicators import Signals
+from core.market.indicators import Indicators
 
 
 class Distance(Struct, frozen=True, gc=False):
@@ -51,7 +51,7 @@ def _distance(base: float, least: float, most: float, volatility: float, profit:
     return Distance(distance, volatility, profit, momentum, bounds)
 
 
-def trail_of(signals: Signals, sign: float, tables: TrailTables) -> int:
+def trail_of(signals: Indicators, sign: float, tables: TrailTables) -> int:
     """Where the group of distances begins that these signals call for; unknown ones are factors of 1."""
     favour = None if signals.momentum is None else sign * signals.momentum
     return _group(tables.volatility.place(signals.volatility), tables.momentum.place(favour), tables)

@@ -8,14 +8,14 @@ from decimal import Decimal
 from msgspec import Struct
 
 
-class Ratchet(Struct, frozen=True):
+class StopMove(Struct, frozen=True):
     """The stop as it was moved at ``at``."""
 
     at: datetime
     stop: Decimal
 
 
-class GuardView(Struct, frozen=True):
+class ExitView(Struct, frozen=True):
     """How one position is watched: where its stop and its target are, and why. Fractions are fractions."""
 
     price: Decimal | None = None  # the last that the rules saw
@@ -30,5 +30,5 @@ class GuardView(Struct, frozen=True):
     progress: Decimal | None = None  # of the way from the entry to the target
     move: Decimal | None = None
     due: str | None = None  # the exit that the last price called for
-    ratchets: tuple[Ratchet, ...] = ()  # oldest first
+    ratchets: tuple[StopMove, ...] = ()  # oldest first
     note: str = ""

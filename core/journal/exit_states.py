@@ -8,27 +8,27 @@ from functools import lru_cache
 import msgspec
 from msgspec import structs
 
-from core.exits.snapshot import Kept
+from core.exits.snapshot import ExitSnapshot
 from core.exits.symbol import BarChanges, Place
 from core.journal.tables import BarRows, Row
 from core.market.bars import Candle
 from core.model import PositionKey
 
-_KEPT: msgspec.json.Decoder[Kept] = msgspec.json.Decoder(Kept)
+_KEPT: msgspec.json.Decoder[ExitSnapshot] = msgspec.json.Decoder(ExitSnapshot)
 _PLACE: msgspec.json.Decoder[Place] = msgspec.json.Decoder(tuple[str, str])
 _PRICES: msgspec.json.Decoder[tuple[float, float, float, float, int, int]] = msgspec.json.Decoder(
     tuple[float, float, float, float, int, int]
 )
 
 
-def states_of(guards: Mapping[PositionKey, Kept | None]) -> dict[str, str | None]:
+def states_of(guards: Mapping[PositionKey, ExitSnapshot | None]) -> dict[str, str | None]:
     """Name and text of each guard's state; None of those that are gone."""
     return {_name((k.account, k.symbol, k.leg.value)): None if g is None else _text(g) for k, g in guards.items()}
 
 
-def guards_of(texts: Iterable[str]) -> tuple[list[Kept], list[str]]:
+def guards_of(texts: Iterable[str]) -> tuple[list[ExitSnapshot], list[str]]:
     """The states that can be read, and what is wrong with the others."""
-    found, wrong = list[Kept](), list[str]()
+    found, wrong = list[ExitSnapshot](), list[str]()
     for text in texts:
         try:
             found.append(_KEPT.decode(text))
@@ -68,5 +68,5 @@ def _body(candle: Candle | None) -> str | None:
     return None if candle is None else msgspec.json.encode(structs.astuple(candle)[1:]).decode()
 
 
-def _text(kept: Kept) -> str:
+def _text(kept: ExitSnapshot) -> str:
     return msgspec.json.encode(kept).decode()

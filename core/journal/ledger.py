@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Sequence
 
-from msgspec import Struct, field, structs
-
+from core.journal.believed import FOLDED, BelievedPosition, BelievedPositions
 from core.journal.journal import JournalView
-from core.model import OrderSide, Position, PositionKey, Side
-from core.records import Adopted, ClosingEnded, Entry, EntryApproved, EntryEnded, Opened, PositionClosed, Scaled
-from core.units import ZERO
+from core.model import PositionKey
+from core.records import Entry
 
 PAGE = 1000
 
 
-class Ledger:
+class PositionLedger:
     """Without a journal nothing is believed."""
 
     def __init__(self, journal: JournalView | None) -> None:
         self._journal = journal
-        self._beliefs = Beliefs()
+        self._beliefs = BelievedPositions()
         self._after = 0
         self._turn = asyncio.Lock()
 
-    async def read(self) -> Beliefs:
+    async def read(self) -> BelievedPositions:
         """What the journal says by now. Raises JournalError."""
         if self._journal is None:
             return self._beliefs
@@ -41,7 +37,7 @@ class Ledger:
         return self._beliefs
 
     @property
-    def held(self) -> dict[PositionKey, Belief]:
+    def held(self) -> dict[PositionKey, BelievedPosition]:
         """The positions, as last read."""
         return self._beliefs.held
 
@@ -53,83 +49,3 @@ class Ledger:
             found += page
             if len(page) < PAGE:
                 return found
-
-
-FOLDED = ("opened", "scaled", "adopted", "position_closed", "closing_ended", "entry_approved", "entry_ended")
-
-GONE = frozenset({"closed", "closed_residual"})
-
-
-class Belief(Struct, frozen=True):
-    """A position as the journal knows it. ``settings`` is the fingerprint it is accepted under, empty for none."""
-
-    key: PositionKey
-    side: Side
-    quantity: Decimal
-    entry: Decimal | None
-    leverage: Decimal | None
-    settings: str = ""
-    stop_pct: Decimal | None = None  # its own, of one that was opened here
-
-    @property
-    def position(self) -> Position:
-        """As a broker would report it."""
-        where = self.key
-        given = (where.account, where.symbol, self.side, self.quantity, self.quantity, self.entry, self.leverage)
-        return Position(*given, leg=where.leg)
-
-
-class Beliefs(Struct):
-    """What the journal believes: positions by key, entries on their way, and when each signal was last approved."""
-
-    held: dict[PositionKey, Belief] = field(default_factory=dict)
-    pending: dict[str, EntryApproved] = field(default_factory=dict)
-    signals: dict[tuple[str, str, OrderSide], datetime] = field(default_factory=dict)
-
-    def take(self, entry: Entry) -> None:
-        """One more entry of the journal, in order."""
-        match entry.record:
-            case Opened() as r:
-                self.held[r.key] = Belief(r.key, r.side, r.quantity, r.entry, r.leverage, r.settings, r.stop_pct)
-            case Adopted() as r:
-                known = self.held.get(r.key)
-                stop_pct = known.stop_pct if known is not None and known.side is r.side else None
-                self.held[r.key] = Belief(r.key, r.side, r.quantity, r.entry, r.leverage, r.settings, stop_pct)
-            case Scaled() as r:
-                self._resize(r.key, r.quantity, r.entry)
-            case PositionClosed() as r:
-                self.held.pop(r.key, None)
-            case ClosingEnded() as r:
-                self._closed(r)
-            case EntryApproved() as r:
-                self.pending[r.plan] = r
-                if r.what == "open":
-                    self.signals[r.owner, r.key.symbol, r.side] = r.at
-            case EntryEnded() as r:
-                self.pending.pop(r.plan, None)
-            case _:
-                pass
-
-    def _closed(self, record: ClosingEnded) -> None:
-        """A close, or a part of one: what it left is what is believed. A cancel changes nothing that is held."""
-        row = record.result
-        known = self.held.get(row.key)
-        if known is None or row.kind != "close":
-            return
-        if row.outcome in GONE:
-            self._resize(row.key, row.residual or ZERO, known.entry)
-        elif row.filled > 0:
-            left = known.quantity - row.filled if row.residual is None else row.residual
-            self._resize(row.key, left, known.entry)
-
-    def _resize(self, key: PositionKey, quantity: Decimal, entry: Decimal | None) -> None:
-        known = self.held.get(key)
-        if quantity <= 0:
-            self.held.pop(key, None)
-        elif known is not None:
-            self.held[key] = structs.replace(known, quantity=quantity, entry=entry)
-
-
-def believed(ours: Mapping[PositionKey, Belief], account: str) -> dict[PositionKey, Belief]:
-    """The part of what is believed that is one account's."""
-    return {k: b for k, b in ours.items() if k.account == account}

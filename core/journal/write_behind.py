@@ -14,7 +14,7 @@ from core.model import PositionKey
 from core.records import Record
 
 
-class Outbox:
+class WriteBehind:
     """Per position, because closes of different positions owe each other nothing."""
 
     def __init__(self, journal: Journal) -> None:

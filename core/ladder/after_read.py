@@ -10,16 +10,16 @@ from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder.order import SEND_WITHIN
 from core.ladder.sizing import size_close
-from core.ladder.states import DoSend, Ladder, Move, Phase, Read
+from core.ladder.states import DoSend, Ladder, Phase, PositionRead, Transition
 from core.model import Instrument, Kind, Order, Tier
-from core.plans.plan import ActionKind, guards
+from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
 from core.units import ZERO, floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that are to agree
 
 
-def decide(ladder: Ladder, read: Read, now: float) -> Move:
+def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """First what must be waited for or stops the close, then what is held, then the next order."""
     ladder = _account(ladder, read)
     listed = frozenset(o.id for o in (*read.orders, *read.alive)) - ladder.gone
@@ -27,7 +27,7 @@ def decide(ladder: Ladder, read: Read, now: float) -> Move:
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
 
 
-def _account(ladder: Ladder, read: Read) -> Ladder:
+def _account(ladder: Ladder, read: PositionRead) -> Ladder:
     """Orders that are known to have ended; what one of them still filled on the closing side is no longer there."""
     taken = {o.id: o.filled for o in ladder.action.cancels} | ladder.taken
     expected = ladder.expected
@@ -43,7 +43,7 @@ def _closing(ladder: Ladder, order: Order) -> bool:
     return ladder.action.side is not None and order.side is ladder.action.side.closing
 
 
-def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
+def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None:
     """Our own order first (never two), then those that appeared, then those that are to go."""
     ours = [o for o in read.orders if o.id in ladder.sent or o.client_id in ladder.sent]
     for order in ours:
@@ -58,7 +58,7 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
     pending = tuple(o for o in foreign if o.id in cancels)
-    late = tuple(o for o in appeared if guards(o) and _closing(ladder, o))
+    late = tuple(o for o in appeared if is_our_stop(o) and _closing(ladder, o))
     if late and len(late) == len(appeared) and ladder.action.kind is ActionKind.CLOSE and ladder.steps:
         return _take_along(ladder, (*pending, *late), late, now)
     if appeared and ladder.action.kind is ActionKind.CLOSE:
@@ -80,7 +80,7 @@ def _orders(ladder: Ladder, read: Read, now: float) -> Move | None:
     return None
 
 
-def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Move:
+def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Transition:
     """Our own protective order came to rest after the plan was made: it goes like those that the plan names."""
     action = ladder.action
     shown = (*action.orders_shown, *(o.id for o in late))
@@ -88,7 +88,7 @@ def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ..
     return cancel(structs.replace(ladder, action=action, absent=frozenset(), cancel_tries=0), orders, now)
 
 
-def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Move:
+def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Transition:
     """A cancel is a request: wait until the orders are gone, ask again after a while, and not for ever."""
     if now >= ladder.deadline:
         return give_up(ladder, f"order {pending[0].id} could not be cancelled in time")
@@ -99,7 +99,7 @@ def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Move:
     return wait(ladder)
 
 
-def _holding(ladder: Ladder, read: Read, now: float) -> Move | None:
+def _holding(ladder: Ladder, read: PositionRead, now: float) -> Transition | None:
     """Flat, flipped or grown; None when there is something left to close and it is as expected."""
     position = read.position
     if position is None or position.quantity <= 0:
@@ -112,7 +112,7 @@ def _holding(ladder: Ladder, read: Read, now: float) -> Move | None:
     return None
 
 
-def _flat(ladder: Ladder, read: Read, now: float) -> Move:
+def _flat(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """Our fills explain all that was confirmed, or a second read that was asked after the first was received agrees."""
     explained = ladder.filled >= ladder.action.quantity and ladder.expected <= 0
     if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
@@ -121,7 +121,7 @@ def _flat(ladder: Ladder, read: Read, now: float) -> Move:
     return wait(ladder, max(SECOND_LOOK, min(ladder.limits.position_lag, 1.0)))
 
 
-def _more(ladder: Ladder, quantity: Decimal, now: float) -> Move:
+def _more(ladder: Ladder, quantity: Decimal, now: float) -> Transition:
     """More than expected: a list that lags behind our fills, or a position that grew since it was confirmed."""
     ladder = structs.replace(ladder, flat_asked=None)
     since = _odd_since(ladder, now)
@@ -137,7 +137,7 @@ def _lagged(ladder: Ladder, since: float | None, now: float) -> bool:
     return since is None or now - since > ladder.limits.position_lag
 
 
-def _send(ladder: Ladder, read: Read, now: float) -> Move:
+def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """The next order, sized by what was just read."""
     position, instrument = read.position, read.instrument
     assert position is not None
@@ -172,14 +172,14 @@ def _odd_since(ladder: Ladder, now: float) -> float:
     return now if ladder.odd_since is None else ladder.odd_since
 
 
-def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Move:
+def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Transition:
     text = f"{plain(quantity)} left, {why}"
     if ladder.filled > 0 or quantity < ladder.action.quantity:
         return end(ladder, Outcome.CLOSED_RESIDUAL, text)
     return end(ladder, Outcome.REFUSED, text)
 
 
-def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
+def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> Transition:
     """Skip the rungs that make no sense here, and climb the next."""
     position = read.position
     assert position is not None
@@ -204,7 +204,7 @@ def _step(ladder: Ladder, read: Read, quantity: Decimal, now: float) -> Move:
                 misses=0,
                 withdrawn_at=None,
             )
-            return Move(ladder, DoSend(step, request, position, read.instrument))
+            return Transition(ladder, DoSend(step, request, position, read.instrument))
         ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
     if not ladder.steps:  # taken up again after too long: what was under way is known now, no more is sent
         return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))

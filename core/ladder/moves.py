@@ -9,7 +9,18 @@ from msgspec import structs
 
 from core.errors import InvariantBroken
 from core.ids import client_order_id
-from core.ladder.states import TRANSITIONS, DoAwait, DoCancel, DoEnd, DoRead, DoRestore, DoWait, Ladder, Move, Phase
+from core.ladder.states import (
+    TRANSITIONS,
+    DoAwait,
+    DoCancel,
+    DoEnd,
+    DoRead,
+    DoRestore,
+    DoWait,
+    Ladder,
+    Phase,
+    Transition,
+)
 from core.model import Order, OrderRequest, OrderType, Tier
 from core.plans.plan import ActionKind
 from core.plans.results import Outcome
@@ -39,30 +50,30 @@ def poll(ladder: Ladder) -> float:
     return float(min(FIRST_POLL * 1.6**ladder.polls, SLOWEST_POLL))
 
 
-def read(ladder: Ladder) -> Move:
+def read(ladder: Ladder) -> Transition:
     """Read position and orders next."""
     step = ladder.step
     touch = step is not None and step.tier is Tier.LIMIT_AGGRESSIVE
-    return Move(go(ladder, Phase.READING), DoRead(touch=touch))
+    return Transition(go(ladder, Phase.READING), DoRead(touch=touch))
 
 
-def wait(ladder: Ladder, seconds: float | None = None) -> Move:
+def wait(ladder: Ladder, seconds: float | None = None) -> Transition:
     """Read again a little later."""
     pause = poll(ladder) if seconds is None else seconds
-    return Move(go(ladder, Phase.WAITING, polls=ladder.polls + 1), DoWait(pause))
+    return Transition(go(ladder, Phase.WAITING, polls=ladder.polls + 1), DoWait(pause))
 
 
-def cancel(ladder: Ladder, orders: tuple[Order, ...], now: float) -> Move:
+def cancel(ladder: Ladder, orders: tuple[Order, ...], now: float) -> Transition:
     """Ask for the orders to go."""
     tries = ladder.cancel_tries + 1
-    return Move(go(ladder, Phase.CANCELLING, cancelled_at=now, cancel_tries=tries, polls=0), DoCancel(orders))
+    return Transition(go(ladder, Phase.CANCELLING, cancelled_at=now, cancel_tries=tries, polls=0), DoCancel(orders))
 
 
-def settle(ladder: Ladder, order: Order) -> Move:
+def settle(ladder: Ladder, order: Order) -> Transition:
     """Our order is live: ask for its state until it is terminal."""
     seconds = poll(ladder)
     ladder = go(ladder, Phase.SETTLING, order=order, polls=ladder.polls + 1)
-    return Move(ladder, DoAwait(order, seconds))
+    return Transition(ladder, DoAwait(order, seconds))
 
 
 def advance(ladder: Ladder) -> Ladder:
@@ -70,13 +81,13 @@ def advance(ladder: Ladder) -> Ladder:
     return structs.replace(ladder, index=ladder.index + 1, part=0, polls=0, refusals=0)
 
 
-def give_up(ladder: Ladder, text: str) -> Move:
+def give_up(ladder: Ladder, text: str) -> Transition:
     """The ladder's end with something left: every tier's answer is kept, and an alarm."""
     outcome = Outcome.PARTIAL if ladder.filled > 0 else Outcome.STUCK
     return end(ladder, outcome, text, alarm=True)
 
 
-def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Move:
+def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Transition:
     """End it. Protective orders that were cancelled are put back first when something is left to protect."""
     back = () if outcome.settled else _to_restore(ladder)
     requests = tuple(request for request, _ in back)
@@ -86,8 +97,8 @@ def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bo
     changes = {"outcome": outcome, "error": error, "alarm": alarm or bool(bare)}
     if requests:
         ladder = go(ladder, Phase.RESTORING, **changes, sent=ladder.sent | {r.client_id for r in requests})
-        return Move(ladder, DoRestore(requests, tuple(order for _, order in back)))
-    return Move(go(ladder, Phase.ENDED, **changes), DoEnd())
+        return Transition(ladder, DoRestore(requests, tuple(order for _, order in back)))
+    return Transition(go(ladder, Phase.ENDED, **changes), DoEnd())
 
 
 def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:

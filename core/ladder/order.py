@@ -13,16 +13,16 @@ from core.ladder.states import (
     DoWithdraw,
     Ladder,
     LookFailed,
-    Move,
     NotJournaled,
     Phase,
     SendRefused,
     SendUnknown,
     SendUnreachable,
+    Transition,
 )
 from core.model import Order, OrderStatus
 from core.plans.results import Outcome
-from core.ports import DoLookUp, OrderRead
+from core.ports import OrderQuery, OrderRead
 from core.records import IntentAnswered
 from core.units import ZERO, plain
 
@@ -36,12 +36,12 @@ LOOK_MARGIN = 0.5  # seconds past a request's own expiry
 CONCLUSIVE_MISSES = 2
 
 
-def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Move:
+def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Transition:
     """Nothing left the machine."""
     return end(_unsent(ladder), Outcome.STUCK, f"nothing was sent: {event.text}", alarm=True)
 
 
-def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Move:
+def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Transition:
     """The venue took it. An answer without an id, or in a state we cannot read, is no answer."""
     order = event.order
     if not order.id or order.status is OrderStatus.UNKNOWN:
@@ -51,20 +51,20 @@ def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Move:
     if order.status.terminal:
         return _terminal(ladder, order, now)
     move = settle(ladder, order)
-    return Move(move.ladder, move.do, (record,))
+    return Transition(move.ladder, move.do, (record,))
 
 
-def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Move:
+def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Transition:
     """A definite no. What follows depends on why."""
     refused = event.refused
     exists = refused.refusal is Refusal.DUPLICATE  # an earlier send arrived after all: look it up
     record = (_record(ladder, "unknown" if exists else "refused", None, str(refused)),)
     ladder = answer(ladder, str(refused))
     move = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
-    return Move(move.ladder, move.do, record)
+    return Transition(move.ladder, move.do, record)
 
 
-def _refused(ladder: Ladder, refused: Refused, now: float) -> Move:
+def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
     reason = refused.refusal
     if reason in REREAD:
         return _reread(ladder)
@@ -74,7 +74,7 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Move:
         ladder = structs.replace(ladder, opens_at=refused.opens_at)
         if not ladder.limits.wait_for_open:
             return end(ladder, Outcome.WAITING_OPEN, str(refused))
-        return Move(go(ladder, Phase.PARKED), DoPark(refused.opens_at))
+        return Transition(go(ladder, Phase.PARKED), DoPark(refused.opens_at))
     if reason in HOPELESS:
         return end(ladder, Outcome.STUCK, str(refused), alarm=True)
     if reason is Refusal.BELOW_MINIMUM:
@@ -86,7 +86,7 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Move:
     return read(advance(structs.replace(ladder, failed=True)))
 
 
-def _reread(ladder: Ladder) -> Move:
+def _reread(ladder: Ladder) -> Transition:
     """The position is not what was thought: look again, at once the first time, before this rung is tried again."""
     ladder = structs.replace(ladder, refusals=ladder.refusals + 1)
     if ladder.refusals == 1:
@@ -96,7 +96,7 @@ def _reread(ladder: Ladder) -> Move:
     return wait(structs.replace(ladder, polls=ladder.refusals))
 
 
-def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Move:
+def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Transition:
     """It provably never left: the same rung again, a little later, until the ladder's time is up."""
     record = (_record(ladder, "unreachable", None, event.text),)
     ladder = answer(_unsent(ladder), event.text)
@@ -104,30 +104,30 @@ def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Move:
         move = give_up(ladder, f"venue not reachable: {event.text}")
     else:
         move = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
-    return Move(move.ladder, move.do, record)
+    return Transition(move.ladder, move.do, record)
 
 
-def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Move:
+def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Transition:
     """It may have been executed: never sent again, looked up until known."""
     record = (_record(ladder, "unknown", None, event.text),)
     move = _resolve(answer(ladder, event.text))
-    return Move(move.ladder, move.do, record)
+    return Transition(move.ladder, move.do, record)
 
 
-def _resolve(ladder: Ladder) -> Move:
+def _resolve(ladder: Ladder) -> Transition:
     return _look_up(structs.replace(ladder, polls=0, misses=0), 0.0)
 
 
-def _look_up(ladder: Ladder, seconds: float) -> Move:
+def _look_up(ladder: Ladder, seconds: float) -> Transition:
     request = ladder.request
     if request is None:
         raise InvariantBroken("an order is looked up that was never sent")
     order_id = ladder.order.id if ladder.order is not None else None
     ladder = go(ladder, Phase.RESOLVING, polls=ladder.polls + 1)
-    return Move(ladder, DoLookUp(request, ladder.known, order_id, ladder.nameless, seconds))
+    return Transition(ladder, OrderQuery(request, ladder.known, order_id, ladder.nameless, seconds))
 
 
-def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
+def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Transition:
     """Found: go on with it. Not found is conclusive only past the request's own expiry, the lists' lag and twice."""
     order = event.order
     if order is not None and order.status.terminal:
@@ -147,10 +147,10 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Move:
     record = (_record(ladder, "not_found"),)
     ladder = answer(_unsent(ladder), "was never executed")  # said of the tier that it was
     move = read(advance(structs.replace(ladder, failed=True)))
-    return Move(move.ladder, move.do, record)
+    return Transition(move.ladder, move.do, record)
 
 
-def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
     """Asking failed, which says nothing about the order."""
     may_arrive = ladder.limits.request_expiry is not None and not _past_expiry(ladder, now)
     if not may_arrive and (event.final or now >= ladder.deadline):
@@ -164,7 +164,7 @@ def _past_expiry(ladder: Ladder, at: float) -> bool:
     return expiry is not None and at >= ladder.sent_at + expiry + margin
 
 
-def _unresolved(ladder: Ladder) -> Move:
+def _unresolved(ladder: Ladder) -> Transition:
     """An alarm: whether it was executed is not known, so nothing more is sent.
 
     Past the request's expiry it can at least not be executed any more; where there is none, the account is frozen.
@@ -176,7 +176,7 @@ def _unresolved(ladder: Ladder) -> Move:
     return give_up(ladder, text)
 
 
-def order_read(ladder: Ladder, event: OrderRead, now: float) -> Move:
+def order_read(ladder: Ladder, event: OrderRead, now: float) -> Transition:
     """Our live order's state, while it settles."""
     order = event.order
     if order is None:  # taken, and now denied: neither is believed
@@ -188,7 +188,7 @@ def order_read(ladder: Ladder, event: OrderRead, now: float) -> Move:
     return settle(ladder, order)
 
 
-def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
+def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
     """Its state could not be asked; the tier's time runs on."""
     assert ladder.order is not None
     if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
@@ -196,15 +196,15 @@ def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Move:
     return settle(ladder, ladder.order)
 
 
-def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Move:
+def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Transition:
     """Ask for our order to go, and ``silent`` seconds later for its state. Only a terminal state ends its tier."""
     since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
     seconds = max(silent, poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0)
     ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
-    return Move(ladder, DoWithdraw(order, seconds))
+    return Transition(ladder, DoWithdraw(order, seconds))
 
 
-def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move:
+def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Transition:
     """Terminal: accounted for, and on. Not in time: stuck, because it may still be live."""
     assert ladder.order is not None
     order = event.order if isinstance(event, OrderRead) else None
@@ -220,7 +220,7 @@ def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Move
     return _withdraw(ladder, order or ladder.order, now)
 
 
-def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
+def _terminal(ladder: Ladder, order: Order, now: float) -> Transition:
     """Account for its fill once, whatever it is told again later, and read the position."""
     request, before = ladder.request, ladder.filled
     record = (_record(ladder, "terminal", order),)
@@ -236,7 +236,7 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Move:
     split = request is not None and order.filled >= request.quantity
     ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
     move = read(ladder)
-    return Move(move.ladder, move.do, record)
+    return Transition(move.ladder, move.do, record)
 
 
 def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:

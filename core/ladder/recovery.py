@@ -12,7 +12,7 @@ from decimal import Decimal
 from msgspec import Struct, structs
 
 from core.ladder import step as ladder
-from core.ladder.states import Ladder, Limits, Move, Phase, SendUnknown
+from core.ladder.states import Ladder, Limits, Phase, SendUnknown, Transition
 from core.ladder.tiers import Step
 from core.model import PositionKey, Tier
 from core.plans.plan import Action, ActionKind, ApprovedPlan, reopened
@@ -22,7 +22,7 @@ from core.units import ZERO
 DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})
 
 
-class Interrupted(Struct, frozen=True):
+class InterruptedPlan(Struct, frozen=True):
     """A plan that was approved and has not ended, with what is left of it."""
 
     approved: ApprovedPlan
@@ -46,18 +46,20 @@ def action_id(action: Action) -> tuple[PositionKey, str, str | None]:
     return action.key, action.kind.value, order_id
 
 
-def interrupted(entries: Sequence[Entry]) -> Interrupted:
+def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
     """From all entries of one open plan, in order. The first is its approval."""
     opening = entries[0].record
     assert isinstance(opening, PlanApproved)
-    return Interrupted(
+    return InterruptedPlan(
         approved=reopened(opening.plan, opening.by, opening.at),
         ended=tuple(e.record for e in entries if isinstance(e.record, ClosingEnded)),
         entries=tuple(entries),
     )
 
 
-def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Move:
+def take_up(
+    action: Action, plan: InterruptedPlan, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float
+) -> Transition:
     """The close where it was interrupted. Without steps it only finds out what was under way."""
     records = [e.record for e in plan.entries]
     intents = [r for r in records if isinstance(r, IntentWritten) and r.key == action.key and r.step >= 0]
@@ -77,11 +79,13 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
         state, action=action, cancelled_at=now if cancelled else None, others=_others(action, records)
     )
     if not intents:
-        return Move(state, move.do)
+        return Transition(state, move.do)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
         after = answered.outcome != "unreachable"  # that one leaves again, under its own name
-        return Move(structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), move.do)
+        return Transition(
+            structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), move.do
+        )
     order = answered.order if answered is not None else None
     index = _index(steps, last, False)
     state = structs.replace(
@@ -91,7 +95,7 @@ def take_up(action: Action, plan: Interrupted, epoch: str, steps: tuple[Step, ..
     return ladder.step(state, SendUnknown("interrupted before its answer was known"), now)
 
 
-def begun(action: Action, plan: Interrupted) -> bool:
+def begun(action: Action, plan: InterruptedPlan) -> bool:
     """Whether anything was done for this close that must be found out, accounted for or put back."""
     if action.kind is not ActionKind.CLOSE:
         return False

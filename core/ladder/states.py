@@ -20,7 +20,7 @@ from core.ladder.tiers import Step
 from core.model import Instrument, Order, OrderRequest, Position, Tier
 from core.plans.plan import Action
 from core.plans.results import Outcome
-from core.ports import DoLookUp, OrderRead
+from core.ports import OrderQuery, OrderRead
 from core.records import IntentAnswered
 from core.units import ZERO
 
@@ -126,13 +126,13 @@ class DoEnd(Struct, frozen=True):
     pass
 
 
-Do = DoCancel | DoRead | DoWait | DoPark | DoSend | DoLookUp | DoAwait | DoWithdraw | DoRestore | DoEnd
+Do = DoCancel | DoRead | DoWait | DoPark | DoSend | OrderQuery | DoAwait | DoWithdraw | DoRestore | DoEnd
 
 
 # What the ladder is told.
 
 
-class Read(Struct, frozen=True):
+class PositionRead(Struct, frozen=True):
     """A complete read. ``orders`` are all open ones on the instrument; ``asked`` and ``received`` are monotonic."""
 
     position: Position | None
@@ -154,7 +154,7 @@ class CancelsAsked(Struct, frozen=True):
     """
 
     answers: dict[str, str]
-    read: Read | None = None
+    read: PositionRead | None = None
 
 
 class ReadFailed(Struct, frozen=True):
@@ -202,7 +202,7 @@ class Restored(Struct, frozen=True):
 
 Event = (
     CancelsAsked
-    | Read
+    | PositionRead
     | ReadFailed
     | Waited
     | NotJournaled
@@ -300,7 +300,7 @@ class CloseBroken(InvariantBroken):
         self.ladder = ladder
 
 
-class Move(Struct, frozen=True):
+class Transition(Struct, frozen=True):
     """What one step of a close made: its new state, what to do next, and what the journal is to know."""
 
     ladder: Ladder

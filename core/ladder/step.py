@@ -39,15 +39,15 @@ from core.ladder.states import (
     Ladder,
     Limits,
     LookFailed,
-    Move,
     NotJournaled,
     Phase,
-    Read,
+    PositionRead,
     ReadFailed,
     Restored,
     SendRefused,
     SendUnknown,
     SendUnreachable,
+    Transition,
     Waited,
 )
 from core.ladder.tiers import Step
@@ -56,7 +56,7 @@ from core.plans.results import Outcome
 from core.ports import OrderRead
 
 
-def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Move:
+def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Transition:
     """A close, or with an action that only cancels, the cancel of one order."""
     ladder = Ladder(
         plan=plan,
@@ -67,10 +67,10 @@ def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits
         deadline=now + limits.total_timeout,
         expected=action.quantity,
     )
-    return cancel(ladder, action.cancels, now) if action.cancels else Move(ladder, DoRead())
+    return cancel(ladder, action.cancels, now) if action.cancels else Transition(ladder, DoRead())
 
 
-def step(ladder: Ladder, event: Event, now: float) -> Move:
+def step(ladder: Ladder, event: Event, now: float) -> Transition:
     """The next state and the one thing to do next. Raises InvariantBroken for an event the phase cannot have."""
     handler = _HANDLERS.get((ladder.phase, type(event)))
     if handler is None:
@@ -78,7 +78,7 @@ def step(ladder: Ladder, event: Event, now: float) -> Move:
     return handler(ladder, event, now)
 
 
-def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Move:
+def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Transition:
     for order_id, text in event.answers.items():
         if text:
             ladder = answer(ladder, f"cancel of {order_id}: {text}")
@@ -87,7 +87,7 @@ def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Move:
     return decide(move.ladder, event.read, now) if event.read is not None and fresh else move
 
 
-def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Move:
+def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Transition:
     """What is held cannot be read, so nothing is sent."""
     ladder = structs.replace(answer(ladder, event.text), blind=True)
     if event.final:
@@ -97,27 +97,27 @@ def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Move:
     return wait(ladder, UNREACHABLE_WAIT)
 
 
-def _read_again(ladder: Ladder, event: Waited, now: float) -> Move:
+def _read_again(ladder: Ladder, event: Waited, now: float) -> Transition:
     return read(ladder)
 
 
-def _opened(ladder: Ladder, event: Waited, now: float) -> Move:
+def _opened(ladder: Ladder, event: Waited, now: float) -> Transition:
     """Waiting for the open burns no attempts and no time."""
     return read(structs.replace(ladder, deadline=now + ladder.limits.total_timeout))
 
 
-def _restored(ladder: Ladder, event: Restored, now: float) -> Move:
+def _restored(ladder: Ladder, event: Restored, now: float) -> Transition:
     failures = [a for a in event.answers if a]
     error = ladder.error
     if failures:
         error = f"{error}; a protective order could not be put back: {failures[0]}"
     done = structs.replace(ladder, phase=Phase.ENDED, error=error, alarm=ladder.alarm or bool(failures))
-    return Move(done, DoEnd())
+    return Transition(done, DoEnd())
 
 
-_HANDLERS: dict[tuple[Phase, type], Callable[[Ladder, Any, float], Move]] = {
+_HANDLERS: dict[tuple[Phase, type], Callable[[Ladder, Any, float], Transition]] = {
     (Phase.CANCELLING, CancelsAsked): _cancels_asked,
-    (Phase.READING, Read): decide,
+    (Phase.READING, PositionRead): decide,
     (Phase.READING, ReadFailed): _read_failed,
     (Phase.WAITING, Waited): _read_again,
     (Phase.PARKED, Waited): _opened,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.model import PositionKey
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
@@ -76,7 +76,7 @@ class PositionRow(Struct, frozen=True):
     flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing
     note: str = ""  # the reason behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
-    guard: GuardView | None = None
+    guard: ExitView | None = None
     protective: Decimal | None = None  # the trigger of a stop of ours that rests at the venue for it
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from core.exits.view import GuardView
-from core.ladder.states import DoPark, DoWait, Ladder, Move, Phase
+from core.exits.view import ExitView
+from core.ladder.states import DoPark, DoWait, Ladder, Phase, Transition
 from core.link.messages import AccountRow, ClosingRow, OwnerRow, PositionRow
 from core.model import PositionKey
 from core.plans import cleanup, planner
-from core.plans.plan import Reason, guards
+from core.plans.plan import Reason, is_our_stop
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.portfolio.holding import AccountView, Holding
@@ -34,7 +34,7 @@ def owner_rows(
     book: Book,
     situation: Situation,
     closing: Iterable[PositionKey],
-    watched: Callable[[PositionKey], GuardView | None] = lambda _: None,
+    watched: Callable[[PositionKey], ExitView | None] = lambda _: None,
 ) -> tuple[OwnerRow, list[PositionRow]]:
     """An owner's count against the cap and all of the owner's positions, those of unreadable accounts included."""
     accounts = planner.owner_accounts(settings, owner)
@@ -56,7 +56,7 @@ def position_row(
     closing: bool,
     book: Book,
     situation: Situation,
-    guard: GuardView | None = None,
+    guard: ExitView | None = None,
 ) -> PositionRow:
     """One position with its flags; ``verdict`` is None where its account cannot be read now."""
     position = holding.position
@@ -85,7 +85,7 @@ def position_row(
         note="; ".join(note for note in notes if note),
         priced_at=priced_at,
         guard=guard,
-        protective=next((o.trigger for o in holding.ours if guards(o) and o.side is position.side.closing), None),
+        protective=next((o.trigger for o in holding.ours if is_our_stop(o) and o.side is position.side.closing), None),
     )
 
 
@@ -104,7 +104,7 @@ def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool, leg
     return tuple(flags)
 
 
-def closing_row(move: Move, now: datetime) -> ClosingRow:
+def closing_row(move: Transition, now: datetime) -> ClosingRow:
     """A close as it stands: what it tries, what comes next and when, and the venue's last answer."""
     ladder = move.ladder
     step = ladder.step
@@ -128,7 +128,7 @@ def closing_row(move: Move, now: datetime) -> ClosingRow:
     )
 
 
-def next_at(ladder: Ladder, move: Move, now: datetime) -> datetime | None:
+def next_at(ladder: Ladder, move: Transition, now: datetime) -> datetime | None:
     """When it will do something by itself again: the market's open, the end of a wait, the tier's time-out."""
     if isinstance(move.do, DoPark):
         return move.do.until

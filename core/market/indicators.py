@@ -24,7 +24,7 @@ SWING_BARS, SHOULDER = 50, 3
 Column = NDArray[np.float64]
 
 
-def signals_of(bars: list[Candle]) -> Signals:
+def indicators_of(bars: list[Candle]) -> Indicators:
     """What closed bars, in order, say. What is not warmed up is unknown; flat prices say nothing."""
     if len(bars) <= ROC:
         return NEUTRAL
@@ -34,7 +34,7 @@ def signals_of(bars: list[Candle]) -> Signals:
     ranges = talib.ATR(high, low, close, timeperiod=ATR) / close
     alive = bool(ranges[-1] > 0)  # neither NaN nor a market that stood still
     fast, slow = _last(talib.EMA(close, timeperiod=FAST)), _last(talib.EMA(close, timeperiod=SLOW))
-    return Signals(
+    return Indicators(
         volatility=_volatility(ranges) if alive else None,
         momentum=_known(talib.ROC(close, timeperiod=ROC)[-1] / 100 / ranges[-1]) if alive else None,
         adx=_last(talib.ADX(high, low, close, timeperiod=ADX)) if alive else None,
@@ -75,7 +75,7 @@ def _known(value: float) -> float | None:
     return number if isfinite(number) else None
 
 
-class Signals(Struct, frozen=True):
+class Indicators(Struct, frozen=True):
     """Of one symbol, after one closed bar; prices in the symbol's own unit."""
 
     volatility: float | None = None  # ATR(14)/close against its median of 100 bars
@@ -87,4 +87,4 @@ class Signals(Struct, frozen=True):
     supports: tuple[float, ...] = ()  # ascending
 
 
-NEUTRAL = Signals()
+NEUTRAL = Indicators()

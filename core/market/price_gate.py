@@ -29,7 +29,7 @@ from core.settings import ExitSettings
 BELIEVED_AFTER = 3  # prices in a row that agree with each other, however far apart in time
 
 
-class Verdict(Enum):
+class PriceVerdict(Enum):
     """What became of a price."""
 
     USABLE = "usable"
@@ -40,10 +40,10 @@ class Verdict(Enum):
 
     @property
     def usable(self) -> bool:
-        return self in (Verdict.USABLE, Verdict.JUMPED)
+        return self in (PriceVerdict.USABLE, PriceVerdict.JUMPED)
 
 
-class Held(Struct, frozen=True):
+class HeldPrice(Struct, frozen=True):
     """A price that waits to be confirmed, since when, and how many have agreed on it."""
 
     price: Decimal
@@ -59,21 +59,21 @@ class PriceGate:
         self.max_age = settings.max_price_age if streaming else settings.max_price_age_polling
         self._price: Decimal | None = None  # the last usable one
         self._at = 0.0
-        self._held: Held | None = None
+        self._held: HeldPrice | None = None
 
-    def take(self, quote: Quote | None, now: float) -> Verdict:
+    def take(self, quote: Quote | None, now: float) -> PriceVerdict:
         """Judge a quote that was received by ``now``; None is an update without one."""
         price = None if quote is None or quote.flaw() else quote.reference
         if quote is None or price is None:
-            return Verdict.BAD
+            return PriceVerdict.BAD
         late = self._price is not None and quote.received < self._at
         if late or not 0 <= now - quote.received < self.max_age:  # a comparison with NaN is no
-            return Verdict.STALE
+            return PriceVerdict.STALE
         if self._price is None or self._near(price, self._price):
-            return self._use(price, quote.received, Verdict.USABLE)
+            return self._use(price, quote.received, PriceVerdict.USABLE)
         if self._confirmed(price, quote):
-            return self._use(price, quote.received, Verdict.JUMPED)
-        return Verdict.HELD
+            return self._use(price, quote.received, PriceVerdict.JUMPED)
+        return PriceVerdict.HELD
 
     def price(self, now: float) -> Decimal | None:
         """The last usable price while it is fresh."""
@@ -88,7 +88,7 @@ class PriceGate:
         self._price = None if self._price is None else self._price / ratio
         self._at, self._held = -math.inf, None
 
-    def _use(self, price: Decimal, at: float, verdict: Verdict) -> Verdict:
+    def _use(self, price: Decimal, at: float, verdict: PriceVerdict) -> PriceVerdict:
         self._price, self._at, self._held = price, at, None
         return verdict
 
@@ -100,11 +100,11 @@ class PriceGate:
         if held is not None and quote.received <= held.since:
             return False  # the same tick once more is no second one
         if held is None or not self._near(price, held.price):
-            self._held = Held(price, quote.received)
+            self._held = HeldPrice(price, quote.received)
             return False
         if quote.received - held.since <= self._window or held.times + 1 >= BELIEVED_AFTER:
             return True
-        self._held = Held(price, quote.received, held.times + 1)
+        self._held = HeldPrice(price, quote.received, held.times + 1)
         return False
 
     def _near(self, price: Decimal, other: Decimal) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.market.price_gate import PriceGate, Verdict
+from core.market.price_gate import PriceGate, PriceVerdict
 from core.model import Quote
 from core.settings import ExitsOf
 
 
-class Quotes:
+class QuoteBook:
     """Quotes by account and symbol. Ages are seconds of the local monotonic clock."""
 
     def __init__(self, exits_of: ExitsOf) -> None:
@@ -31,7 +31,7 @@ class Quotes:
         verdict = gate.take(quote, quote.received)
         usable = verdict.usable
         flaw = "" if usable else quote.flaw() or f"a jump to {quote.reference} waits to be confirmed"
-        if usable or (verdict is not Verdict.HELD and (known is None or known.flaw())):
+        if usable or (verdict is not PriceVerdict.HELD and (known is None or known.flaw())):
             self._quotes[name] = quote
         changed = usable or flaw != self._flaws.get(name, "")
         self._flaws[name] = flaw

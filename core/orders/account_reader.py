@@ -19,7 +19,7 @@ READ_TIMEOUT = 15.0  # seconds, over whatever the adapter itself allows: nobody 
 GATHER = 0.002  # seconds in which those who ask are served by one read
 
 
-class Reader:
+class AccountReader:
     """``emit`` is told every read that succeeded."""
 
     def __init__(self, broker: Broker, clock: Clock, emit: Callable[[BrokerEvent], None]) -> None:

@@ -15,7 +15,7 @@ from core.ports import Clock
 Where = tuple[str, str]  # account and symbol
 
 
-class Claims:
+class InstrumentLocks:
     """Of one engine."""
 
     def __init__(self, clock: Clock) -> None:

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
-from core.orders.account_reader import Reader
-from core.ports import Broker, DoLookUp, OrderRead
+from core.orders.account_reader import AccountReader
+from core.ports import Broker, OrderQuery, OrderRead
 from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
@@ -32,7 +32,9 @@ async def limited(call: Awaitable[T]) -> T:
         raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
 
-async def read_beside(broker: Broker, reader: Reader, orders: Sequence[Order]) -> tuple[Holdings, tuple[Order, ...]]:
+async def read_beside(
+    broker: Broker, reader: AccountReader, orders: Sequence[Order]
+) -> tuple[Holdings, tuple[Order, ...]]:
     """A complete read, and what the venue says of these orders. They are asked beside it and do not hold it up."""
     asking = asyncio.ensure_future(_states(broker, orders))
     try:
@@ -57,7 +59,7 @@ async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
     return tuple(a for a in answers if isinstance(a, Order) and a.status is not OrderStatus.UNKNOWN)
 
 
-async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, asked: float) -> OrderRead:
+async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: datetime, asked: float) -> OrderRead:
     """The order, or that there is none by every way of asking. Failing to ask raises.
 
     An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
@@ -84,7 +86,7 @@ async def find(broker: Broker, reader: Reader, do: DoLookUp, since: datetime, as
     return OrderRead(None, asked, unattributed=sum((f.quantity for f in fills if f.order_id not in foreign), ZERO))
 
 
-async def _new_orders(broker: Broker, do: DoLookUp, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
+async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
     """Orders that were not there before ours was sent, live ones and those that only their fills tell of."""
     new = {o.id: o for o in open_orders if o.id not in do.known}
     for order_id in sorted({f.order_id for f in fills} - set(new) - do.known):

@@ -13,15 +13,15 @@ from msgspec import Struct
 from core.errors import FlatdeckError, Refusal, Refused, Unreachable
 from core.ladder.order import CONCLUSIVE_MISSES, LOOK_MARGIN
 from core.model import Order, OrderRequest, OrderStatus
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.orders.lookup import CALL_TIMEOUT, find, limited
-from core.ports import Broker, Clock, DoLookUp
+from core.ports import Broker, Clock, OrderQuery
 
 POLL = 0.1
 LONGEST_POLL = 1.0
 
 
-class Sent(Struct, frozen=True):
+class Submitted(Struct, frozen=True):
     """``outcome`` as in ``IntentAnswered``: acknowledged, refused, unreachable, unknown, not_found."""
 
     outcome: str
@@ -30,26 +30,28 @@ class Sent(Struct, frozen=True):
     refusal: Refused | None = None
 
 
-async def send(broker: Broker, request: OrderRequest) -> Sent:
+async def send(broker: Broker, request: OrderRequest) -> Submitted:
     """Send it once. A name that is taken already means that an earlier send arrived after all."""
     try:
         order = await limited(broker.submit(request))
     except Refused as refused:
         if refused.refusal is not Refusal.DUPLICATE:
-            return Sent("refused", None, str(refused), refused)
+            return Submitted("refused", None, str(refused), refused)
         text = str(refused)
     except Unreachable as error:
-        return Sent("unreachable", None, str(error))
+        return Submitted("unreachable", None, str(error))
     except (FlatdeckError, TimeoutError) as error:
         text = str(error) or "no answer in time"
     else:
         if order.id and order.status is not OrderStatus.UNKNOWN:
-            return Sent("acknowledged", order)
+            return Submitted("acknowledged", order)
         text = "an answer without a readable order"
-    return Sent("unknown", None, text)
+    return Submitted("unknown", None, text)
 
 
-async def look(broker: Broker, reader: Reader, clock: Clock, do: DoLookUp, begun: datetime, total: float) -> Sent:
+async def look(
+    broker: Broker, reader: AccountReader, clock: Clock, do: OrderQuery, begun: datetime, total: float
+) -> Submitted:
     """Look for what was sent at ``begun`` until it is found or proven never to have been.
 
     At least ``total`` seconds, and as long as a proof takes; then it is ``unknown``, and so it is where the venue
@@ -69,12 +71,12 @@ async def look(broker: Broker, reader: Reader, clock: Clock, do: DoLookUp, begun
             text = str(error) or "no answer in time"
         else:
             if found.order is not None and found.order.status is not OrderStatus.UNKNOWN:
-                return Sent("acknowledged", found.order)
+                return Submitted("acknowledged", found.order)
             if found.order is None and found.unattributed == 0 and proof is not None and asked >= proof:
                 misses += 1
             if misses >= CONCLUSIVE_MISSES:
-                return Sent("not_found", None, "was never executed")
+                return Submitted("not_found", None, "was never executed")
         if clock.monotonic() >= deadline:
-            return Sent("unknown", None, text)
+            return Submitted("unknown", None, text)
         await clock.sleep(pause)
         pause = min(2 * pause, LONGEST_POLL)

@@ -35,7 +35,7 @@ class Conversion(Struct, frozen=True):
         return self.gets is None or (now.gets is not None and now.gets >= self.gets * (1 - WORSE))
 
 
-class Outcome(Enum):
+class ConversionOutcome(Enum):
     """How a conversion ended, as far as it is known."""
 
     CONVERTED = "converted"
@@ -45,7 +45,7 @@ class Outcome(Enum):
 
     @property
     def open(self) -> bool:
-        return self in (Outcome.UNKNOWN, Outcome.PENDING)
+        return self in (ConversionOutcome.UNKNOWN, ConversionOutcome.PENDING)
 
 
 class Converted(Struct, frozen=True):
@@ -53,7 +53,7 @@ class Converted(Struct, frozen=True):
 
     asset: str
     quantity: Decimal
-    outcome: Outcome
+    outcome: ConversionOutcome
     gets: Decimal | None = None
     fee: Decimal | None = None
     error: str | None = None
@@ -81,7 +81,7 @@ class Converter(Protocol):
 
 
 @runtime_checkable
-class Converts(Protocol):
+class ConversionOffer(Protocol):
     """A Broker that can say what is to be done about dust."""
 
     @property

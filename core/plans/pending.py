@@ -16,7 +16,7 @@ from core.settings import Settings
 PLANS_KEPT = 64
 
 
-class Desk:
+class PendingPlans:
     """``situation`` is asked anew for every plan; a read-only desk approves nothing."""
 
     def __init__(

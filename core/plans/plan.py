@@ -22,7 +22,7 @@ from core.units import ZERO, plain
 SHOWN_FOR = timedelta(minutes=5)  # a plan that nobody confirmed for this long is no longer what was seen
 
 
-def guards(order: Order) -> bool:
+def is_our_stop(order: Order) -> bool:
     """Whether it is a protective order that this program placed: it may be moved at any time, so nothing binds it."""
     return order.type is OrderType.STOP and is_ours(order.client_id)
 
@@ -71,7 +71,9 @@ class Action(Struct, frozen=True):
 
     def binding(self) -> str:
         """The part that confirmation binds, as canonical text."""
-        orders = ",".join(sorted(o.id for o in self.cancels if not guards(o))) or (self.order.id if self.order else "")
+        orders = ",".join(sorted(o.id for o in self.cancels if not is_our_stop(o))) or (
+            self.order.id if self.order else ""
+        )
         tiers = ",".join(t.value for t in self.tiers)
         side = self.side.value if self.side else ""
         where = f"{self.key.account}|{self.key.symbol}|{self.key.leg.value}"
@@ -115,7 +117,7 @@ class Plan(Struct, frozen=True):
         alone = self.lone_cancels  # a protective order goes along with its close, or is named
 
         def bound(action: Action) -> bool:
-            own = action.order is not None and guards(action.order) and action not in alone
+            own = action.order is not None and is_our_stop(action.order) and action not in alone
             return action.kind is not ActionKind.SKIP and not own
 
         lines = sorted(a.binding() for a in self.actions if bound(a))

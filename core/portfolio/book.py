@@ -24,7 +24,7 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
-from core.market.quotes import Quotes
+from core.market.quotes import QuoteBook
 from core.market.splits import SPLIT, split_ratio
 from core.model import (
     Account,
@@ -70,7 +70,7 @@ class Book:
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
         self._exits_of = exits_of or same(ExitSettings())
-        self._quotes = Quotes(self._exits_of)
+        self._quotes = QuoteBook(self._exits_of)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
         self._gone: set[PositionKey] = set()  # the stream said that it is closed

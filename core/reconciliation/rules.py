@@ -14,7 +14,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from core.journal.ledger import Belief
+from core.journal.believed import BelievedPosition
 from core.model import Order, Position, PositionKey
 from core.records import (
     Adopted,
@@ -41,7 +41,7 @@ class Discrepancy(Struct, frozen=True):
     kind: Kind
     key: PositionKey
     text: str
-    ours: Belief | None = None
+    ours: BelievedPosition | None = None
     theirs: Position | None = None
     order: Order | None = None
     alarm: bool = False  # somebody else may be acting on the account
@@ -53,7 +53,7 @@ class Discrepancy(Struct, frozen=True):
 
 
 def compare(
-    ours: Mapping[PositionKey, Belief], theirs: Iterable[Position], tick: Callable[[PositionKey], Decimal]
+    ours: Mapping[PositionKey, BelievedPosition], theirs: Iterable[Position], tick: Callable[[PositionKey], Decimal]
 ) -> list[Discrepancy]:
     """Every difference over the union of both sides, in a stable order. An entry that either side does not know, or
     that is within a tick, is no difference."""
@@ -63,7 +63,7 @@ def compare(
 
 
 def _differences(
-    key: PositionKey, ours: Belief | None, theirs: Position | None, tick: Callable[[PositionKey], Decimal]
+    key: PositionKey, ours: BelievedPosition | None, theirs: Position | None, tick: Callable[[PositionKey], Decimal]
 ) -> list[Discrepancy]:
     where = f"{key.symbol} on {key.account}"
     if theirs is None:
@@ -129,7 +129,7 @@ def corrections(found: Iterable[Discrepancy], settings: Callable[[PositionKey], 
     return list(made.values())
 
 
-def _taken_over(theirs: Position, ours: Belief | None, kind: Kind, settings: str) -> Adopted:
+def _taken_over(theirs: Position, ours: BelievedPosition | None, kind: Kind, settings: str) -> Adopted:
     """What the broker says, and what we know beyond it, as long as it is the same position."""
     key, side, quantity, entry = theirs.key, theirs.side, theirs.quantity, theirs.entry
     if ours is not None and ours.side is side:
@@ -143,7 +143,7 @@ def counts(found: Iterable[Discrepancy]) -> dict[str, int]:
     return {kind.value: tally[kind] for kind in Kind}
 
 
-def unknown(held: Iterable[Position], known: Mapping[PositionKey, Belief], mark: Mark) -> list[Position]:
+def unknown(held: Iterable[Position], known: Mapping[PositionKey, BelievedPosition], mark: Mark) -> list[Position]:
     """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
 
     def ours(position: Position) -> bool:

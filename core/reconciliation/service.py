@@ -15,10 +15,11 @@ from msgspec import Struct
 
 from core.errors import FlatdeckError
 from core.ids import is_ours
+from core.journal.believed import BelievedPositions, believed
 from core.journal.journal import Journal, JournalView
-from core.journal.ledger import Beliefs, Ledger, believed
+from core.journal.ledger import PositionLedger
 from core.model import Holdings, PositionKey
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.plans.plan import Reason
 from core.plans.planner import Situation
 from core.portfolio.book import Book
@@ -57,15 +58,15 @@ class Reconciled(Struct, frozen=True):
         return not self.unread
 
 
-class Reconciler:
+class ReconciliationService:
     """Without a journal to write it compares and changes nothing. ``counted`` are discrepancies since the start."""
 
-    def __init__(self, engine: Runs, readers: Mapping[str, Reader], journal: Journal | None) -> None:
+    def __init__(self, engine: Runs, readers: Mapping[str, AccountReader], journal: Journal | None) -> None:
         self._engine = engine
         self._readers = readers
         self._journal = journal
         self._view: JournalView | None = journal
-        self._ledger = Ledger(journal)
+        self._ledger = PositionLedger(journal)
         self._judged: set[str] = set()
         self._any_judged = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -74,7 +75,7 @@ class Reconciler:
 
     async def recall(self, view: JournalView) -> None:
         """Know what is in the journal, where it may only be looked at. Raises JournalError."""
-        self._view, self._ledger = view, Ledger(view)
+        self._view, self._ledger = view, PositionLedger(view)
         if emergency(self._engine.settings):
             await self._unknown(a for a in self._readers if self._engine.book.readable(a))
 
@@ -189,7 +190,7 @@ class Reconciler:
     def _told_as_legacy(self, one: Discrepancy) -> bool:
         return one.kind is Kind.MISSED and one.key in self.legacy and one.key.account in self._judged
 
-    def _busy(self, account: str, beliefs: Beliefs) -> frozenset[str]:
+    def _busy(self, account: str, beliefs: BelievedPositions) -> frozenset[str]:
         blocked = self._engine.situation().blocked
         places = [place.split("|", 1) for place, why in blocked.items() if why[0] is Reason.CLOSING]
         entering = {e.key.symbol for e in beliefs.pending.values() if e.key.account == account}

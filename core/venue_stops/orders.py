@@ -17,27 +17,27 @@ from msgspec import Struct, structs
 from core.errors import FlatdeckError
 from core.ids import client_order_id, epoch_of, is_ours
 from core.journal.journal import Journal
-from core.journal.write_behind import Outbox
+from core.journal.write_behind import WriteBehind
 from core.ladder.after_read import may_open
 from core.ladder.order import SEND_WITHIN
 from core.ladder.recovery import DEFINITIVE
 from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
-from core.orders.account_reader import Reader
-from core.orders.instrument_locks import Claims
+from core.orders.account_reader import AccountReader
+from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import CALL_TIMEOUT, limited
-from core.orders.submit import LONGEST_POLL, POLL, Sent, look, send
-from core.plans.plan import guards
-from core.ports import Broker, Clock, DoLookUp
+from core.orders.submit import LONGEST_POLL, POLL, Submitted, look, send
+from core.plans.plan import is_our_stop
+from core.ports import Broker, Clock, OrderQuery
 from core.records import CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
 from core.units import ZERO
-from core.venue_stops.rules import Decision, request_for, same_place
+from core.venue_stops.rules import StopDecision, request_for, same_place
 
 YIELD = 2.0  # seconds that a close waits for an order on its way that can open nothing
 ASK_AGAIN = 5.0  # seconds between two cancels of one order
 WITHDRAW = 20.0  # seconds until a cancel that is not seen to work is left for later
 
 
-class Past(Struct, frozen=True):
+class PastStops(Struct, frozen=True):
     """What the journal says of a position's last protective order: its number, and its intent where it may live."""
 
     number: int = -1
@@ -49,16 +49,18 @@ def plan_of(key: PositionKey) -> str:
     return f"protect|{key.account}|{key.symbol}|{key.leg.value}"
 
 
-class Hand:
+class VenueStopOrders:
     """``broker`` and ``reader`` are one account's."""
 
-    def __init__(self, broker: Broker, reader: Reader, journal: Journal, clock: Clock, claims: Claims) -> None:
+    def __init__(
+        self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock, claims: InstrumentLocks
+    ) -> None:
         self.broker = broker
         self.reader = reader
         self._journal = journal
         self._clock = clock
         self._claims = claims
-        self._outbox = Outbox(journal)
+        self._outbox = WriteBehind(journal)
         self._missed: dict[str, float] = {}  # orders that the venue did not know, and since when
 
     @asynccontextmanager
@@ -70,28 +72,30 @@ class Hand:
         try:
             await self._claims.settled(where)
             for order in orders:
-                intent = await self._journal.protective(order.client_id or "") if guards(order) else None
+                intent = await self._journal.protective(order.client_id or "") if is_our_stop(order) else None
                 if intent is not None and same_place(order, key):
                     ended, text = await self.cancel(intent, order)
-                    self.answered(intent, Sent("terminal" if ended.status.terminal else "acknowledged", ended, text))
+                    self.answered(
+                        intent, Submitted("terminal" if ended.status.terminal else "acknowledged", ended, text)
+                    )
             yield
         finally:
             self._claims.over(plan, where)
 
-    async def past(self, key: PositionKey) -> Past:
+    async def past(self, key: PositionKey) -> PastStops:
         """What a former life left. Raises JournalError."""
         name = plan_of(key)
         last = await self._journal.entries(kind="intent_written", plan=name, limit=1, tail=True)
         intent = last[0].record if last else None
         if not isinstance(intent, IntentWritten):
-            return Past()
+            return PastStops()
         answers = await self._journal.entries(kind="intent_answered", plan=name, after=last[0].seq)
         said = {r.outcome for e in answers if isinstance(r := e.record, IntentAnswered)}
-        return Past(intent.step, None if said & DEFINITIVE else intent)
+        return PastStops(intent.step, None if said & DEFINITIVE else intent)
 
     async def place(
-        self, position: Position, instrument: Instrument, decision: Decision, number: int
-    ) -> tuple[IntentWritten, Sent]:
+        self, position: Position, instrument: Instrument, decision: StopDecision, number: int
+    ) -> tuple[IntentWritten, Submitted]:
         """Send one, decided just now on a fresh read; ``not_sent`` where a close comes first. Raises JournalError."""
         key, where = position.key, (position.account, position.symbol)
         name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
@@ -99,20 +103,20 @@ class Hand:
         intent = self._intent(key, request, number, position)
         with self._claims.placing(where, CALL_TIMEOUT if may_open(instrument) else YIELD):
             if self._claims.closing(where):
-                return intent, Sent("not_sent")
+                return intent, Submitted("not_sent")
             decided = self._clock.monotonic()
             await self._outbox.write(key, intent)
             late = self._clock.monotonic() - decided > SEND_WITHIN
             if self._claims.closing(where) or late:
-                self.answered(intent, Sent("unreachable", None, "it was too late for it"))
-                return intent, Sent("not_sent")
+                self.answered(intent, Submitted("unreachable", None, "it was too late for it"))
+                return intent, Submitted("not_sent")
             sent = await send(self.broker, request)
         self.answered(intent, sent)
         return intent, sent
 
-    async def look(self, intent: IntentWritten) -> Sent:
+    async def look(self, intent: IntentWritten) -> Submitted:
         """What became of one whose answer never came."""
-        do = DoLookUp(intent.request, frozenset(), None, nameless=False, seconds=0.0)
+        do = OrderQuery(intent.request, frozenset(), None, nameless=False, seconds=0.0)
         sent = await look(self.broker, self.reader, self._clock, do, intent.at, 0.0)
         if sent.outcome != "unknown":
             self.answered(intent, sent)
@@ -177,7 +181,7 @@ class Hand:
         self.remember(intent.key, *(FillRecorded(f) for f in once.values()))
         return list(once.values())
 
-    def answered(self, intent: IntentWritten, sent: Sent) -> None:
+    def answered(self, intent: IntentWritten, sent: Submitted) -> None:
         """What is known of an intent by now; an order that has ended ends it."""
         order = sent.order
         outcome = "terminal" if order is not None and order.status.terminal else sent.outcome

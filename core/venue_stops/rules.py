@@ -23,27 +23,27 @@ MOST_REFUSALS = 5  # of the same order; then only another one is tried
 CASH = (Kind.SPOT, Kind.EQUITY)
 
 
-class Do(Enum):
+class StopAction(Enum):
     NOTHING = "nothing"
     PLACE = "place"
     CANCEL = "cancel"
     REPLACE = "replace"  # cancel, see it gone, look again, place
 
 
-class Decision(Struct, frozen=True):
+class StopDecision(Struct, frozen=True):
     """One thing to do. ``why``: of a cancel its reason, of nothing the reason why the position is without an order."""
 
-    do: Do = Do.NOTHING
+    do: StopAction = StopAction.NOTHING
     why: str = ""
     orders: tuple[Order, ...] = ()  # that go
     quantity: Decimal = ZERO
     trigger: Decimal = ZERO
 
 
-NOTHING = Decision()
+NOTHING = StopDecision()
 
 
-class Seen(Struct, frozen=True):
+class StopSituation(Struct, frozen=True):
     """What is known of one position and of our own orders that protect it."""
 
     position: Position | None
@@ -61,7 +61,7 @@ class Seen(Struct, frozen=True):
     replaced: Decimal | None = None  # the trigger of the one that was cancelled to be placed anew
 
 
-class Post(Struct):
+class VenueStop(Struct):
     """One position's protective order, as far as it is known. Times are monotonic."""
 
     number: int = -1  # of the last one that was placed
@@ -84,7 +84,7 @@ class Post(Struct):
     def unknown(self) -> bool:
         return self.intent is not None and self.order is None
 
-    def stubborn(self, decision: Decision, min_move: Decimal) -> bool:
+    def stubborn(self, decision: StopDecision, min_move: Decimal) -> bool:
         """Whether the venue said no to this order too often."""
         if self.refused is None or self.refusals < MOST_REFUSALS:
             return False
@@ -92,7 +92,7 @@ class Post(Struct):
         return quantity == decision.quantity and abs(decision.trigger - trigger) < min_move * trigger
 
 
-def decide(seen: Seen, settings: ProtectSettings, now: float) -> Decision:
+def decide(seen: StopSituation, settings: ProtectSettings, now: float) -> StopDecision:
     """What to do about one position; ``now`` is monotonic, like ``moved``."""
     if seen.closing or seen.unknown or not seen.fresh:
         return NOTHING
@@ -109,11 +109,11 @@ def decide(seen: Seen, settings: ProtectSettings, now: float) -> Decision:
     if any(o.filled > 0 for o in live):
         return NOTHING  # it is closing the position
     if bar := barred(position, seen.instrument, able=seen.able):
-        return _cancel(live, bar) if live else Decision(why=bar)
+        return _cancel(live, bar) if live else StopDecision(why=bar)
     if not seen.settled:
         return NOTHING
     if seen.stop is None:
-        return NOTHING if live else Decision(why="no stop is known that it could rest behind")
+        return NOTHING if live else StopDecision(why="no stop is known that it could rest behind")
     return _wanted(seen, position, seen.stop, settings, now)
 
 
@@ -133,7 +133,7 @@ def trigger_for(position: Position, stop: Decimal, behind: Decimal, tick: Decima
     return round_price(stop * (ONE - sign * behind), tick, up=sign < 0)
 
 
-def request_for(decision: Decision, position: Position, instrument: Instrument, client_id: str) -> OrderRequest:
+def request_for(decision: StopDecision, position: Position, instrument: Instrument, client_id: str) -> OrderRequest:
     """The order that a decision to place one sends."""
     return OrderRequest(
         account=position.account,
@@ -154,28 +154,30 @@ def same_place(order: Order, key: PositionKey) -> bool:
     return (order.account, order.symbol, order.leg) == (key.account, key.symbol, key.leg)
 
 
-def _cancel(orders: Sequence[Order], why: str) -> Decision:
-    return Decision(Do.CANCEL, why, tuple(orders)) if orders else NOTHING
+def _cancel(orders: Sequence[Order], why: str) -> StopDecision:
+    return StopDecision(StopAction.CANCEL, why, tuple(orders)) if orders else NOTHING
 
 
-def _wanted(seen: Seen, position: Position, stop: Decimal, settings: ProtectSettings, now: float) -> Decision:
+def _wanted(
+    seen: StopSituation, position: Position, stop: Decimal, settings: ProtectSettings, now: float
+) -> StopDecision:
     sign, order = position.side.sign, seen.orders[0] if seen.orders else None
     trigger = trigger_for(position, stop, settings.behind, seen.instrument.tick)
     if trigger <= 0:
-        return Decision(why="it would rest at no price")
+        return StopDecision(why="it would rest at no price")
     quantity, small = _quantity(seen, position, order, trigger)
     if small:
-        return NOTHING if order is not None else Decision(why=small)
+        return NOTHING if order is not None else StopDecision(why=small)
     before = order.trigger if order is not None else seen.replaced
     if before is not None and sign * (trigger - before) < 0:
         trigger = before  # never back
     ahead = seen.price is not None and sign * (seen.price - trigger) > 0
     if order is None:
         if seen.price is None:
-            return Decision(why="there is no usable price")
+            return StopDecision(why="there is no usable price")
         if not ahead:
-            return Decision(why="the price is already beyond where it would rest")
-        return Decision(Do.PLACE, "", (), quantity, trigger)
+            return StopDecision(why="the price is already beyond where it would rest")
+        return StopDecision(StopAction.PLACE, "", (), quantity, trigger)
     if order.trigger is None or not ahead:
         return NOTHING  # what rests there is left alone
     waited = seen.moved is None or now - seen.moved >= settings.min_interval
@@ -183,10 +185,10 @@ def _wanted(seen: Seen, position: Position, stop: Decimal, settings: ProtectSett
     resized = quantity != order.remaining and (waited or quantity != seen.asked)  # a venue may have cut what was sent
     if not resized and not moves:
         return NOTHING
-    return Decision(Do.REPLACE, "", (order,), quantity, trigger)
+    return StopDecision(StopAction.REPLACE, "", (order,), quantity, trigger)
 
 
-def _quantity(seen: Seen, position: Position, order: Order | None, trigger: Decimal) -> tuple[Decimal, str]:
+def _quantity(seen: StopSituation, position: Position, order: Order | None, trigger: Decimal) -> tuple[Decimal, str]:
     """The position's, or what is free of it where there is no reduce-only; and why that is no order's size."""
     own = order.remaining if order is not None else ZERO
     room = structs.replace(position, free=min(position.quantity, max(position.free, ZERO) + own))

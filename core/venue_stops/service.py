@@ -13,31 +13,30 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from core.errors import FlatdeckError, Refusal
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.journal.journal import Journal
-from core.journal.ledger import Ledger
+from core.journal.ledger import PositionLedger
 from core.model import Order, OrderStatus, Position, PositionKey
-from core.orders.account_reader import Reader
-from core.orders.instrument_locks import Claims
+from core.orders.account_reader import AccountReader
+from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
-from core.orders.submit import Sent
-from core.plans.plan import guards
+from core.orders.submit import Submitted
+from core.plans.plan import is_our_stop
 from core.plans.results import win_or_loss
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.records import IntentWritten, PositionClosed
 from core.settings import Settings
 from core.units import ZERO, plain
-from core.venue_stops.orders import Hand
-from core.venue_stops.rules import MOST_REFUSALS, Decision, Do, Post, Seen, decide, same_place
+from core.venue_stops.orders import VenueStopOrders
+from core.venue_stops.rules import MOST_REFUSALS, StopAction, StopDecision, StopSituation, VenueStop, decide, same_place
 
 LOOK_EVERY, LOOK_SELDOM = 1.0, 5.0  # where it is on, and where only leftovers are looked for
 AT_ONCE = 4  # instruments of one account that are acted on at the same time
 STEPS = 4  # of one go: find out, cancel, place
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 NOT_NOW = frozenset({Refusal.RATE_LIMITED, Refusal.MARKET_CLOSED, Refusal.HALTED, Refusal.CLOCK})
-LATEST = 30.0  # seconds for which an order that left may arrive where the venue promises no expiry
-LATELY = 60.0
+LATEST, LATELY = 30.0, 60.0  # seconds in which an order without an expiry may arrive; in which a fill is new
 FIRED = "protective_stop"
 
 
@@ -57,38 +56,38 @@ class Runs(Protocol):
 class Eyes(Struct, frozen=True):
     """What the engine knows for it, and what it starts for it."""
 
-    watched: Callable[[PositionKey], GuardView | None]
+    watched: Callable[[PositionKey], ExitView | None]
     max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
     spawn: Callable[[Coroutine[object, object, object]], None]
 
 
-class Protector:
+class VenueStopService:
     """Without a journal, or where nothing may be sent, it does nothing."""
 
     def __init__(
         self,
         engine: Runs,
         brokers: Mapping[str, Broker],
-        readers: Mapping[str, Reader],
+        readers: Mapping[str, AccountReader],
         journal: Journal | None,
-        claims: Claims,
+        claims: InstrumentLocks,
         eyes: Eyes,
     ) -> None:
         self._engine = engine
         self._claims = claims
         self._eyes = eyes
         self._journal = journal
-        self._hands: dict[str, Hand] = {}
+        self._hands: dict[str, VenueStopOrders] = {}
         if journal is not None and not engine.read_only:
             for account, broker in brokers.items():
-                self._hands[account] = Hand(broker, readers[account], journal, engine.clock, claims)
+                self._hands[account] = VenueStopOrders(broker, readers[account], journal, engine.clock, claims)
         self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
-        self._posts: dict[PositionKey, Post] = {}
+        self._posts: dict[PositionKey, VenueStop] = {}
         self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
         self._working: set[tuple[str, str]] = set()
         self._begun = 0.0
 
-    def view(self, key: PositionKey) -> GuardView | None:
+    def view(self, key: PositionKey) -> ExitView | None:
         """How a position is watched, and why no order rests for it where one should."""
         seen, post = self._eyes.watched(key), self._posts.get(key)
         if seen is None or post is None or not post.note:
@@ -117,7 +116,7 @@ class Protector:
 
     async def _recall(self, account: str) -> bool:
         """What was believed to be held: of one that fired while nobody looked it is told, too. Raises JournalError."""
-        for belief in (await Ledger(self._journal).read()).held.values():
+        for belief in (await PositionLedger(self._journal).read()).held.values():
             if belief.key.account == account:
                 (await self._opened(belief.key)).position = belief.position
         return True
@@ -140,7 +139,7 @@ class Protector:
             decision = self._decided(key, post, book.position(key), ours, now)  # by the book: it is read before acting
             self._tell(key, post, decision)
             missing = post.order is not None and post.order.id not in listed and asked > post.changed
-            if decision.do is not Do.NOTHING or post.unknown or (missing and not self._claims.closing(where)):
+            if decision.do is not StopAction.NOTHING or post.unknown or (missing and not self._claims.closing(where)):
                 self._working.add(where)
                 self._eyes.spawn(self._act(key, post))
             elif post.order is None and book.position(key) is None:
@@ -148,16 +147,16 @@ class Protector:
                     self._hands[account].remember(key, PositionClosed(key, FIRED))
                 del self._posts[key]
 
-    async def _opened(self, key: PositionKey) -> Post:
+    async def _opened(self, key: PositionKey) -> VenueStop:
         """What a former life left of a position's order. Raises JournalError."""
         past = await self._hands[key.account].past(key)
-        self._posts[key] = post = Post(past.number, intent=past.open, changed=self._begun)
+        self._posts[key] = post = VenueStop(past.number, intent=past.open, changed=self._begun)
         return post
 
     async def _protective(self, orders: Iterable[Order]) -> list[Order]:
         """Those that are live protective orders of this program, by its journal. Raises JournalError."""
         assert self._journal is not None
-        mine = [o for o in orders if guards(o) and not o.status.terminal]
+        mine = [o for o in orders if is_our_stop(o) and not o.status.terminal]
         for name in sorted({o.client_id or "" for o in mine} - set(self._known)):
             self._known[name] = await self._journal.protective(name)
         return [o for o in mine if self._known[o.client_id or ""] is not None]
@@ -165,8 +164,8 @@ class Protector:
     # -------------------------------------------------------------------------------------------------- deciding
 
     def _decided(
-        self, key: PositionKey, post: Post, position: Position | None, listed: Iterable[Order], asked: float
-    ) -> Decision:
+        self, key: PositionKey, post: VenueStop, position: Position | None, listed: Iterable[Order], asked: float
+    ) -> StopDecision:
         """What to do about one position by a read of ``asked``; what is learnt from it is kept."""
         where, now, settings = (key.account, key.symbol), self._engine.clock.monotonic(), self._engine.settings.protect
         live = {o.id: o for o in listed if same_place(o, key) and o.id not in post.gone}
@@ -178,7 +177,7 @@ class Protector:
         post.position = position or post.position
         guard, book = self._eyes.watched(key), self._engine.book
         quote = book.usable_quote(*where, now, self._eyes.max_age(*where))
-        seen = Seen(
+        seen = StopSituation(
             position=position,
             instrument=book.instrument(*where),
             orders=tuple(live.values()),
@@ -194,8 +193,8 @@ class Protector:
             replaced=post.replaced,
         )
         decision = decide(seen, settings, now)
-        if decision.do is Do.PLACE and post.stubborn(decision, settings.min_move):
-            return Decision(why=post.note)
+        if decision.do is StopAction.PLACE and post.stubborn(decision, settings.min_move):
+            return StopDecision(why=post.note)
         return decision
 
     def _settled(self, key: PositionKey) -> float:
@@ -207,7 +206,7 @@ class Protector:
 
     # ---------------------------------------------------------------------------------------------------- acting
 
-    async def _act(self, key: PositionKey, post: Post) -> None:
+    async def _act(self, key: PositionKey, post: VenueStop) -> None:
         """One go at one instrument. Whatever goes wrong is shown, and tried again after a pause."""
         try:
             async with self._gates[key.account]:
@@ -221,7 +220,7 @@ class Protector:
         finally:
             self._working.discard((key.account, key.symbol))
 
-    async def _step(self, key: PositionKey, post: Post) -> bool:
+    async def _step(self, key: PositionKey, post: VenueStop) -> bool:
         """Find out, look, do one thing; whether to go on. Raises what a read and the journal raise."""
         hand = self._hands[key.account]
         if post.order is None and post.intent is not None:
@@ -243,7 +242,7 @@ class Protector:
             return False  # one list is no proof: the book asks for another
         decision = self._decided(key, post, position, listed, holdings.asked)
         self._tell(key, post, decision)
-        if decision.do is Do.PLACE and position is not None:
+        if decision.do is StopAction.PLACE and position is not None:
             post.number += 1
             rules = self._engine.book.instrument(key.account, key.symbol)
             intent, sent = await hand.place(position, rules, decision, post.number)
@@ -253,7 +252,9 @@ class Protector:
         gone = [await self._withdraw(key, post, order, decision) for order in decision.orders]
         return bool(gone) and all(gone)
 
-    async def _took(self, key: PositionKey, post: Post, intent: IntentWritten, sent: Sent, *, sent_now: bool) -> None:
+    async def _took(
+        self, key: PositionKey, post: VenueStop, intent: IntentWritten, sent: Submitted, *, sent_now: bool
+    ) -> None:
         """What became of one that was sent."""
         post.changed, order, request = self._engine.clock.monotonic(), sent.order, intent.request
         post.intent = intent if sent.outcome == "unknown" else None
@@ -272,7 +273,7 @@ class Protector:
             text = sent.text or (order.text if order else "") or "the venue ended it at once"
             self._failed(key, post, text, (refusal.retry_after if refusal else None) or 0.0)
 
-    async def _withdraw(self, key: PositionKey, post: Post, order: Order, decision: Decision) -> bool:
+    async def _withdraw(self, key: PositionKey, post: VenueStop, order: Order, decision: StopDecision) -> bool:
         """Cancel one; whether it has ended."""
         intent = self._known[order.client_id or ""]
         assert intent is not None
@@ -280,21 +281,21 @@ class Protector:
         if not ended.status.terminal:
             self._failed(key, post, f"order {order.id} could not be cancelled: {text}")
             return False
-        post.replaced = order.trigger if decision.do is Do.REPLACE else None
-        if decision.do is Do.CANCEL:
+        post.replaced = order.trigger if decision.do is StopAction.REPLACE else None
+        if decision.do is StopAction.CANCEL:
             self._say("info", key, f"the stop at {plain(order.trigger or ZERO)} is cancelled: {decision.why}")
         await self._ended(key, post, ended, intent, asked=True)
         return True
 
     async def _ended(
-        self, key: PositionKey, post: Post, order: Order, intent: IntentWritten, *, asked: bool = False
+        self, key: PositionKey, post: VenueStop, order: Order, intent: IntentWritten, *, asked: bool = False
     ) -> None:
         """It is not live any more: by our cancel, by somebody else's, or because it fired."""
         post.gone.add(order.id)
         post.changed = now = self._engine.clock.monotonic()
         if post.order is not None and post.order.id == order.id:
             post.order = post.intent = None
-        self._hands[key.account].answered(intent, Sent("terminal", order))
+        self._hands[key.account].answered(intent, Submitted("terminal", order))
         rests = plain(intent.request.trigger or ZERO)
         if order.filled > 0:
             await self._fired(key, post, order, intent)
@@ -305,7 +306,7 @@ class Protector:
             post.until = now + self._engine.settings.protect.min_interval
             self._say("warning", key, f"the stop at {rests} is {order.status.value}, and not by this program")
 
-    async def _fired(self, key: PositionKey, post: Post, order: Order, intent: IntentWritten) -> None:
+    async def _fired(self, key: PositionKey, post: VenueStop, order: Order, intent: IntentWritten) -> None:
         """The venue closed the position, or a part of it."""
         hand, held = self._hands[key.account], post.position
         post.changed = self._engine.clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
@@ -326,15 +327,15 @@ class Protector:
         late = closed is not None and self._engine.clock.monotonic() - closed < LATELY
         return late or self._claims.closing((key.account, key.symbol))
 
-    def _tell(self, key: PositionKey, post: Post, decision: Decision) -> None:
+    def _tell(self, key: PositionKey, post: VenueStop, decision: StopDecision) -> None:
         """Why nothing rests, once."""
-        if decision.why and decision.do is Do.NOTHING:
+        if decision.why and decision.do is StopAction.NOTHING:
             post.note = decision.why
             if post.told != decision.why:
                 post.told = decision.why
                 self._say("warning", key, f"no stop rests at the venue: {decision.why}")
 
-    def _failed(self, key: PositionKey, post: Post, text: str, least: float = 0.0) -> None:
+    def _failed(self, key: PositionKey, post: VenueStop, text: str, least: float = 0.0) -> None:
         post.failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(post.failures - 1, 10), LONGEST_PAUSE)
         post.until = self._engine.clock.monotonic() + max(pause, least)

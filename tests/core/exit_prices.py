@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from core.exits.rules import Exit, rules_of
-from core.exits.state import Guard, as_float, open_guard, step
+from core.exits.state import ExitState, as_float, open_guard, step
 from core.model import Side
 from core.settings import ExitSettings
 
@@ -34,7 +34,7 @@ def only(**given: Any) -> ExitSettings:
 
 def guard(
     given: ExitSettings, side: Side = LONG, entry: str | None = "100", leverage: str | None = "1", **more: Any
-) -> Guard:
+) -> ExitState:
     known = {"entry": None if entry is None else D(entry), "leverage": None if leverage is None else D(leverage)}
     return open_guard(rules_of(given, side), **known, **more)
 
@@ -44,17 +44,17 @@ def favour(side: Side, move: str, entry: str = "100") -> Decimal:
     return D(entry) * (1 + side.sign * D(move))
 
 
-def at(held: Guard, price: Decimal | str) -> str | None:
+def at(held: ExitState, price: Decimal | str) -> str | None:
     """The reason to leave at this price."""
     found = step(held, as_float(D(price)))
     return None if found is None else found.reason
 
 
-def walk(held: Guard, *prices: Decimal | str) -> list[str | None]:
+def walk(held: ExitState, *prices: Decimal | str) -> list[str | None]:
     return [at(held, price) for price in prices]
 
 
-def moves(held: Guard, *fractions: str) -> list[str | None]:
+def moves(held: ExitState, *fractions: str) -> list[str | None]:
     """Reasons along moves in the position's favour from an entry of 100."""
     return walk(held, *(favour(held.rules.side, fraction) for fraction in fractions))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 
 def position(symbol: str, value: str, *, entry: str | None = "1", side: str = "long", **more: Any) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Desk:
 
     def call(self, *args: str, env: dict[str, str] | None = None) -> Result:
         """One command without a terminal. What is no exit is the test's error."""
-        world = Outside({**os.environ, **(env or {})})
+        world = SystemEnvironment({**os.environ, **(env or {})})
         result = CliRunner().invoke(cli, ["--config", str(self.config), *args], obj=world)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -19,7 +19,7 @@ from core.records import ClosingEnded, IntentAnswered, PlanEnded
 from core.units import ZERO
 from tui.app import FlatdeckApp
 from tui.demo_books import build
-from tui.main import Outside
+from tui.main import SystemEnvironment
 
 MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"
 pytestmark = pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market is not beside this checkout")
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market
 @asynccontextmanager
 async def demo(directory: Path, speed: float) -> AsyncIterator[Engine]:
     """The engine of ``flatdeck demo --replay``, going on behind the console."""
-    world = Outside({})
+    world = SystemEnvironment({})
     given = world.replays([str(MARKET / f"{name}-1m.csv") for name in ("BTC-USD", "ETH-USD")])
     made = build(str(directory), seeded("demo", 1), scenario="default", seed=1, replays=given, speed=speed)
     for name, text in made.files.items():

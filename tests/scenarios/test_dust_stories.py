@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from core.engine.clock import SystemClock
 from core.records import ConversionAnswered, ConversionAsked
 from tests.venues.ccxt.binance_dust import KEY, SECRET, BinanceDust
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 ACCOUNT = "ann/spot"
 BALANCES = {"USDT": "25", "BNB": "0.5", "ADA": "1.5", "DOGE": "2.25", "SOL": "0.02", "OLD": "3"}
@@ -30,7 +30,7 @@ class Impatient(SystemClock):
         await asyncio.sleep(min(seconds, 0.15))
 
 
-class Desk(Outside):
+class Desk(SystemEnvironment):
     """The real world with an impatient clock; a person at the terminal, who may do something before answering."""
 
     def __init__(self, meanwhile: Callable[[], None] | None = None) -> None:
@@ -74,7 +74,7 @@ endpoint = "{binance.endpoint}"
     return path
 
 
-def call(config: Path, *args: str, world: Outside | None = None, answer: str | None = None) -> Result:
+def call(config: Path, *args: str, world: SystemEnvironment | None = None, answer: str | None = None) -> Result:
     result = CliRunner().invoke(cli, ["--config", str(config), "dust", *args], obj=world or Desk(), input=answer)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.desk import Desk, order, position
-from tui.main import Outside
+from tui.main import SystemEnvironment
 
 ULTRA = '[legacy]\nemergency_close_legacy = true\nrisk_per_trade = "0.003"\n'
 AUTO = '[automation]\nlegacy = "auto"\n'
@@ -27,7 +27,7 @@ def write(desk: Desk, settings: str, *, orders: Any = ()) -> Desk:
 
 def serve(desk: Desk, seconds: float = 15.0, env: dict[str, str] | None = None) -> list[str]:
     """The engine of ``flatdeck run``, until legacy was dealt with or time is up; its log."""
-    world, lines = Outside(env or {}), list[str]()
+    world, lines = SystemEnvironment(env or {}), list[str]()
 
     async def run() -> None:
         loaded = world.load(str(desk.config))

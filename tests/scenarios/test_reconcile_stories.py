@@ -10,11 +10,11 @@ from core.engine.clock import SystemClock
 from core.model import OrderSide
 from core.settings import Settings
 from tests.scenarios.desk import Desk, position
-from tui.main import Outside
+from tui.main import SystemEnvironment
 
 
 def settings(desk: Desk) -> Settings:
-    loaded = Outside({}).load(str(desk.config))
+    loaded = SystemEnvironment({}).load(str(desk.config))
     assert loaded is not None
     return loaded.settings
 

@@ -14,10 +14,10 @@ from typing import Any
 from msgspec import Struct, structs
 
 from core.closing import ladder_runner
-from core.engine.exit_service import Sentry
+from core.engine.exit_service import ExitService
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.exits import state as exits
-from core.exits.monitor import Guardian
+from core.exits.monitor import ExitMonitor
 from core.ladder import after_read, moves, order as ladder_order, recovery, step as ladder, tiers
 from core.ladder.invariants import LiveOrders
 from core.ladder.moves import advance, end, read, wait
@@ -27,24 +27,24 @@ from core.ladder.states import (
     Event,
     Ladder,
     LookFailed,
-    Move,
     NotJournaled,
     Phase,
-    Read,
+    PositionRead,
     SendRefused,
     SendUnknown,
     SendUnreachable,
+    Transition,
 )
 from core.ladder.tiers import Step
 from core.market.price_gate import PriceGate
-from core.market.quotes import Quotes
+from core.market.quotes import QuoteBook
 from core.model import Order, OrderRequest, PositionKey
 from core.orders.lookup import limited
 from core.plans.results import Outcome
 from core.ports import OrderRead
 from core.reconciliation import rules as reconcile
-from core.venue_stops.rules import Decision, Do, Post
-from core.venue_stops.service import Protector
+from core.venue_stops.rules import StopAction, StopDecision, VenueStop
+from core.venue_stops.service import VenueStopService
 
 
 class Mutant(Struct, frozen=True):
@@ -79,39 +79,39 @@ def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
         table[key] = real
 
 
-def _handler(phase: Phase, event: type, instead: Callable[..., Move]) -> Any:
+def _handler(phase: Phase, event: type, instead: Callable[..., Transition]) -> Any:
     return _entry(ladder._HANDLERS, (phase, event), instead)
 
 
 def _timeout_is_a_rejection() -> Any:
-    def rejected(state: Ladder, event: SendUnknown, now: float) -> Move:
+    def rejected(state: Ladder, event: SendUnknown, now: float) -> Transition:
         return ladder_order.send_refused(state, SendRefused(Refused(Refusal.OTHER, event.text)), now)
 
     return _handler(Phase.SENDING, SendUnknown, rejected)
 
 
 def _one_not_found_is_a_rejection() -> Any:
-    def looked_up(state: Ladder, event: OrderRead, now: float) -> Move:
+    def looked_up(state: Ladder, event: OrderRead, now: float) -> Transition:
         if event.order is not None:
             return ladder_order.looked_up(state, event, now)
         record = (ladder_order._record(state, "not_found"),)
         move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
-        return Move(move.ladder, move.do, record)
+        return Transition(move.ladder, move.do, record)
 
     return _handler(Phase.RESOLVING, OrderRead, looked_up)
 
 
 def _failed_query_is_not_found() -> Any:
-    def failed(state: Ladder, event: LookFailed, now: float) -> Move:
+    def failed(state: Ladder, event: LookFailed, now: float) -> Transition:
         record = (ladder_order._record(state, "not_found"),)
         move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
-        return Move(move.ladder, move.do, record)
+        return Transition(move.ladder, move.do, record)
 
     return _handler(Phase.RESOLVING, LookFailed, failed)
 
 
 def _list_is_trusted_at_once() -> Any:
-    def flat(state: Ladder, seen: Read, now: float) -> Move:
+    def flat(state: Ladder, seen: PositionRead, now: float) -> Transition:
         return end(state, Outcome.CLOSED)
 
     return _instead(after_read, "_flat", flat)
@@ -120,18 +120,18 @@ def _list_is_trusted_at_once() -> Any:
 def _intents_are_forgotten() -> Any:
     def take_up(
         action: Any, plan: Any, epoch: str, steps: tuple[Step, ...], limits: Any, now: float, *_more: Any
-    ) -> Move:
+    ) -> Transition:
         return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
 
     return _instead(recovery, "take_up", take_up)
 
 
 def _cancel_is_an_end() -> Any:
-    def withdrawn(state: Ladder, event: OrderRead | LookFailed, now: float) -> Move:
+    def withdrawn(state: Ladder, event: OrderRead | LookFailed, now: float) -> Transition:
         assert state.order is not None
         record = (ladder_order._record(state, "refused", None, "withdrawn"),)
         move = read(advance(structs.replace(state, request=None, order=None)))
-        return Move(move.ladder, move.do, record)
+        return Transition(move.ladder, move.do, record)
 
     stack = ExitStack()
     stack.enter_context(_handler(Phase.WITHDRAWING, OrderRead, withdrawn))
@@ -140,10 +140,10 @@ def _cancel_is_an_end() -> Any:
     return stack
 
 
-def _without_ours(orders: Callable[..., Move | None]) -> Callable[..., Move | None]:
+def _without_ours(orders: Callable[..., Transition | None]) -> Callable[..., Transition | None]:
     """Lists are not searched for what is ours: that would find the order again."""
 
-    def blind(state: Ladder, seen: Read, now: float) -> Move | None:
+    def blind(state: Ladder, seen: PositionRead, now: float) -> Transition | None:
         left = tuple(o for o in seen.orders if o.id not in state.sent and o.client_id not in state.sent)
         return orders(state, structs.replace(seen, orders=left), now)
 
@@ -166,7 +166,7 @@ def _sent_before_the_journal() -> Any:
             return NotJournaled(str(error))
         return event
 
-    return _instead(ladder_runner.Closer, "_send", send)
+    return _instead(ladder_runner.LadderRunner, "_send", send)
 
 
 def _journal_is_not_waited_for() -> Any:
@@ -185,7 +185,7 @@ def _journal_is_not_waited_for() -> Any:
         self._outbox.remember(state.action.key, intent)
         await asyncio.sleep(0)
 
-    return _instead(ladder_runner.Closer, "_intend", intend)
+    return _instead(ladder_runner.LadderRunner, "_intend", intend)
 
 
 def _reduce_only_is_dropped() -> Any:
@@ -207,13 +207,13 @@ def _strangers_are_ignored() -> Any:
     async def unchecked(self: Any, state: Ladder, holdings: Any) -> None:
         return
 
-    return _instead(ladder_runner.Closer, "_check_ours", unchecked)
+    return _instead(ladder_runner.LadderRunner, "_check_ours", unchecked)
 
 
 def _lists_lag_never() -> Any:
     """A list that still shows what was filled is believed."""
 
-    def more(state: Ladder, quantity: Any, now: float) -> Move | None:
+    def more(state: Ladder, quantity: Any, now: float) -> Transition | None:
         return None if quantity <= state.action.quantity else end(state, Outcome.CHANGED, "grew")
 
     return _instead(after_read, "_more", more)
@@ -229,7 +229,7 @@ def _stops_stay_away() -> Any:
 def _retry_after_is_ignored() -> Any:
     real = ladder_order._refused
 
-    def refused(state: Ladder, why: Refused, now: float) -> Move:
+    def refused(state: Ladder, why: Refused, now: float) -> Transition:
         return wait(state, 0.01) if why.refusal is Refusal.RATE_LIMITED else real(state, why, now)
 
     return _instead(ladder_order, "_refused", refused)
@@ -240,8 +240,8 @@ def _old_decisions_leave() -> Any:
 
 
 def _stale_prices_are_used() -> Any:
-    real = Quotes.flaw
-    return _instead(Quotes, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
+    real = QuoteBook.flaw
+    return _instead(QuoteBook, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
 
 
 def _jumps_are_believed() -> Any:
@@ -249,7 +249,7 @@ def _jumps_are_believed() -> Any:
 
 
 def _ask_is_ignored() -> Any:
-    return _instead(Sentry, "armed", property(lambda _: True))
+    return _instead(ExitService, "armed", property(lambda _: True))
 
 
 def _shorts_have_the_wrong_sign() -> Any:
@@ -281,23 +281,25 @@ def _differences_stay() -> Any:
 
 def _moved_by_another() -> Any:
     """A stop that is to be moved is cancelled only once the next one rests."""
-    real = Protector._withdraw
+    real = VenueStopService._withdraw
 
-    async def withdraw(self: Protector, key: PositionKey, post: Post, order: Order, decision: Decision) -> bool:
-        if decision.do is not Do.REPLACE:
+    async def withdraw(
+        self: VenueStopService, key: PositionKey, post: VenueStop, order: Order, decision: StopDecision
+    ) -> bool:
+        if decision.do is not StopAction.REPLACE:
             return await real(self, key, post, order, decision)
         post.order = post.intent = None
         post.gone.add(order.id)
         post.replaced, post.changed = order.trigger, self._engine.clock.monotonic()
         return True
 
-    return _instead(Protector, "_withdraw", withdraw)
+    return _instead(VenueStopService, "_withdraw", withdraw)
 
 
 def _peaks_are_lost() -> Any:
     """A restart begins every stop anew."""
-    real = Guardian.remember
-    return _instead(Guardian, "remember", lambda self, _kept, bars: real(self, (), bars))
+    real = ExitMonitor.remember
+    return _instead(ExitMonitor, "remember", lambda self, _kept, bars: real(self, (), bars))
 
 
 MUTANTS = {

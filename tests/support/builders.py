@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from core.ladder.states import Limits, Read
+from core.ladder.states import Limits, PositionRead
 from core.model import (
     Account,
     Fill,
@@ -75,11 +75,13 @@ def fill(quantity: str, order_id: str, trade_id: str = "t1", side: OrderSide = O
     return Fill(ACCOUNT, SYMBOL, trade_id, order_id, side, D(quantity), D(100), **more)
 
 
-def read(held: Position | None, *orders: Order, asked: float = 100.0, price: str | None = "100", **more: Any) -> Read:
+def read(
+    held: Position | None, *orders: Order, asked: float = 100.0, price: str | None = "100", **more: Any
+) -> PositionRead:
     """A complete read with the given open orders."""
     known = more.pop("instrument", None) or instrument()
     received = more.pop("received", asked)
-    return Read(held, orders, known, asked, received, None if price is None else D(price), **more)
+    return PositionRead(held, orders, known, asked, received, None if price is None else D(price), **more)
 
 
 def holdings(*positions: Position, orders: tuple[Order, ...] = (), asked: float = 0.0, **more: Any) -> Holdings:

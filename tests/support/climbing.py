@@ -15,9 +15,9 @@ from core.ladder.states import (
     Event,
     Ladder,
     Limits,
-    Move,
     Phase,
     SendRefused,
+    Transition,
     Waited,
 )
 from core.ladder.tiers import Step, schedule
@@ -51,7 +51,7 @@ class Climb:
         self.phases: list[Phase] = []
         self.take(ladder.start(self.action, "p1", "abcd", steps, bounds, now))
 
-    def take(self, move: Move) -> Do:
+    def take(self, move: Transition) -> Do:
         """Go on from a move made elsewhere."""
         self.ladder: Ladder = move.ladder
         self.do: Do = move.do

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from core.ports import Clock
-from tui.main import Outside
+from tui.main import SystemEnvironment
 
 
 @asynccontextmanager
 async def service(config: Path, clock: Clock) -> AsyncIterator[Any]:
     """A running engine that may act, on that clock; credentials come from this process's environment."""
-    world = Outside({**os.environ})
+    world = SystemEnvironment({**os.environ})
     world.clock = clock  # type: ignore[assignment]  # a Clock too
     loaded = world.load(str(config))
     assert loaded is not None

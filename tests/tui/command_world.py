@@ -25,7 +25,7 @@ from core.plans.results import ResultRow, VerifiedOwner
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
 from tui.main import cli
-from tui.process_signals import Line
+from tui.process_signals import TerminalLine
 
 NOW = datetime(2026, 3, 1, 2, 14, 7, tzinfo=UTC)
 KEY = PositionKey("user_123/coinbase", "BTC/USD")
@@ -188,7 +188,7 @@ class FakeWorld:
             if since is None or entry.at >= since:
                 yield entry
 
-    async def console(self, engine: FakeEngine, line: Line, *, read_only: bool) -> None:
+    async def console(self, engine: FakeEngine, line: TerminalLine, *, read_only: bool) -> None:
         self.shown.append(read_only)
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from core.exits.view import GuardView, Ratchet
+from core.exits.view import ExitView, StopMove
 from core.ladder.states import Phase
 from core.link.messages import (
     AccountRow,
@@ -141,7 +141,7 @@ def position(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fiel
     return PositionRow(key=key(symbol, account), owner=owner, **({"native_symbol": symbol} | values | fields))
 
 
-def guard(**fields: Any) -> GuardView:
+def guard(**fields: Any) -> ExitView:
     """A stop at 99 and a target at 110 around a price of 101."""
     values: dict[str, Any] = {
         "price": D(101),
@@ -154,9 +154,9 @@ def guard(**fields: Any) -> GuardView:
         "base": D("0.02"),
         "factors": (D("1.3"), D("0.7"), D(1), D(1)),
         "progress": D("0.1"),
-        "ratchets": (Ratchet(NOW - timedelta(seconds=90), D("98.5")), Ratchet(NOW - timedelta(seconds=12), D(99))),
+        "ratchets": (StopMove(NOW - timedelta(seconds=90), D("98.5")), StopMove(NOW - timedelta(seconds=12), D(99))),
     }
-    return GuardView(**(values | fields))
+    return ExitView(**(values | fields))
 
 
 def closing(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fields: Any) -> ClosingRow:

@@ -13,13 +13,22 @@ from contextlib import asynccontextmanager
 
 import click
 
-from core.closing.convert_dust import REMEMBERED, Changed, Done, Dust, unsettled
+from core.closing.convert_dust import REMEMBERED, ConversionChanged, ConversionReport, DustConverter, unsettled
 from core.errors import FlatdeckError, Refusal, Refused
-from core.plans.conversion import Conversion, Converted, Converter, Converts, Outcome
+from core.plans.conversion import Conversion, ConversionOffer, ConversionOutcome, Converted, Converter
 from core.records import Record
 from core.settings import AccountSettings, Settings
 from core.units import plain
-from tui.commands.session import DECLINED, DONE, REMAINED, UNREACHED, Session, known, shared_options, with_session
+from tui.commands.session import (
+    DECLINED,
+    DONE,
+    REMAINED,
+    UNREACHED,
+    CommandContext,
+    known,
+    shared_options,
+    with_session,
+)
 from tui.output import dust as dust_texts
 from tui.output.dust import Preview
 
@@ -35,7 +44,7 @@ LOOK_SECONDS = 30.0  # for one account's preview
 @shared_options
 @with_session
 def dust(
-    session: Session,
+    session: CommandContext,
     *,
     owners: tuple[str, ...],
     accounts: tuple[str, ...],
@@ -75,7 +84,7 @@ def dust(
 
 
 async def _look(
-    session: Session, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
+    session: CommandContext, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
 ) -> list[Preview]:
     """Each account's dust, by whoever can only read."""
     frozen = await session.world.frozen(settings)
@@ -86,7 +95,7 @@ async def _look(
 
 
 async def _preview(
-    session: Session,
+    session: CommandContext,
     settings: Settings,
     account: AccountSettings,
     into: str | None,
@@ -114,13 +123,13 @@ async def _preview(
 
 @asynccontextmanager
 async def _converting(
-    session: Session, settings: Settings, account: AccountSettings
+    session: CommandContext, settings: Settings, account: AccountSettings
 ) -> AsyncIterator[tuple[str, Converter | None]]:
     """The account's way out of dust, and its converter where it has one, connected."""
     broker = session.world.broker(settings, account)
     try:
-        if not isinstance(broker, Converts) or broker.converter is None:
-            yield (broker.way_out if isinstance(broker, Converts) else ""), None
+        if not isinstance(broker, ConversionOffer) or broker.converter is None:
+            yield (broker.way_out if isinstance(broker, ConversionOffer) else ""), None
             return
         async with asyncio.timeout(LOOK_SECONDS):
             await broker.connect()
@@ -130,7 +139,7 @@ async def _converting(
 
 
 async def _act(
-    session: Session, settings: Settings, found: Sequence[Preview], into: str | None
+    session: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None
 ) -> dict[str, list[Converted]]:
     """Convert what was agreed to, under the lock of the data directory; per account what became of it."""
     accounts = {account.id: account for account in settings.accounts}
@@ -145,7 +154,7 @@ async def _act(
                 async with _converting(session, settings, accounts[agreed.account]) as (_, converter):
                     if converter is None:
                         return _none(agreed.conversions, dust_texts.NO_CONVERSION)
-                    way = Dust(agreed.account, converter, journal, session.world.clock, ids)
+                    way = DustConverter(agreed.account, converter, journal, session.world.clock, ids)
                     return _ended(await way.carry_out(agreed.conversions, into))
             except FlatdeckError as error:
                 return _none(agreed.conversions, f"not sent: {error}")
@@ -160,34 +169,36 @@ async def _act(
     return {p.account: some for p, some in zip(meant, ended, strict=True)}
 
 
-def _ended(done: Done) -> list[Converted]:
+def _ended(done: ConversionReport) -> list[Converted]:
     """What was found of earlier requests, what became of these, and what was left alone."""
     return [*done.earlier, *done.results, *(_left(c) for c in done.changed)]
 
 
-def _left(changed: Changed) -> Converted:
+def _left(changed: ConversionChanged) -> Converted:
     shown, now = changed.agreed, changed.now
     if shown is None:
         assert now is not None
-        return Converted(now.asset, now.quantity, Outcome.REFUSED, error="new since the preview; not converted")
+        return Converted(
+            now.asset, now.quantity, ConversionOutcome.REFUSED, error="new since the preview; not converted"
+        )
     if now is None:
         text = "no longer there to be converted"
     elif now.quantity != shown.quantity:
         text = f"now it is {plain(now.quantity)}; not converted"
     else:
         text = "it would get less than was shown; not converted"
-    return Converted(changed.asset, shown.quantity, Outcome.REFUSED, error=text)
+    return Converted(changed.asset, shown.quantity, ConversionOutcome.REFUSED, error=text)
 
 
 def _none(conversions: Sequence[Conversion], why: str) -> list[Converted]:
-    return [Converted(c.asset, c.quantity, Outcome.REFUSED, error=why) for c in conversions]
+    return [Converted(c.asset, c.quantity, ConversionOutcome.REFUSED, error=why) for c in conversions]
 
 
 def _frozen(account: str, why: str) -> str:
     return f"it is frozen ({why}); look at it, then run flatdeck thaw {account}"
 
 
-def _agreed(session: Session, found: Sequence[Preview]) -> bool:
+def _agreed(session: CommandContext, found: Sequence[Preview]) -> bool:
     """The question, where there is somebody to ask."""
     why = ": there is no terminal to ask on; add --yes to go ahead without"
     if session.world.interactive():
@@ -200,11 +211,11 @@ def _agreed(session: Session, found: Sequence[Preview]) -> bool:
     return False
 
 
-def _code(session: Session, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
+def _code(session: CommandContext, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
     """0 when all that could be converted was, 4 when no account answered that was asked, else 1."""
     asked = [p for p in found if p.converts or not p.read]
     if asked and not any(p.read for p in asked):
         session.note(f"No account could be reached; {asked[0].account}: {asked[0].error}")
         return UNREACHED
-    left = any(r.outcome is not Outcome.CONVERTED for some in ended.values() for r in some)
+    left = any(r.outcome is not ConversionOutcome.CONVERTED for some in ended.values() for r in some)
     return REMAINED if left or any(p.error for p in found) else DONE

@@ -18,14 +18,14 @@ from tui.commands.session import (
     NO_CONFIGURATION,
     UNREACHED,
     USAGE,
+    CommandContext,
     Engine,
-    Session,
     Terminated,
     shared_options,
     with_session,
 )
 from tui.present.labels import in_flight, under_way
-from tui.process_signals import Line
+from tui.process_signals import TerminalLine
 
 LONGEST_CLOSE = 900.0  # seconds that a close may take after its terminal was lost
 LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may not be there any more
@@ -34,7 +34,7 @@ LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may 
 @click.command()
 @shared_options
 @with_session
-def run(session: Session) -> int:
+def run(session: CommandContext) -> int:
     """Run the engine without a screen until it is told to stop."""
     settings = session.load().settings
     if not settings.accounts:
@@ -46,7 +46,7 @@ def run(session: Session) -> int:
     return DONE
 
 
-async def _serve(session: Session, settings: Settings) -> None:
+async def _serve(session: CommandContext, settings: Settings) -> None:
     async with session.world.engine(settings, acting=True, mode="service", lasting=True, on_log=session.log) as engine:
         reached, asked = engine.reached(), len(settings.accounts)
         session.note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
@@ -58,7 +58,7 @@ async def _serve(session: Session, settings: Settings) -> None:
                 session.note(f"{len(flying)} closes were in flight; the next start takes them up again.")
 
 
-def console(session: Session, *, read_only: bool) -> int:
+def console(session: CommandContext, *, read_only: bool) -> int:
     """The console on the configured accounts."""
     loaded = session.world.load(session.config)
     if not session.world.full_screen():
@@ -74,7 +74,7 @@ def console(session: Session, *, read_only: bool) -> int:
     return DONE
 
 
-async def _console(session: Session, settings: Settings, read_only: bool) -> None:
+async def _console(session: CommandContext, settings: Settings, read_only: bool) -> None:
     """With another engine on the same data the console can only look, and says so."""
     from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
 
@@ -88,13 +88,13 @@ async def _console(session: Session, settings: Settings, read_only: bool) -> Non
         return await _show(session, engine, read_only=True)
 
 
-async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
+async def _show(session: CommandContext, engine: Engine, *, read_only: bool) -> None:
     """The console, with the engine going on behind it; an engine that fails ends the console with its error.
 
     When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
     positions open. What waits for a market to open is taken up by the next start.
     """
-    line = Line(lambda: under_way(engine.snapshot()))
+    line = TerminalLine(lambda: under_way(engine.snapshot()))
     behind = asyncio.ensure_future(engine.run())
     screen = asyncio.ensure_future(session.world.console(engine, line, read_only=read_only))
     lost = asyncio.ensure_future(line.lost.wait())
@@ -113,7 +113,7 @@ async def _show(session: Session, engine: Engine, *, read_only: bool) -> None:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _carried_through(session: Session, line: Line, behind: asyncio.Future[None]) -> None:
+async def _carried_through(session: CommandContext, line: TerminalLine, behind: asyncio.Future[None]) -> None:
     clock = session.world.clock
     end = clock.monotonic() + LONGEST_CLOSE
     while line.busy() and clock.monotonic() < end and not behind.done():
@@ -137,7 +137,7 @@ async def _carried_through(session: Session, line: Line, behind: asyncio.Future[
 @shared_options
 @with_session
 def demo(
-    session: Session, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
+    session: CommandContext, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
 ) -> int:
     """The console on embedded paper brokers: nothing is real and nothing is kept.
 
@@ -150,7 +150,7 @@ def demo(
     return _demo(session, scenario, seed, (*replays, *more), speed)
 
 
-def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
+def _demo(session: CommandContext, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
     given = session.world.replays(replays)
     if session.json or not session.world.full_screen():
         raise ConfigError("The demo is a console and needs a terminal")
@@ -163,7 +163,7 @@ def _demo(session: Session, scenario: str, seed: int, replays: tuple[str, ...], 
         return session.run(_play(session, made.settings))
 
 
-async def _play(session: Session, settings: Settings) -> int:
+async def _play(session: CommandContext, settings: Settings) -> int:
     async with session.world.engine(settings, acting=True, lasting=True) as engine:
         await _show(session, engine, read_only=False)
         return DONE if engine.reached() else UNREACHED

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import click
 from msgspec import structs
 
-from core.entries.rules import LIMIT_WAIT, Code, Draft, No, NotAllowed, Signal
+from core.entries.rules import LIMIT_WAIT, Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.link.messages import PlanReport
 from core.model import OrderSide
 from core.plans.plan import ActionKind, Plan
@@ -21,7 +21,16 @@ from core.plans.request import PlanRequest
 from core.settings import Settings
 from core.units import decimal
 from tui.commands.plans import carry_through
-from tui.commands.session import DECLINED, DONE, REMAINED, UNREACHED, Session, known, shared_options, with_session
+from tui.commands.session import (
+    DECLINED,
+    DONE,
+    REMAINED,
+    UNREACHED,
+    CommandContext,
+    known,
+    shared_options,
+    with_session,
+)
 from tui.output import entries as entry_texts, plans as output
 
 
@@ -41,7 +50,7 @@ class Offer(NamedTuple):
     """What is shown and agreed to: a close that comes first, and the order."""
 
     plan: Plan | None
-    draft: Draft
+    draft: EntryDraft
 
     def same(self, other: Offer) -> bool:
         digests = [o.plan.digest if o.plan else None for o in (self, other)]
@@ -83,7 +92,7 @@ def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:
 @_signalling
 @shared_options
 @with_session
-def check_entry(session: Session, **given: Any) -> int:
+def check_entry(session: CommandContext, **given: Any) -> int:
     """Ask the gate whether a position may be opened: 0 allowed, 1 refused."""
     settings = session.load().settings
     signal = _signal(settings, **given)
@@ -100,7 +109,9 @@ def check_entry(session: Session, **given: Any) -> int:
     return REMAINED if found else DONE
 
 
-async def _check(session: Session, settings: Settings, signal: Signal) -> tuple[list[No], bool, bool]:
+async def _check(
+    session: CommandContext, settings: Settings, signal: EntryRequest
+) -> tuple[list[Rejection], bool, bool]:
     async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
         drafts = engine.opener.drafts
         found = await drafts.check(signal)
@@ -119,7 +130,7 @@ async def _check(session: Session, settings: Settings, signal: Signal) -> tuple[
 @shared_options
 @with_session
 def open_position(
-    session: Session, *, limit: bool, wait: float, flatten_first: bool, dry_run: bool, yes: bool, **given: Any
+    session: CommandContext, *, limit: bool, wait: float, flatten_first: bool, dry_run: bool, yes: bool, **given: Any
 ) -> int:
     """Open a position, when the gate allows it."""
     settings = session.load().settings
@@ -138,7 +149,7 @@ def open_position(
             stays = next((a for a in plan.actions if a.kind is ActionKind.SKIP), None)
             if stays is not None:
                 text = f"{stays.key.symbol} on {stays.key.account} cannot be flattened first: {stays.text}"
-                raise NotAllowed(No(Code.POSITION_EXISTS, text))
+                raise NotAllowed(Rejection(Code.POSITION_EXISTS, text))
         return Offer(plan, await engine.opener.drafts.open(signal, limit=limit, flatten_first=flatten_first))
 
     return _allowed(session, lambda: _carry(session, settings, asking, wait, dry_run=dry_run, yes=yes))
@@ -153,7 +164,7 @@ def open_position(
 @shared_options
 @with_session
 def scale(
-    session: Session,
+    session: CommandContext,
     *,
     account: str,
     symbol: str,
@@ -184,13 +195,13 @@ def scale(
     return _allowed(session, go)
 
 
-def _signal(settings: Settings, *, owner: str, account: str | None, side: str, **given: Any) -> Signal:
+def _signal(settings: Settings, *, owner: str, account: str | None, side: str, **given: Any) -> EntryRequest:
     known("user", (owner,), [o.id for o in settings.owners])
     if account is not None:
         known("account", (account,), [a.id for a in settings.accounts])
         if account not in [a.id for a in settings.accounts if a.owner == owner]:
             raise click.UsageError(f"Account {account} does not belong to {owner}")
-    return Signal(
+    return EntryRequest(
         owner=owner,
         symbol=given["symbol"],
         side=OrderSide(side.lower()),
@@ -201,19 +212,21 @@ def _signal(settings: Settings, *, owner: str, account: str | None, side: str, *
     )
 
 
-def _allowed(session: Session, go: Callable[[], int]) -> int:
+def _allowed(session: CommandContext, go: Callable[[], int]) -> int:
     """What the gate refuses is refused: one sentence, its code, and 1."""
     try:
         return go()
     except NotAllowed as refused:
-        no = No(refused.code, str(refused))
+        no = Rejection(refused.code, str(refused))
         if session.json:
             session.document(entry_texts.refused(no))
         session.note(entry_texts.verdict([no]))
         return REMAINED
 
 
-def _carry(session: Session, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool) -> int:
+def _carry(
+    session: CommandContext, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool
+) -> int:
     """From the offer to the exit code."""
     agreed: Offer | None = None
     if not yes or dry_run:
@@ -238,14 +251,14 @@ def _carry(session: Session, settings: Settings, asking: Asking, wait: float, *,
         agreed = offer
 
 
-async def _look(session: Session, settings: Settings, asking: Asking) -> Offer:
+async def _look(session: CommandContext, settings: Settings, asking: Asking) -> Offer:
     """The offer, by an engine that cannot act."""
     async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
         return await asking(engine)
 
 
 async def _act(
-    session: Session, settings: Settings, asking: Asking, agreed: Offer | None, wait: float
+    session: CommandContext, settings: Settings, asking: Asking, agreed: Offer | None, wait: float
 ) -> tuple[Offer, Done | None]:
     """Draft again and send it if it is what was agreed to (None: agreed in advance), else only the new offer."""
     async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
@@ -266,13 +279,13 @@ async def _act(
             return offer, Done(closed, None, refused)
 
 
-def _show(session: Session, offer: Offer) -> None:
+def _show(session: CommandContext, offer: Offer) -> None:
     if offer.plan is not None and not offer.plan.empty:
         session.say(output.plan(offer.plan, width=session.width) + "\n")
     session.say(entry_texts.draft(offer.draft))
 
 
-def _agreed(session: Session, offer: Offer) -> bool:
+def _agreed(session: CommandContext, offer: Offer) -> bool:
     """The question, where there is somebody to ask."""
     why = "there is no terminal to ask on; add --yes to go ahead without"
     if session.world.interactive():
@@ -285,7 +298,7 @@ def _agreed(session: Session, offer: Offer) -> bool:
     return False
 
 
-def _conclude(session: Session, offer: Offer, done: Done) -> int:
+def _conclude(session: CommandContext, offer: Offer, done: Done) -> int:
     """Print what came of it, and say it in the exit code."""
     if session.json:
         session.document(entry_texts.ended(offer.plan, offer.draft, done.closed, done.report, done.refused))
@@ -298,5 +311,5 @@ def _conclude(session: Session, offer: Offer, done: Done) -> int:
         why = f": {done.refused}" if done.refused else ", because it is not verified flat"
         session.note(f"What was there was closed first; nothing was opened{why}.")
     elif done.refused is not None:
-        session.note(entry_texts.verdict([No(done.refused.code, str(done.refused))]))
+        session.note(entry_texts.verdict([Rejection(done.refused.code, str(done.refused))]))
     return DONE if done.report is not None and done.report.success else REMAINED

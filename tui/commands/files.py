@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from core.errors import ConfigError
-from tui.commands.session import DECLINED, DONE, Session, known, shared_options, with_session
+from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_options, with_session
 
 
 @click.command()
 @shared_options
 @with_session
-def init(session: Session) -> int:
+def init(session: CommandContext) -> int:
     """Write a commented configuration."""
     from core.config.load import example  # noqa: PLC0415  (only here)
 
@@ -53,7 +53,7 @@ def paper() -> None:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @shared_options
 @with_session
-def reset(session: Session, *, accounts: tuple[str, ...], yes: bool) -> int:
+def reset(session: CommandContext, *, accounts: tuple[str, ...], yes: bool) -> int:
     """Forget what paper accounts did, so that they start from their books again."""
     settings = session.load().settings
     papers = [account for account in settings.accounts if account.broker == "paper"]

@@ -13,10 +13,10 @@ from core.link.messages import Snapshot
 from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings
 from core.units import utc
-from tui.commands.session import DONE, REMAINED, UNREACHED, Session, shared_options, with_session
+from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_session
 from tui.output import documents, plans as output
 from tui.output.columns import columns
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 CHECK_SECONDS = 30.0  # for all that is tried at one account
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -46,7 +46,7 @@ class Since(click.ParamType):
 @click.command()
 @shared_options
 @with_session
-def status(session: Session) -> int:
+def status(session: CommandContext) -> int:
     """Show accounts, owners, positions, stops and closings."""
     settings = session.load().settings
     snapshot, reached = session.run(look(session, settings))
@@ -61,7 +61,7 @@ def status(session: Session) -> int:
     return DONE
 
 
-async def look(session: Session, settings: Settings) -> tuple[Snapshot, int]:
+async def look(session: CommandContext, settings: Settings) -> tuple[Snapshot, int]:
     """What is held now, by an engine that cannot act, and how many accounts could be read."""
     async with session.world.engine(settings, acting=False) as engine:
         return engine.snapshot(), engine.reached()
@@ -75,7 +75,7 @@ def _first_error(snapshot: Snapshot) -> str:
 @click.command()
 @shared_options
 @with_session
-def check(session: Session) -> int:
+def check(session: CommandContext) -> int:
     """Try every account and say what is wrong."""
     settings = session.load().settings
     found = session.run(_check_all(session, settings))
@@ -91,11 +91,11 @@ def check(session: Session) -> int:
     return REMAINED if wrong else DONE
 
 
-async def _check_all(session: Session, settings: Settings) -> list[Checked]:
+async def _check_all(session: CommandContext, settings: Settings) -> list[Checked]:
     return list(await asyncio.gather(*(_check(session, settings, account) for account in settings.accounts)))
 
 
-async def _check(session: Session, settings: Settings, account: AccountSettings) -> Checked:
+async def _check(session: CommandContext, settings: Settings, account: AccountSettings) -> Checked:
     """One account's trials; whatever keeps it from being reached is its own and no other's."""
     try:
         broker = session.world.broker(settings, account)
@@ -138,7 +138,7 @@ def _check_text(found: list[Checked], width: int | None) -> str:
 @click.command()
 @shared_options
 @with_session
-def config(session: Session) -> int:
+def config(session: CommandContext) -> int:
     """Show every setting and where it came from."""
     from core.config.load import describe  # noqa: PLC0415  (reads the schema)
 
@@ -150,7 +150,7 @@ def config(session: Session) -> int:
         }
         session.document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
         return DONE
-    session.say(f"# {plain(loaded.path or 'no file, defaults only')}")
+    session.say(f"# {sanitize(loaded.path or 'no file, defaults only')}")
     rows = [("setting", "value", "from"), *describe(loaded)]
     session.say("\n".join(columns(rows)))
     return DONE
@@ -162,7 +162,9 @@ def config(session: Session) -> int:
 @click.option("--kind", "kinds", metavar="K", multiple=True, help="Records of this kind only. Repeatable.")
 @shared_options
 @with_session
-def journal(session: Session, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]) -> int:
+def journal(
+    session: CommandContext, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]
+) -> int:
     """Read the audit trail."""
     known_kinds = documents.journal_kinds()
     for kind in kinds:
@@ -175,7 +177,7 @@ def journal(session: Session, *, follow: bool, since: datetime | timedelta | Non
 
 
 async def _journal(
-    session: Session, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
+    session: CommandContext, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
 ) -> None:
     """Print what is asked for. Only following prints more than one document: one a line, as they come."""
     found = []
@@ -199,7 +201,7 @@ def journal_line(document: documents.Document) -> str:
     body = {**document, **document.get("result", {})}
     told = _TOLD | {"text", "level", "owner"} if said else _TOLD
     facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
-    return plain(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
+    return sanitize(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
 
 
 _TOLD = frozenset({"seq", "at", "kind", "account", "symbol", "plan", "leg", "key"})

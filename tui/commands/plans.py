@@ -27,8 +27,8 @@ from tui.commands.session import (
     DONE,
     REMAINED,
     UNREACHED,
+    CommandContext,
     Engine,
-    Session,
     known,
     shared_options,
     with_session,
@@ -103,7 +103,7 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 @shared_options
 @with_session
 def cleanup(
-    session: Session,
+    session: CommandContext,
     *,
     dust: Decimal | None,
     max_positions: int | None,
@@ -132,7 +132,7 @@ def cleanup(
 @_confirming
 @shared_options
 @with_session
-def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+def flatten(session: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
     """Force-close what is selected."""
     return carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
 
@@ -142,7 +142,9 @@ def flatten(session: Session, *, dry_run: bool, yes: bool, everything: bool, **s
 @_confirming
 @shared_options
 @with_session
-def cancel_orders(session: Session, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+def cancel_orders(
+    session: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]
+) -> int:
     """Cancel open orders and nothing else."""
     return carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
 
@@ -153,7 +155,7 @@ def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRe
     return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
 
 
-def carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
+def carry_through(session: CommandContext, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
     """From the plan to the exit code."""
     settings = session.load().settings
     known("user", request.owners, [owner.id for owner in settings.owners])
@@ -182,14 +184,14 @@ def carry_through(session: Session, request: PlanRequest, *, dry_run: bool, yes:
     return _conclude(session, settings, request, plan, seen)
 
 
-async def _look(session: Session, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
+async def _look(session: CommandContext, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
     """The plan and the read it was made from, by an engine that cannot act."""
     async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
         plan = await _planned(session, engine, request)
         return plan, engine.snapshot()
 
 
-async def _planned(session: Session, engine: Engine, request: PlanRequest) -> Plan:
+async def _planned(session: CommandContext, engine: Engine, request: PlanRequest) -> Plan:
     """The plan. That nothing at all is there is believed when a second read says so, too: one list may be empty."""
     plan = await engine.prepare(request)
     if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
@@ -200,7 +202,7 @@ async def _planned(session: Session, engine: Engine, request: PlanRequest) -> Pl
 
 
 async def _act(
-    session: Session, settings: Settings, request: PlanRequest, agreed: Plan | None
+    session: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None
 ) -> tuple[Plan, PlanReport | Snapshot | None]:
     """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
     async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
@@ -223,7 +225,7 @@ async def _act(
             session.committed = False
 
 
-async def _checked(session: Session, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
+async def _checked(session: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
     """A flatten is done when nothing is left of what was asked for, also of what its plan did not have."""
     if request.cause != "flatten" or not report.complete:
         return report
@@ -237,11 +239,11 @@ async def _checked(session: Session, engine: Engine, request: PlanRequest, repor
     return structs.replace(report, success=False)
 
 
-def _show(session: Session, plan: Plan) -> None:
+def _show(session: CommandContext, plan: Plan) -> None:
     session.say(output.plan(plan, width=session.width))
 
 
-def _show_first(session: Session, plan: Plan) -> None:
+def _show_first(session: CommandContext, plan: Plan) -> None:
     """What nobody was asked about leaves a trace, or is not begun."""
     try:
         _show(session, plan)
@@ -251,13 +253,13 @@ def _show_first(session: Session, plan: Plan) -> None:
         raise FlatdeckError(text) from error
 
 
-def _note_unheld(session: Session, request: PlanRequest, plan: Plan) -> None:
+def _note_unheld(session: CommandContext, request: PlanRequest, plan: Plan) -> None:
     """A symbol that nothing is held or open in may be a slip of the pen."""
     if request.symbols and not plan.actions:
         session.note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
 
 
-def _agreed(session: Session, plan: Plan) -> bool:
+def _agreed(session: CommandContext, plan: Plan) -> bool:
     """The question, where there is somebody to ask."""
     if not session.world.interactive():
         if session.json:
@@ -272,7 +274,7 @@ def _agreed(session: Session, plan: Plan) -> bool:
     return False
 
 
-def _preview(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+def _preview(session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
     if session.json:
         session.document(documents.plan(plan, dry_run=True))
     else:
@@ -283,7 +285,7 @@ def _preview(session: Session, settings: Settings, request: PlanRequest, plan: P
 
 
 def _conclude(
-    session: Session, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
+    session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
 ) -> int:
     """Print what came of it, and say it in the exit code."""
     if isinstance(seen, PlanReport):
@@ -311,7 +313,7 @@ def code_of(report: PlanReport) -> int:
     return DONE if whole and all(fine(row) for row in report.results) else REMAINED
 
 
-def _unreached(session: Session, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+def _unreached(session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
     """4, with a sentence, when none of the accounts that were asked for could be read, else 0."""
     asked = _accounts(settings, request)
     if not asked or not all(account in plan.unreadable for account in asked):

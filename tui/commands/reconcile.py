@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from core.settings import Settings
-from tui.commands.session import DONE, REMAINED, UNREACHED, Session, shared_options, with_session
+from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_session
 from tui.output import entries as entry_texts
 
 
@@ -15,7 +15,7 @@ from tui.output import entries as entry_texts
 @click.option("--dry-run", is_flag=True, help="Compare and change nothing.")
 @shared_options
 @with_session
-def reconcile(session: Session, *, dry_run: bool) -> int:
+def reconcile(session: CommandContext, *, dry_run: bool) -> int:
     """Compare with the brokers, and make the journal say what they say.
 
     Exits with 0 when nothing differed, else with 1.
@@ -36,6 +36,6 @@ def reconcile(session: Session, *, dry_run: bool) -> int:
     return REMAINED if found or unread else DONE
 
 
-async def _compare(session: Session, settings: Settings, *, acting: bool) -> Any:
+async def _compare(session: CommandContext, settings: Settings, *, acting: bool) -> Any:
     async with session.world.engine(settings, acting=acting, on_log=session.log) as engine:
         return await engine.reconciler.reconcile()

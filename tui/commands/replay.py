@@ -15,12 +15,12 @@ from core.errors import ConfigError
 from core.model import Side
 from core.settings import Settings, resolved, symbols
 from core.units import ONE, ZERO, iso
-from tui.commands.session import DONE, Session, known, shared_options, with_session
+from tui.commands.session import DONE, CommandContext, known, shared_options, with_session
 from tui.output.columns import columns
 from tui.output.documents import Document
 
 if TYPE_CHECKING:
-    from core.exits.replay import Holding, Tick
+    from core.exits.replay import ReplayedPosition, Tick
 
 FIRST_ROWS, LAST_ROWS = 5, 10  # of the notable ticks, when there are more
 WIDTH, NARROWEST, WIDEST, HEIGHT = 80, 30, 160, 16
@@ -69,7 +69,7 @@ class Number(click.ParamType):
 @shared_options
 @with_session
 def replay(
-    session: Session,
+    session: CommandContext,
     *,
     prices: str,
     side: str,
@@ -84,7 +84,7 @@ def replay(
 
     The file has a header with timestamp (ms) and price, or timestamp,open,high,low,close. No order is placed.
     """
-    from core.exits.replay import Holding, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
+    from core.exits.replay import ReplayedPosition, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
 
     loaded = session.world.load(session.config)
     configured = loaded.settings if loaded else Settings()
@@ -93,7 +93,7 @@ def replay(
     settings = resolved(configured, account or "", symbol or _symbol(Path(prices).name, configured))
     if fee_rate is not None:
         settings = structs.replace(settings, fee_rate=fee_rate)
-    holding = Holding(Side(side), entry, quantity, leverage)
+    holding = ReplayedPosition(Side(side), entry, quantity, leverage)
     ticks = walk(prices_of(_rows(prices)), settings, holding)
     if session.json:
         session.document(document(ticks))
@@ -161,7 +161,7 @@ def _factor(value: Decimal) -> str:
 # ------------------------------------------------------------------------------------------------ text for a person
 
 
-def text(ticks: Sequence[Tick], holding: Holding, width: int) -> str:
+def text(ticks: Sequence[Tick], holding: ReplayedPosition, width: int) -> str:
     """The ticks at which the stop moved, the plot, and the end in one sentence."""
     return "\n".join([*_table(ticks, width), "", *plot(ticks, width), "", _end(ticks, holding)])
 
@@ -214,7 +214,7 @@ def _short(value: Decimal | None) -> str:
     return "—" if value is None else units.plain(Decimal(f"{value:.8g}"))
 
 
-def _end(ticks: Sequence[Tick], holding: Holding) -> str:
+def _end(ticks: Sequence[Tick], holding: ReplayedPosition) -> str:
     from core.exits.replay import profit  # noqa: PLC0415  (numpy and TA-Lib)
 
     last = ticks[-1]

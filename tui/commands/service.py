@@ -14,8 +14,8 @@ from core.errors import ConfigError, FlatdeckError
 from core.link.messages import PositionRow
 from core.settings import Settings
 from tui.commands.look import look
-from tui.commands.session import DONE, REMAINED, Session, shared_options, with_session
-from tui.present.sanitize import plain
+from tui.commands.session import DONE, REMAINED, CommandContext, shared_options, with_session
+from tui.present.sanitize import sanitize
 
 PATIENCE = 60.0  # seconds for an engine to close everything down
 LOOK_EVERY = 0.2
@@ -42,7 +42,7 @@ WantedBy=default.target
 @click.command()
 @shared_options
 @with_session
-def stop(session: Session) -> int:
+def stop(session: CommandContext) -> int:
     """Stop the running engine, and say what is left unguarded."""
     settings = session.load().settings
     engine = session.world.elsewhere(settings)
@@ -69,10 +69,10 @@ def stop(session: Session) -> int:
     return DONE
 
 
-def _nothing_runs(session: Session, settings: Settings) -> int:
+def _nothing_runs(session: CommandContext, settings: Settings) -> int:
     if session.json:
         session.document({"stopped": False, "pid": None, "unguarded": []})
-    session.say(f"No engine is running on {plain(settings.engine.data_dir)}.")
+    session.say(f"No engine is running on {sanitize(settings.engine.data_dir)}.")
     return DONE
 
 
@@ -85,7 +85,7 @@ def _terminate(pid: int) -> None:
         raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
 
 
-async def _gone(session: Session, settings: Settings, pid: int) -> bool:
+async def _gone(session: CommandContext, settings: Settings, pid: int) -> bool:
     """Whether that engine let go of its data directory in time."""
     for _ in range(int(PATIENCE / LOOK_EVERY)):
         engine = session.world.elsewhere(settings)
@@ -108,7 +108,7 @@ def unguarded(held: Sequence[PositionRow]) -> str:
 @click.option("--install", is_flag=True, help="Write it among your own units instead of printing it.")
 @shared_options
 @with_session
-def service(session: Session, *, install: bool) -> int:
+def service(session: CommandContext, *, install: bool) -> int:
     """Print a systemd user unit that keeps `flatdeck run` going, or install it."""
     loaded = session.load()
     if loaded.path is None:
@@ -121,7 +121,7 @@ def service(session: Session, *, install: bool) -> int:
         session.document({"unit": text, "path": str(path) if install else None})
     elif install:
         session.say(
-            f"Wrote {plain(path)}. Start it with: systemctl --user daemon-reload && "
+            f"Wrote {sanitize(path)}. Start it with: systemctl --user daemon-reload && "
             "systemctl --user enable --now flatdeck; so that it goes on when you log out: loginctl enable-linger"
         )
     else:
@@ -136,12 +136,12 @@ def unit(program: str, config: str) -> str:
 
 def _quoted(path: str) -> str:
     if not path.isprintable():
-        raise ConfigError(f"systemd takes no such path: {plain(path)}; move it to one of plain characters")
+        raise ConfigError(f"systemd takes no such path: {sanitize(path)}; move it to one of plain characters")
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 
 
-def _units(session: Session) -> Path:
+def _units(session: CommandContext) -> Path:
     home = session.world.env.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(home).expanduser() / "systemd" / "user"
 

@@ -26,8 +26,8 @@ from core.settings import AccountSettings, Settings
 from tui.demo_books import Dice
 from tui.output.documents import Document, text as document_text
 from tui.present.labels import log_cells
-from tui.present.sanitize import plain
-from tui.process_signals import Line
+from tui.present.sanitize import sanitize
+from tui.process_signals import TerminalLine
 
 if TYPE_CHECKING:
     from core.config.load import Loaded
@@ -70,7 +70,7 @@ class Engine(Protocol):
     async def run(self) -> None: ...
 
 
-class World(Protocol):
+class Environment(Protocol):
     """Everything outside of the commands; :mod:`tui.main` composes the real one."""
 
     @property
@@ -107,7 +107,7 @@ class World(Protocol):
     def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
         """The journal's records in order, read-only; with ``follow`` for as long as it is asked for more."""
 
-    async def console(self, engine: Engine, line: Line, *, read_only: bool) -> None:
+    async def console(self, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
         """Draw the console until the person leaves it, or the line to the person is lost."""
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
@@ -131,10 +131,10 @@ class World(Protocol):
     def dice(self, seed: int) -> Dice: ...
 
 
-class Session:
+class CommandContext:
     """The shared options as they were given, and how a command speaks to the person."""
 
-    def __init__(self, world: World, given: Mapping[str, Any]) -> None:
+    def __init__(self, world: Environment, given: Mapping[str, Any]) -> None:
         self.world = world
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
@@ -157,7 +157,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """One line on stderr; nobody has to be able to read it, and a service goes on without."""
-        _aside(plain(text))
+        _aside(sanitize(text))
 
     def document(self, document: Document) -> None:
         """The one JSON document, on stdout."""
@@ -234,7 +234,7 @@ def with_session(command: Callable[..., T]) -> Callable[..., T]:
     def wrapped(*args: Any, **kwargs: Any) -> T:
         context = click.get_current_context()
         world: Any = context.find_object(object)
-        return command(Session(world, context.meta), *args, **kwargs)
+        return command(CommandContext(world, context.meta), *args, **kwargs)
 
     return wrapped
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tui.commands.session import DECLINED, DONE, Session, known, shared_options, with_session
+from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_options, with_session
 
 
 @click.command()
@@ -12,7 +12,7 @@ from tui.commands.session import DECLINED, DONE, Session, known, shared_options,
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @shared_options
 @with_session
-def thaw(session: Session, *, account: str, yes: bool) -> int:
+def thaw(session: CommandContext, *, account: str, yes: bool) -> int:
     """Let a frozen account be acted on again, once you looked at it at the venue.
 
     An account is frozen when something was seen that must never be, such as an order that another flatdeck placed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 GAP = "  "
 _NARROWEST = 24  # the last column is never squeezed below this; a narrower terminal wraps it
@@ -34,7 +34,7 @@ def clip(text: str, width: int) -> str:
 def columns(rows: Sequence[Sequence[str]], *, right: str = "", width: int | None = None, indent: str = "") -> list[str]:
     """The rows as lines. The first row is the heading; ``right`` names by heading, comma-separated, what is aligned
     to the right. The last column takes what is left of ``width`` and is cut there; without a width nothing is."""
-    safe = [[plain(cell) for cell in row] for row in rows]
+    safe = [[sanitize(cell) for cell in row] for row in rows]
     rights = set(right.split(",")) if right else set()
     widths = [max(cells(row[i]) for row in safe) for i in range(len(safe[0]))]
     if width is not None:

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from core.plans.conversion import Conversion, Converted, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted
 from core.units import plain as exact
 from tui.output.columns import columns
 from tui.output.documents import Document, builtins
 from tui.present.numbers import number
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 NO_CONVERSION = "the venue has no conversion of small balances that a program may ask for"
 _ENDS = {
-    Outcome.CONVERTED: "converted",
-    Outcome.REFUSED: "not converted",
-    Outcome.UNKNOWN: "NOT KNOWN",
-    Outcome.PENDING: "not finished",
+    ConversionOutcome.CONVERTED: "converted",
+    ConversionOutcome.REFUSED: "not converted",
+    ConversionOutcome.UNKNOWN: "NOT KNOWN",
+    ConversionOutcome.PENDING: "not finished",
 }
 
 
@@ -57,7 +57,7 @@ def _remarks(found: Preview) -> list[str]:
     if found.open:
         assets = ", ".join(found.open)
         lines.append(f"{found.account}: an earlier conversion of {assets} has no known outcome; it is looked up.")
-    return [plain(line) for line in lines]
+    return [sanitize(line) for line in lines]
 
 
 def question(found: Sequence[Preview]) -> str:

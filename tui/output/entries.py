@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from core.entries.rules import Draft, No, NotAllowed, Signal, direction
+from core.entries.rules import EntryDraft, EntryRequest, NotAllowed, Rejection, direction
 from core.exits.rules import initial_stop
-from core.journal.ledger import Belief
+from core.journal.believed import BelievedPosition
 from core.link.messages import PlanReport
 from core.model import Position
 from core.plans.plan import Plan
@@ -18,7 +18,7 @@ from tui.output import documents
 from tui.output.columns import columns
 from tui.output.documents import Document
 from tui.present.numbers import number
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 if TYPE_CHECKING:
     from core.entries.service import Report
@@ -35,16 +35,16 @@ _ENDS = {
 }
 
 
-def verdict(found: Sequence[No]) -> str:
+def verdict(found: Sequence[Rejection]) -> str:
     """Allowed, or each refusal with its code."""
-    return "\n".join(f"Refused ({no.code.value}): {plain(no.text)}." for no in found) or "Allowed."
+    return "\n".join(f"Refused ({no.code.value}): {sanitize(no.text)}." for no in found) or "Allowed."
 
 
-def draft(value: Draft) -> str:
+def draft(value: EntryDraft) -> str:
     """The order as it would be sent."""
     at = f"a limit at {exact(value.price)}" if value.price is not None else "the market"
     about = f" (about {number(value.reference)})" if value.price is None and value.reference is not None else ""
-    what = f"{value.side.value} {exact(value.quantity)} {plain(value.key.symbol)} on {plain(value.key.account)}"
+    what = f"{value.side.value} {exact(value.quantity)} {sanitize(value.key.symbol)} on {sanitize(value.key.account)}"
     lines = [f"{heading(value)}: {what} at {at}{about}"]
     if value.kind == "open":
         stop = initial_stop(direction(value.side), value.price or value.reference, value.stop_pct)
@@ -52,18 +52,18 @@ def draft(value: Draft) -> str:
         lines.append(f"  leverage {exact(value.leverage or Decimal(1))}x, stop-loss {_pct(value.stop_pct)}{about}")
     else:
         lines.append(f"  held: {exact(value.before)}, entry {_known(value.entry)}")
-    return "\n".join([*lines, *(f"  WARNING {plain(w)}" for w in value.warnings)])
+    return "\n".join([*lines, *(f"  WARNING {sanitize(w)}" for w in value.warnings)])
 
 
-def heading(value: Draft) -> str:
+def heading(value: EntryDraft) -> str:
     side = direction(value.side).value if value.kind == "open" else ""
     return f"{_VERBS[value.kind]} {side}".strip()
 
 
-def question(value: Draft, *, closing: bool) -> str:
+def question(value: EntryDraft, *, closing: bool) -> str:
     """What is asked before anything is sent."""
     first = "Close what is held, verified, then " if closing else ""
-    what = f"{value.side.value} {exact(value.quantity)} {plain(value.key.symbol)}"
+    what = f"{value.side.value} {exact(value.quantity)} {sanitize(value.key.symbol)}"
     return f"{first}{what}?" if first else f"{what.capitalize()}?"
 
 
@@ -71,17 +71,17 @@ def result(report: Report) -> str:
     """How it ended and what is held now."""
     price = f" at {number(report.average_price)}" if report.average_price is not None else ""
     filled = f": {exact(report.filled)}{price}" if report.filled else ""
-    lines = [f"{_ENDS[report.outcome]}{filled}." + (f" {plain(report.error)}." if report.error else "")]
+    lines = [f"{_ENDS[report.outcome]}{filled}." + (f" {sanitize(report.error)}." if report.error else "")]
     if report.realised is not None:
         lines.append(f"Realised {number(report.realised)} before fees.")
     if report.position is not None:
         held = report.position
         lines.append(f"Held now: {exact(held.quantity)} {held.side.value}, entry {_known(held.entry)}.")
-    lines += [f"WARNING {plain(w)}." for w in report.warnings]
+    lines += [f"WARNING {sanitize(w)}." for w in report.warnings]
     return "\n".join([*lines, *(["Done and verified at the broker."] if report.success else [])])
 
 
-def check(signal: Signal, found: Sequence[No], warnings: Sequence[str]) -> Document:
+def check(signal: EntryRequest, found: Sequence[Rejection], warnings: Sequence[str]) -> Document:
     """The gate's answer."""
     return {
         **(refused(found[0]) if found else {"allowed": True, "code": None, "text": "allowed"}),
@@ -91,11 +91,11 @@ def check(signal: Signal, found: Sequence[No], warnings: Sequence[str]) -> Docum
     }
 
 
-def refused(no: No) -> Document:
+def refused(no: Rejection) -> Document:
     return {"allowed": False, "code": no.code.value, "text": no.text}
 
 
-def offered(plan: Plan | None, value: Draft, *, dry_run: bool) -> Document:
+def offered(plan: Plan | None, value: EntryDraft, *, dry_run: bool) -> Document:
     """What would be sent: ``flatten`` comes first where there is one."""
     return {
         "kind": value.kind,
@@ -110,14 +110,14 @@ def offered(plan: Plan | None, value: Draft, *, dry_run: bool) -> Document:
 
 
 def ended(
-    plan: Plan | None, value: Draft, closed: PlanReport | None, report: Report | None, no: NotAllowed | None
+    plan: Plan | None, value: EntryDraft, closed: PlanReport | None, report: Report | None, no: NotAllowed | None
 ) -> Document:
     """What was done, as far as it came."""
     made = offered(plan, value, dry_run=False)
     if closed is not None:
         made["flatten"] = documents.run(closed)
     if no is not None:
-        made |= refused(No(no.code, str(no)))
+        made |= refused(Rejection(no.code, str(no)))
     if report is None:
         return {**made, "entry": None, "success": False, "result": None}
     found = {
@@ -140,7 +140,7 @@ def discrepancies(found: Sequence[Discrepancy], unread: Mapping[str, str], width
         rows = [("kind", "symbol", "account", "what differs")]
         rows += [(d.kind.value, d.key.symbol, d.key.account, _after_place(d.text)) for d in found]
         lines += columns(rows, width=width)
-    lines += [f"{plain(account)} could not be read: {plain(why)}" for account, why in unread.items()]
+    lines += [f"{sanitize(account)} could not be read: {sanitize(why)}" for account, why in unread.items()]
     if not found:
         lines.append("No discrepancies." if not unread else "No discrepancies in what could be read.")
     return "\n".join(lines)
@@ -172,7 +172,7 @@ def _discrepancy(one: Discrepancy) -> Document:
     }
 
 
-def _believed(value: Belief | None) -> Document | None:
+def _believed(value: BelievedPosition | None) -> Document | None:
     if value is None:
         return None
     return {"side": value.side.value, "quantity": exact(value.quantity), "entry": _exact(value.entry)}
@@ -189,7 +189,7 @@ def _position(value: Position | None) -> Document | None:
     }
 
 
-def _order(value: Draft) -> Document:
+def _order(value: EntryDraft) -> Document:
     return {
         "account": value.key.account,
         "owner": value.owner,

@@ -13,13 +13,13 @@ from core.closing.log_text import TAGS, tag, would_cancel
 from core.journal.data_dir import Holder
 from core.link.messages import AccountRow, PlanReport, PositionRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.plans.results import ResultRow, tallies
+from core.plans.results import ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results
 from tui.present.labels import tags, tally_words
 from tui.present.numbers import UNKNOWN, age, number, pct, usd
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 _TAGS = {**TAGS, Reason.UNSELLABLE: "[UNSELLABLE]", Reason.OPEN_ORDERS: "[OPEN_ORDER]"}
 _VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKind.SKIP: "skip"}
@@ -38,7 +38,7 @@ def plan(value: Plan, *, width: int | None = None) -> str:
     lines += _action_lines(rest, width) if rest else []
     if value.unreadable:
         lines += ["", "Could not be read, so nothing is planned for:"]
-        lines += [f"  {plain(account)}: {plain(why)}" for account, why in value.unreadable.items()]
+        lines += [f"  {sanitize(account)}: {sanitize(why)}" for account, why in value.unreadable.items()]
     lines += ["", *_tier_lines(value), _plan_totals(value)]
     return "\n".join(lines)
 
@@ -60,7 +60,7 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | 
         marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]
     lines = [f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
     if engine.alarm:
-        lines.append(f"ALARM {plain(engine.alarm)}")
+        lines.append(f"ALARM {sanitize(engine.alarm)}")
     lines += ["", "Accounts", *_account_lines(snapshot, width)]
     lines += ["", "Owners", *_owner_lines(snapshot, width)]
     lines += ["", "Positions", *_position_lines(snapshot.positions, snapshot.taken_at, width)]
@@ -98,7 +98,7 @@ def _owner_heading(tally: OwnerTally, over_by: int) -> str:
     partial = "" if tally.complete else "  PARTIAL"
     over = f"  still {over_by} over the cap" if over_by else ""
     counts = f"{tally.initial} → {tally.final} positions (cap {tally.cap}){value}"
-    return f"{plain(tally.id)}: {', '.join([counts, *tally_words(tally)])}{over}{partial}"
+    return f"{sanitize(tally.id)}: {', '.join([counts, *tally_words(tally)])}{over}{partial}"
 
 
 def _action_lines(actions: Iterable[Action], width: int | None) -> list[str]:
@@ -134,7 +134,7 @@ def _tier_lines(value: Plan) -> list[str]:
         accounts = ways.setdefault(" → ".join(tier.value for tier in action.tiers), [])
         if action.key.account not in accounts:
             accounts.append(action.key.account)
-    return [f"Closing by {way}: {plain(', '.join(accounts))}" for way, accounts in ways.items()]
+    return [f"Closing by {way}: {sanitize(', '.join(accounts))}" for way, accounts in ways.items()]
 
 
 def _plan_totals(value: Plan) -> str:
@@ -174,7 +174,7 @@ def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int |
     failed = Counter(owner_of.get(row.key) for row in results if row.outcome in _BAD)
     heading = ("", "initial", "dust closed", "cap excess closed", "orders cancelled", "skipped", "unsellable", "failed")
     rows: list[tuple[str, ...]] = [(*heading, "final", "reduction", " ")]
-    done = tallies(value.plan, value.results, {owner.id: owner.final for owner in value.owners})
+    done = owner_tallies(value.plan, value.results, {owner.id: owner.final for owner in value.owners})
     total = structs.replace(value.plan, owners=done).totals
     read = {owner.id for owner in value.owners if owner.complete}
     for tally, name in (*((tally, tally.id) for tally in done), *([(total, "in all")] if len(done) > 1 else [])):
@@ -190,7 +190,7 @@ def _verdict(value: PlanReport) -> str:
     if value.success and value.complete:
         return "Done and verified at the brokers."
     bad = [row for row in value.results if row.outcome in _BAD]
-    named = ", ".join(f"{plain(row.key.symbol)} on {plain(row.key.account)} ({row.outcome})" for row in bad[:5])
+    named = ", ".join(f"{sanitize(row.key.symbol)} on {sanitize(row.key.account)} ({row.outcome})" for row in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     remained = f"Something remained: {named}{more}." if bad else "Not everything could be verified."
     partial = "" if value.complete and value.plan.complete else " PARTIAL: not every account could be read."

@@ -11,7 +11,7 @@ from core.plans.plan import Plan
 SETTLE = 1.5  # seconds a changed plan is on screen before it can be confirmed
 
 
-class Gate:
+class ConfirmGate:
     """Says why confirming is closed, or nothing when it is open."""
 
     def __init__(self, *, dry_run: bool, typed: bool, settle: float = SETTLE) -> None:

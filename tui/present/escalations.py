@@ -12,7 +12,7 @@ from core.model import PositionKey
 from tui.present.cells import Cell, Row
 from tui.present.labels import PARKED
 from tui.present.numbers import age, left, number
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 ENDED_SHOWN = 20  # ended closes kept at the bottom
 
@@ -76,21 +76,21 @@ def state_tag(closing: ClosingRow) -> Cell:
         return Cell("[STUCK]" if stuck else "[ALARM]", "alarm")
     if closing.outcome is not None:
         good = closing.outcome.startswith("closed")
-        return Cell(f"[{plain(closing.outcome, 16).upper()}]", "good" if good else "warn")
+        return Cell(f"[{sanitize(closing.outcome, 16).upper()}]", "good" if good else "warn")
     waits = "wait" in closing.state or closing.state == PARKED
     return Cell("[WAITING]", "warn") if waits else Cell("[CLOSING]", "strong")
 
 
 def closing_line(closing: ClosingRow, now: datetime) -> Row:
     """``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
-    parts = [state_tag(closing), Cell(f" {plain(closing.key.symbol, 40)}", "strong")]
+    parts = [state_tag(closing), Cell(f" {sanitize(closing.key.symbol, 40)}", "strong")]
     if closing.tier:
-        parts.append(Cell(f" ▶ {plain(closing.tier, 20)} r{closing.round}"))
+        parts.append(Cell(f" ▶ {sanitize(closing.tier, 20)} r{closing.round}"))
     else:
-        state = "market closed" if closing.state == PARKED else plain(closing.state, 24).replace("_", " ")
+        state = "market closed" if closing.state == PARKED else sanitize(closing.state, 24).replace("_", " ")
         parts.append(Cell(f" {state}"))
     if closing.outcome is None and (closing.next_tier or closing.next_at):
-        step = plain(closing.next_tier or "next step", 20)
+        step = sanitize(closing.next_tier or "next step", 20)
         due = left(closing.next_at, now)
         parts.append(Cell(f" → {step} {due if due in ('due', '—') else 'in ' + due}", "warn"))
     if closing.alarm and not closing.acknowledged:
@@ -100,10 +100,10 @@ def closing_line(closing: ClosingRow, now: datetime) -> Row:
 
 def answer_line(closing: ClosingRow) -> Row:
     """``    u1/coinbase · severe_loss · 0.2 of 0.5 · "insufficient balance"``."""
-    words = [plain(closing.key.account, 40), plain(closing.reason, 40)]
+    words = [sanitize(closing.key.account, 40), sanitize(closing.reason, 40)]
     if closing.quantity:
         words.append(f"{number(closing.filled)} of {number(closing.quantity)} filled")
-    said = Cell(f" · venue: {plain(closing.answer, 300)}" if closing.answer else " · no answer yet")
+    said = Cell(f" · venue: {sanitize(closing.answer, 300)}" if closing.answer else " · no answer yet")
     return Row(spans=(Cell("    " + " · ".join(w for w in words if w), "dim"), said), group=closing.key)
 
 
@@ -114,9 +114,9 @@ def plan_line(plan: PlanRow, now: datetime) -> Row:
     only = keys[0] if len(keys) == 1 else None
     parts = (
         Cell("[PLAN]", "warn"),
-        Cell(f" {plain(plan.cause, 24)}", "strong"),
-        Cell(f" {plain(only.symbol, 40)} of {plain(only.account, 40)}" if only else ""),
+        Cell(f" {sanitize(plan.cause, 24)}", "strong"),
+        Cell(f" {sanitize(only.symbol, 40)} of {sanitize(only.account, 40)}" if only else ""),
         Cell(f" waits for a person: {what}, for {age(plan.created_at, now)}"),
-        Cell(f"  {plain(plan.text, 200)}" if plan.text else "", "alarm" if "emergency" in plan.text else "warn"),
+        Cell(f"  {sanitize(plan.text, 200)}" if plan.text else "", "alarm" if "emergency" in plan.text else "warn"),
     )
     return Row(spans=parts, group=plan.id)

@@ -12,7 +12,7 @@ from core.plans.plan import OwnerTally
 from core.units import ONE, ZERO
 from tui.present.cells import Cell
 from tui.present.numbers import UNKNOWN, age, clock, span, tone_of, usd
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 TAGS = {"dust": "DUST", "cap": "CAP", "open_orders": "ORDERS", "stale": "STALE", "unsellable": "UNSELLABLE"}
 TAGS |= {"legacy": "LEGACY", "closing": "CLOSING"}
@@ -35,7 +35,7 @@ LEVEL_TONES = {"debug": "dim", "warning": "warn", "error": "bad", "alarm": "alar
 
 def tags(flags: Iterable[str]) -> str:
     """``[DUST] [CAP]``; a flag that is new here is shown by its own name."""
-    return " ".join(f"[{TAGS.get(f, plain(f, 16).upper())}]" for f in flags)
+    return " ".join(f"[{TAGS.get(f, sanitize(f, 16).upper())}]" for f in flags)
 
 
 def flags_tone(flags: Iterable[str]) -> str:
@@ -114,7 +114,7 @@ def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
     cells = [Cell(f"{len(rows)} account{'s' * (len(rows) != 1)}: {len(live)} live{age_of}")]
     for state in sorted({a.state for a in rows} - LIVE_STATES):
         bad = [a for a in rows if a.state == state]
-        cells.append(Cell(f"{len(bad)} {plain(state).upper()} {_worst(bad, now)}", "bad"))
+        cells.append(Cell(f"{len(bad)} {sanitize(state).upper()} {_worst(bad, now)}", "bad"))
     if frozen := sum(a.frozen is not None for a in rows):
         cells.append(Cell(f"{frozen} FROZEN", "alarm"))
     return cells
@@ -130,25 +130,25 @@ def _worst(accounts: list[AccountRow], now: datetime) -> str:
 def account_problem(account: AccountRow, now: datetime) -> Cell | None:
     """What a person must know of an account that is not simply live."""
     if account.frozen is not None:
-        return Cell(f"[FROZEN] {plain(account.id, 40)}: {plain(account.frozen, 80)}", "alarm")
+        return Cell(f"[FROZEN] {sanitize(account.id, 40)}: {sanitize(account.frozen, 80)}", "alarm")
     if account.state in LIVE_STATES:
         return None
     read = f"read {span((now - account.as_of).total_seconds())} ago" if account.as_of else "never read"
-    why = f": {plain(account.error, 80)}" if account.error else ""
-    return Cell(f"[{plain(account.state).upper()}] {plain(account.id, 40)} {read}{why}", "bad")
+    why = f": {sanitize(account.error, 80)}" if account.error else ""
+    return Cell(f"[{sanitize(account.state).upper()}] {sanitize(account.id, 40)} {read}{why}", "bad")
 
 
 def log_cells(row: LogRow) -> tuple[Cell, ...]:
     """One line of the log; a level that matters is a word of its own."""
     tone = LEVEL_TONES.get(row.level, "")
-    level = "" if row.level in ("info", "debug") else f"{plain(row.level, 8).upper()} "
-    where = plain(row.account or row.owner or "")
-    symbol = plain(row.symbol) if row.symbol and row.symbol not in row.text else ""
+    level = "" if row.level in ("info", "debug") else f"{sanitize(row.level, 8).upper()} "
+    where = sanitize(row.account or row.owner or "")
+    symbol = sanitize(row.symbol) if row.symbol and row.symbol not in row.text else ""
     source = " ".join(w for w in (where, symbol) if w)
     return (
         Cell(f"{clock(row.at)} ", "dim"),
         Cell(level, tone),
-        Cell(plain(row.text, 2000), tone),
+        Cell(sanitize(row.text, 2000), tone),
         Cell(f"  {source}" if source else "", "dim"),
     )
 
@@ -170,7 +170,8 @@ def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[st
     if flying:
         lines.append(f"{len(flying)} close{'s' * (len(flying) != 1)} in flight:")
         lines += [
-            f"  {plain(c.key.symbol, 24)} at {plain(c.key.account, 32)}: {plain(c.state, 20)}" for c in flying[:8]
+            f"  {sanitize(c.key.symbol, 24)} at {sanitize(c.key.account, 32)}: {sanitize(c.state, 20)}"
+            for c in flying[:8]
         ]
         if len(flying) > 8:
             lines.append(f"  and {len(flying) - 8} more")

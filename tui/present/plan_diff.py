@@ -13,7 +13,7 @@ from core.units import ZERO
 from tui.present.cells import Cell, Column, Row
 from tui.present.labels import orders_word, tally_words
 from tui.present.numbers import number, pct, tone_of, usd
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 COLUMNS = (
     Column("mark", "", 7, 0),
@@ -117,7 +117,7 @@ class Diff:
     def _build(self, plan: Plan) -> None:
         rows: dict[Hashable, Row] = {}
         for account, why in sorted(plan.unreadable.items()):
-            text = f"[PARTIAL] {plain(account, 40)} could not be read: {plain(why, 200)}"
+            text = f"[PARTIAL] {sanitize(account, 40)} could not be read: {sanitize(why, 200)}"
             rows[Unread(account)] = Row(spans=(Cell(text, "bad"),))
         tallies = {t.id: t for t in plan.owners}
         by_owner: dict[str, list[Action]] = {owner: [] for owner in tallies}
@@ -166,13 +166,13 @@ def action_row(action: Action, mark: str) -> Row:
     quantity = number(action.quantity) if action.quantity else ""
     if action.order is not None:
         quantity = number(action.order.remaining)
-    why = plain(action.text, 300) if action.text else action.reason.value.replace("_", " ")
+    why = sanitize(action.text, 300) if action.text else action.reason.value.replace("_", " ")
     return Row(
         cells={
             "mark": Cell(mark, "warn" if mark else ""),
             "action": Cell(verb[action.kind].strip(), "strong" if action.kind is not ActionKind.SKIP else "dim"),
-            "symbol": Cell(plain(action.key.symbol)),
-            "account": Cell(plain(action.key.account)),
+            "symbol": Cell(sanitize(action.key.symbol)),
+            "account": Cell(sanitize(action.key.account)),
             "quantity": Cell(quantity),
             "value": Cell("" if action.kind is ActionKind.CANCEL_ORDER else usd(action.usd_value)),
             "pnl": Cell("" if action.kind is ActionKind.CANCEL_ORDER else pct(action.pnl), tone_of(action.pnl)),
@@ -190,8 +190,8 @@ def order_row(order: Order, owner: str) -> Row:
     return Row(
         cells={
             "action": Cell("└ cancel", "strong"),
-            "symbol": Cell(plain(order.symbol)),
-            "account": Cell(plain(order.account)),
+            "symbol": Cell(sanitize(order.symbol)),
+            "account": Cell(sanitize(order.account)),
             "quantity": Cell(number(order.remaining)),
             "why": Cell(f"its order {order_words(order)}"),
         },
@@ -203,15 +203,15 @@ def order_words(order: Order) -> str:
     """``o1: sell limit at 120``."""
     price = order.price if order.price is not None else order.trigger
     at = f" at {number(price)}" if price is not None else ""
-    return f"{plain(order.id, 40)}: {order.side.value} {order.type.value}{at}"
+    return f"{sanitize(order.id, 40)}: {order.side.value} {order.type.value}{at}"
 
 
 def owner_row(owner: str, tally: OwnerTally | None) -> Row:
     """``user_123  59 → 8 positions, cap 8 · 45 dust · 6 over cap · $12 → $10``."""
     if tally is None:
-        return Row(spans=(Cell(plain(owner, 40), "strong"),), group=owner, heading=True)
+        return Row(spans=(Cell(sanitize(owner, 40), "strong"),), group=owner, heading=True)
     parts = [
-        Cell(plain(owner, 40), "strong"),
+        Cell(sanitize(owner, 40), "strong"),
         Cell(f"  {tally.initial}{ARROW}{tally.final} positions"),
         Cell(f", cap {tally.cap}", "bad" if tally.final > tally.cap else ""),
         Cell("".join(f" · {w}" for w in tally_words(tally))),
@@ -259,10 +259,10 @@ def describe(request: PlanRequest) -> str:
     if request.everything:
         return f"{what}: EVERYTHING, all owners and accounts"
     if request.owners:
-        return f"{what}: all of {plain(', '.join(request.owners), 60)}"
+        return f"{what}: all of {sanitize(', '.join(request.owners), 60)}"
     if len(request.keys) == 1:
-        why = f", {plain(request.text, 120)}" if request.text else ""
-        return f"{what}: {plain(request.keys[0].symbol, 30)} at {plain(request.keys[0].account, 40)}{why}"
+        why = f", {sanitize(request.text, 120)}" if request.text else ""
+        return f"{what}: {sanitize(request.keys[0].symbol, 30)} at {sanitize(request.keys[0].account, 40)}{why}"
     return f"{what}: {len(request.keys)} selected positions" if request.keys else f"{what}: all owners"
 
 

@@ -12,7 +12,7 @@ from tui.present.cells import Cell, Column, Row
 from tui.present.labels import GOOD_OUTCOMES, report_summary
 from tui.present.numbers import number
 from tui.present.plan_diff import LineKey, line_key, outlook
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 COLUMNS = (
     Column("state", "state", 17, 0),
@@ -76,13 +76,13 @@ class Progress:
         return Row(
             cells={
                 "state": self._state(closing, result),
-                "symbol": Cell(plain(action.key.symbol), "strong"),
-                "account": Cell(plain(action.key.account)),
+                "symbol": Cell(sanitize(action.key.symbol), "strong"),
+                "account": Cell(sanitize(action.key.account)),
                 "planned": Cell(outlook(action) if action.kind is ActionKind.CLOSE else "cancel order"),
-                "tier": Cell(plain(tier or "") + turn),
+                "tier": Cell(sanitize(tier or "") + turn),
                 "filled": Cell(number(filled) if filled is not None else ""),
                 "profit": Cell((result.profit or "") if result else ""),
-                "answer": Cell(plain(said or "", 300)),
+                "answer": Cell(sanitize(said or "", 300)),
             }
         )
 
@@ -90,10 +90,10 @@ class Progress:
         outcome = result.outcome if result else closing.outcome if closing else None
         if outcome is not None:
             tone = "good" if outcome in GOOD_OUTCOMES else "alarm" if outcome == "stuck" else "warn"
-            return Cell(f"[{plain(outcome, 15).upper()}]", tone)
+            return Cell(f"[{sanitize(outcome, 15).upper()}]", tone)
         if self.report is not None:
             return Cell("[NO RESULT]", "bad")
-        return Cell(plain(closing.state, 17).replace("_", " ")) if closing else Cell("waits", "dim")
+        return Cell(sanitize(closing.state, 17).replace("_", " ")) if closing else Cell("waits", "dim")
 
     def summary(self) -> list[Cell]:
         """How far it is, and at the end what the brokers said."""
@@ -101,5 +101,5 @@ class Progress:
             return report_summary(self.report)
         outcomes = Counter(c.outcome for c in self._closings.values() if c.outcome)
         cells = [Cell(f"{sum(outcomes.values())} of {len(self.plan.closes)} closes ended", "strong")]
-        cells += [Cell(f"{n} {plain(o).replace('_', ' ')}") for o, n in sorted(outcomes.items())]
+        cells += [Cell(f"{n} {sanitize(o).replace('_', ' ')}") for o, n in sorted(outcomes.items())]
         return cells

@@ -16,7 +16,7 @@ from core.model import PositionKey
 from tui.present.cells import INDENT, Cell, Column, Row
 from tui.present.labels import Totals, account_problem, flags_tone, matches, pnl_usd, tags
 from tui.present.numbers import UNKNOWN, age, gauge, number, pct, tone_of, usd
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 COLUMNS = (
     Column("symbol", "symbol", 12, 0, grow=1, whole=5),
@@ -69,7 +69,7 @@ class _Known(NamedTuple):
     place: Any
 
 
-class Board:
+class PositionList:
     """Follows a replica. ``touch`` says what changed; ``order`` is what the table shows, ``row`` one line of it."""
 
     def __init__(self, replica: Replica) -> None:
@@ -183,13 +183,13 @@ def haystack(row: PositionRow) -> str:
 
 def position_line(row: PositionRow, now: datetime) -> Row:
     """One position."""
-    note = plain(row.note, 120)
+    note = sanitize(row.note, 120)
     flags = " ".join(w for w in (tags(row.flags), note) if w)
     return Row(
         cells={
-            "symbol": Cell(plain(row.key.symbol), "strong"),
-            "account": Cell(plain(row.key.account.partition("/")[2] or row.key.account)),
-            "side": Cell(plain(row.side)),
+            "symbol": Cell(sanitize(row.key.symbol), "strong"),
+            "account": Cell(sanitize(row.key.account.partition("/")[2] or row.key.account)),
+            "side": Cell(sanitize(row.side)),
             "quantity": Cell(number(row.quantity), "warn" if row.free < row.quantity else ""),
             "entry": Cell(number(row.entry)),
             "mark": Cell(number(row.mark)),
@@ -211,7 +211,7 @@ def owner_line(
     owner: str, row: OwnerRow | None, accounts: list[AccountRow], totals: Totals, now: datetime
 ) -> list[Cell]:
     """``user_123  9/8 ▓▓▓▓▓▓▓▓ +1 over  $1,234  +$12  2 accounts  [STALE] …``; problems last, they may be long."""
-    cells = [Cell(plain(owner, 32), "strong")]
+    cells = [Cell(sanitize(owner, 32), "strong")]
     if row is None:
         cells.append(Cell(f"  {totals.count}/{UNKNOWN}"))
     else:

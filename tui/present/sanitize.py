@@ -17,7 +17,7 @@ _BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\u034f\u17b4\u17b5")
 _VARIATION = range(0xFE00, 0xFE10)
 
 
-def plain(text: object, limit: int = 0) -> str:
+def sanitize(text: object, limit: int = 0) -> str:
     """``text`` with everything invisible escaped, cut to ``limit`` characters (with an ellipsis) when one is given."""
     value = text if type(text) is str else str(text)
     if not (value.isascii() and value.isprintable()):

@@ -8,14 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.link.messages import PositionRow
 from core.link.replica import Replica
 from core.model import PositionKey
 from core.units import ONE, ZERO
 from tui.present.cells import Cell, Row
 from tui.present.numbers import age, number, pct
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 SHOWN = 60  # the tightest; the others are on the board
 BAR = 11  # cells between the stop and the target
@@ -44,18 +44,18 @@ def row(replica: Replica, key: Hashable, now: datetime) -> Row:
     return why_line(position, position.guard, now) if isinstance(key, WhyKey) else stop_line(position, position.guard)
 
 
-def stop_line(position: PositionRow, guard: GuardView) -> Row:
+def stop_line(position: PositionRow, guard: ExitView) -> Row:
     """``BTC-USD  stop ├────●──────┤ target  1.8 % away``."""
-    parts = [Cell(f"{plain(position.key.symbol, 28):<10}", "strong"), Cell("  stop "), Cell(bar(guard))]
+    parts = [Cell(f"{sanitize(position.key.symbol, 28):<10}", "strong"), Cell("  stop "), Cell(bar(guard))]
     parts.append(Cell(" target" if guard.target is not None else " no target"))
     if guard.due:
-        parts.append(Cell(f"  [EXIT] {plain(guard.due, 40)}", "alarm"))
+        parts.append(Cell(f"  [EXIT] {sanitize(guard.due, 40)}", "alarm"))
     elif guard.away is not None:
         parts.append(Cell(f"  {pct(guard.away).lstrip('+')} away", "warn" if guard.away < Decimal("0.005") else ""))
     return Row(spans=tuple(parts), group=position.key)
 
 
-def bar(guard: GuardView) -> str:
+def bar(guard: ExitView) -> str:
     """``├────●──────┤`` from the stop to the target; without a price or one of its ends no mark."""
     if guard.price is None or guard.stop is None or guard.target is None or guard.target == guard.stop:
         return "├" + "─" * BAR + ("┤" if guard.target is not None else "╌")
@@ -64,9 +64,9 @@ def bar(guard: GuardView) -> str:
     return "├" + "─" * place + "●" + "─" * (BAR - 1 - place) + "┤"
 
 
-def why_line(position: PositionRow, guard: GuardView, now: datetime) -> Row:
+def why_line(position: PositionRow, guard: ExitView, now: datetime) -> Row:
     """``    ann/coinbase · 98.98 … 110 · 2.00% × vol 1.3 × profit 0.7 × mom 1 = 1.82% · moved 3×, last 12s ago``."""
-    words = [plain(position.key.account, 32), f"{number(guard.stop)} … {number(guard.target)}", distance(guard)]
+    words = [sanitize(position.key.account, 32), f"{number(guard.stop)} … {number(guard.target)}", distance(guard)]
     raised = len(guard.ratchets)
     if guard.initial:
         words.append("initial stop")
@@ -79,7 +79,7 @@ def why_line(position: PositionRow, guard: GuardView, now: datetime) -> Row:
     return Row(spans=(Cell("    " + " · ".join(w for w in words if w), "dim"),), group=position.key)
 
 
-def distance(guard: GuardView) -> str:
+def distance(guard: ExitView) -> str:
     """``2.00% × vol 1.3 × profit 0.7 × mom 1 = 1.82%``; factors of the bounds only where they count."""
     if guard.trail is None or guard.base is None or guard.factors is None:
         return ""

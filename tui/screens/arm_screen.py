@@ -15,7 +15,7 @@ from textual.widgets import Static
 from core.link.messages import Arm, Command, Done, ExitsDue, Preview, Rejected, Reply
 from tui.feed import LINK_ERRORS
 from tui.present.cells import Cell
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 from tui.screens.sizes import SMALLEST
 from tui.widgets.content import content, paragraph
 from tui.widgets.key_bar import KeyBar
@@ -112,11 +112,11 @@ class ArmScreen(ModalScreen[None]):
 
 def lines(shown: ExitsDue | None, notice: str) -> list[list[Cell]]:
     """What the window says."""
-    rows = [[Cell(plain(notice, 300), "alarm")]] if notice else []
+    rows = [[Cell(sanitize(notice, 300), "alarm")]] if notice else []
     if shown is None:
         return [*rows, [Cell("Asking what would fire…", "dim")]]
     if shown.refused:
-        rows.append([Cell(plain(shown.refused, 300), "warn")])
+        rows.append([Cell(sanitize(shown.refused, 300), "warn")])
     else:
         rows.append([Cell("Armed, every exit closes its position at once, without a question. a disarms.")])
     count = len(shown.exits)
@@ -124,8 +124,8 @@ def lines(shown: ExitsDue | None, notice: str) -> list[list[Cell]]:
         return [*rows, [Cell("No exit is due now.", "good")]]
     rows.append([Cell(f"{count} exit{'s are' if count != 1 else ' is'} due now and would fire at once:", "bad")])
     for due in shown.exits[:SHOWN]:
-        where = f"  {plain(due.key.symbol, 24)} at {plain(due.key.account, 32)}: "
-        rows.append([Cell(where, "strong"), Cell(plain(due.text, 120))])
+        where = f"  {sanitize(due.key.symbol, 24)} at {sanitize(due.key.account, 32)}: "
+        rows.append([Cell(where, "strong"), Cell(sanitize(due.text, 120))])
     if count > SHOWN:
         rows.append([Cell(f"  and {count - SHOWN} more", "warn")])
     return rows

@@ -27,11 +27,11 @@ from core.ports import Clock
 from tui.feed import LINK_ERRORS, Changes
 from tui.present import plan_diff, plan_progress
 from tui.present.cells import Cell, Row
-from tui.present.confirm_gate import Gate
+from tui.present.confirm_gate import ConfirmGate
 from tui.present.plan_diff import Diff
 from tui.present.plan_progress import Progress
 from tui.screens.sizes import SMALLEST
-from tui.widgets.plan_window import PlanBox
+from tui.widgets.plan_window import PlanWindow
 
 RECHECK = 0.5  # seconds between two looks at whether the plan still is what is shown
 BLINK = 0.1  # seconds between two looks at whether it may be confirmed
@@ -73,9 +73,9 @@ class PlanScreen(ModalScreen[None]):
     ) -> None:
         super().__init__()
         self.request, self.replica, self.stage = request, replica, Stage.LOOKING
-        self.gate = Gate(dry_run=dry_run, typed=request.cause == "flatten" and not request.keys)
+        self.gate = ConfirmGate(dry_run=dry_run, typed=request.cause == "flatten" and not request.keys)
         self.diff = Diff()
-        self.box = PlanBox(plan_diff.COLUMNS, self._make)
+        self.box = PlanWindow(plan_diff.COLUMNS, self._make)
         self.progress: Progress | None = None
         self._ask, self._spawn, self._clock, self._recheck = ask, spawn, clock, recheck
         self._reports = reports

@@ -24,7 +24,7 @@ from tui.widgets.panels import EscalationsPanel, LogPanel, PositionsPanel, Stops
 LOG_EVERY = 0.25  # seconds between two paints of the log
 
 
-class Deck(Screen[None]):
+class MainScreen(Screen[None]):
     """Later panels become screens of their own (detail, history)."""
 
     AUTO_FOCUS = "#positions-table"

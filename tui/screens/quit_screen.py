@@ -16,7 +16,7 @@ from tui.widgets.content import content, paragraph
 from tui.widgets.key_bar import KeyBar
 
 
-class LeaveScreen(ModalScreen[bool]):
+class QuitScreen(ModalScreen[bool]):
     """``y`` leaves; Enter does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from textual.content import Content
 
 from tui.present.cells import Cell
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 STYLES = {
     "good": "$text-success",
@@ -27,7 +27,7 @@ def content(cells: Iterable[Cell], *, separator: str = "") -> Content:
             continue
         if parts and separator:
             parts.append((separator, STYLES["dim"]))
-        parts.append((plain(cell.text), STYLES.get(cell.tone, "")))
+        parts.append((sanitize(cell.text), STYLES.get(cell.tone, "")))
     return Content.assemble(*parts)
 
 

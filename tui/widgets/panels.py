@@ -18,7 +18,7 @@ from tui.present import escalations, stops
 from tui.present.cells import Cell, Row
 from tui.present.labels import account_problem
 from tui.present.numbers import number
-from tui.present.positions import COLUMNS, Board, OwnerKey
+from tui.present.positions import COLUMNS, OwnerKey, PositionList
 from tui.widgets.content import content
 from tui.widgets.log import LogView
 from tui.widgets.table import LineTable
@@ -66,7 +66,7 @@ class PositionsPanel(Panel):
 
     def __init__(self, replica: Replica, clock: Clock) -> None:
         super().__init__("POSITIONS", id="positions")
-        self.board = Board(replica)
+        self.board = PositionList(replica)
         self.table = LineTable(COLUMNS, self._make, empty="no positions", sort="symbol", id="positions-table")
         self._filter = FilterInput()
         self._clock = clock

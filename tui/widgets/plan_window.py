@@ -15,7 +15,7 @@ from tui.widgets.key_bar import KeyBar
 from tui.widgets.table import LineTable
 
 
-class PlanBox(Vertical):
+class PlanWindow(Vertical):
     """Parts are attributes, so that a late message finds them whatever became of the screen."""
 
     def __init__(self, columns: Sequence[Column], make: Callable[[Hashable], Row]) -> None:

@@ -10,14 +10,14 @@ from rich.style import Style
 from textual.strip import Strip
 
 from tui.present.cells import Cell, Fitted, Row
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 Tones = Callable[[str], Style]
 
 
 def sized(text: str, width: int, *, right: bool = False) -> str:
     """``text`` in exactly ``width`` cells, cut with an ellipsis; wide characters count as what they take."""
-    text = plain(text)
+    text = sanitize(text)
     length = cell_len(text)
     if length > width:
         return set_cell_size(set_cell_size(text, max(width - 1, 0)).rstrip() + "…", width) if width > 0 else ""
@@ -28,7 +28,7 @@ def spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> list[
     """Cells one after another, cut at ``width`` with an ellipsis."""
     segments, used = [], 0
     for part in parts:
-        text = plain(part.text)
+        text = sanitize(part.text)
         length = cell_len(text)
         if used + length > width:
             segments.append(Segment(sized(text, width - used), base + tones(part.tone)))

@@ -19,7 +19,7 @@ from core.model import PositionKey
 LATELY = 60_000  # milliseconds before the stream began that no read is sure to have seen
 
 
-class Overheard:
+class KrakenFuturesStream:
     """One run of the stream, message by message. ``symbol`` makes ccxt's of the venue's name of a market, ``held`` is
     what the last read had, and ``began`` the milliseconds at which the stream did."""
 

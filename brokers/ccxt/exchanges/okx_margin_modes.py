@@ -15,7 +15,7 @@ from brokers.ccxt.wire import Row
 from core.model import Leg, Position, PositionKey
 
 
-class Twins:
+class MarginModes:
     """What is known of one account's."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ UPPER = {TimeInForce.IOC: "IOC", TimeInForce.FOK: "FOK", TimeInForce.GTC: "GTC"}
 CONTRACTS = frozenset({Kind.PERP, Kind.FUTURE})
 
 
-class Venue(Struct, frozen=True):
+class OrderFields(Struct, frozen=True):
     """Words, parameters and promises of one exchange; seconds throughout."""
 
     client_id: str = "clientOrderId"  # the parameter of an order that carries our name of it
@@ -75,8 +75,8 @@ class Venue(Struct, frozen=True):
 
 
 # A market order of Binance takes no time in force (-1106): it is immediate, and what is left of it expires.
-_BINANCE = Venue(expiry=5.0, window={"recvWindow": 5000}, find="origClientOrderId", raw=True)
-_BINANCE_CONTRACTS = Venue(
+_BINANCE = OrderFields(expiry=5.0, window={"recvWindow": 5000}, find="origClientOrderId", raw=True)
+_BINANCE_CONTRACTS = OrderFields(
     expiry=5.0,
     window={"recvWindow": 5000},
     find="origClientOrderId",
@@ -87,14 +87,14 @@ _BINANCE_CONTRACTS = Venue(
     became="actualOrderId",
     stop="stopLossPrice",
 )
-_VENUES: dict[str, Venue] = {
+_VENUES: dict[str, OrderFields] = {
     "binance": _BINANCE,
     "binanceus": _BINANCE,
     "binanceusdm": _BINANCE_CONTRACTS,
     "binancecoinm": _BINANCE_CONTRACTS,
     # ``optimal_limit_ioc`` and ``market`` are two kinds of order there. A signature is good for 30 s (50102). An algo
     # order is found by ``algoClOrdId`` only, and ccxt sends one of a coin on cross margin, where it could borrow.
-    "okx": Venue(
+    "okx": OrderFields(
         market={TimeInForce.IOC: "IOC", TimeInForce.GTC: ""},
         expiry=30.0,
         leg="posSide",
@@ -112,7 +112,7 @@ _VENUES: dict[str, Venue] = {
     ),
     # ccxt's look-up of one order sends ``orderId=None`` beside our name, and Bybit goes by the id first; what has ended
     # is in the history only once the service was restarted. A signature is good for ``recvWindow``, 5 s.
-    "bybit": Venue(
+    "bybit": OrderFields(
         expiry=5.0,
         leg="positionIdx",
         legs={Leg.LONG: 1, Leg.SHORT: 2},
@@ -125,7 +125,7 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
     # 18 free characters are the longest name that is neither a UUID nor a number. The deadline is its own promise.
-    "kraken": Venue(
+    "kraken": OrderFields(
         client_id_length=18,
         expiry=10.0,
         deadline="deadline",
@@ -135,7 +135,7 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
     # An upper-case IOC is taken for a limit order that rests. ccxt sends no fill-or-kill. The deadline is its promise.
-    "krakenfutures": Venue(
+    "krakenfutures": OrderFields(
         tifs={TimeInForce.IOC: "ioc", TimeInForce.GTC: "gtc"},
         expiry=10.0,
         deadline="processBefore",
@@ -145,7 +145,7 @@ _VENUES: dict[str, Venue] = {
         raw=True,
     ),
     # ccxt drops the unified name. A signature is good for 30 s, one by a private key for 120.
-    "coinbase": Venue(
+    "coinbase": OrderFields(
         client_id="client_order_id",
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
         sized="size",
@@ -157,7 +157,7 @@ _VENUES: dict[str, Venue] = {
     # A request is good while its time is within 5 s of the venue's (400002): by a clock that is ahead, for 10 s. A
     # limit order is GTC or IOC. Stops are listed apart, but found and cancelled like any order. An order to close says
     # neither side nor size and opens nothing; in hedge mode it names its position like any order, or is refused.
-    "kucoinfutures": Venue(
+    "kucoinfutures": OrderFields(
         tifs={TimeInForce.IOC: "IOC", TimeInForce.GTC: "GTC"},
         expiry=10.0,
         leg="positionSide",
@@ -178,14 +178,14 @@ _VENUES: dict[str, Venue] = {
 # What ccxt sends of an order that closes one of two positions names that one (its source). At Blofin and MEXC it is the
 # other, which would be opened or closed in its place, and of the rest none is named or it is not known.
 _NAMED = ("bitget", "bingx", "phemex", "bydfi", "deepcoin", "hashkey", "weex", "toobit", "xt")
-_VENUES |= dict.fromkeys(_NAMED, Venue(hedged=True))
+_VENUES |= dict.fromkeys(_NAMED, OrderFields(hedged=True))
 # ccxt refuses a longer name, and puts a prefix before it (``wire.client_id``).
-_VENUES |= dict.fromkeys(("gate", "gateeu"), Venue(client_id_length=28))
-_VENUES["cryptocom"] = Venue(client_id="client_oid")  # ccxt drops the unified name
+_VENUES |= dict.fromkeys(("gate", "gateeu"), OrderFields(client_id_length=28))
+_VENUES["cryptocom"] = OrderFields(client_id="client_oid")  # ccxt drops the unified name
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
-PLAIN = Venue()
+PLAIN = OrderFields()
 
 
-def venue_of(exchange: str) -> Venue:
+def venue_of(exchange: str) -> OrderFields:
     """What is known of the exchange. Of others nothing is taken for granted: no stop rests there, nothing expires."""
     return _VENUES.get(exchange, PLAIN)

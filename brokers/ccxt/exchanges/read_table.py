@@ -16,7 +16,7 @@ from brokers.ccxt.wire_balances import DOLLARS, TETHER_FIRST
 Params = dict[str, Any]
 
 
-class Calls(Struct, frozen=True):
+class ReadCalls(Struct, frozen=True):
     """``positions`` and ``orders``: parameters of each call. ``balance`` is None where none is a position."""
 
     balance: Params | None = None
@@ -56,15 +56,15 @@ _BYBIT: tuple[Params, ...] = (
     {"category": "linear", "settleCoin": "USDC"},
     {"category": "inverse"},
 )
-_CODED: dict[str, Calls] = {
-    "binance": Calls(
+_CODED: dict[str, ReadCalls] = {
+    "binance": ReadCalls(
         balance={"type": "spot"},
         orders=({"type": "spot"},),
         way_out="Binance converts small balances to BNB",
         options={**_BINANCE, "fetchMarkets": {"types": ["spot"]}},
     ),
     # ccxt's own list leaves out a position whose entry price is 0 and asks for the brackets of every symbol first.
-    "binanceusdm": Calls(
+    "binanceusdm": ReadCalls(
         positions=({},),
         positions_method="fapiPrivateV3GetPositionRisk",
         parse="parse_position_risk",
@@ -72,7 +72,7 @@ _CODED: dict[str, Calls] = {
         exempt=True,
         options={**_BINANCE, "fetchMarkets": {"types": ["linear"]}},
     ),
-    "binancecoinm": Calls(
+    "binancecoinm": ReadCalls(
         positions=({},),
         positions_method="dapiPrivateGetPositionRisk",
         parse="parse_position_risk",
@@ -81,7 +81,7 @@ _CODED: dict[str, Calls] = {
         options={**_BINANCE, "fetchMarkets": {"types": ["inverse"]}},
     ),
     # ccxt's own list of them cannot read rows that are not consolidated, and drops what was closed of each.
-    "kraken": Calls(
+    "kraken": ReadCalls(
         balance={},
         positions=({"consolidation": "market"},),
         positions_method="privatePostOpenPositions",
@@ -92,7 +92,7 @@ _CODED: dict[str, Calls] = {
         way_out="Kraken's app converts small balances",
     ),
     # An account of a type that ccxt does not list is left out of its balance without a word.
-    "coinbase": Calls(
+    "coinbase": ReadCalls(
         balance={"v3": True},
         positions=({},),
         optional=True,
@@ -103,7 +103,7 @@ _CODED: dict[str, Calls] = {
         way_out="Coinbase converts no small balances; buy up to the minimum, then sell all of it",
         options={"v3Accounts": ["ACCOUNT_TYPE_CRYPTO", "ACCOUNT_TYPE_FIAT", "CRYPTO", "FIAT"]},
     ),
-    "okx": Calls(
+    "okx": ReadCalls(
         balance={"type": "trading"},
         positions=({},),
         orders=({}, *({"trigger": True, "ordType": kind} for kind in _ALGO)),
@@ -115,7 +115,7 @@ _CODED: dict[str, Calls] = {
     # A unified account is what is asked for: else ccxt asks what it is, in front of an order when nothing else did.
     # Conditional orders are in the same lists. An order that closes is exempt there from the least value, not from the
     # least size (help centre, "Derivatives Trading Rules").
-    "bybit": Calls(
+    "bybit": ReadCalls(
         balance={"type": "unified"},
         positions=tuple({**asked, "limit": 200} for asked in _BYBIT),
         positions_method="privateGetV5PositionList",
@@ -133,9 +133,9 @@ _CODED: dict[str, Calls] = {
             "unifiedMarginStatus": 6,
         },
     ),
-    "krakenfutures": Calls(positions=({},)),
+    "krakenfutures": ReadCalls(positions=({},)),
     # Which pairs may be borrowed for, and whether the account trades spot by its newer calls, takes signed calls each.
-    "kucoinfutures": Calls(
+    "kucoinfutures": ReadCalls(
         positions=({},),
         orders=({"type": "swap", "pageSize": 50}, {"type": "swap", "trigger": True, "pageSize": 50}),
         page=50,
@@ -156,9 +156,9 @@ _CODED |= dict.fromkeys(("myokx", "okxus"), _CODED["okx"])
 UNBOUND = frozenset({"bullish", "cryptocom", "zebpay"})
 
 
-def known_calls(exchange: str) -> Calls:
+def known_calls(exchange: str) -> ReadCalls:
     """What is known of the exchange before ccxt is asked: its options, its way out of dust."""
-    return _CODED.get(exchange, Calls())
+    return _CODED.get(exchange, ReadCalls())
 
 
 def is_known(exchange: str) -> bool:
@@ -166,7 +166,7 @@ def is_known(exchange: str) -> bool:
     return exchange in _CODED
 
 
-def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> Calls:
+def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> ReadCalls:
     """Those of a known exchange, else by what ccxt says that it has."""
     if exchange in _CODED:
         return _CODED[exchange]
@@ -180,7 +180,7 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
             params: Params = {"type": kind} if both else {}
             orders.append(params)
             orders += [{**params, "trigger": True}] if _lists_triggers(known, kind) else []
-    return Calls(
+    return ReadCalls(
         balance=({"type": "spot"} if both else {}) if spot else None,
         positions=(({"type": "swap"} if both else {}),) if contracts else (),
         orders=tuple(orders),

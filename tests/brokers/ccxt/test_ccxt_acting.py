@@ -253,7 +253,7 @@ def test_kraken_futures_counts_decimals_of_a_size_and_below_zero_its_zeros(place
     plan = wire_raw_orders.raw_of("krakenfutures", {"spot": False})
     told = {"symbol": "PF_XBTUSD", "contractValueTradePrecision": places, "maxPositionSize": 1, "impactMidSize": 7}
     found = plan.filters({"instruments": [told]}, {"id": "PF_XBTUSD"})
-    assert found == wire_size_filters.Filters(Decimal(step), Decimal(step))
+    assert found == wire_size_filters.SizeFilters(Decimal(step), Decimal(step))
     assert wire_size_filters.sized(request(quantity=Decimal("1234567.891")), found).quantity % Decimal(step) == 0
     with pytest.raises(Refused) as refused:
         wire_size_filters.sized(request(quantity=Decimal(step) / 2), found)

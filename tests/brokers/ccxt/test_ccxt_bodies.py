@@ -261,7 +261,7 @@ async def test_a_recorded_body_is_read(name: str, broker: CcxtBroker) -> None:
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_a_recorded_refusal_keeps_its_code_and_sentence(name: str) -> None:
     exchange = exchange_of(name)
-    said = wire_errors.Said(exchange, ("ExchangeError", "BaseError"), f"{exchange} {json.dumps(body(name))}", 200)
+    said = wire_errors.VenueError(exchange, ("ExchangeError", "BaseError"), f"{exchange} {json.dumps(body(name))}", 200)
     error = wire_errors.translate(said, acts=True)
     assert isinstance(error, Refused)
     assert (error.code, error.refusal, str(error)) == REFUSED[name]

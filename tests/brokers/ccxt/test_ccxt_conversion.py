@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from brokers.ccxt import wire_conversion as wire
 from core.errors import OutcomeUnknown, Refusal, Refused
-from core.plans.conversion import Conversion, Converted, Converter, Converts, Outcome
+from core.plans.conversion import Conversion, ConversionOffer, ConversionOutcome, Converted, Converter
 from tests.brokers.ccxt.kit import Bodies, broker_at
 
 D = Decimal
@@ -101,7 +101,7 @@ async def test_okx_is_sent_names_only_and_finishes_later(okx: Converter, venue: 
     venue.answers["/trade/easy-convert"] = {"code": "0", "msg": "", "data": [{**row, "status": "running"}]}
     asked = await okx.conversions(None)
     (pending,) = await okx.convert(asked)
-    assert (pending.outcome, pending.gets) == (Outcome.PENDING, None)
+    assert (pending.outcome, pending.gets) == (ConversionOutcome.PENDING, None)
     method, _, sent = venue.asked[-1]
     assert (method, json.loads(sent.removeprefix("&"))) == ("POST", {"fromCcy": ["ADA"], "toCcy": "USDT"})
     row["uTime"] = str(MS - 9000)  # a clock may be off by that much
@@ -110,7 +110,7 @@ async def test_okx_is_sent_names_only_and_finishes_later(okx: Converter, venue: 
     venue.answers["/trade/easy-convert-history"] = {"code": "0", "msg": "", "data": rows}
     skew = okx._client.skew  # type: ignore[attr-defined]
     done = await okx.look_up(asked, AT - timedelta(seconds=skew))
-    assert done == [Converted("ADA", D("6.5807127"), Outcome.CONVERTED, D("1.9"))]
+    assert done == [Converted("ADA", D("6.5807127"), ConversionOutcome.CONVERTED, D("1.9"))]
     assert await okx.look_up(asked, AT + timedelta(minutes=1) - timedelta(seconds=skew)) == []
 
 
@@ -143,18 +143,18 @@ async def test_bybit_is_sent_the_quote_and_asked_for_its_end(at_bybit: Converter
     venue.answers["/small-balance-execute"] = bybit({"quoteId": "q1", "exchangeTxId": "q1", "status": "processing"})
     asked = await at_bybit.conversions(None)
     (pending,) = await at_bybit.convert(asked)
-    assert pending.outcome is Outcome.PENDING
+    assert pending.outcome is ConversionOutcome.PENDING
     assert json.loads(venue.asked[-1][2].removeprefix("&")) == {"quoteId": "q1"}
     venue.answers["/small-balance-history"] = history("q1", "processing")
-    assert [r.outcome for r in await at_bybit.look_up(asked, AT)] == [Outcome.PENDING]
+    assert [r.outcome for r in await at_bybit.look_up(asked, AT)] == [ConversionOutcome.PENDING]
     assert parse_qs(venue.asked[-1][2])["quoteId"] == ["q1"]
     venue.answers["/small-balance-history"] = history("q1", "success")
     assert await at_bybit.look_up(asked, AT) == [
-        Converted("ADA", D("0.7"), Outcome.CONVERTED, D("0.195"), D("0.005")),
+        Converted("ADA", D("0.7"), ConversionOutcome.CONVERTED, D("0.195"), D("0.005")),
     ]
     venue.answers["/small-balance-history"] = history("q1", "failure")
     (failed,) = await at_bybit.look_up(asked, AT)
-    assert (failed.outcome, failed.gets) == (Outcome.REFUSED, None)
+    assert (failed.outcome, failed.gets) == (ConversionOutcome.REFUSED, None)
 
 
 async def test_a_quote_is_of_twenty_coins_at_most(at_bybit: Converter, venue: Bodies) -> None:
@@ -177,15 +177,15 @@ async def test_a_quote_is_of_twenty_coins_at_most(at_bybit: Converter, venue: Bo
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        ("init", Outcome.PENDING),
-        ("success", Outcome.PENDING),  # the history has what it gave
-        ("failure", Outcome.REFUSED),
-        ("partial_fulfillment", Outcome.PENDING),
-        ("a new word", Outcome.UNKNOWN),
-        ("", Outcome.UNKNOWN),
+        ("init", ConversionOutcome.PENDING),
+        ("success", ConversionOutcome.PENDING),  # the history has what it gave
+        ("failure", ConversionOutcome.REFUSED),
+        ("partial_fulfillment", ConversionOutcome.PENDING),
+        ("a new word", ConversionOutcome.UNKNOWN),
+        ("", ConversionOutcome.UNKNOWN),
     ],
 )
-def test_bybits_words_are_read_as_what_they_say(status: str, outcome: Outcome) -> None:
+def test_bybits_words_are_read_as_what_they_say(status: str, outcome: ConversionOutcome) -> None:
     asked = [Conversion("ADA", D("0.7"), "USDT", reference="q1")]
     (result,) = wire.bybit_converted(bybit({"status": status}), asked)
     assert result.outcome is outcome
@@ -202,7 +202,9 @@ def test_the_documented_binance_answers_are_read_as_they_are() -> None:
     assert wire.binance_listed(told).conversions == wire.binance_listed(silent).conversions == expected
     row = {"amount": "0.03", "fromAsset": "ETH", "operateTime": 1, "serviceChargeAmount": "0.005"}
     answer = {"transferResult": [{**row, "transferedAmount": "0.25"}]}
-    assert wire.binance_converted(answer) == [Converted("ETH", D("0.03"), Outcome.CONVERTED, D("0.245"), D("0.005"))]
+    assert wire.binance_converted(answer) == [
+        Converted("ETH", D("0.03"), ConversionOutcome.CONVERTED, D("0.245"), D("0.005"))
+    ]
 
 
 def test_a_logged_conversion_is_ours_only_from_then_on_and_of_about_that_quantity() -> None:
@@ -213,7 +215,7 @@ def test_a_logged_conversion_is_ours_only_from_then_on_and_of_about_that_quantit
         body = {"userAssetDribblets": [{"userAssetDribbletDetails": [{**row, "operateTime": str(at)}]}]}
         return wire.binance_logged(body, asked, AT)
 
-    assert [r.outcome for r in logged("0.006", MS)] == [Outcome.CONVERTED]
+    assert [r.outcome for r in logged("0.006", MS)] == [ConversionOutcome.CONVERTED]
     assert logged("0.006", MS - 1) == []
     assert logged("0.004", MS) == []
     assert wire.binance_logged({"userAssetDribblets": None}, asked, AT) == []
@@ -233,7 +235,7 @@ def test_an_answer_that_cannot_be_read_says_nothing(body: object) -> None:
 
 def test_a_status_that_okx_never_had_is_unknown() -> None:
     (result,) = wire.okx_converted({"data": [{"fromCcy": "ADA", "status": "melted"}]})
-    assert result.outcome is Outcome.UNKNOWN
+    assert result.outcome is ConversionOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -253,6 +255,6 @@ async def test_who_has_a_conversion_and_what_the_others_have_instead(
     venue: Bodies, exchange: str, converts: bool, way_out: str
 ) -> None:
     broker = broker_at(exchange, venue)
-    assert isinstance(broker, Converts)
+    assert isinstance(broker, ConversionOffer)
     assert (broker.converter is not None) is converts
     assert way_out in broker.way_out

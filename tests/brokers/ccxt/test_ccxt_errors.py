@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt.wire_errors import Said, plainly, redacted, translate
+from brokers.ccxt.wire_errors import VenueError, plainly, redacted, translate
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 
 REFUSING = ("InvalidOrder", "ExchangeError", "BaseError")
 FAILING = ("ExchangeNotAvailable", "NetworkError", "OperationFailed", "BaseError")
 
 
-def said(exchange: str, body: Any, classes: tuple[str, ...] = REFUSING, **more: Any) -> Said:
+def said(exchange: str, body: Any, classes: tuple[str, ...] = REFUSING, **more: Any) -> VenueError:
     text = body if isinstance(body, str) else json.dumps(body)
-    return Said(exchange, classes, f"{exchange} {text}", **{"status": 200, **more})
+    return VenueError(exchange, classes, f"{exchange} {text}", **{"status": 200, **more})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_secret_that_nothing_can_be_signed_with_is_refused_and_no_fault_of_the
     with pytest.raises(ValueError, match=r"base64|padding") as caught:
         base64.b64decode("not base64!")
     classes = tuple(c.__name__ for c in type(caught.value).__mro__)
-    error = translate(Said("kraken", classes, str(caught.value)), acts=False)
+    error = translate(VenueError("kraken", classes, str(caught.value)), acts=False)
     assert isinstance(error, Refused)
     assert (error.refusal, str(error).startswith("the secret is not one that kraken gives: ")) == (Refusal.AUTH, True)
-    assert isinstance(translate(Said("kraken", classes, str(caught.value)), acts=True), OutcomeUnknown)
+    assert isinstance(translate(VenueError("kraken", classes, str(caught.value)), acts=True), OutcomeUnknown)

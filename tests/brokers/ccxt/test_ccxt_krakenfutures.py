@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.exchanges import krakenfutures_wire as wire
-from brokers.ccxt.exchanges.krakenfutures_stream import Overheard
+from brokers.ccxt.exchanges.krakenfutures_stream import KrakenFuturesStream
 from core.errors import OutcomeUnknown
 from core.events import OrderSeen, PositionSeen
 from core.model import OrderStatus, PositionKey
@@ -130,11 +130,11 @@ def streamed(**more: Any) -> dict[str, Any]:
     return {**order, "order_id": ID, "cli_ord_id": NAME, "direction": 1, "reduce_only": True, **more}
 
 
-def overheard(*held: str) -> Overheard:
-    return Overheard("u/x", {MARKET: "BTC/USD:USD", "PI_XBTUSD": "BTC/USD:BTC"}.__getitem__, held, 1_000_000)
+def overheard(*held: str) -> KrakenFuturesStream:
+    return KrakenFuturesStream("u/x", {MARKET: "BTC/USD:USD", "PI_XBTUSD": "BTC/USD:BTC"}.__getitem__, held, 1_000_000)
 
 
-def orders(found: Overheard, *messages: dict[str, Any]) -> list[tuple[OrderStatus, Decimal, Decimal]]:
+def orders(found: KrakenFuturesStream, *messages: dict[str, Any]) -> list[tuple[OrderStatus, Decimal, Decimal]]:
     seen = [e.order for m in messages for e in found.events({"feed": "open_orders", **m}) if isinstance(e, OrderSeen)]
     assert {(o.id, o.client_id, o.symbol, o.reduce_only) for o in seen} <= {(ID, NAME, "BTC/USD:USD", True)}
     return [(o.status, o.quantity, o.filled) for o in seen]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from brokers.paper.market_hours import Hours
+from brokers.paper.market_hours import MarketHours
 from brokers.paper.wire import parse_book
 from core.errors import ConfigError
 from core.model import Kind, Leg, OrderType, Side
@@ -164,17 +164,17 @@ def test_any_json_is_either_a_book_or_one_configuration_error(content):
     ],
 )
 def test_hours_know_weekends(at, is_open, opens):
-    regular = Hours(datetime(1, 1, 1, 14, 30).time(), datetime(1, 1, 1, 21).time(), frozenset(range(5)))  # noqa: DTZ001
+    regular = MarketHours(datetime(1, 1, 1, 14, 30).time(), datetime(1, 1, 1, 21).time(), frozenset(range(5)))  # noqa: DTZ001
     moment = datetime.fromisoformat(at)
     assert regular.is_open(moment) is is_open
     assert regular.next_open(moment) == datetime.fromisoformat(opens)
 
 
 def test_hours_may_end_on_the_next_day():
-    night = Hours(datetime(1, 1, 1, 22).time(), datetime(1, 1, 1, 4).time(), frozenset([4]))  # noqa: DTZ001
+    night = MarketHours(datetime(1, 1, 1, 22).time(), datetime(1, 1, 1, 4).time(), frozenset([4]))  # noqa: DTZ001
     assert night.is_open(datetime(2026, 1, 10, 3, tzinfo=UTC))
     assert not night.is_open(datetime(2026, 1, 10, 4, tzinfo=UTC))
-    assert Hours(night.open, night.close, frozenset()).next_open(datetime(2026, 1, 10, tzinfo=UTC)) is None
+    assert MarketHours(night.open, night.close, frozenset()).next_open(datetime(2026, 1, 10, tzinfo=UTC)) is None
 
 
 def test_a_position_side_reads_in_any_case():

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from core.closing.convert_dust import PAUSES, SETTLED, Dust, unsettled
+from core.closing.convert_dust import PAUSES, SETTLED, DustConverter, unsettled
 from core.errors import JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal.journal import Journal
-from core.plans.conversion import Conversion, Converted, Converter, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted, Converter
 from core.records import ConversionAnswered, ConversionAsked, Record
 from tests.support.memory_database import MemoryDatabase
 
@@ -28,8 +28,8 @@ DOGE = Conversion("DOGE", D("2"), "BNB", D("0.002"), D("0.00004"))
 SOL = Conversion("SOL", D("0.1"), "BNB")
 
 
-def done(conversion: Conversion, outcome: Outcome = Outcome.CONVERTED) -> Converted:
-    gets = conversion.gets if outcome is Outcome.CONVERTED else None
+def done(conversion: Conversion, outcome: ConversionOutcome = ConversionOutcome.CONVERTED) -> Converted:
+    gets = conversion.gets if outcome is ConversionOutcome.CONVERTED else None
     return Converted(conversion.asset, conversion.quantity, outcome, gets)
 
 
@@ -107,9 +107,9 @@ async def journal(database: MemoryDatabase, clock: HandClock) -> AsyncIterator[J
     await opened.aclose()
 
 
-def dust(venue: Venue, journal: Journal, clock: HandClock, seed: int = 1) -> Dust:
+def dust(venue: Venue, journal: Journal, clock: HandClock, seed: int = 1) -> DustConverter:
     assert isinstance(venue, Converter)
-    return Dust(ACCOUNT, venue, journal, clock, Ids(clock, random.Random(seed)))
+    return DustConverter(ACCOUNT, venue, journal, clock, Ids(clock, random.Random(seed)))
 
 
 async def written(journal: Journal) -> list[Record]:
@@ -142,7 +142,7 @@ async def test_without_a_durable_intent_nothing_is_sent(
     database.failure = JournalError("the disk is full")
     result = await dust(venue, journal, clock).carry_out([ADA], None)
     assert venue.sent == []
-    assert [(r.outcome, "not sent" in (r.error or "")) for r in result.results] == [(Outcome.REFUSED, True)]
+    assert [(r.outcome, "not sent" in (r.error or "")) for r in result.results] == [(ConversionOutcome.REFUSED, True)]
 
 
 async def test_an_answer_that_cannot_be_written_down_is_told_all_the_same(
@@ -156,7 +156,7 @@ async def test_an_answer_that_cannot_be_written_down_is_told_all_the_same(
 
     venue.answer = answer
     (result,) = (await dust(venue, journal, clock).carry_out([ADA], None)).results
-    assert (result.outcome, result.gets) == (Outcome.CONVERTED, ADA.gets)
+    assert (result.outcome, result.gets) == (ConversionOutcome.CONVERTED, ADA.gets)
     assert "not written down" in (result.error or "")
 
 
@@ -167,7 +167,7 @@ async def test_what_provably_did_not_happen_is_refused_and_not_looked_up(
     venue = Venue(ADA)
     venue.answer = lambda _: error
     (result,) = (await dust(venue, journal, clock).carry_out([ADA], None)).results
-    assert (result.outcome, result.error) == (Outcome.REFUSED, str(error))
+    assert (result.outcome, result.error) == (ConversionOutcome.REFUSED, str(error))
     assert (len(venue.sent), venue.looks) == (1, [])
 
 
@@ -191,7 +191,7 @@ async def test_what_the_records_never_have_stays_unknown_and_stops_what_would_fo
     venue.answer = lambda _: OutcomeUnknown("time-out")
     result = await dust(venue, journal, clock).carry_out([ADA, DOGE], None)
     first, second = result.results
-    assert (first.outcome, second.outcome) == (Outcome.UNKNOWN, Outcome.REFUSED)
+    assert (first.outcome, second.outcome) == (ConversionOutcome.UNKNOWN, ConversionOutcome.REFUSED)
     assert first.error == "time-out; it was still there when it was read again"
     assert venue.names == [["ADA"]]
     assert clock.slept == list(PAUSES)
@@ -202,17 +202,17 @@ async def test_records_that_cannot_be_read_are_asked_again_and_say_nothing(journ
     venue.answer = lambda _: OutcomeUnknown("time-out")
     venue.look_error = Unreachable("gone")
     (result,) = (await dust(venue, journal, clock).carry_out([ADA], None)).results
-    assert (result.outcome, len(venue.looks)) == (Outcome.UNKNOWN, len(PAUSES))
+    assert (result.outcome, len(venue.looks)) == (ConversionOutcome.UNKNOWN, len(PAUSES))
 
 
 async def test_what_the_venue_finishes_later_is_followed_and_may_stay_pending(
     journal: Journal, clock: HandClock
 ) -> None:
     venue = Venue(ADA, DOGE)
-    venue.answer = lambda asked: [done(c, Outcome.PENDING) for c in asked]
-    venue.records = [[done(ADA), done(DOGE, Outcome.PENDING)]]
+    venue.answer = lambda asked: [done(c, ConversionOutcome.PENDING) for c in asked]
+    venue.records = [[done(ADA), done(DOGE, ConversionOutcome.PENDING)]]
     result = await dust(venue, journal, clock).carry_out([ADA, DOGE], None)
-    assert [r.outcome for r in result.results] == [Outcome.CONVERTED, Outcome.PENDING]
+    assert [r.outcome for r in result.results] == [ConversionOutcome.CONVERTED, ConversionOutcome.PENDING]
     assert [names for names, _ in venue.looks] == [["ADA", "DOGE"], ["DOGE"], ["DOGE"], ["DOGE"]]
 
 
@@ -220,7 +220,7 @@ async def test_an_answer_speaks_only_of_what_was_asked(journal: Journal, clock: 
     venue = Venue(ADA)
     venue.answer = lambda _: [done(DOGE)]
     (result,) = (await dust(venue, journal, clock).carry_out([ADA], None)).results
-    assert (result.asset, result.outcome) == ("ADA", Outcome.UNKNOWN)
+    assert (result.asset, result.outcome) == ("ADA", ConversionOutcome.UNKNOWN)
 
 
 @pytest.mark.parametrize(
@@ -288,8 +288,11 @@ async def test_an_interrupted_request_is_looked_up_by_the_next_run_and_not_sent_
     result = await dust(venue, journal, clock, seed=2).carry_out([ADA, DOGE], None)
     assert venue.names == [["ADA"], ["DOGE"]], "the first may still be executed"
     assert venue.looks[0] == (["ADA"], begun)
-    assert [(r.asset, r.outcome) for r in result.earlier] == [("ADA", Outcome.UNKNOWN)]
-    assert [(r.asset, r.outcome) for r in result.results] == [("DOGE", Outcome.CONVERTED), ("ADA", Outcome.REFUSED)]
+    assert [(r.asset, r.outcome) for r in result.earlier] == [("ADA", ConversionOutcome.UNKNOWN)]
+    assert [(r.asset, r.outcome) for r in result.results] == [
+        ("DOGE", ConversionOutcome.CONVERTED),
+        ("ADA", ConversionOutcome.REFUSED),
+    ]
     venue.records = [[done(ADA)]]
     result = await dust(venue, journal, clock, seed=3).carry_out([], None)
     assert result.earlier == (done(ADA),)

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from core.closing.ladder_runner import Closer
+from core.closing.ladder_runner import LadderRunner
 from core.errors import InvariantBroken, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.ladder import step as ladder
-from core.ladder.states import Ladder, Move
+from core.ladder.states import Ladder, Transition
 from core.ladder.tiers import schedule
 from core.model import Order, OrderStatus, Tier
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.orders.lookup import CALL_TIMEOUT
 from core.plans.plan import Action, by_rule
 from core.portfolio.book import Book
@@ -39,15 +39,15 @@ class Hands:
         self.clock = VirtualClock()
         self.broker = FakeBroker(**{"find_order": [None], **answers})
         self.database = MemoryDatabase()
-        self.moves: list[Move] = []
+        self.moves: list[Transition] = []
         self.seen: list[BrokerEvent] = []
 
     async def climb(self, action: Action | None = None, **bounds: Any) -> Ladder:
         action = action or close_action()
         self.journal = await Journal.over(self.database, self.clock, Ids(self.clock, random.Random(1)))
         book = Book([self.broker.account], is_ours)
-        reader = Reader(self.broker, self.clock, lambda event: book.apply(event, self.clock.now()))
-        self.closer = Closer(
+        reader = AccountReader(self.broker, self.clock, lambda event: book.apply(event, self.clock.now()))
+        self.closer = LadderRunner(
             self.broker,
             reader,
             self.journal,

@@ -205,9 +205,9 @@ def test_the_description_shows_references_and_no_secret(tmp_path: Path, monkeypa
 
 def test_the_seconds_that_a_fault_takes_may_be_more_than_one() -> None:
     from brokers.paper.faults import NUMBERS
-    from core.config.values import FAULT_NUMBERS, Wrong, probabilities
+    from core.config.values import FAULT_NUMBERS, InvalidValue, probabilities
 
     assert set(NUMBERS) == FAULT_NUMBERS
     assert probabilities({"position_lag": 1, "lag_seconds": 8}) == {"position_lag": 1.0, "lag_seconds": 8.0}
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidValue):
         probabilities({"position_lag": 8})

@@ -16,7 +16,7 @@ from core.engine.account_feed import (
     READ_EVERY,
     SILENCE,
     SOON,
-    Watcher,
+    AccountFeed,
     first_of_all,
 )
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
@@ -31,7 +31,7 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from tests.support.builders import D, fill, holdings, instrument, order, position
 from tests.support.fake_broker import HANG, STREAM_END, FakeBroker, quote
 from tests.support.virtual_time import VirtualClock, virtual
@@ -46,8 +46,8 @@ class Watched:
         self.broker = broker
         self.seen: list[BrokerEvent] = []
         self.clock = VirtualClock()
-        self.reader = Reader(broker, self.clock, self.seen.append)
-        self.watcher = Watcher(broker, self.reader, self.clock, self.seen.append)
+        self.reader = AccountReader(broker, self.clock, self.seen.append)
+        self.watcher = AccountFeed(broker, self.reader, self.clock, self.seen.append)
 
     @property
     def states(self) -> list[tuple[str, str | None]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.engine.loop_monitor import BEAT, LONG, Pulse
+from core.engine.loop_monitor import BEAT, LONG, LoopMonitor
 
 
 class Stopped(Exception):
@@ -35,7 +35,7 @@ class LateClock:
 async def beat(lags: list[float], *, metrics: bool = False) -> tuple[list[tuple[str, str]], int]:
     said: list[tuple[str, str]] = []
     reread: list[bool] = []
-    pulse = Pulse(
+    pulse = LoopMonitor(
         LateClock(lags),
         lambda level, text: said.append((level, text)),
         lambda: reread.append(True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.engine.outages import PATIENCE, Outages
+from core.engine.outages import PATIENCE, OutageLog
 from core.events import AccountChanged, AccountState
 from core.link.messages import LogRow
 from tests.support.builders import ACCOUNT
@@ -14,7 +14,7 @@ from tests.support.world import QUIET, World
 
 def heard(*events: tuple[float, AccountState, bool]) -> list[str | None]:
     """The level of what each event says; an event is when, which state, and whether the keys were refused."""
-    outages = Outages()
+    outages = OutageLog()
     lines = (outages.take(AccountChanged(ACCOUNT, s, "no answer in time", refused=r), at) for at, s, r in events)
     return [line and line[0] for line in lines]
 

@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec import structs
 
-from core.engine.publisher import BACKLOG, ENDED_KEPT, LOG_KEPT, Hub
+from core.engine.publisher import BACKLOG, ENDED_KEPT, LOG_KEPT, Publisher
 from core.link.messages import (
     AccountRow,
     ClosingRow,
@@ -26,8 +26,8 @@ from tests.support.virtual_time import DAWN, VirtualClock, virtual
 REPORT = Finished(PlanReport(plan(close_action()), (), (), (), True, True))
 
 
-def hub() -> Hub:
-    return Hub(VirtualClock(), EngineRow())
+def hub() -> Publisher:
+    return Publisher(VirtualClock(), EngineRow())
 
 
 def log(n: int) -> LogRow:

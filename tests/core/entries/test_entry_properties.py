@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from hypothesis import given, strategies as st
 
-from core.entries.rules import Scene, Signal, validate
-from core.journal.ledger import Beliefs
+from core.entries.rules import EntryRequest, GateInput, validate
+from core.journal.believed import BelievedPositions
 from core.model import OrderSide, PositionKey, Side
 from core.records import Entry, EntryApproved, EntryEnded, Opened, Record
 from tests.support.virtual_time import DAWN
@@ -32,16 +32,16 @@ class Venue:
         self.true: set[tuple[str, str]] = set()
         self.shown: set[tuple[str, str]] = set()
         self.flying: dict[tuple[str, str], EntryApproved] = {}
-        self.beliefs = Beliefs()
+        self.beliefs = BelievedPositions()
         self.seq = 0
 
     def write(self, record: Record) -> None:
         self.seq += 1
         self.beliefs.take(Entry(self.seq, DAWN, record))
 
-    def scene(self) -> Scene:
+    def scene(self) -> GateInput:
         now = DAWN + timedelta(hours=self.seq)  # no signal counts as a duplicate
-        return Scene(
+        return GateInput(
             now=now,
             cap=self.cap,
             counted=len(self.shown),
@@ -54,7 +54,7 @@ class Venue:
         place = (account, symbol)
         match what:
             case "ask":
-                signal = Signal("ann", symbol, OrderSide.BUY, D(1), D(1), D("0.1"), account)
+                signal = EntryRequest("ann", symbol, OrderSide.BUY, D(1), D(1), D("0.1"), account)
                 if validate(signal, self.scene()) is None:
                     plan = f"e{self.seq}"
                     key = PositionKey(account, symbol)
@@ -99,7 +99,7 @@ def test_below_the_cap_with_nothing_against_it_an_entry_is_allowed(steps: list[t
         venue.step(*step)
     free = [s for s in SYMBOLS if s not in {p[1] for p in venue.shown | venue.true | set(venue.flying)}]
     for symbol in free:
-        assert validate(Signal("ann", symbol, OrderSide.SELL, D(1), D(1), D("0.1")), venue.scene()) is None
+        assert validate(EntryRequest("ann", symbol, OrderSide.SELL, D(1), D(1), D("0.1")), venue.scene()) is None
 
 
 def test_an_opened_position_is_believed_and_its_entry_no_longer_on_its_way() -> None:

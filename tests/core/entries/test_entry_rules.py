@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from core.entries import rules as entries
-from core.entries.rules import Code, No, Scene, Signal
+from core.entries.rules import Code, EntryRequest, GateInput, Rejection
 from core.exits.rules import initial_stop
 from core.model import Instrument, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
@@ -18,8 +18,8 @@ from tests.support.virtual_time import DAWN
 
 D = Decimal
 HERE, THERE = "ann/paper", "ann/other"
-SIGNAL = Signal("ann", "BTC", OrderSide.BUY, D(1), D(5), D("0.05"))
-SCENE = Scene(now=DAWN, cap=8, counted=7, accounts=(HERE, THERE))
+SIGNAL = EntryRequest("ann", "BTC", OrderSide.BUY, D(1), D(5), D("0.05"))
+SCENE = GateInput(now=DAWN, cap=8, counted=7, accounts=(HERE, THERE))
 
 
 def approved(symbol: str = "ETH", owner: str = "ann", kind: str = "open", plan: str = "e1") -> EntryApproved:
@@ -182,5 +182,5 @@ def test_taking_off_realises_by_side_and_multiplier() -> None:
 
 
 def test_a_refusal_carries_its_code() -> None:
-    error = entries.NotAllowed(No(Code.CAP_REACHED, "full"))
+    error = entries.NotAllowed(Rejection(Code.CAP_REACHED, "full"))
     assert (error.code, str(error)) == (Code.CAP_REACHED, "full")

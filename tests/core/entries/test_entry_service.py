@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brokers.paper.faults import NAMES
-from core.entries.rules import Code, Draft, NotAllowed, Signal
+from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed
 from core.entries.service import Report
 from core.ids import epoch_of
 from core.model import OrderSide, PositionKey
@@ -33,12 +33,12 @@ def world(*positions: str, **more: Any) -> World:
     return World({ACCOUNT: content}, **more)
 
 
-def signal(symbol: str = "ETH", amount: str = "1", side: OrderSide = OrderSide.BUY, **more: Any) -> Signal:
+def signal(symbol: str = "ETH", amount: str = "1", side: OrderSide = OrderSide.BUY, **more: Any) -> EntryRequest:
     given = {"leverage": D(1), "stop_pct": D("0.05"), "account": ACCOUNT, **more}
-    return Signal("ann", symbol, side, D(amount), **given)
+    return EntryRequest("ann", symbol, side, D(amount), **given)
 
 
-async def enter(desk: World, wanted: Signal, *, limit: bool = False, wait: float = 5.0) -> Report:
+async def enter(desk: World, wanted: EntryRequest, *, limit: bool = False, wait: float = 5.0) -> Report:
     draft = await desk.engine.opener.drafts.open(wanted, limit=limit)
     return await desk.engine.opener.carry_out(draft, wait=wait)
 
@@ -48,7 +48,7 @@ async def scaled(desk: World, quantity: str, *, inward: bool) -> Report:
     return await desk.engine.opener.carry_out(draft)
 
 
-async def refused(desk: World, wanted: Signal) -> Code:
+async def refused(desk: World, wanted: EntryRequest) -> Code:
     with pytest.raises(NotAllowed) as caught:
         await enter(desk, wanted)
     return caught.value.code
@@ -397,7 +397,7 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
         positions = () if kind == "open" else ("BTC long 2",)
         async with world(*positions) as desk:
             drafts = desk.engine.opener.drafts
-            draft: Draft
+            draft: EntryDraft
             if kind == "open":
                 draft = await drafts.open(signal("BTC"))
             else:
@@ -420,7 +420,7 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
 async def test_a_close_of_the_same_symbol_goes_first_and_the_resting_entry_is_withdrawn():
     async with world("BTC long 2") as desk:
         draft = await desk.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
-        resting = Draft(**{f: getattr(draft, f) for f in draft.__struct_fields__} | {"price": Decimal("99.5")})
+        resting = EntryDraft(**{f: getattr(draft, f) for f in draft.__struct_fields__} | {"price": Decimal("99.5")})
         adding = asyncio.create_task(desk.engine.opener.carry_out(resting, wait=60))
         await asyncio.sleep(1)
         began = desk.clock.monotonic()

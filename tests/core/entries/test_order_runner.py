@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from core.entries.drafts import Drafts
-from core.entries.order_runner import Patience, Placed, Placer
-from core.entries.rules import Code, NotAllowed, Signal
+from core.entries.drafts import EntryDrafter
+from core.entries.order_runner import EntryOrderRunner, OrderResult, Timeouts
+from core.entries.rules import Code, EntryRequest, NotAllowed
 from core.entries.service import explained
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.model import Instrument, Kind, Order, OrderRequest, OrderSide, OrderStatus, OrderType, PositionKey
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.records import Entry, EntryApproved, EntryEnded, IntentAnswered, IntentWritten
 from tests.support.builders import ACCOUNT, SYMBOL, D, holdings
 from tests.support.fake_broker import HANG, FakeBroker
@@ -24,7 +24,7 @@ from tests.support.virtual_time import DAWN, VirtualClock, virtual
 from tests.support.world import World, book
 
 ENTRY = EntryApproved("e1", "ann", PositionKey(ACCOUNT, SYMBOL), "open", OrderSide.BUY, D(2), "person", DAWN)
-PATIENT = Patience(5.0, 20.0)
+PATIENT = Timeouts(5.0, 20.0)
 NOTHING = {**book(), "positions": []}
 
 
@@ -39,14 +39,14 @@ FILLED = order("2", OrderStatus.FILLED)
 EXPIRED = order("0", OrderStatus.EXPIRED)
 
 
-async def hand(**answers: list[Any]) -> tuple[Placer, FakeBroker, Journal]:
+async def hand(**answers: list[Any]) -> tuple[EntryOrderRunner, FakeBroker, Journal]:
     clock = VirtualClock()
     broker = FakeBroker(holdings=[holdings()], **answers)
     journal = await Journal.over(MemoryDatabase(), clock, Ids(clock, random.Random(1)))
-    return Placer(broker, Reader(broker, clock, lambda _: None), journal, clock), broker, journal
+    return EntryOrderRunner(broker, AccountReader(broker, clock, lambda _: None), journal, clock), broker, journal
 
 
-async def placed(patience: Patience = PATIENT, **answers: list[Any]) -> tuple[Placed, FakeBroker, list[str]]:
+async def placed(patience: Timeouts = PATIENT, **answers: list[Any]) -> tuple[OrderResult, FakeBroker, list[str]]:
     """How an entry ends at a venue that answers so, and the outcomes on record."""
     placer, broker, journal = await hand(**answers)
     end = await placer.place(ENTRY, frozenset(), patience)
@@ -137,13 +137,13 @@ async def test_asking_for_a_live_order_may_fail_for_a_while():
 # ------------------------------------------------------------------------------------------------- taking it up
 
 
-async def resumed(*outcomes: tuple[str, Order | None], **answers: list[Any]) -> Placed:
+async def resumed(*outcomes: tuple[str, Order | None], **answers: list[Any]) -> OrderResult:
     placer, _, _ = await hand(**answers)
     request = OrderRequest(ACCOUNT, SYMBOL, OrderSide.BUY, D(2), "fd1")
     records: list[Any] = [IntentWritten("e1", ENTRY.key, request.client_id, 0, 1, None, request, D(0), DAWN)]
     records += [IntentAnswered("e1", ENTRY.key, request.client_id, o, at, "said so") for o, at in outcomes]
     written = [Entry(n, DAWN, record) for n, record in enumerate(records)]
-    return await placer.resume(ENTRY, written, Patience(0, 20))
+    return await placer.resume(ENTRY, written, Timeouts(0, 20))
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def test_a_spot_venue_may_keep_its_fee_out_of_what_was_bought(missing: str, kind
 # ------------------------------------------------------------------------------------------------------- drafts
 
 
-def signal(symbol: str = "BTC", **more: Any) -> Signal:
+def signal(symbol: str = "BTC", **more: Any) -> EntryRequest:
     given = {"amount": D(1), "leverage": D(1), "stop_pct": D("0.05"), "account": ACCOUNT, **more}
-    return Signal("ann", symbol, OrderSide.BUY, **given)
+    return EntryRequest("ann", symbol, OrderSide.BUY, **given)
 
 
 async def no(work: Any) -> Code:
@@ -209,7 +209,7 @@ async def no(work: Any) -> Code:
 async def test_a_symbol_that_the_venue_says_it_does_not_know_is_refused_by_the_gate():
     broker = FakeBroker(quotes=[Refused(Refusal.UNKNOWN_SYMBOL, "no such symbol")])
     async with World({ACCOUNT: NOTHING}) as desk:
-        drafts = Drafts(desk.engine, {ACCOUNT: broker}, None)
+        drafts = EntryDrafter(desk.engine, {ACCOUNT: broker}, None)
         assert await no(drafts.open(signal("NOPE"))) is Code.UNKNOWN_SYMBOL
 
 
@@ -217,7 +217,7 @@ async def test_a_symbol_that_the_venue_says_it_does_not_know_is_refused_by_the_g
 async def test_asking_for_a_price_that_fails_is_no_price_and_says_nothing_of_the_symbol():
     broker = FakeBroker(quotes=[Unreachable("down")])
     async with World({ACCOUNT: NOTHING}) as desk:
-        drafts = Drafts(desk.engine, {ACCOUNT: broker}, None)
+        drafts = EntryDrafter(desk.engine, {ACCOUNT: broker}, None)
         assert await drafts.check(signal()) == []
         assert await no(drafts.open(signal())) is Code.NO_PRICE
 

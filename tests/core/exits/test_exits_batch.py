@@ -11,17 +11,17 @@ from hypothesis import given, strategies as st
 from msgspec import structs
 
 from core.exits.batch import Columns
-from core.exits.group import Guards
+from core.exits.group import ExitGroup
 from core.exits.rules import rules_of
-from core.exits.state import Guard, as_float, close_bar, news_of, open_guard, step
-from core.market.indicators import Signals
+from core.exits.state import ExitState, as_float, close_bar, news_of, open_guard, step
+from core.market.indicators import Indicators
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import LONG, SHORT, D, any_settings, both_sides, guard, leverages, paths
 
 known = st.one_of(st.none(), st.floats(-4, 4))
 signals = st.builds(
-    Signals,
+    Indicators,
     volatility=st.one_of(st.none(), st.floats(0.1, 3)),
     momentum=known,
     adx=st.one_of(st.none(), st.floats(0, 60)),
@@ -34,7 +34,7 @@ entries = st.one_of(st.none(), st.integers(9_000, 11_000).map(lambda cents: D(ce
 positions = st.lists(st.tuples(entries, st.one_of(st.none(), leverages)), min_size=1, max_size=12)
 
 
-def state(held: Guard) -> dict[str, Any]:
+def state(held: ExitState) -> dict[str, Any]:
     """Everything but the rules and what only single guards remember; NaN made equal to itself."""
     values = {name: value for name, value in structs.asdict(held).items() if name not in ("rules", "roof", "place")}
     return {name: "NaN" if isnan(value) else value for name, value in values.items()}
@@ -46,7 +46,7 @@ def test_columns_and_single_guards_agree_to_the_last_bit(
     side: Side,
     held: list[tuple[Decimal | None, Decimal | None]],
     prices: list[Decimal],
-    bars: list[Signals],
+    bars: list[Indicators],
     data: st.DataObject,
 ) -> None:
     rules = rules_of(given_settings, side)
@@ -85,21 +85,21 @@ def test_the_quiet_band_never_hides_anything(given_settings: ExitSettings, price
 def test_few_and_many_guards_of_a_symbol_agree(
     given_settings: ExitSettings, held: list[tuple[Decimal | None, Decimal | None]], prices: list[Decimal]
 ) -> None:
-    few, many = Guards[tuple[int, str]](1000), Guards[tuple[int, str]](1)
+    few, many = ExitGroup[tuple[int, str]](1000), ExitGroup[tuple[int, str]](1)
     for guards in (few, many):
         for place, position in enumerate(held):
             for side in Side:
                 guards.put((place, side.value), open_guard(rules_of(given_settings, side), *position))
     for price in map(as_float, prices):
         assert dict(few.step(price)) == dict(many.step(price))
-        few.close_bar(Signals(momentum=1.5), price, 0.0)
-        many.close_bar(Signals(momentum=1.5), price, 0.0)
+        few.close_bar(Indicators(momentum=1.5), price, 0.0)
+        many.close_bar(Indicators(momentum=1.5), price, 0.0)
     assert all(state(few.get(key)) == state(many.get(key)) for key in few)
 
 
 @both_sides
 def test_all_of_them_crossing_at_once_all_leave(side: Side) -> None:
-    guards = Guards[int]()
+    guards = ExitGroup[int]()
     for number in range(200):
         guards.put(number, guard(ExitSettings(), side))
     leaving = guards.step(100 * (1 - 0.2 * side.sign))
@@ -123,12 +123,12 @@ def test_no_price_that_is_none_touches_a_column(price: float) -> None:
     columns.put(1, guard(ExitSettings(), SHORT))
     before = state(columns.get(1))
     assert not len(columns.step(price))
-    columns.close_bar(news_of(Signals(volatility=2.0), columns.rules), price, 0.0)
+    columns.close_bar(news_of(Indicators(volatility=2.0), columns.rules), price, 0.0)
     assert state(columns.get(1)) == before
 
 
 def test_guards_come_and_go_under_their_keys() -> None:
-    guards = Guards[int](4)
+    guards = ExitGroup[int](4)
     for number in range(9):
         guards.put(number, guard(ExitSettings(), LONG, str(100 + number)))
     for number in (0, 8, 3):
@@ -148,7 +148,7 @@ def test_guards_come_and_go_under_their_keys() -> None:
 
 
 def test_a_guard_that_is_put_back_replaces_the_one_before() -> None:
-    guards = Guards[int](1)
+    guards = ExitGroup[int](1)
     guards.put(1, guard(ExitSettings()))
     changed_guard = guards.get(1)
     changed_guard.entry = 90.0

@@ -11,7 +11,7 @@ from core.config.load import describe, load
 from core.errors import ConfigError
 from core.exits.factors import table, trail_tables
 from core.exits.state import close_bar, distance_behind, news_of, stop_price, target_price
-from core.market.indicators import NEUTRAL, Signals
+from core.market.indicators import NEUTRAL, Indicators
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, at, both_sides, favour, guard, only, settings
@@ -43,7 +43,7 @@ def test_the_distance_follows_tables_of_ones_own(side: Side) -> None:
         trailing_profit=((">0.01", D("0.9")),),
     )
     held = guard(own, side)
-    close_bar(held, news_of(Signals(volatility=3.1, momentum=-0.1 * side.sign), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(volatility=3.1, momentum=-0.1 * side.sign), held.rules), 100.0, 0.0)
     price = favour(side, "0.02")
     at(held, price)
     behind = distance_behind(held)
@@ -56,7 +56,7 @@ def test_without_rows_nothing_changes_the_distance_or_the_target() -> None:
     tables = ("trailing_volatility", "trailing_momentum", "trailing_profit", "target_momentum", "target_trend")
     none = dict.fromkeys((*tables, "target_volatility", "target_rsi", "target_profit"), ())
     held = guard(settings(**none))
-    loud = Signals(volatility=9.0, momentum=9.0, adx=99.0, rising=True, rsi=99.0)
+    loud = Indicators(volatility=9.0, momentum=9.0, adx=99.0, rising=True, rsi=99.0)
     close_bar(held, news_of(loud, held.rules), 104.0, 0.0)
     at(held, "104")
     assert stop_price(held) == D("101.92")
@@ -67,7 +67,7 @@ def test_without_rows_nothing_changes_the_distance_or_the_target() -> None:
 def test_the_target_follows_tables_of_ones_own_within_bounds_of_ones_own(side: Side) -> None:
     own = only(take_profit_pct=D("0.10"), target_rsi=(("<40", D("1.4")),), target_max=D("1.3"), target_age=(D(1), D(1)))
     held = guard(own, side)
-    close_bar(held, news_of(Signals(rsi=39.0 if side.sign > 0 else 61.0), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(rsi=39.0 if side.sign > 0 else 61.0), held.rules), 100.0, 0.0)
     assert target_price(held) == favour(side, "0.13")
     calm = only(take_profit_pct=D("0.10"), target_age=(D(2), D("0.5")))
     held = guard(calm, side, opened=0.0)
@@ -78,13 +78,13 @@ def test_the_target_follows_tables_of_ones_own_within_bounds_of_ones_own(side: S
 def test_from_its_share_of_the_way_on_the_target_never_moves_away() -> None:
     for hold, expected in (("0.5", D(110)), ("0.7", D("111.5"))):
         held = guard(only(take_profit_pct=D("0.10"), target_hold=D(hold), target_profit=()))
-        close_bar(held, news_of(Signals(momentum=3.0), held.rules), 106.0, 0.0)
+        close_bar(held, news_of(Indicators(momentum=3.0), held.rules), 106.0, 0.0)
         assert target_price(held) == expected
 
 
 def test_a_swing_level_is_kept_at_its_margin() -> None:
     held = guard(only(take_profit_pct=D("0.10"), swing_margin=D("0.01")))
-    close_bar(held, news_of(Signals(resistances=(108.0,)), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(resistances=(108.0,)), held.rules), 100.0, 0.0)
     assert target_price(held) == D("106.92")
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from msgspec import structs
 
-from core.market.quotes import Quotes
+from core.market.quotes import QuoteBook
 from core.model import PositionKey, Quote
 from core.settings import AutomationSettings, ExitLevel, ExitSettings, Settings, exits_of, fingerprint
 from tests.support.builders import ACCOUNT, D
@@ -71,7 +71,7 @@ async def test_a_price_grows_stale_by_the_age_of_its_own_symbol():
 
 
 def test_a_jump_is_one_by_the_measure_of_its_own_symbol() -> None:
-    quotes = Quotes(exits_of(Settings(exit_symbols={"WILD": {"max_jump": D("0.9")}})))
+    quotes = QuoteBook(exits_of(Settings(exit_symbols={"WILD": {"max_jump": D("0.9")}})))
     for symbol, taken in (("WILD", True), ("TAME", False)):
         for received, price in enumerate(("100", "150")):
             quotes.take(Quote(ACCOUNT, symbol, float(received), last=D(price)))

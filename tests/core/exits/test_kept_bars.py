@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings as tries, strategies as st
 from msgspec import structs
 
-from core.engine.bar_backfill import AGAIN, Almanac
+from core.engine.bar_backfill import AGAIN, BarBackfill
 from core.errors import Unreachable
-from core.exits.monitor import Due, Guardian
-from core.exits.symbol import Market
+from core.exits.monitor import ExitMonitor, ExitSignal
+from core.exits.symbol import SymbolState
 from core.journal import exit_states
 from core.journal.tables import BarRows
 from core.market.bars import KEPT, MINUTE, Bars, Candle
@@ -54,7 +54,7 @@ class Life:
         self.begin()
 
     def begin(self) -> None:
-        self.guardian = Guardian(same(self.settings))
+        self.guardian = ExitMonitor(same(self.settings))
         kept, wrong = exit_states.guards_of([text for text in self.guards.values() if text is not None])
         rows = [(*place, body) for place, body in sorted(self.bars.items()) if body is not None]
         candles, gone = exit_states.candles_of(rows, {(k.key.account, k.key.symbol) for k in kept})
@@ -63,7 +63,7 @@ class Life:
         self.guardian.remember(kept, candles)
         self.guardian.follow(HELD.key, HELD, Kind.PERP, None, 0.0)
 
-    def take(self, tick: Tick) -> list[Due]:
+    def take(self, tick: Tick) -> list[ExitSignal]:
         at, price = tick
         due = self.guardian.take(ACCOUNT, BTC, price, at / 1000, DAWN + timedelta(milliseconds=at))
         self.write()
@@ -137,7 +137,7 @@ def test_after_a_split_no_bar_of_the_old_share_is_left_over_a_restart_either() -
     life = Life()
     for tick in ticks(30, 1):
         life.take(tick)
-    life.guardian = Guardian(same(life.settings))
+    life.guardian = ExitMonitor(same(life.settings))
     kept, _ = exit_states.guards_of([text for text in life.guards.values() if text is not None])
     rows = [(*place, body) for place, body in sorted(life.bars.items()) if body is not None]
     life.guardian.remember(kept, exit_states.candles_of(rows, {PLACE})[0])
@@ -160,7 +160,7 @@ def test_an_old_price_of_the_life_before_says_nothing_of_where_the_market_is() -
 
 
 def test_rows_that_cannot_be_read_or_are_watched_no_longer_are_dropped() -> None:
-    guardian = Guardian(same(LOOSE))
+    guardian = ExitMonitor(same(LOOSE))
     guardian.follow(HELD.key, HELD, Kind.PERP, None, 0.0)
     guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
     (((good, minute), body),) = exit_states.rows_of(guardian.bar_changes()).rows.items()
@@ -190,7 +190,7 @@ def test_a_broker_fills_up_what_is_missing_and_the_parts_beside_it_and_nothing_e
 
 
 def test_bars_that_are_wrong_early_or_of_something_else_are_not_taken() -> None:
-    market = Market(last=D(100))
+    market = SymbolState(last=D(100))
     assert market.fill([bar(5), structs.replace(bar(6), low=D(-1)), bar(9), bar(10)], 9, D("0.2")) == 1
     assert minutes(market.bars) == [(5, 101)]
     assert market.fill([bar(6, "50")], 9, D("0.2")) is None
@@ -243,7 +243,7 @@ class Asked:
         self.failed: list[str] = []
         self.tasks: set[asyncio.Task[object]] = set()
         self.at_once = self.most = 0
-        self.almanac = Almanac(self.ask, self.clock, self.spawn, self.take, lambda _, why: self.failed.append(why))
+        self.almanac = BarBackfill(self.ask, self.clock, self.spawn, self.take, lambda _, why: self.failed.append(why))
 
     def spawn(self, work: Any) -> None:
         self.tasks.add(asyncio.get_running_loop().create_task(work))
@@ -294,7 +294,7 @@ async def test_an_adapter_without_bars_is_an_answer_too():
         raise AttributeError("no such call")
 
     asked = Asked()
-    almanac = Almanac(none, asked.clock, asked.spawn, asked.take, lambda _, why: asked.failed.append(why))
+    almanac = BarBackfill(none, asked.clock, asked.spawn, asked.take, lambda _, why: asked.failed.append(why))
     almanac.want({(ACCOUNT, "BTC")})
     await asyncio.sleep(60)
     assert asked.failed == ["AttributeError: no such call"]

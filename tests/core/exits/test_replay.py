@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from core.exits.replay import Holding, Tick, Walker, prices_of, profit, walk
+from core.exits.replay import ReplayedPosition, ReplayWalk, Tick, prices_of, profit, walk
 from core.exits.rules import rules_of
 from core.exits.state import open_guard, restored, saved
 from core.market.bars import MINUTE, Bars
@@ -25,7 +25,7 @@ def timed(*prices: str | Decimal, every: int = MINUTE) -> list[tuple[int, Decima
 
 
 def walked(given_settings: ExitSettings, *prices: str | Decimal, side: Side = LONG, **more: Any) -> list[Tick]:
-    return walk(timed(*prices), given_settings, Holding(side, D(100), D(1), **more))
+    return walk(timed(*prices), given_settings, ReplayedPosition(side, D(100), D(1), **more))
 
 
 def test_every_tick_shows_where_the_rules_stand_after_it() -> None:
@@ -42,7 +42,7 @@ def test_the_walk_ends_with_the_exit(side: Side) -> None:
     path = [favour(side, move) for move in ("0", "-0.049", "-0.05", "0.01")]
     ticks = walked(only(stop_loss_pct=D("0.05")), *path, side=side)
     assert [tick.exit.reason if tick.exit else None for tick in ticks] == [None, None, "stop_loss"]
-    assert profit(ticks, Holding(side, D(100), D(3))) == D(-15)
+    assert profit(ticks, ReplayedPosition(side, D(100), D(3))) == D(-15)
 
 
 def test_with_both_stops_off_there_is_none() -> None:
@@ -83,7 +83,7 @@ def test_a_level_inside_a_bar_counts_in_the_order_of_the_walk() -> None:
     given_settings = only(stop_loss_pct=D("0.03"), take_profit_pct=D("0.10"))
     reasons = []
     for lines in (rising, falling):
-        last = walk(prices_of(read_prices(lines, "x.csv")), given_settings, Holding(LONG, D(100), D(1)))[-1]
+        last = walk(prices_of(read_prices(lines, "x.csv")), given_settings, ReplayedPosition(LONG, D(100), D(1)))[-1]
         assert last.exit is not None
         reasons.append((last.exit.reason, last.price))
     assert reasons == [("stop_loss", 96), ("take_profit", 111)]
@@ -111,7 +111,9 @@ def wave(number: int) -> list[tuple[int, Decimal]]:
 def test_one_run_is_what_it_was() -> None:
     """A golden run: derived by this program once, looked over by hand, and held."""
     ticks = walk(
-        wave(2000), settings(trailing_base=D("0.03"), drawdown=(), smart_profit=()), Holding(LONG, D("100"), D(2))
+        wave(2000),
+        settings(trailing_base=D("0.03"), drawdown=(), smart_profit=()),
+        ReplayedPosition(LONG, D("100"), D(2)),
     )
     last = ticks[-1]
     assert last.exit is not None
@@ -130,15 +132,17 @@ def test_a_restart_in_the_middle_leaves_at_the_same_tick(
 ) -> None:
     told = [(n * MINUTE // 3, price) for n, price in enumerate(prices)]
     cut = data.draw(st.integers(1, len(told) - 1))
-    assert resumed(told, given_settings, Holding(side, D(100), D(1), D(3)), cut) == walk(
-        told, given_settings, Holding(side, D(100), D(1), D(3))
+    assert resumed(told, given_settings, ReplayedPosition(side, D(100), D(1), D(3)), cut) == walk(
+        told, given_settings, ReplayedPosition(side, D(100), D(1), D(3))
     )
 
 
-def resumed(told: list[tuple[int, Decimal]], given_settings: ExitSettings, holding: Holding, cut: int) -> list[Tick]:
+def resumed(
+    told: list[tuple[int, Decimal]], given_settings: ExitSettings, holding: ReplayedPosition, cut: int
+) -> list[Tick]:
     """The same walk by a program that was killed after ``cut`` ticks: rules from what was saved, bars read anew."""
     rules = rules_of(given_settings, holding.side)
-    walker = Walker(open_guard(rules, holding.entry, holding.leverage, opened=told[0][0] / 1000), holding)
+    walker = ReplayWalk(open_guard(rules, holding.entry, holding.leverage, opened=told[0][0] / 1000), holding)
     ticks: list[Tick] = []
     for number, (at, price) in enumerate(told):
         if number == cut:
@@ -146,7 +150,7 @@ def resumed(told: list[tuple[int, Decimal]], given_settings: ExitSettings, holdi
             usable = [(told[n], tick) for n, tick in enumerate(ticks) if tick.roi is not None]
             for (when, seen), _ in usable:
                 bars.tick(when, seen)
-            walker = Walker(restored(rules, saved(walker.guard)), holding, bars, last=usable[-1][0][1])
+            walker = ReplayWalk(restored(rules, saved(walker.guard)), holding, bars, last=usable[-1][0][1])
         ticks.append(walker.take(at, price, told[number + 1][1] if number + 1 < len(told) else None))
         if ticks[-1].exit is not None:
             break

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.exits.replay import Holding, Tick, prices_of, walk
+from core.exits.replay import ReplayedPosition, Tick, prices_of, walk
 from core.market.price_file import read_prices
 from core.model import Side
 from core.settings import ExitSettings
@@ -47,7 +47,7 @@ def holds(ticks: list[Tick], side: Side) -> None:
 def test_real_prices_are_walked_to_their_end_position_after_position(path: Path, side: Side, leverage: str) -> None:
     prices, start, exits = told(path), 0, 0
     while start < len(prices):
-        holding = Holding(side, prices[start][1], D(1), D(leverage))
+        holding = ReplayedPosition(side, prices[start][1], D(1), D(leverage))
         ticks = walk(prices[start:], ExitSettings(), holding)
         holds(ticks, side)
         start += len(ticks)
@@ -61,7 +61,7 @@ def test_a_restart_in_the_middle_of_a_day_leaves_at_the_same_tick(path: Path) ->
     entry = prices[0][1]
     given = settings(smart_profit=(), trailing_base=D("0.03"))
     for side in Side:
-        holding = Holding(side, entry, D(1), D(2))
+        holding = ReplayedPosition(side, entry, D(1), D(2))
         whole = walk(prices, given, holding)
         for part in (3, 2):
             assert resumed(prices, given, holding, max(len(whole) // part, 1)) == whole

@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 
 from core.exits.factors import target_tables
 from core.exits.rules import rules_of
-from core.exits.state import Guard, as_float, close_bar, news_of, open_guard, target_price
+from core.exits.state import ExitState, as_float, close_bar, news_of, open_guard, target_price
 from core.exits.target import personal_factor, push_of
-from core.market.indicators import NEUTRAL, Signals
+from core.market.indicators import NEUTRAL, Indicators
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import LONG, D, both_sides, favour, guard, only, paths
@@ -20,14 +20,14 @@ DAY = 86_400.0
 NAN = float("nan")
 
 
-def bar(held: Guard, price: object, signals: Signals = NEUTRAL, now: float = 0.0) -> None:
+def bar(held: ExitState, price: object, signals: Indicators = NEUTRAL, now: float = 0.0) -> None:
     close_bar(held, news_of(signals, held.rules), float(str(price)), now)
 
 
-def mirrored(side: Side, **given_: float | bool) -> Signals:
+def mirrored(side: Side, **given_: float | bool) -> Indicators:
     """Signals as a long would like them, turned round for a short."""
     if side is LONG:
-        return Signals(**given_)  # type: ignore[arg-type]
+        return Indicators(**given_)  # type: ignore[arg-type]
     turned = dict(given_)
     if "momentum" in turned:
         turned["momentum"] = -turned["momentum"]
@@ -35,7 +35,7 @@ def mirrored(side: Side, **given_: float | bool) -> Signals:
         turned["rising"] = not turned["rising"]
     if "rsi" in turned:
         turned["rsi"] = 100 - turned["rsi"]
-    return Signals(**turned)  # type: ignore[arg-type]
+    return Indicators(**turned)  # type: ignore[arg-type]
 
 
 @both_sides
@@ -129,7 +129,7 @@ def test_a_swing_level_in_the_way_stops_the_target_a_thousandth_before_it(side: 
     level = float(favour(side, "0.06"))
     further = float(favour(side, "0.08"))
     levels = tuple(sorted((level, further)))
-    signals = Signals(resistances=levels) if side is LONG else Signals(supports=levels)
+    signals = Indicators(resistances=levels) if side is LONG else Indicators(supports=levels)
     held = guard(TARGET, side)
     bar(held, 100, signals)
     assert as_float(target_price(held) or D(0)) == pytest.approx(level * (1 - side.sign * 0.001), rel=1e-12)
@@ -146,7 +146,7 @@ def test_a_level_beyond_the_target_within_half_the_way_or_at_the_price_is_not_in
 ) -> None:
     levels = (float(favour(side, level)),)
     held = guard(TARGET, side)
-    bar(held, favour(side, price), Signals(resistances=levels, supports=levels))
+    bar(held, favour(side, price), Indicators(resistances=levels, supports=levels))
     shown = as_float(target_price(held) or D(0))
     stretched = 1.1 if price == "0.06" else 1.0  # by the profit
     assert shown == pytest.approx(100 * (1 + side.sign * 0.1 * stretched))
@@ -199,7 +199,7 @@ def test_a_target_never_runs_away_from_a_price_that_is_near_and_stays_beyond_it(
         momentum, volatility, level = told[number % len(told)]
         before, u = held.target, float(str(price)) * side.sign
         progress = (u - held.entry) / (before - held.entry)
-        bar(held, price, Signals(volatility, momentum, resistances=(level,), supports=(level,)), number * 3600.0)
+        bar(held, price, Indicators(volatility, momentum, resistances=(level,), supports=(level,)), number * 3600.0)
         if progress >= 0.7:
             assert held.target <= before
         assert held.target > u or held.target == before

@@ -22,7 +22,7 @@ from core.exits.state import (
     stop_price,
 )
 from core.exits.trailing import distances, place_of, trail_of
-from core.market.indicators import Signals
+from core.market.indicators import Indicators
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import D, any_settings, at, both_sides, favour, guard, leverages, moves, only, paths, walk
@@ -82,7 +82,7 @@ def test_volatility_widens_and_momentum_in_favour_loosens(
     side: Side, volatility: float | None, momentum: float | None, factors: tuple[float, float], distance: str
 ) -> None:
     held = guard(TRAILING, side)
-    signals = Signals(volatility=volatility, momentum=None if momentum is None else momentum * side.sign)
+    signals = Indicators(volatility=volatility, momentum=None if momentum is None else momentum * side.sign)
     close_bar(held, news_of(signals, held.rules), 100.0, 0.0)
     at(held, "100")
     assert stop_price(held) == 100 * (1 - side.sign * D(distance))
@@ -112,7 +112,7 @@ def test_every_group_of_distances_is_found_again_by_its_factors() -> None:
     for place, one in enumerate(found):
         assert place_of(TABLES, one.volatility, one.momentum, one.profit) == place
     assert place_of(TABLES, 9.0, 9.0) == 0
-    assert trail_of(Signals(volatility=2.0, momentum=-3.0), -1.0, TABLES) == place_of(TABLES, 1.3, 1.2)
+    assert trail_of(Indicators(volatility=2.0, momentum=-3.0), -1.0, TABLES) == place_of(TABLES, 1.3, 1.2)
 
 
 @both_sides
@@ -120,10 +120,10 @@ def test_the_stop_only_ratchets_though_the_distance_widens(side: Side) -> None:
     held = guard(TRAILING, side)
     moves(held, "0.04")
     stop = stop_price(held)
-    close_bar(held, news_of(Signals(volatility=2.0), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(volatility=2.0), held.rules), 100.0, 0.0)
     moves(held, "0.04", "0.042", "0.039")
     assert stop_price(held) == stop
-    close_bar(held, news_of(Signals(volatility=0.5), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(volatility=0.5), held.rules), 100.0, 0.0)
     price = favour(side, "0.039")
     assert at(held, price) is None
     assert stop_price(held) == price * (1 - side.sign * D("0.0119"))
@@ -133,7 +133,7 @@ def test_the_stop_only_ratchets_though_the_distance_widens(side: Side) -> None:
 def test_a_shrinking_distance_starts_from_the_current_price_and_not_from_the_peak(side: Side) -> None:
     held = guard(only(trailing_base=D("0.02")), side)
     moves(held, "0.02", "0.005")
-    close_bar(held, news_of(Signals(volatility=0.5, momentum=-2.0 * side.sign), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(volatility=0.5, momentum=-2.0 * side.sign), held.rules), 100.0, 0.0)
     price = favour(side, "0.005")
     assert at(held, price) is None
     stop = stop_price(held)
@@ -171,7 +171,7 @@ def test_without_an_initial_stop_the_first_candidate_is_the_first_stop(side: Sid
 @both_sides
 def test_with_adaptive_off_all_factors_are_one(side: Side) -> None:
     held = guard(only(trailing_base=D("0.02"), adaptive=False), side)
-    close_bar(held, news_of(Signals(volatility=3.0, momentum=3.0), held.rules), 100.0, 0.0)
+    close_bar(held, news_of(Indicators(volatility=3.0, momentum=3.0), held.rules), 100.0, 0.0)
     moves(held, "0.12")
     behind = distance_behind(held)
     assert behind is not None
@@ -218,7 +218,7 @@ def test_a_stop_never_loosens_never_crosses_the_price_and_its_distance_is_within
     least, most = float(settings.trailing_min), float(settings.trailing_max)
     for number, price in enumerate(prices):
         if number % 5 == 4:
-            signals = Signals(volatility=volatilities[number % len(volatilities)], momentum=volatilities[0] - 1.5)
+            signals = Indicators(volatility=volatilities[number % len(volatilities)], momentum=volatilities[0] - 1.5)
             close_bar(held, news_of(signals, held.rules), as_float(price), number * 60.0)
         before = held.stop
         step(held, as_float(price))
@@ -238,7 +238,7 @@ def test_a_restart_changes_nothing(
     assume(cut < len(prices))
     held = open_guard(rules_of(settings, side), D(100), by, opened=0.0)
     walk(held, *prices[:cut])
-    close_bar(held, news_of(Signals(volatility=2.0, momentum=-2.0), held.rules), as_float(prices[cut - 1]), 60.0)
+    close_bar(held, news_of(Indicators(volatility=2.0, momentum=-2.0), held.rules), as_float(prices[cut - 1]), 60.0)
     again = restored(held.rules, saved(held))
     assert saved(again) == saved(held)
     assert walk(again, *prices[cut:]) == walk(held, *prices[cut:])

@@ -22,7 +22,7 @@ from core.journal import journal as journal_module
 from core.journal.journal import Journal
 from core.journal.tables import BEFORE_SINCE, KINDS, BarRows, entry_of, row_of
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
-from core.plans.conversion import Conversion, Converted, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted
 from core.plans.plan import Plan
 from core.plans.results import ResultRow
 from core.records import (
@@ -105,7 +105,9 @@ EVERY_KIND: tuple[Record, ...] = (
     Adopted(KEY, Side.SHORT, Decimal(2), None, Decimal(3), "missed"),
     PositionClosed(KEY, "closed by hand"),
     ConversionAsked("c1", "ada/main", (Conversion("ADA", Decimal("6.21"), "BNB", Decimal("0.017")),), T0),
-    ConversionAnswered("c1", "ada/main", (Converted("ADA", Decimal("6.21"), Outcome.UNKNOWN, error="time-out"),)),
+    ConversionAnswered(
+        "c1", "ada/main", (Converted("ADA", Decimal("6.21"), ConversionOutcome.UNKNOWN, error="time-out"),)
+    ),
     Logged("info", "started"),
 )
 

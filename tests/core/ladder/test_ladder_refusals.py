@@ -9,7 +9,7 @@ import pytest
 from core.errors import Refusal
 from core.ladder.states import Acknowledged, DoAwait, DoPark, DoRead, DoRestore, DoSend, DoWait, Phase, SendUnreachable
 from core.model import OrderStatus, Side, Tier
-from core.ports import DoLookUp
+from core.ports import OrderQuery
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, spot, stop
 from tests.support.climbing import Climb
 from tests.support.virtual_time import DAWN
@@ -151,7 +151,7 @@ def test_below_the_minimum_is_refused_when_nothing_was_filled_and_a_residual_whe
 
 def test_a_duplicate_client_id_means_that_an_earlier_send_arrived_and_is_looked_up():
     climb = refused(Refusal.DUPLICATE)
-    climb.expect(DoLookUp)
+    climb.expect(OrderQuery)
     assert climb.records[-1].outcome == "unknown"
     climb.found(order("v1"))
     assert climb.expect(DoAwait).order.id == "v1"

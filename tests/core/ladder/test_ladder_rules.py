@@ -21,7 +21,7 @@ from core.ladder.states import (
 )
 from core.ladder.tiers import client_id
 from core.model import OrderStatus, Side
-from core.ports import DoLookUp
+from core.ports import OrderQuery
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, spot
 from tests.support.climbing import Climb
 
@@ -189,10 +189,10 @@ def test_rule_4_an_unknown_outcome_is_looked_up_and_never_sent_again():
     climb = Climb()
     climb.to_send()
     climb.tell(SendUnknown("time-out"))
-    assert climb.expect(DoLookUp).request.client_id == climb.requests[0].client_id
+    assert climb.expect(OrderQuery).request.client_id == climb.requests[0].client_id
     for _ in range(8):
         climb.found(None, after=0.1)
-        climb.expect(DoLookUp)
+        climb.expect(OrderQuery)
     assert len(climb.requests) == 1
 
 
@@ -202,7 +202,7 @@ def test_rule_4_that_asking_failed_says_nothing_about_the_order():
     climb.tell(SendUnknown("time-out"))
     for _ in range(10):
         climb.tell(LookFailed("no answer"), after=5.0)
-        climb.expect(DoLookUp)
+        climb.expect(OrderQuery)
     assert climb.ladder.misses == 0
 
 
@@ -214,7 +214,7 @@ def test_rule_4_only_past_the_requests_own_expiry_and_twice_is_not_found_believe
     assert climb.ladder.misses == 0
     climb.found(None, after=0.2)
     assert climb.ladder.misses == 1
-    climb.expect(DoLookUp)
+    climb.expect(OrderQuery)
     climb.found(None, after=0.2)
     climb.expect(DoRead)
     assert climb.records[-1].outcome == "not_found"

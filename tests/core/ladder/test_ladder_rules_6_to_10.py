@@ -9,7 +9,7 @@ import pytest
 from core.errors import InvariantBroken, Refusal
 from core.ladder.states import Acknowledged, DoEnd, DoRead, DoRestore, DoSend, DoWait
 from core.model import OrderType
-from core.ports import DoLookUp
+from core.ports import OrderQuery
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, read, stop
 from tests.support.climbing import Climb
 
@@ -202,7 +202,7 @@ def test_rule_4_a_client_id_that_the_venue_has_already_is_looked_up():
     climb = Climb()
     climb.to_send()
     climb.refused(Refusal.DUPLICATE)
-    climb.expect(DoLookUp)
+    climb.expect(OrderQuery)
     climb.found(done("v1", "2", "2"))
     climb.see(None)
     assert climb.end == ("closed", False)

@@ -25,7 +25,7 @@ from core.ladder.states import (
     LookFailed,
     NotJournaled,
     Phase,
-    Read,
+    PositionRead,
     ReadFailed,
     Restored,
     SendRefused,
@@ -41,7 +41,7 @@ from tests.support.climbing import Climb
 
 EVENTS: dict[type, Event] = {
     CancelsAsked: CancelsAsked({}),
-    Read: Read(None, (), instrument(), 0.0, 0.0),
+    PositionRead: PositionRead(None, (), instrument(), 0.0, 0.0),
     ReadFailed: ReadFailed("no answer"),
     Waited: Waited(),
     NotJournaled: NotJournaled("disk full"),
@@ -134,7 +134,7 @@ def anything(draw: Any, climb: Climb) -> Event:
     match kind.__name__:
         case "Read":
             shown = draw(st.lists(st.sampled_from([stop(), order("foreign")]), max_size=1))
-            return Read(draw(positions()), tuple(shown), instrument(), climb.now, climb.now, D(100))
+            return PositionRead(draw(positions()), tuple(shown), instrument(), climb.now, climb.now, D(100))
         case "Acknowledged":
             return Acknowledged(draw(own_orders(climb)))
         case "OrderRead":
@@ -175,13 +175,13 @@ def test_whatever_a_venue_says_no_rule_of_quantity_is_broken_and_it_ends_in_time
         assert isinstance(climb.do, DoEnd)
         assert climb.ladder.outcome is not None
     else:
-        assert isinstance(last, Waited | Read | SendRefused), "only a market that stays closed may hold it up"
+        assert isinstance(last, Waited | PositionRead | SendRefused), "only a market that stays closed may hold it up"
 
 
 def _sent_rightly(climb: Climb, before: Ladder, last: Event | None) -> None:
     """Every order leaves after a read with nothing live or unknown, sized by that read and by what was confirmed."""
     request, action = climb.request, climb.action
-    assert isinstance(last, Read)
+    assert isinstance(last, PositionRead)
     assert last.position is not None
     assert before.phase is Phase.READING
     assert before.request is None

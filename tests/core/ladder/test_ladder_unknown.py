@@ -8,7 +8,7 @@ from core.errors import InvariantBroken
 from core.ladder.order import _look_up as look_up
 from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown
 from core.model import OrderStatus, Tier
-from core.ports import DoLookUp
+from core.ports import OrderQuery
 from tests.support.builders import (
     D,
     close_action,
@@ -50,7 +50,7 @@ def test_a_venue_that_does_not_promise_expiry_is_asked_until_the_end_and_never_s
     climb = lost(request_expiry=None)
     for _ in range(59):
         climb.found(None, after=2.0)
-        climb.expect(DoLookUp)
+        climb.expect(OrderQuery)
     climb.found(None, after=3.0)
     assert climb.end == ("stuck", True)
     assert "nothing more is sent, look at the venue" in str(climb.ladder.error)
@@ -64,7 +64,7 @@ def test_fills_that_nobody_can_attribute_keep_not_found_from_being_believed(unat
     amount = None if unattributed is None else D(unattributed)
     for _ in range(5):
         climb.found(None, after=10.0, unattributed=amount)
-        climb.expect(DoLookUp)
+        climb.expect(OrderQuery)
     climb.found(None, after=100.0, unattributed=amount)
     assert climb.end == ("stuck", True)
 
@@ -74,7 +74,7 @@ def test_a_found_order_in_a_state_that_nobody_can_read_is_asked_for_again():
     strange = order("v1", status=OrderStatus.UNKNOWN)
     for _ in range(3):
         climb.found(strange, after=5.0)
-        climb.expect(DoLookUp)
+        climb.expect(OrderQuery)
     climb.found(strange, after=200.0)
     assert climb.end == ("stuck", True)
 
@@ -117,14 +117,14 @@ def test_an_answer_without_a_readable_order_is_no_answer(broken):
     climb = Climb()
     climb.to_send()
     climb.tell(Acknowledged(broken))
-    climb.expect(DoLookUp)
+    climb.expect(OrderQuery)
 
 
 def test_a_venues_own_close_call_is_looked_up_as_nameless():
     climb = Climb(close_action(tiers=(Tier.VENUE_CLOSE,)))
     climb.to_send()
     climb.tell(SendUnknown("time-out"))
-    assert climb.expect(DoLookUp).nameless
+    assert climb.expect(OrderQuery).nameless
 
 
 def test_looking_up_what_was_never_sent_is_a_breach():
@@ -167,7 +167,7 @@ def test_a_question_about_a_live_order_that_fails_keeps_it_settling_until_its_ti
 def test_an_order_that_was_taken_and_is_now_denied_is_looked_up():
     climb = settling()
     climb.found(None)
-    climb.expect(DoLookUp)
+    climb.expect(OrderQuery)
     climb.found(None, after=20.0)
     climb.found(None, after=1.0)
     climb.expect(DoRead)
@@ -224,4 +224,4 @@ def test_a_look_up_that_is_rate_limited_is_asked_again_when_the_venue_says():
     climb.to_send()
     climb.tell(SendUnknown("no answer in time"))
     climb.tell(LookFailed("rate limited", retry_after=7.0))
-    assert climb.expect(DoLookUp).seconds == 7.0
+    assert climb.expect(OrderQuery).seconds == 7.0

@@ -10,7 +10,7 @@ from core.ladder.recovery import action_id, begun, interrupted, take_up
 from core.ladder.states import DoCancel, DoRead, DoRestore, Phase
 from core.ladder.tiers import schedule
 from core.model import Kind, Leg, Tier
-from core.ports import DoLookUp
+from core.ports import OrderQuery
 from core.records import (
     CancelAsked,
     Entry,
@@ -112,7 +112,7 @@ def test_a_plan_too_old_puts_back_the_stops_that_it_had_cancelled():
 def test_an_intent_without_an_answer_is_looked_up_before_anything_else():
     before, records = climbed("crash")
     climb = resumed(records)
-    assert climb.expect(DoLookUp).request == before.requests[0]
+    assert climb.expect(OrderQuery).request == before.requests[0]
     assert climb.ladder.phase is Phase.RESOLVING
     climb.found(done("v1", "2", "2"))
     climb.see(None)
@@ -125,7 +125,7 @@ def test_an_order_of_the_plans_other_closes_is_known_and_never_taken_for_the_one
     other = structs.replace(close_action().key, leg=Leg.SHORT)
     theirs = IntentAnswered("p1", other, "fdabcdother", "terminal", done("v9", "1", "1"))
     climb = resumed([theirs, *records])
-    assert "v9" in climb.expect(DoLookUp).known
+    assert "v9" in climb.expect(OrderQuery).known
 
 
 def test_an_interrupted_close_goes_on_with_what_was_filled_and_the_next_rung():
@@ -153,7 +153,7 @@ def test_an_order_that_was_acknowledged_is_looked_up_by_its_id():
     assert isinstance(intent, IntentWritten)
     said = IntentAnswered("p1", intent.key, intent.client_id, "acknowledged", order("v1"))
     climb = resumed([*records, said])
-    assert climb.expect(DoLookUp).order_id == "v1"
+    assert climb.expect(OrderQuery).order_id == "v1"
     climb.found(order("v1", "2", "1"))
     assert climb.ladder.phase is Phase.SETTLING
 

@@ -10,7 +10,7 @@ from core.errors import Refusal, Refused
 from core.events import AccountChanged, AccountState, QuoteSeen
 from core.ladder import step as ladder
 from core.ladder.moves import end, give_up
-from core.ladder.states import DoPark, DoWait, Limits, Move, Phase, Read, ReadFailed, SendRefused
+from core.ladder.states import DoPark, DoWait, Limits, Phase, PositionRead, ReadFailed, SendRefused, Transition
 from core.ladder.tiers import schedule
 from core.link.messages import ClosingRow, OwnerRow, PositionRow
 from core.link.rows import account_row, closing_row, next_at, owner_rows
@@ -182,16 +182,18 @@ LIMITS = Limits(attempts=2, tier_timeout=5.0, request_expiry=5.0, position_lag=1
 CLOSE = Action(ActionKind.CLOSE, Reason.DUST, "Dust", "user_123", BTC, side=position().side, quantity=D(1), tiers=TIERS)
 
 
-def begun() -> Move:
+def begun() -> Transition:
     return ladder.start(CLOSE, "p1", "ab12", schedule(TIERS, 2, ()), LIMITS, 0.0)
 
 
-def sending() -> Move:
+def sending() -> Transition:
     """Flat it is not: an order is on its way."""
-    return ladder.step(begun().ladder, Read(position(), (), instrument(), asked=0.0, received=0.0, price=D(100)), 0.0)
+    return ladder.step(
+        begun().ladder, PositionRead(position(), (), instrument(), asked=0.0, received=0.0, price=D(100)), 0.0
+    )
 
 
-def row_of(move: Move) -> ClosingRow:
+def row_of(move: Transition) -> ClosingRow:
     return closing_row(move, NOW)
 
 
@@ -239,6 +241,6 @@ def test_a_read_under_way_has_no_time_of_its_own() -> None:
         (give_up(begun().ladder, "out of time"), "stuck", True),
     ],
 )
-def test_an_ended_close_has_its_outcome_and_nothing_next(ended: Move, outcome: str, *, alarm: bool) -> None:
+def test_an_ended_close_has_its_outcome_and_nothing_next(ended: Transition, outcome: str, *, alarm: bool) -> None:
     row = row_of(ended)
     assert (row.state, row.outcome, row.alarm, row.next_tier, row.next_at) == ("ended", outcome, alarm, None, None)

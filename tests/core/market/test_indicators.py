@@ -10,7 +10,7 @@ import talib
 from hypothesis import given, strategies as st
 
 from core.market.bars import KEPT, MINUTE, Bars, Candle
-from core.market.indicators import NEUTRAL, signals_of
+from core.market.indicators import NEUTRAL, indicators_of
 
 D = Decimal
 
@@ -83,7 +83,7 @@ def test_a_missing_bar_shifts_no_other_and_is_not_invented() -> None:
 def test_a_late_bar_gives_the_signals_that_it_would_have_given_in_time() -> None:
     rows = made(140)
     late = [*rows[:50], *rows[51:], rows[50]]
-    assert signals_of(filled(late).closed()) == signals_of(filled(rows).closed())
+    assert indicators_of(filled(late).closed()) == indicators_of(filled(rows).closed())
 
 
 def test_only_so_many_bars_are_kept() -> None:
@@ -108,7 +108,7 @@ def test_only_so_many_bars_are_kept() -> None:
     ],
 )
 def test_what_is_not_warmed_up_is_unknown(number: int, known: set[str]) -> None:
-    signals = signals_of(filled(made(number + 1)).closed())
+    signals = indicators_of(filled(made(number + 1)).closed())
     names = {"volatility", "momentum", "adx", "rising", "rsi"}
     assert {name for name in names if getattr(signals, name) is not None} == known
 
@@ -117,7 +117,7 @@ def test_the_values_are_ta_libs() -> None:
     bars = filled(made(200)).closed()
     high, low, close = (np.array([getattr(b, n) for b in bars]) for n in ("high", "low", "close"))
     atr = talib.ATR(high, low, close, 14)
-    signals = signals_of(bars)
+    signals = indicators_of(bars)
     ratios = atr / close
     assert signals.volatility == pytest.approx(ratios[-1] / np.median(ratios[-100:]))
     assert signals.momentum == pytest.approx((close[-1] / close[-11] - 1) / ratios[-1])
@@ -128,15 +128,15 @@ def test_the_values_are_ta_libs() -> None:
 
 def test_a_market_that_stands_still_says_nothing() -> None:
     flat = [(minute * MINUTE, (D(5),) * 4) for minute in range(200)]
-    assert signals_of(filled(flat).closed()) == NEUTRAL
+    assert indicators_of(filled(flat).closed()) == NEUTRAL
 
 
 def test_swing_levels_have_three_lower_bars_on_each_side_and_are_of_the_last_fifty() -> None:
     highs = [5, 6, 7, 9, 7, 6, 5, 4, 5, 8, 8, 5, 4, 3, 3, 3, 10, 9]
     rows = [(n * MINUTE, (D(h), D(h), D(1) if n != 5 else D("0.5"), D(h))) for n, h in enumerate(highs)]
     bars = filled([*rows, (99 * MINUTE, (D(1),) * 4)])
-    signals = signals_of(bars.closed())
+    signals = indicators_of(bars.closed())
     assert signals.resistances == (9.0,)
     assert signals.supports == (0.5,)
     old = [(n * MINUTE, (D(2), D(9 if n == 10 else 2), D(2), D(2))) for n in range(62)]
-    assert signals_of(filled(old).closed()).resistances == ()
+    assert indicators_of(filled(old).closed()).resistances == ()

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from msgspec import structs
 
 from core.exits.state import as_float, saved, step
-from core.market.price_gate import PriceGate, Verdict
+from core.market.price_gate import PriceGate, PriceVerdict
 from core.market.splits import LONGEST_REREAD, Rereads, split_like, split_ratio
 from core.model import Kind, Position, Quote, Side
 from core.settings import ExitSettings
@@ -30,22 +30,22 @@ def taken(gate: PriceGate, *told: tuple[str, float]) -> list[str]:
 
 def test_a_price_is_usable_while_it_is_younger_than_its_greatest_age() -> None:
     gate = PriceGate(ExitSettings())
-    assert gate.take(quote("100", 10), 14.999) is Verdict.USABLE
+    assert gate.take(quote("100", 10), 14.999) is PriceVerdict.USABLE
     assert gate.price(14.999) == 100
     assert gate.price(15) is None
-    assert gate.take(quote("100", 20), 25) is Verdict.STALE
+    assert gate.take(quote("100", 20), 25) is PriceVerdict.STALE
 
 
 def test_polling_has_an_age_of_its_own() -> None:
-    assert PriceGate(ExitSettings(), streaming=False).take(quote("100", 10), 24) is Verdict.USABLE
+    assert PriceGate(ExitSettings(), streaming=False).take(quote("100", 10), 24) is PriceVerdict.USABLE
 
 
 def test_a_quote_that_was_overtaken_or_is_from_the_future_is_stale() -> None:
     gate = PriceGate(ExitSettings())
     assert taken(gate, ("100", 10)) == ["usable"]
-    assert gate.take(quote("101", 9), 10) is Verdict.STALE
-    assert gate.take(quote("101", 11), 10.5) is Verdict.STALE
-    assert gate.take(quote("101", float("nan")), 10.5) is Verdict.STALE
+    assert gate.take(quote("101", 9), 10) is PriceVerdict.STALE
+    assert gate.take(quote("101", 11), 10.5) is PriceVerdict.STALE
+    assert gate.take(quote("101", float("nan")), 10.5) is PriceVerdict.STALE
     assert gate.price(10.5) == 100
 
 
@@ -64,7 +64,7 @@ BAD = [
 @pytest.mark.parametrize("told", BAD)
 def test_a_missing_a_bad_or_a_crossed_price_is_none(told: Quote | None) -> None:
     gate = PriceGate(ExitSettings())
-    assert gate.take(told, 10) is Verdict.BAD
+    assert gate.take(told, 10) is PriceVerdict.BAD
     assert gate.price(10) is None
 
 
@@ -105,14 +105,14 @@ def test_after_the_window_the_wait_begins_anew_but_three_in_a_row_are_believed()
 def test_the_venues_mark_confirms_at_once() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
-    assert gate.take(quote("70", 1, mark=D(71)), 1) is Verdict.JUMPED
+    assert gate.take(quote("70", 1, mark=D(71)), 1) is PriceVerdict.JUMPED
     assert gate.price(1) == 71
 
 
 def test_a_spike_of_the_last_price_alone_is_nothing_where_the_mark_stays() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
-    assert gate.take(quote("70", 1, mark=D(100)), 1) is Verdict.USABLE
+    assert gate.take(quote("70", 1, mark=D(100)), 1) is PriceVerdict.USABLE
     assert gate.price(1) == 100
 
 
@@ -138,7 +138,7 @@ def test_no_unusable_price_triggers_moves_or_resets_anything(bad: list[tuple[int
         late = None if told is None else structs.replace(told, received=now)
         price = gate.price(now) if gate.take(late, now).usable else None
         assert price is None
-    assert gate.take(quote("1", 2), 30.0) is Verdict.STALE
+    assert gate.take(quote("1", 2), 30.0) is PriceVerdict.STALE
     assert saved(held) == before
 
 
@@ -245,5 +245,5 @@ def test_a_split_that_was_seen_waits_for_a_new_price_and_never_for_ever() -> Non
 
 
 def test_the_verdicts_that_let_rules_run() -> None:
-    assert {v for v in Verdict if v.usable} == {Verdict.USABLE, Verdict.JUMPED}
+    assert {v for v in PriceVerdict if v.usable} == {PriceVerdict.USABLE, PriceVerdict.JUMPED}
     assert PriceGate(settings(max_jump=D("0.5"))).max_age == 5.0

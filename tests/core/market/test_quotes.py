@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.events import HoldingsRead, PositionSeen, QuoteSeen
-from core.market.quotes import Quotes
+from core.market.quotes import QuoteBook
 from core.model import Account, Holdings, Instrument, Kind, Position, PositionKey, Quote, Side
 from core.portfolio.book import Book
 from core.settings import ExitSettings, same
@@ -23,7 +23,7 @@ def quote(price: str | None, at: float, *, ask: str | None = None) -> Quote:
     return Quote("u/a", "AAPL", at, bid=value, ask=value if ask is None else D(ask), last=value)
 
 
-def known(quotes: Quotes) -> Decimal | None:
+def known(quotes: QuoteBook) -> Decimal | None:
     found = quotes.get("u/a", "AAPL")
     return found.last if found else None
 
@@ -32,7 +32,7 @@ def known(quotes: Quotes) -> Decimal | None:
     "bad", [quote(None, 2), quote("0", 2), quote("-1", 2), quote("NaN", 2), quote("100", 2, ask="99")]
 )
 def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
-    quotes = Quotes(same(ExitSettings()))
+    quotes = QuoteBook(same(ExitSettings()))
     assert quotes.take(quote("100", 1))
     quotes.take(bad)
     assert known(quotes) == D(100)
@@ -41,7 +41,7 @@ def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
 
 
 def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
-    quotes = Quotes(same(ExitSettings()))
+    quotes = QuoteBook(same(ExitSettings()))
     quotes.take(quote("-1", 1))
     assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == "price not positive"
     assert quotes.take(quote("100", 2))
@@ -49,7 +49,7 @@ def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
 
 
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
-    quotes = Quotes(same(ExitSettings()))
+    quotes = QuoteBook(same(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert known(quotes) == D(100)
@@ -59,7 +59,7 @@ def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
 
 
 def test_a_jump_that_goes_away_was_none() -> None:
-    quotes = Quotes(same(ExitSettings()))
+    quotes = QuoteBook(same(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert quotes.take(quote("101", 3))

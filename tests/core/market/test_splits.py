@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from msgspec import structs
 
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.market.splits import LONGEST_REREAD
 from core.settings import AutomationSettings, ExitSettings
 from tests.support.builders import ACCOUNT, D
@@ -24,7 +24,7 @@ def desk(side: str = "long", kind: str = "equity") -> World:
     return World({ACCOUNT: content}, lasting=True, exits=PLAIN, automation=AutomationSettings(exits="auto"))
 
 
-def view(world: World) -> GuardView:
+def view(world: World) -> ExitView:
     found = world.engine.sentry.view(key("ACME"))
     assert found is not None
     return found
@@ -41,7 +41,7 @@ def held(world: World, quantity: str, entry: str) -> None:
         positions[place] = structs.replace(position, quantity=D(quantity), free=D(quantity), entry=D(entry))
 
 
-async def watched(world: World) -> GuardView:
+async def watched(world: World) -> ExitView:
     """Up to 104 and back to 103, so that stop and peak have been moved."""
     world.run()
     await asyncio.sleep(1)
@@ -51,7 +51,7 @@ async def watched(world: World) -> GuardView:
     return view(world)
 
 
-def scaled(before: GuardView, by: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+def scaled(before: ExitView, by: Decimal) -> tuple[Decimal, Decimal, Decimal]:
     assert before.stop is not None
     assert before.target is not None
     assert before.peak is not None

@@ -8,15 +8,15 @@ import pytest
 
 from core.errors import Unreachable
 from core.events import BrokerEvent, HoldingsRead
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from tests.support.builders import holdings, position
 from tests.support.fake_broker import FakeBroker
 from tests.support.virtual_time import VirtualClock, virtual
 
 
-def reader(broker: FakeBroker) -> tuple[Reader, list[BrokerEvent]]:
+def reader(broker: FakeBroker) -> tuple[AccountReader, list[BrokerEvent]]:
     seen: list[BrokerEvent] = []
-    return Reader(broker, VirtualClock(), seen.append), seen
+    return AccountReader(broker, VirtualClock(), seen.append), seen
 
 
 @virtual

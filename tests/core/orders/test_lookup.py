@@ -7,9 +7,9 @@ from msgspec import structs
 
 from core.errors import Unreachable
 from core.model import Leg, OrderRequest, OrderSide
-from core.orders.account_reader import Reader
+from core.orders.account_reader import AccountReader
 from core.orders.lookup import find
-from core.ports import DoLookUp, OrderRead
+from core.ports import OrderQuery, OrderRead
 from tests.support.builders import ACCOUNT, SYMBOL, D, done, fill, holdings, order, position
 from tests.support.fake_broker import FakeBroker
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
@@ -32,8 +32,8 @@ class Venue(FakeBroker):
 
 
 async def look(venue: Venue, *, known: frozenset[str] = frozenset(), order_id=None, nameless=False) -> OrderRead:
-    do = DoLookUp(SENT, known, order_id, nameless, 0.0)
-    return await find(venue, Reader(venue, VirtualClock(), lambda _: None), do, DAWN, 7.0)
+    do = OrderQuery(SENT, known, order_id, nameless, 0.0)
+    return await find(venue, AccountReader(venue, VirtualClock(), lambda _: None), do, DAWN, 7.0)
 
 
 @virtual
@@ -123,8 +123,8 @@ async def test_a_close_call_on_one_leg_is_never_given_an_order_of_the_other_leg(
     sent = structs.replace(SENT, side=OrderSide.BUY, leg=Leg.SHORT)
     found = await find(
         venue,
-        Reader(venue, VirtualClock(), lambda _: None),
-        DoLookUp(sent, frozenset(), None, True, 0.0),
+        AccountReader(venue, VirtualClock(), lambda _: None),
+        OrderQuery(sent, frozenset(), None, True, 0.0),
         DAWN,
         7.0,
     )

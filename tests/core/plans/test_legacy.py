@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.journal.ledger import Belief
+from core.journal.believed import BelievedPosition
 from core.model import Instrument, Order, OrderSide, OrderType, Position, Side, Tier
 from core.plans import legacy
 from core.plans.plan import ActionKind, Reason
@@ -86,7 +86,9 @@ def test_legacy_is_what_the_journal_does_not_know_under_the_present_settings(
     position = held()
     known = {}
     if belief is not None:
-        known[position.key] = structs.replace(Belief(position.key, Side.LONG, D("9.2"), D(100), None, "now"), **belief)
+        known[position.key] = structs.replace(
+            BelievedPosition(position.key, Side.LONG, D("9.2"), D(100), None, "now"), **belief
+        )
     assert (unknown([position], known, lambda _: "now") == [position]) is expected
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
-from core.journal.ledger import Belief, Beliefs
+from core.journal.believed import BelievedPosition, BelievedPositions
 from core.model import Leg, Order, OrderSide, Position, PositionKey, Side
 from core.plans.results import ResultRow
 from core.reconciliation import rules as reconcile
@@ -45,11 +45,13 @@ def held(symbol: str = "BTC", quantity: str = "2", side: Side = Side.LONG, entry
     return Position(ACCOUNT, symbol, side, D(quantity), D(quantity), None if entry is None else D(entry))
 
 
-def believed(symbol: str = "BTC", quantity: str = "2", side: Side = Side.LONG, entry: str | None = "90") -> Belief:
-    return Belief(key(symbol), side, D(quantity), None if entry is None else D(entry), None, "old")
+def believed(
+    symbol: str = "BTC", quantity: str = "2", side: Side = Side.LONG, entry: str | None = "90"
+) -> BelievedPosition:
+    return BelievedPosition(key(symbol), side, D(quantity), None if entry is None else D(entry), None, "old")
 
 
-def compare(ours: Iterable[Belief], theirs: Iterable[Position]) -> list[Discrepancy]:
+def compare(ours: Iterable[BelievedPosition], theirs: Iterable[Position]) -> list[Discrepancy]:
     return reconcile.compare({b.key: b for b in ours}, theirs, lambda _: D("0.5"))
 
 
@@ -78,7 +80,7 @@ def kinds(found: Iterable[Discrepancy]) -> list[tuple[str, str]]:
         ([believed(quantity="2.00")], [held(quantity="2")], []),
     ],
 )
-def test_every_kind_of_difference(ours: list[Belief], theirs: list[Position], expected: list[str]) -> None:
+def test_every_kind_of_difference(ours: list[BelievedPosition], theirs: list[Position], expected: list[str]) -> None:
     assert [d.kind.value for d in compare(ours, theirs)] == expected
 
 
@@ -168,8 +170,8 @@ def test_every_kind_is_counted_by_name() -> None:
 # ------------------------------------------------------------------------------------------------------ beliefs
 
 
-def told(*records: Record) -> Beliefs:
-    beliefs = Beliefs()
+def told(*records: Record) -> BelievedPositions:
+    beliefs = BelievedPositions()
     for seq, record in enumerate(records, 1):
         beliefs.take(Entry(seq, DAWN, record))
     return beliefs
@@ -247,8 +249,8 @@ def as_position(symbol: str, side: Side, quantity: Decimal, entry: Decimal | Non
     return Position(ACCOUNT, symbol, side, quantity, quantity, entry)
 
 
-def as_belief(symbol: str, side: Side, quantity: Decimal, entry: Decimal | None) -> Belief:
-    return Belief(key(symbol), side, quantity, entry, None, "x")
+def as_belief(symbol: str, side: Side, quantity: Decimal, entry: Decimal | None) -> BelievedPosition:
+    return BelievedPosition(key(symbol), side, quantity, entry, None, "x")
 
 
 @given(PLACES)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.entries.rules import Signal
+from core.entries.rules import EntryRequest
 from core.model import OrderRequest, OrderSide, OrderType, PositionKey, TimeInForce
 from core.records import Adopted, PositionClosed
 from core.settings import AutomationSettings, LegacySettings
@@ -120,7 +120,7 @@ async def test_what_is_being_closed_or_entered_is_no_discrepancy():
 async def test_what_this_program_opens_scales_and_closes_is_known():
     async with World({ACCOUNT: {**book(), "positions": []}}) as desk:
         opener = desk.engine.opener
-        signal = Signal("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
+        signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
         assert (await opener.carry_out(await opener.drafts.open(signal))).success
         assert await kinds(desk) == []
         for inward in (True, False):
@@ -279,7 +279,7 @@ async def test_what_this_program_opened_is_not_legacy():
         {ACCOUNT: content}, lasting=True, legacy=ULTRA, automation=AutomationSettings(legacy="auto")
     ) as desk:
         opener = desk.engine.opener
-        signal = Signal("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
+        signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
         assert (await opener.carry_out(await opener.drafts.open(signal))).success
         await desk.restart()
         await adopted(desk)

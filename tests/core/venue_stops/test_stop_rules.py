@@ -10,7 +10,17 @@ from hypothesis import given, strategies as st
 
 from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Position, Side
 from core.settings import ProtectSettings
-from core.venue_stops.rules import NOTHING, Decision, Do, Post, Seen, barred, decide, request_for, trigger_for
+from core.venue_stops.rules import (
+    NOTHING,
+    StopAction,
+    StopDecision,
+    StopSituation,
+    VenueStop,
+    barred,
+    decide,
+    request_for,
+    trigger_for,
+)
 from tests.support.builders import ACCOUNT, SYMBOL, D, instrument, position, spot
 
 ON = ProtectSettings(enabled=True)
@@ -23,17 +33,17 @@ def stop(trigger: str | None = "94", quantity: str = "2", id_: str = "s1", **mor
     return Order(ACCOUNT, SYMBOL, id_, quantity=D(quantity), trigger=None if trigger is None else D(trigger), **given_)
 
 
-def seen(*orders: Order, held: Position | None = None, rules: Instrument | None = None, **more: Any) -> Seen:
+def seen(*orders: Order, held: Position | None = None, rules: Instrument | None = None, **more: Any) -> StopSituation:
     """A long of 2 whose stop is at 95, at a price of 100."""
     given_ = {"stop": D(95), "price": D(100), **more}
-    return Seen(held or position(), rules or instrument(), orders, **given_)
+    return StopSituation(held or position(), rules or instrument(), orders, **given_)
 
 
-def decided(what: Seen, settings: ProtectSettings = ON) -> Decision:
+def decided(what: StopSituation, settings: ProtectSettings = ON) -> StopDecision:
     return decide(what, settings, NOW)
 
 
-def short(*orders: Order, **more: Any) -> Seen:
+def short(*orders: Order, **more: Any) -> StopSituation:
     return seen(*orders, held=position(side=Side.SHORT), **{"stop": D(105), **more})
 
 
@@ -41,8 +51,8 @@ def short(*orders: Order, **more: Any) -> Seen:
 
 
 def test_where_none_rests_one_is_placed_behind_the_stop():
-    assert decided(seen()) == Decision(Do.PLACE, "", (), D(2), D("94.0"))
-    assert decided(short()) == Decision(Do.PLACE, "", (), D(2), D("106.1"))
+    assert decided(seen()) == StopDecision(StopAction.PLACE, "", (), D(2), D("94.0"))
+    assert decided(short()) == StopDecision(StopAction.PLACE, "", (), D(2), D("106.1"))
 
 
 @given(
@@ -94,14 +104,14 @@ def test_nothing_is_placed_or_moved_beside_a_close_in_the_dark_or_on_an_old_read
         (seen(stop=D("0.05")), "at no price"),
     ],
 )
-def test_why_none_rests_is_told(what: Seen, why: str) -> None:
+def test_why_none_rests_is_told(what: StopSituation, why: str) -> None:
     decision = decided(what)
-    assert decision.do is Do.NOTHING
+    assert decision.do is StopAction.NOTHING
     assert why in decision.why
 
 
 def test_a_minimum_that_reduce_only_orders_are_exempt_from_is_none():
-    assert decided(seen(rules=instrument(min_quantity=D(3), minimum_exempt=True))).do is Do.PLACE
+    assert decided(seen(rules=instrument(min_quantity=D(3), minimum_exempt=True))).do is StopAction.PLACE
 
 
 @pytest.mark.parametrize(
@@ -127,18 +137,18 @@ def test_it_rests_only_where_it_can_open_nothing(rules: Instrument, side: Side, 
 @pytest.mark.parametrize(
     ("trigger", "at", "moved", "do"),
     [
-        ("94", "95", None, Do.NOTHING),
-        ("93.5", "95", None, Do.REPLACE),  # 94 is 0.53 % better
-        ("93.6", "95", None, Do.NOTHING),  # 0.43 %
-        ("90", "95", NOW - 59, Do.NOTHING),
-        ("90", "95", NOW - 60, Do.REPLACE),
-        ("96", "95", None, Do.NOTHING),  # never back
-        ("94", "80", None, Do.NOTHING),
-        (None, "95", None, Do.NOTHING),  # the venue does not tell its trigger
+        ("94", "95", None, StopAction.NOTHING),
+        ("93.5", "95", None, StopAction.REPLACE),  # 94 is 0.53 % better
+        ("93.6", "95", None, StopAction.NOTHING),  # 0.43 %
+        ("90", "95", NOW - 59, StopAction.NOTHING),
+        ("90", "95", NOW - 60, StopAction.REPLACE),
+        ("96", "95", None, StopAction.NOTHING),  # never back
+        ("94", "80", None, StopAction.NOTHING),
+        (None, "95", None, StopAction.NOTHING),  # the venue does not tell its trigger
     ],
 )
 def test_it_moves_by_enough_not_too_often_and_only_in_favour(
-    trigger: str | None, at: str, moved: float | None, do: Do
+    trigger: str | None, at: str, moved: float | None, do: StopAction
 ) -> None:
     assert decided(seen(stop(trigger), stop=D(at), moved=moved)).do is do
 
@@ -157,12 +167,12 @@ def test_it_is_never_moved_to_the_wrong_side_of_the_price():
 @pytest.mark.parametrize("quantity", ["1", "3"])
 def test_a_changed_quantity_is_replaced_where_it_was(quantity: str) -> None:
     decision = decided(seen(stop("97", quantity), stop=D(95), moved=NOW - 1))
-    assert (decision.do, decision.quantity, decision.trigger) == (Do.REPLACE, D(2), D(97))
+    assert (decision.do, decision.quantity, decision.trigger) == (StopAction.REPLACE, D(2), D(97))
 
 
 def test_a_quantity_that_the_venue_cut_is_not_fought_over():
     assert decided(seen(stop(quantity="1"), asked=D(2), moved=NOW - 1)) == NOTHING
-    assert decided(seen(stop(quantity="1"), asked=D(2), moved=NOW - 60)).do is Do.REPLACE
+    assert decided(seen(stop(quantity="1"), asked=D(2), moved=NOW - 60)).do is StopAction.REPLACE
 
 
 def test_what_it_holds_itself_counts_as_free():
@@ -190,8 +200,8 @@ def test_where_it_can_not_be_judged_what_rests_is_left():
 # ------------------------------------------------------------------------------------------------------ cancelling
 
 
-def gone(*orders: Order, **more: Any) -> Seen:
-    return Seen(None, instrument(), orders, **more)
+def gone(*orders: Order, **more: Any) -> StopSituation:
+    return StopSituation(None, instrument(), orders, **more)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +214,9 @@ def gone(*orders: Order, **more: Any) -> Seen:
         (seen(stop(), rules=instrument(reduce_only=False)), ON, "could open a position"),
     ],
 )
-def test_one_that_protects_nothing_goes(what: Seen, settings: ProtectSettings, why: str) -> None:
+def test_one_that_protects_nothing_goes(what: StopSituation, settings: ProtectSettings, why: str) -> None:
     decision = decided(what, settings)
-    assert (decision.do, decision.orders) == (Do.CANCEL, what.orders)
+    assert (decision.do, decision.orders) == (StopAction.CANCEL, what.orders)
     assert why in decision.why
 
 
@@ -231,10 +241,12 @@ def test_a_cancel_waits_for_a_close_for_an_answer_and_for_a_read(more: dict[str,
 
 
 def test_the_same_order_is_not_sent_for_ever_and_another_one_is():
-    post = Post(refusals=5, refused=(D(2), D(100)))
+    post = VenueStop(refusals=5, refused=(D(2), D(100)))
     move = D("0.005")
-    assert post.stubborn(Decision(Do.PLACE, "", (), D(2), D("100.4")), move)
-    assert not post.stubborn(Decision(Do.PLACE, "", (), D(2), D("100.5")), move)
-    assert not post.stubborn(Decision(Do.PLACE, "", (), D(1), D(100)), move)
-    assert not Post(refusals=4, refused=(D(2), D(100))).stubborn(Decision(Do.PLACE, "", (), D(2), D(100)), move)
-    assert not Post(refusals=9).stubborn(Decision(Do.PLACE, "", (), D(2), D(100)), move)
+    assert post.stubborn(StopDecision(StopAction.PLACE, "", (), D(2), D("100.4")), move)
+    assert not post.stubborn(StopDecision(StopAction.PLACE, "", (), D(2), D("100.5")), move)
+    assert not post.stubborn(StopDecision(StopAction.PLACE, "", (), D(1), D(100)), move)
+    assert not VenueStop(refusals=4, refused=(D(2), D(100))).stubborn(
+        StopDecision(StopAction.PLACE, "", (), D(2), D(100)), move
+    )
+    assert not VenueStop(refusals=9).stubborn(StopDecision(StopAction.PLACE, "", (), D(2), D(100)), move)

@@ -12,16 +12,16 @@ from msgspec import structs
 
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.ids import Ids, client_order_id, is_ours
 from core.journal.journal import Journal
 from core.model import Holdings, Order, OrderRequest, OrderStatus, OrderType, Position
-from core.orders.account_reader import Reader
-from core.orders.instrument_locks import Claims
+from core.orders.account_reader import AccountReader
+from core.orders.instrument_locks import InstrumentLocks
 from core.portfolio.book import Book
 from core.records import IntentAnswered, IntentWritten
 from core.settings import ProtectSettings, Settings
-from core.venue_stops.service import Eyes, Protector
+from core.venue_stops.service import Eyes, VenueStopService
 from tests.support.builders import ACCOUNT, KEY, SYMBOL, D, account, instrument, position, stop
 from tests.support.fake_broker import HANG, FakeBroker, quote
 from tests.support.memory_database import MemoryDatabase
@@ -50,21 +50,21 @@ class Bench:
         self.frozen: dict[str, str] = {}
         self.read_only = False
         self.log: list[tuple[str, str]] = []
-        self.claims = Claims(self.clock)
+        self.claims = InstrumentLocks(self.clock)
         self.database = database or MemoryDatabase()
         self.known: dict[str, Order] = {}
         self._tasks: list[asyncio.Task[object]] = []
         self.journal: Journal
-        self.protector: Protector
+        self.protector: VenueStopService
 
     def say(self, level: str, text: str, account: str | None = None) -> None:
         self.log.append((level, text))
 
     async def start(self) -> Bench:
         self.journal = await Journal.over(self.database, self.clock, Ids(self.clock, random.Random(1)))
-        self.reader = Reader(self.broker, self.clock, self._emit)
-        eyes = Eyes(lambda _: GuardView(stop=self.stop), lambda *_: 60.0, self._spawn)
-        self.protector = Protector(
+        self.reader = AccountReader(self.broker, self.clock, self._emit)
+        eyes = Eyes(lambda _: ExitView(stop=self.stop), lambda *_: 60.0, self._spawn)
+        self.protector = VenueStopService(
             self, {ACCOUNT: self.broker}, {ACCOUNT: self.reader}, self.journal, self.claims, eyes
         )
         self._emit(AccountChanged(ACCOUNT, AccountState.LIVE))
@@ -451,7 +451,7 @@ async def test_what_took_too_long_to_be_written_is_decided_anew():
 @virtual
 async def test_a_close_waits_for_the_answer_but_not_for_ever():
     clock = VirtualClock()
-    claims = Claims(clock)
+    claims = InstrumentLocks(clock)
     with claims.placing(WHERE, 2.0):
         waits = asyncio.create_task(claims.settled(WHERE))
         await asyncio.sleep(1)
@@ -469,7 +469,7 @@ async def test_a_close_waits_for_the_answer_but_not_for_ever():
 
 @virtual
 async def test_a_place_is_closing_until_every_plan_is_done_there():
-    claims = Claims(VirtualClock())
+    claims = InstrumentLocks(VirtualClock())
     claims.coming("p1", [WHERE, ("a", "b")])
     claims.coming("p2", [WHERE])
     claims.over("p1", WHERE)

@@ -13,13 +13,13 @@ from core.plans.request import PlanRequest
 from core.settings import Settings
 from tests.tui.command_world import FakeWorld, call
 from tui import demo_books
-from tui.main import Outside
+from tui.main import SystemEnvironment
 
 D = Decimal
 
 
 def _written(folder: Path, **more: object) -> Settings:
-    made = demo_books.build(str(folder), Outside({}).dice(3), **more)  # type: ignore[arg-type]
+    made = demo_books.build(str(folder), SystemEnvironment({}).dice(3), **more)  # type: ignore[arg-type]
     for name, text in made.files.items():
         (folder / name).write_text(text)
     return made.settings
@@ -30,11 +30,11 @@ def test_every_scenario_loads_and_has_the_owners_that_it_promises(tmp_path: Path
     settings = _written(tmp_path, scenario=scenario)
     if scenario == "faults":  # they strike by chance, and reading is among them: that the options load is enough
         for account in settings.accounts:
-            Outside({}).broker(settings, account)
+            SystemEnvironment({}).broker(settings, account)
         return
 
     async def look() -> tuple[dict[str, int], dict[str, int], int]:
-        async with Outside({}).engine(settings, acting=False) as engine:
+        async with SystemEnvironment({}).engine(settings, acting=False) as engine:
             plan = await engine.prepare(PlanRequest(cause="cleanup"))
             initial = {tally.id: tally.initial for tally in plan.owners}
             counted = {row.id: row.counted for row in engine.snapshot().owners}
@@ -49,14 +49,14 @@ def test_every_scenario_loads_and_has_the_owners_that_it_promises(tmp_path: Path
 
 def test_the_same_seed_makes_the_same_world_and_another_seed_another(tmp_path: Path) -> None:
     def made(seed: int) -> demo_books.Demo:
-        return demo_books.build(str(tmp_path), Outside({}).dice(seed), seed=seed)
+        return demo_books.build(str(tmp_path), SystemEnvironment({}).dice(seed), seed=seed)
 
     assert made(1) == made(1)
     assert made(1).files != made(2).files
 
 
 def test_a_replay_gives_its_symbol_a_position_at_its_prices(tmp_path: Path) -> None:
-    world = Outside({})
+    world = SystemEnvironment({})
     (tmp_path / "with space").mkdir()
     files = [tmp_path / "with space" / "BTCUSD-1m.csv", tmp_path / "ESZ3-1m.csv"]
     for path, price in zip(files, ("41000", "4500"), strict=True):
@@ -109,7 +109,7 @@ def test_a_price_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None
     broken = tmp_path / "broken one.csv"
     broken.write_text("timestamp,price\n1,-5\n")
     for path in (tmp_path / "no such.csv", broken, tmp_path):
-        result = call(Outside({}), "demo", "--replay", str(path))  # type: ignore[arg-type]
+        result = call(SystemEnvironment({}), "demo", "--replay", str(path))  # type: ignore[arg-type]
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
         assert path.name in result.stderr
 

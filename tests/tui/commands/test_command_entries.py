@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.scenarios.desk import Desk, position
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 GIVEN = {"--user": "ann", "--symbol": "ETH-USD", "--side": "buy", "--amount": "1", "--leverage": "1"}
 GIVEN |= {"--stop-loss": "0.05"}
@@ -24,7 +24,7 @@ def options(**more: str | None) -> list[str]:
     return [part for name, value in given.items() if value is not None for part in (name, value)]
 
 
-class Terminal(Outside):
+class Terminal(SystemEnvironment):
     """A person is there, who may do something before answering."""
 
     def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -46,7 +46,9 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def call(desk: Desk, *args: str, world: Terminal | None = None, answer: str | None = None) -> Result:
-    result = CliRunner().invoke(cli, ["--config", str(desk.config), *args], obj=world or Outside(), input=answer)
+    result = CliRunner().invoke(
+        cli, ["--config", str(desk.config), *args], obj=world or SystemEnvironment(), input=answer
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

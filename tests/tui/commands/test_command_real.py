@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.journal.data_dir import DataDir
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 Call = Callable[..., Result]
 
@@ -44,7 +44,9 @@ def setup(tmp_path: Path) -> Callable[..., Call]:
         (tmp_path / "config.toml").write_text('[engine]\ndata_dir = "data"\n' + "".join(accounts))
 
         def call(*args: str) -> Result:
-            return CliRunner().invoke(cli, ["--config", str(tmp_path / "config.toml"), *args], obj=Outside({}))
+            return CliRunner().invoke(
+                cli, ["--config", str(tmp_path / "config.toml"), *args], obj=SystemEnvironment({})
+            )
 
         return call
 
@@ -235,12 +237,12 @@ def test_config_shows_each_setting_with_its_origin(one: Call) -> None:
 
 def test_init_writes_a_private_configuration_that_loads_and_never_overwrites_one(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "config.toml"
-    result = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=Outside({}))
+    result = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=SystemEnvironment({}))
     assert result.exit_code == 0
     assert path.stat().st_mode & 0o777 == 0o600
     written = path.read_text()
-    assert CliRunner().invoke(cli, ["config", "--config", str(path)], obj=Outside({})).exit_code == 0
-    again = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=Outside({}))
+    assert CliRunner().invoke(cli, ["config", "--config", str(path)], obj=SystemEnvironment({})).exit_code == 0
+    again = CliRunner().invoke(cli, ["init", "--config", str(path)], obj=SystemEnvironment({}))
     assert (again.exit_code, path.read_text()) == (2, written)
     assert len(again.stderr.splitlines()) == 1
 

@@ -16,7 +16,7 @@ from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal.data_dir import AlreadyRunning
 from core.journal.journal import Journal
-from core.plans.conversion import Conversion, Converted, Outcome
+from core.plans.conversion import Conversion, ConversionOutcome, Converted
 from core.records import AccountFrozen, ConversionAnswered, ConversionAsked, Entry, Record
 from core.settings import Settings
 from tests.support.memory_database import MemoryDatabase
@@ -34,7 +34,7 @@ class Account:
 
     offers: Any = ()
     way_out: str = "the venue converts into BNB"
-    outcome: Outcome = Outcome.CONVERTED
+    outcome: ConversionOutcome = ConversionOutcome.CONVERTED
     down: Exception | None = None
     most: int = 9
     sent: list[list[str]] = field(default_factory=list)
@@ -61,9 +61,9 @@ class Account:
 
     async def convert(self, asked: Sequence[Conversion]) -> list[Converted]:
         self.sent.append([c.asset for c in asked])
-        if self.outcome is Outcome.REFUSED:
+        if self.outcome is ConversionOutcome.REFUSED:
             raise Refused(Refusal.OTHER, "once an hour \x1b[2J")
-        if self.outcome is Outcome.UNKNOWN:
+        if self.outcome is ConversionOutcome.UNKNOWN:
             raise OutcomeUnknown("time-out")
         return [Converted(c.asset, c.quantity, self.outcome, c.gets, c.fee) for c in asked]
 
@@ -211,9 +211,13 @@ def test_what_was_agreed_to_is_converted_and_written_down() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "word"),
-    [(Outcome.REFUSED, "not converted"), (Outcome.UNKNOWN, "NOT KNOWN"), (Outcome.PENDING, "not finished")],
+    [
+        (ConversionOutcome.REFUSED, "not converted"),
+        (ConversionOutcome.UNKNOWN, "NOT KNOWN"),
+        (ConversionOutcome.PENDING, "not finished"),
+    ],
 )
-def test_what_is_not_converted_ends_with_1(outcome: Outcome, word: str) -> None:
+def test_what_is_not_converted_ends_with_1(outcome: ConversionOutcome, word: str) -> None:
     account = Account((ADA,), outcome=outcome)
     result = call(world(account), "dust", "--yes")
     assert (result.exit_code, account.sent) == (1, [["ADA"]])

@@ -19,7 +19,7 @@ from core.plans.results import VerifiedOwner
 from tests.tui.fakes import NOW, close, closing, crowd, key, order, plan, position, report, snapshot
 from tui.present import escalations, plan_diff
 from tui.present.cells import INDENT, Cell, Row, fit, longest_names
-from tui.present.confirm_gate import Gate
+from tui.present.confirm_gate import ConfirmGate
 from tui.present.header import lines, pieces
 from tui.present.labels import (
     LEGEND,
@@ -35,7 +35,7 @@ from tui.present.labels import (
 from tui.present.numbers import age, gauge, left, number, pct, usd
 from tui.present.plan_diff import Diff, LineKey
 from tui.present.plan_progress import Progress
-from tui.present.positions import COLUMNS, Board, OwnerKey
+from tui.present.positions import COLUMNS, OwnerKey, PositionList
 
 D = Decimal
 
@@ -114,7 +114,7 @@ def test_the_header_names_the_age_of_the_worst_account() -> None:
 def test_the_header_breaks_into_lines_that_fit() -> None:
     replica = Replica()
     replica.load(crowd())
-    board = Board(replica)
+    board = PositionList(replica)
     board.load()
     parts = pieces(replica, board.total, NOW, read_only=True)
     for width in (60, 80, 120, 200):
@@ -149,7 +149,7 @@ def test_symbols_are_shown_whole_before_less_important_columns_are_shown_at_all(
 
 def test_positions_are_grouped_by_owner_and_unknown_values_sort_last() -> None:
     rows = [position(s, usd_value=v) for s, v in (("A", D(5)), ("B", None), ("C", D(9)))]
-    board = Board(replica_of(*rows, position("Z", "user_1/x")))
+    board = PositionList(replica_of(*rows, position("Z", "user_1/x")))
     board.sort_by("value", descending=True)
     symbols = [k.owner if isinstance(k, OwnerKey) else k.symbol for k in board.order()]
     assert symbols == ["platform", "C", "A", "B", "user_1", "Z"]
@@ -159,13 +159,13 @@ def test_positions_are_grouped_by_owner_and_unknown_values_sort_last() -> None:
 
 @pytest.mark.parametrize("column", [c.key for c in COLUMNS])
 def test_every_column_sorts(column: str) -> None:
-    board = Board(replica_of(*crowd().positions))
+    board = PositionList(replica_of(*crowd().positions))
     board.sort_by(column, descending=True)
     assert len(board.order()) == 70
 
 
 def test_a_filter_finds_text_and_flags() -> None:
-    board = Board(replica_of(*crowd().positions))
+    board = PositionList(replica_of(*crowd().positions))
     board.look_for("[DUST] coin2")
     assert {k.symbol[:5] for k in board.order() if not isinstance(k, OwnerKey)} == {"COIN2"}
     board.look_for("no price")
@@ -176,7 +176,7 @@ def test_a_filter_finds_text_and_flags() -> None:
 
 def test_sums_follow_updates_exactly() -> None:
     replica = replica_of(position("A", usd_value=D(5)), position("B", usd_value=D(7)))
-    board = Board(replica)
+    board = PositionList(replica)
     board.load()
     replica.apply(Update(2, NOW, positions=(position("A", usd_value=D(6)),), gone_positions=(key("B"),)))
     touched, moved = board.touch([key("A"), key("B")])
@@ -186,7 +186,7 @@ def test_sums_follow_updates_exactly() -> None:
 
 def test_a_price_alone_moves_no_line() -> None:
     replica = replica_of(position("A"), position("B"))
-    board = Board(replica)
+    board = PositionList(replica)
     board.load()
     board.order()
     replica.apply(Update(2, NOW, positions=(position("A", usd_value=D(6)),)))
@@ -199,7 +199,7 @@ def test_an_owner_line_shows_what_is_not_known() -> None:
     replica.load(crowd())
     owners = tuple(msgspec.structs.replace(o, complete=False) for o in replica.owners.values())
     replica.apply(Update(2, NOW, owners=owners))
-    board = Board(replica)
+    board = PositionList(replica)
     board.load()
     line = next(words(board.row(k, NOW)) for k in board.order() if k == OwnerKey("user_123"))
     assert "9/8 ▓▓▓▓▓▓▓▓ +1 over" in line
@@ -300,7 +300,7 @@ def test_one_order_is_one_order() -> None:
 
 
 def test_the_gate_opens_only_for_what_was_looked_at() -> None:
-    gate = Gate(dry_run=False, typed=True)
+    gate = ConfirmGate(dry_run=False, typed=True)
     assert gate.closed_because("", 0)
     gate.take(plan(close("A"), close("B")), changed=False, at=0)
     assert "Type 2" in gate.closed_because("", 0)
@@ -319,10 +319,10 @@ def test_the_gate_opens_only_for_what_was_looked_at() -> None:
 
 
 def test_dry_runs_and_empty_plans_never_open_the_gate() -> None:
-    gate = Gate(dry_run=True, typed=False)
+    gate = ConfirmGate(dry_run=True, typed=False)
     gate.take(plan(), changed=False, at=0)
     assert "Dry run" in gate.closed_because("", 9)
-    gate = Gate(dry_run=False, typed=False)
+    gate = ConfirmGate(dry_run=False, typed=False)
     gate.take(plan(close(kind=ActionKind.SKIP)), changed=False, at=0)
     assert "Nothing to do" in gate.closed_because("", 9)
 

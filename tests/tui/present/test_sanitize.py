@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import given, strategies as st
 
-from tui.present.sanitize import plain
+from tui.present.sanitize import sanitize
 
 
 @pytest.mark.parametrize(
@@ -25,28 +25,28 @@ from tui.present.sanitize import plain
     ],
 )
 def test_what_cannot_be_seen_is_shown_escaped(raw: str, shown: str) -> None:
-    assert plain(raw) == shown
+    assert sanitize(raw) == shown
 
 
 def test_letters_of_every_script_stay() -> None:
     for text in ("BTC/USD:USDT", "žluťoučký", "東京電力", "ñ", "n\u0303", "हिन्दी", "Ω≈ç"):
-        assert plain(text) == text
+        assert sanitize(text) == text
 
 
 def test_a_pile_of_combining_marks_does_not_grow_over_other_lines() -> None:
-    assert plain("a" + "\u0301" * 5) == "a\u0301\u0301" + "\\u0301" * 3
+    assert sanitize("a" + "\u0301" * 5) == "a\u0301\u0301" + "\\u0301" * 3
 
 
 def test_markup_is_left_alone_because_nothing_parses_it() -> None:
-    assert plain("[@click=app.quit]x[/]") == "[@click=app.quit]x[/]"
+    assert sanitize("[@click=app.quit]x[/]") == "[@click=app.quit]x[/]"
 
 
 def test_a_limit_cuts_with_an_ellipsis() -> None:
-    assert plain("abcdef", 4) == "abc…"
+    assert sanitize("abcdef", 4) == "abc…"
 
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_nothing_invisible_ever_comes_out(text: str) -> None:
-    for char in plain(text):
+    for char in sanitize(text):
         assert unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
         assert not char.isspace() or char == " "

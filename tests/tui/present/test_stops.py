@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.exits.view import GuardView
+from core.exits.view import ExitView
 from core.link.messages import Arm, DueRow, EngineRow, ExitsDue, PlanRow, Prepare, Preview, Rejected
 from core.link.replica import Replica
 from core.plans.plan import Reason
@@ -73,7 +73,7 @@ def test_the_bar_has_its_mark_between_its_ends(price: str, bar: str) -> None:
 def test_without_a_target_a_price_or_a_distance_nothing_is_made_up() -> None:
     assert stops.bar(guard(target=None)) == "├───────────╌"
     assert "●" not in stops.bar(guard(price=None))
-    assert stops.distance(GuardView()) == ""
+    assert stops.distance(ExitView()) == ""
     made = replica(position(guard=guard(initial=True, trail=None, target=None, progress=None)))
     assert said(made, stops.WhyKey(key())) == "    platform/coinbase · 99 … — · initial stop"
     assert "no target" in said(made, key())

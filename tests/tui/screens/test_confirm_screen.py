@@ -13,7 +13,7 @@ from core.plans.plan import ActionKind, Reason
 from core.plans.request import PlanRequest
 from tests.tui.console import Console, console
 from tests.tui.fakes import FakeLink, close, key, order, plan, position, snapshot
-from tui.screens.main_screen import Deck
+from tui.screens.main_screen import MainScreen
 from tui.widgets.confirm_controls import ConfirmButton, CountInput
 from tui.widgets.table import LineTable
 
@@ -69,7 +69,7 @@ async def test_close_on_a_heading_only_explains() -> None:
     async with console(two()) as it:
         await it.press("g", "x")
         await it.sees("X flattens a whole owner")
-        assert isinstance(it.app.screen, Deck)
+        assert isinstance(it.app.screen, MainScreen)
         assert it.link.asked == []
 
 
@@ -86,7 +86,7 @@ async def test_enter_never_confirms_wherever_the_focus_is() -> None:
         assert it.link.confirmed() == []
         modal.query_one("#cancel").focus()
         await it.press("enter")
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
         assert it.link.confirmed() == []
 
 
@@ -214,7 +214,7 @@ async def test_closing_the_modal_sends_nothing_and_withdraws_the_plan(letter: st
     async with console(two()) as it:
         await opened(it)
         await it.press(letter)
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
         await it.until(lambda: it.link.names()[-1] == "Withdraw")
         asked = len(it.link.asked)
         await it.pilot.pause(0.15)
@@ -235,7 +235,7 @@ async def test_a_plan_that_comes_after_the_modal_was_closed_is_withdrawn() -> No
         await it.press("c")
         await it.sees("Preparing the plan")
         await it.press("y", "n")
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
         waiting.set()
         await it.until(lambda: it.link.names() == ["Prepare", "Withdraw"])
 

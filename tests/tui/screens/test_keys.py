@@ -14,9 +14,9 @@ from core.link.messages import EngineRow
 from tests.tui.console import console
 from tests.tui.fakes import closing, crowd, position, snapshot
 from tui.app import DESTRUCTIVE, KEYS
-from tui.process_signals import Line, leave_on_signals
-from tui.screens.main_screen import Deck
-from tui.screens.quit_screen import LeaveScreen
+from tui.process_signals import TerminalLine, leave_on_signals
+from tui.screens.main_screen import MainScreen
+from tui.screens.quit_screen import QuitScreen
 
 LETTERS = [k.key for k in KEYS if k.action in DESTRUCTIVE]
 
@@ -54,7 +54,7 @@ async def test_help_is_built_from_the_bindings() -> None:
         assert "close: Close the selected positions, else the one under the cursor." in text
         assert "[UNSELLABLE]" in text
         await it.press("q")
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
 
 
 @pytest.mark.parametrize("how", ["console", "engine"])
@@ -69,7 +69,7 @@ async def test_read_only_has_none_of_the_destructive_keys(how: str) -> None:
             assert words not in it.text()
         await it.press("g", "j", *LETTERS)
         await it.pilot.pause(0.1)
-        assert isinstance(it.app.screen, Deck)
+        assert isinstance(it.app.screen, MainScreen)
         assert it.link.asked == []
         await it.press("question_mark")
         await it.sees("KEYS AND TAGS")
@@ -105,13 +105,13 @@ async def test_quitting_with_closes_in_flight_asks_and_says_what_is_left(letter:
     async with console(crowd()) as it:
         await it.press(letter)
         await it.sees("2 closes in flight:")
-        assert isinstance(it.app.screen, LeaveScreen)
+        assert isinstance(it.app.screen, QuitScreen)
         assert "ETH-USD at user_123/coinbase" in it.text()
         assert "carries on without this console" in it.text()
         await it.press("enter", "ctrl+q")
         assert len(it.app.screen_stack) == 2
         await it.press("n")
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
         await it.press(letter)
         await it.press("y")
         assert it.app.return_value == 0
@@ -178,7 +178,7 @@ async def test_leaving_does_not_wait_for_a_terminal_whose_writer_has_ended(monke
 async def test_a_line_that_is_lost_is_survived_for_as_long_as_something_is_closed() -> None:
     died: list[int] = []
     busy = True
-    line = Line(lambda: busy)
+    line = TerminalLine(lambda: busy)
     before = signal.getsignal(signal.SIGHUP)
     remove = leave_on_signals(lambda code: None, line, watchdog=0.4, die=died.append)
     try:

@@ -13,7 +13,7 @@ from core.plans.request import PlanRequest
 from tests.tui.console import Console, console
 from tests.tui.fakes import close, closing, crowd, plan, position, report, snapshot
 from tui.screens.confirm_screen import Stage
-from tui.screens.main_screen import Deck
+from tui.screens.main_screen import MainScreen
 from tui.widgets.confirm_controls import ConfirmButton
 
 D = Decimal
@@ -92,7 +92,7 @@ async def test_progress_is_live_and_ends_with_a_summary() -> None:
         assert "WIN" in it.text()
         assert it.modal.stage is Stage.ENDED
         await it.press("n")
-        await it.until(lambda: isinstance(it.app.screen, Deck))
+        await it.until(lambda: isinstance(it.app.screen, MainScreen))
         assert "Withdraw" not in it.link.names()[it.link.names().index("Confirm") :]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from tests.venues.alpaca.server import KEY, SECRET, AlpacaVenue
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 ENV = {"ALPACA_KEY": KEY, "ALPACA_SECRET": SECRET}
 
@@ -32,7 +32,7 @@ class AlpacaDesk:
         )
 
     def call(self, *args: str) -> Result:
-        world = Outside({**os.environ})
+        world = SystemEnvironment({**os.environ})
         world.clock = self.venue.clock  # type: ignore[assignment]  # a Clock too
         result = CliRunner().invoke(cli, ["--config", str(self.config), *args], obj=world)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -11,7 +11,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from tests.venues.ccxt.host import Exchange
-from tui.main import Outside, cli
+from tui.main import SystemEnvironment, cli
 
 
 class Operator:
@@ -45,7 +45,7 @@ class Operator:
 
     def call(self, *args: str) -> Result:
         os.environ.update(self.secrets)
-        world = Outside({**os.environ})
+        world = SystemEnvironment({**os.environ})
         world.clock = copy(self.running.clock)  # type: ignore[assignment]  # a process of its own counts for itself
         try:
             result = CliRunner().invoke(cli, ["--config", str(self.config), *args], obj=world)
