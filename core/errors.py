@@ -1,8 +1,7 @@
-"""One root, and the three outcomes of a request to a venue.
+"""The root of all errors, and the three ways in which a request to a venue fails.
 
-A request is *refused* (the venue said no: nothing happened), *unreachable* (it provably never left) or *unknown*
-(it may have been executed; it is looked up, never sent again). Adapters translate their vendor's exceptions to
-these once, at their edge.
+*Refused*: the venue said no and executed nothing. *Unreachable*: the request provably never left. *Unknown*: the
+venue may have executed it, so we look it up and never resend it. Each adapter translates its vendor's exceptions.
 """
 
 from __future__ import annotations
@@ -12,36 +11,36 @@ from enum import Enum
 
 
 class FlatdeckError(Exception):
-    """Root of everything this program raises on purpose. ``str()`` is one sentence for a person."""
+    """Root of every error that this program raises on purpose. ``str()`` is one sentence for a person."""
 
 
 class ConfigError(FlatdeckError):
-    """The configuration, a file or an option is unusable; says what, where and the way out."""
+    """The configuration, a file or an option is unusable. The text says what is wrong, where, and the way out."""
 
 
 class JournalError(FlatdeckError):
-    """The journal cannot be written or read. Nothing may be sent while this stands."""
+    """The journal cannot be written or read. Nothing may be sent until it can."""
 
 
 class InvariantBroken(FlatdeckError):
-    """A rule that must hold whatever the venue does was seen broken; the account is frozen."""
+    """A rule was broken that must hold whatever the venue does. The account is frozen."""
 
 
 class Refusal(Enum):
-    """Why a venue said no, as far as the ladder must tell cases apart."""
+    """Why a venue said no, as finely as the ladder must tell the reasons apart."""
 
-    NO_POSITION = "no_position"  # position does not exist: re-read, flat is success
-    REDUCE_ONLY = "reduce_only"  # would not reduce: re-read
-    HELD = "held"  # quantity held by orders: is the cancel confirmed?
+    NO_POSITION = "no_position"  # the position does not exist: read again; flat is success
+    REDUCE_ONLY = "reduce_only"  # the order would not reduce: read again
+    HELD = "held"  # other orders hold the quantity: check that their cancels are confirmed
     BELOW_MINIMUM = "below_minimum"
-    UNSUPPORTED = "unsupported"  # time in force, type or price band not taken: next tier, remembered
+    UNSUPPORTED = "unsupported"  # time in force, type or price band: next tier, and never this tier again
     PRECISION = "precision"
     RATE_LIMITED = "rate_limited"  # wait ``retry_after``
     BANNED = "banned"
-    MARKET_CLOSED = "market_closed"  # parked until ``opens_at``
+    MARKET_CLOSED = "market_closed"  # the close is parked until ``opens_at``
     HALTED = "halted"
-    AUTH = "auth"  # credentials expired, revoked or not allowed: alarm, tiers not consumed
-    CLOCK = "clock"  # timestamp outside the venue's window
+    AUTH = "auth"  # credentials expired, revoked or not allowed: alarm, and no tier is used up
+    CLOCK = "clock"  # our timestamp is outside the venue's window
     UNKNOWN_SYMBOL = "unknown_symbol"
     UNKNOWN_ORDER = "unknown_order"
     DUPLICATE = "duplicate"  # the client order id exists already: look it up
@@ -49,7 +48,10 @@ class Refusal(Enum):
 
 
 class Refused(FlatdeckError):
-    """The venue answered no; nothing was executed. ``text`` is the venue's own sentence, ``code`` its own code."""
+    """The venue answered no and executed nothing. ``text`` and ``code`` are the venue's own.
+
+    ``retry_after`` is in seconds.
+    """
 
     def __init__(
         self,
@@ -72,4 +74,4 @@ class Unreachable(FlatdeckError):
 
 
 class OutcomeUnknown(FlatdeckError):
-    """The request may or may not have been executed: time-out, dropped connection, empty or broken answer."""
+    """The venue may have executed the request: time-out, dropped connection, empty or broken answer."""

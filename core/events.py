@@ -1,6 +1,6 @@
-"""What happened at a broker, in the past tense. All of it enters the engine through one queue.
+"""Events at a broker, named in the past tense. All of them enter the engine through one queue.
 
-A stream's word (orders, fills, positions) is a hint that makes us look sooner; a complete read is the truth.
+Orders, fills and positions from a stream are hints: they make us read sooner. Only a complete read is the truth.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from core.model import Fill, Holdings, Order, Position, PositionKey, Quote
 
 
 class AccountState(Enum):
-    """How an account is being watched."""
+    """How flatdeck watches an account."""
 
     CONNECTING = "connecting"
-    LIVE = "live"  # a stream, and complete reads behind it
-    POLLING = "polling"  # complete reads only
-    STALE = "stale"  # was readable, is not now or is silent
-    DOWN = "down"  # could not be read at all
+    LIVE = "live"  # by a stream, with complete reads behind it
+    POLLING = "polling"  # by complete reads only
+    STALE = "stale"  # it was readable; now reads fail or the stream is silent
+    DOWN = "down"  # it could not be read yet
 
 
 class HoldingsRead(Struct, frozen=True, tag=True):
@@ -34,7 +34,7 @@ class QuoteSeen(Struct, frozen=True, tag=True):
 
 
 class RatesSeen(Struct, frozen=True, tag=True):
-    """USD per unit of currencies that are not USD-like, by the broker's own word."""
+    """USD per unit of each currency that is not USD-like, as the broker reports it."""
 
     account: str
     rates: dict[str, Decimal]
@@ -49,16 +49,17 @@ class FillSeen(Struct, frozen=True, tag=True):
 
 
 class PositionSeen(Struct, frozen=True, tag=True):
-    """A stream's word about one position; ``position`` is None where it says that there is none left."""
+    """A stream reported one position. ``position`` is None when the stream says that it is gone."""
 
     key: PositionKey
     position: Position | None
 
 
 class AccountChanged(Struct, frozen=True, tag=True):
-    """``error`` is one sentence for a person; ``latency`` is the last read's round trip in seconds.
+    """An account's state changed. ``error`` is one sentence for a person.
 
-    ``refused``: the venue does not take the keys, or this machine, so that trying again is no help.
+    ``latency`` is the last read's round trip in seconds. ``refused``: the venue rejects the keys or this machine, so
+    trying again does not help.
     """
 
     account: str

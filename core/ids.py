@@ -1,7 +1,7 @@
-"""Ids that are ours: plans, the journal's epoch, and client order ids that say so at the venue.
+"""Our own ids: plan ids, the journal's epoch, and the client order ids that mark our orders at a venue.
 
-Pure: randomness and time are handed in. A client order id is a function of what the order is for, so the same step
-of the same plan always carries the same id; its epoch tells whose journal must have a row for it.
+Pure: callers hand in randomness and time. A client order id is a function of plan, position, round and tier, so a
+restart derives it again. Its epoch tells which journal must have a row for the order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.model import PositionKey
 PREFIX = "fd"
 EPOCH_LENGTH = 4
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{12,26}}")  # 60 bits of the hash at least
+_OURS = re.compile(rf"{PREFIX}([a-z0-9]{{{EPOCH_LENGTH}}})[a-z2-7]{{12,26}}")  # at least 60 bits of the hash
 
 
 class RandomBits(Protocol):
@@ -41,12 +41,12 @@ class Ids:
         self._last = 0
 
     def plan_id(self) -> str:
-        """``p``, the time to the millisecond, three random characters: 12 of ``[a-z0-9]``, growing while we run."""
+        """Return ``p``, the time in milliseconds and three random characters: 12 of ``[a-z0-9]``, always growing."""
         self._last = max(self._last + 1, int(self._clock.now().timestamp() * 1000))
         return f"p{_base36(self._last, 8)}{self._random(3)}"
 
     def epoch(self) -> str:
-        """Four random characters of ``[a-z0-9]``."""
+        """Return four random characters of ``[a-z0-9]``."""
         return self._random(EPOCH_LENGTH)
 
     def _random(self, length: int) -> str:
@@ -54,9 +54,10 @@ class Ids:
 
 
 def client_order_id(epoch: str, plan: str, key: PositionKey, round_: int, tier: str, n: int) -> str:
-    """Names order ``n`` in a tier and round of a plan's close: ``fd``, epoch, hash; 32 characters of ``[a-z0-9]``.
+    """Return the name of order ``n`` in a tier and round of a plan's close.
 
-    For a venue that takes fewer, its first characters, 18 at least, are the name.
+    The name is ``fd``, the epoch and a hash: 32 characters of ``[a-z0-9]``. A venue that takes fewer characters gets
+    the first ones, at least 18.
     """
     parts = (plan, key.account, key.symbol, key.leg.value, str(round_), tier, str(n))
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
@@ -64,12 +65,12 @@ def client_order_id(epoch: str, plan: str, key: PositionKey, round_: int, tier: 
 
 
 def is_ours(client_id: str | None) -> bool:
-    """Whether a flatdeck, this one or another, gave an order this client id."""
+    """Return True if a flatdeck, this one or another, gave an order this client id."""
     return epoch_of(client_id) is not None
 
 
 def epoch_of(client_id: str | None) -> str | None:
-    """The epoch of the journal that an id of ours belongs to; None for an id that is not ours."""
+    """Return the epoch of the journal that one of our ids belongs to; None for an id that is not ours."""
     match = _OURS.fullmatch(client_id or "")
     return match[1] if match else None
 

@@ -1,6 +1,6 @@
-"""Accounts, instruments, positions, orders, quotes, fills: frozen values.
+"""Frozen values: accounts, instruments, positions, orders, quotes, fills.
 
-Unknown is ``None`` and a value of its own: an unknown entry, price, leverage or age is never 0 and never "now".
+``None`` means unknown. An unknown entry, price, leverage or age is never 0 and never "now".
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OrderSide(Enum):
 
 
 class Kind(Enum):
-    """What an instrument is."""
+    """The kind of an instrument."""
 
     SPOT = "spot"
     PERP = "perp"
@@ -53,7 +53,7 @@ class Kind(Enum):
 
 
 class Leg(Enum):
-    """Which of an instrument's positions: ``net`` where there is one, ``long`` or ``short`` in hedge mode."""
+    """Which position of an instrument: ``net`` in one-way mode, ``long`` or ``short`` in hedge mode."""
 
     NET = "net"
     LONG = "long"
@@ -83,18 +83,18 @@ class Instrument(Struct, frozen=True):
     tick: Decimal = Decimal("0.00000001")
     min_quantity: Decimal = ZERO
     min_cost: Decimal = ZERO
-    max_market: Decimal | None = None  # the most one market order may have
+    max_market: Decimal | None = None  # the largest quantity of one market order
     multiplier: Decimal = ONE
     quote: str = "USD"
-    reduce_only: bool = False  # the venue takes a reduce-only flag for it
+    reduce_only: bool = False  # the venue accepts a reduce-only flag for this symbol
     minimum_exempt: bool = False  # reduce-only orders may be below the minimums
     tradable: bool = True
-    way_out: str = ""  # how an unsellable rest can be got rid of at this venue, in its own words
-    tiers: tuple[Tier, ...] = ()  # the only ways in which it may be closed; empty: all of the account's
+    way_out: str = ""  # how a person gets rid of an unsellable rest at this venue, in the venue's words
+    tiers: tuple[Tier, ...] = ()  # the only tiers that may close it; empty: all tiers of the account
 
 
 class PositionKey(Struct, frozen=True, order=True):
-    """What identifies a position: one account, one symbol, one leg."""
+    """The key of a position: account, symbol and leg."""
 
     account: str
     symbol: str
@@ -105,7 +105,7 @@ class PositionKey(Struct, frozen=True, order=True):
 
 
 class Position(Struct, frozen=True):
-    """What an account holds of one instrument. ``quantity`` > 0; ``free`` is what open orders do not hold."""
+    """What an account holds of one instrument. ``quantity`` > 0; open orders do not hold ``free``."""
 
     account: str
     symbol: str
@@ -125,7 +125,7 @@ class Position(Struct, frozen=True):
 class OrderType(Enum):
     MARKET = "market"
     LIMIT = "limit"
-    STOP = "stop"  # market when ``trigger`` is reached
+    STOP = "stop"  # becomes a market order when the price reaches ``trigger``
 
 
 class TimeInForce(Enum):
@@ -136,7 +136,7 @@ class TimeInForce(Enum):
 
 
 class OrderStatus(Enum):
-    """``UNKNOWN`` is what a venue's unreadable or new word becomes: neither live nor terminal is assumed."""
+    """An order's state. An unreadable or new word of the venue becomes ``UNKNOWN``: neither live nor terminal."""
 
     OPEN = "open"
     FILLED = "filled"
@@ -168,7 +168,7 @@ class Order(Struct, frozen=True):
     reduce_only: bool = False
     leg: Leg = Leg.NET
     tif: TimeInForce = TimeInForce.GTC
-    text: str = ""  # why it was rejected, in the venue's words
+    text: str = ""  # why the venue rejected it, in the venue's words
 
     @property
     def remaining(self) -> Decimal:
@@ -176,7 +176,7 @@ class Order(Struct, frozen=True):
 
 
 class Tier(Enum):
-    """The ways to close a position, in the order of the escalation ladder."""
+    """The ways to close a position, in the order of the ladder."""
 
     MARKET_IOC = "market_ioc"
     MARKET_GTC = "market_gtc"  # Day where the venue has no good-till-cancelled market order
@@ -187,7 +187,7 @@ class Tier(Enum):
 
 
 class OrderRequest(Struct, frozen=True):
-    """An order that is to be sent. ``client_id`` is ours, ``[a-z0-9]``, at most 32 characters."""
+    """An order before it leaves. ``client_id`` is our name for it: ``[a-z0-9]``, at most 32 characters."""
 
     account: str
     symbol: str
@@ -203,7 +203,7 @@ class OrderRequest(Struct, frozen=True):
 
 
 class Fill(Struct, frozen=True):
-    """One execution, keyed by the venue's trade id within its account."""
+    """One execution. The venue's trade id is its key within the account."""
 
     account: str
     symbol: str
@@ -227,10 +227,10 @@ class Quote(Struct, frozen=True):
     bid: Decimal | None = None
     ask: Decimal | None = None
     last: Decimal | None = None
-    mark: Decimal | None = None  # the venue's own mark, where it has one
+    mark: Decimal | None = None  # the venue's own mark, where the venue has one
 
     def flaw(self) -> str | None:
-        """Why these prices cannot be used, or None: non-finite, not positive, crossed or all missing."""
+        """Return why these prices are unusable (not finite, not positive, crossed, all missing), or None."""
         known = [p for p in (self.bid, self.ask, self.last, self.mark) if p is not None]
         if not known:
             return "no price"
@@ -242,10 +242,9 @@ class Quote(Struct, frozen=True):
 
     @property
     def reference(self) -> Decimal | None:
-        """The mark: the venue's own, else the last trade, else the middle of the book.
+        """The mark: the venue's own, else the last trade, else the middle of bid and ask.
 
-        A trade has no age here and can be hours old: where the book has moved away from it, the touch that it is
-        beyond counts.
+        A last trade can be hours old. If it lies outside bid and ask, the nearer of the two counts instead.
         """
         if self.mark is not None:
             return self.mark
@@ -257,13 +256,13 @@ class Quote(Struct, frozen=True):
         return None
 
     def closing_price(self, side: Side) -> Decimal | None:
-        """What a close would get: best bid for a long, best ask for a short, else the mark."""
+        """Return the price a close would get: best bid for a long, best ask for a short, else the mark."""
         touch = self.bid if side is Side.LONG else self.ask
         return touch if touch is not None else self.reference
 
 
 class Bar(Struct, frozen=True):
-    """What one minute's prices were. A minute without a trade has none."""
+    """The prices of one minute. A minute without a trade has no bar."""
 
     minute: int  # minutes since 1970
     open: Decimal
@@ -273,16 +272,16 @@ class Bar(Struct, frozen=True):
 
     @property
     def sane(self) -> bool:
-        """Whether these can be the prices of one minute."""
+        """Whether these four prices can belong to one minute."""
         prices = (self.open, self.high, self.low, self.close)
         return all(p.is_finite() and p > 0 for p in prices) and self.low <= min(prices) and self.high >= max(prices)
 
 
 class Holdings(Struct, frozen=True):
-    """One complete read of an account: every position and every open order. An incomplete read is an error instead.
+    """One complete read of an account: every position and every open order. An incomplete read raises instead.
 
-    ``asked`` and ``received`` are local monotonic seconds around the request: what happened before ``asked`` is in it
-    as far as the venue's lists do not lag.
+    ``asked`` and ``received`` are local monotonic seconds around the request. The read contains all that happened
+    before ``asked``, unless the venue's lists lag.
     """
 
     account: str
@@ -298,7 +297,7 @@ class Holdings(Struct, frozen=True):
 
 
 def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | None:
-    """P&L as a fraction of the entry price, without leverage; unknown when a price is unknown or not positive."""
+    """Return P&L as a fraction of the entry price, without leverage; None when a price is unknown or not positive."""
     if entry is None or mark is None or entry <= 0 or mark <= 0:
         return None
     return side.sign * (mark - entry) / entry
@@ -307,20 +306,20 @@ def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | N
 def roi(
     side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None, fees: Decimal = ZERO
 ) -> Decimal | None:
-    """``leverage × (move − fees)``, the fees of both ways as a move; unknown when any of them is."""
+    """Return ``leverage × (move − fees)``; None when an input is unknown. ``fees`` is the move that pays both ways."""
     moved = move(side, entry, mark)
     return None if moved is None or leverage is None else leverage * (moved - fees)
 
 
 def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:
-    """``quantity × multiplier × price × fx``; unknown without a price or a rate."""
+    """Return ``quantity × multiplier × price × fx``; None without a price or a rate."""
     if price is None or fx is None:
         return None
     return quantity * instrument.multiplier * price * fx
 
 
 def usd_rate(currency: str, rates: dict[str, Decimal]) -> Decimal | None:
-    """1 for USD-like currencies, else the broker's own rate, else unknown; so is a rate that is not positive."""
+    """Return 1 for USD-like currencies, else the broker's rate. None when the rate is missing or not positive."""
     if currency in USD_LIKE:
         return ONE
     rate = rates.get(currency)

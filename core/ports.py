@@ -1,7 +1,7 @@
-"""What the core asks of the world: a Broker and a Clock, and nothing else.
+"""The ports of the core: what it asks of a broker and of a clock.
 
-Every call of a Broker that sends or asks ends in one of: an answer, ``Refused``, ``Unreachable`` (provably not sent)
-or ``OutcomeUnknown``. Nothing else may leave an adapter.
+Every Broker call that sends or asks ends in one of four ways: an answer, ``Refused``, ``Unreachable`` (provably not
+sent) or ``OutcomeUnknown``. No other exception may leave an adapter.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from core.units import ZERO
 
 
 class Capabilities(Struct, frozen=True):
-    """What a venue can express and how its answers behave; seconds throughout."""
+    """What a venue can express and how its answers behave. All durations are seconds."""
 
     tiers: frozenset[Tier]
-    request_expiry: float | None = 5.0  # an unanswered request cannot execute later than this; None: no such promise
+    request_expiry: float | None = 5.0  # an unanswered request executes within this or never; None: no such promise
     position_lag: float = 10.0  # how long its lists may lag behind a fill
     streams: bool = True
     protective_stops: bool = False
-    client_id_length: int = 32  # what the venue takes of a client order id; never below 18
+    client_id_length: int = 32  # characters of a client order id that the venue takes; at least 18
 
 
 class Check(Struct, frozen=True):
-    """One thing ``flatdeck check`` tried. ``ok`` is None where it could not be told."""
+    """One item of ``flatdeck check``. ``ok`` is None where the venue did not tell."""
 
     name: str
     ok: bool | None
@@ -38,7 +38,7 @@ class Check(Struct, frozen=True):
 
 
 class Clock(Protocol):
-    """Wall time for records, a monotonic clock (counting suspend) for ages, and sleep on that clock."""
+    """Wall time for records, a monotonic clock for ages (it counts suspend), and sleep on the monotonic clock."""
 
     def now(self) -> datetime: ...
 
@@ -57,61 +57,65 @@ class Broker(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def connect(self) -> None:
-        """Open what reading and sending need. May be called again after a failure."""
+        """Open the connections that reading and sending need. May be called again after a failure."""
 
     async def aclose(self) -> None:
         """Close connections; never raises."""
 
     async def holdings(self, *, urgent: bool = False) -> Holdings:
-        """Every position and open order of the account, complete, or an error.
+        """Return every position and open order of the account, complete; raise otherwise.
 
-        An urgent read is one that somebody who acts waits for: it goes before those that only watch.
+        A close waits for an urgent read, so urgent reads go before reads that only watch.
         """
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """Prices of those symbols that have one; a symbol without a price is left out."""
+        """Return the prices of these symbols. A symbol without a price is left out."""
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
-        """The last ``count`` closed one-minute bars that the venue has, oldest first; [] where it has none at all.
+        """Return the venue's last ``count`` closed one-minute bars, oldest first; [] where it has no bars.
 
-        A minute that is not over yet is no closed bar. A minute that lacks one stays missing. Prices are of the
-        instrument as it is now: a share's are adjusted for splits.
+        The running minute is not closed. A minute without a bar stays missing. The prices of a share are adjusted for
+        splits.
         """
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
-        """USD per unit of each currency that the venue can price, as decimal text."""
+        """Return USD per unit of each currency that the venue can price, as decimal text."""
 
     def stream(self) -> AsyncIterator[BrokerEvent]:
-        """Live events until it ends or raises; after either, a complete read comes before a new stream."""
+        """Yield live events until the stream ends or raises. The caller makes a complete read before a new stream."""
 
     async def submit(self, request: OrderRequest) -> Order:
         """Send one order through the venue's ordinary call."""
 
     async def submit_direct(self, request: OrderRequest) -> Order:
-        """Send one order through the venue's raw endpoint, sized from its own filters."""
+        """Send one order through the venue's raw endpoint, with the size rounded by the venue's own filters."""
 
     async def close_position(self, position: Position, client_id: str) -> Order:
-        """The venue's own close call. A venue that takes no client id for it ignores ``client_id``."""
+        """Send the venue's own close call. A venue whose close call takes no client id ignores ``client_id``."""
 
     async def cancel(self, order: Order) -> None:
-        """Ask for a cancel. An answer means only that the request was taken."""
+        """Ask for a cancel. An answer means only that the venue took the request."""
 
     async def find_order(
         self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
     ) -> Order | None:
-        """The order by either id, live or terminal; None when the venue says that there is none. Failing raises."""
+        """Return the order by either id, live or terminal; None when the venue says that it has no such order.
+
+        A failed query raises: it never means that the order does not exist.
+        """
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions of this account in ``symbol`` at or after ``since``."""
+        """Return this account's executions in ``symbol`` at or after ``since``."""
 
     async def check(self) -> list[Check]:
         """Try credentials, permissions, clock skew and limits, and say what is wrong."""
 
 
 class OrderQuery(Struct, frozen=True):
-    """Find an order by client id; one that carries none by what is new among orders and fills.
+    """A question for one order: by client id, or, for a nameless order, by new orders and fills.
 
-    ``known`` orders were there before it was sent; a venue's own close call, which may carry none, is ``nameless``.
+    ``known``: ids of orders that existed before ours was sent. ``nameless``: a venue's own close call, which may carry
+    no client id. ``seconds``: the time-out of the question.
     """
 
     request: OrderRequest
@@ -122,10 +126,10 @@ class OrderQuery(Struct, frozen=True):
 
 
 class OrderRead(Struct, frozen=True):
-    """An order's state by the venue; None when the venue says that there is none.
+    """An order's state as the venue reports it; ``order`` is None when the venue says that it has no such order.
 
-    ``unattributed`` is what the venue reports as executed for the closing side since the order was sent without
-    our being able to say by which order; it is 0 or unknown (None) for an ordinary look-up.
+    ``unattributed``: quantity executed on the closing side since the order was sent that we can assign to no order.
+    It is 0 or None (unknown) for an order with a client id. ``asked`` is monotonic seconds.
     """
 
     order: Order | None

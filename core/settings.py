@@ -33,11 +33,11 @@ class CleanupSettings(Struct, frozen=True):
     cancel_if: str = ""
 
 
-Factors = tuple[tuple[str, Decimal], ...]  # (">1.5", 1.3): what a value above 1.5 multiplies by; the first that holds
+Factors = tuple[tuple[str, Decimal], ...]  # (">1.5", 1.3): a value above 1.5 multiplies by 1.3; the first match counts
 
 
 class ExitSettings(Struct, frozen=True):
-    """Domain numbers of the exits. Fractions; an empty tuple or None turns a rule off."""
+    """The numbers of the exit rules, as fractions. An empty tuple or None turns a rule off."""
 
     emergency: tuple[Decimal, ...] = (D("-0.40"), D("-0.25"), D("-0.15"))
     stop_loss_pct: Decimal | None = D("0.05")
@@ -47,7 +47,11 @@ class ExitSettings(Struct, frozen=True):
     activation_pct: Decimal = ZERO
     adaptive: bool = True
     trailing_volatility: Factors = ((">1.5", D("1.3")), ("<0.7", D("0.7")))
-    trailing_profit: Factors = ((">0.1", D("0.5")), (">0.05", D("0.7")), (">0.03", D("0.85")))  # up to three, above
+    trailing_profit: Factors = (
+        (">0.1", D("0.5")),
+        (">0.05", D("0.7")),
+        (">0.03", D("0.85")),
+    )  # at most three
     trailing_momentum: Factors = ((">1", D("1.2")), ("<-1", D("0.8")))
     take_profit_pct: Decimal | None = D("0.10")
     target_momentum: Factors = ((">2", D("1.15")), (">1", D("1.05")), ("<-1", D("0.9")))
@@ -55,10 +59,10 @@ class ExitSettings(Struct, frozen=True):
     target_volatility: Factors = ((">1.5", D("1.2")), ("<0.7", D("0.9")))
     target_rsi: Factors = ((">70", D("0.9")),)
     target_profit: Factors = ((">0.05", D("1.1")), (">0.03", D("1.05")))
-    target_age: tuple[Decimal, Decimal] = (D(24), D("0.8"))  # hours, the factor then
+    target_age: tuple[Decimal, Decimal] = (D(24), D("0.8"))  # hours, and the factor after them
     target_min: Decimal = D("0.5")  # of the initial distance
     target_max: Decimal = D(2)
-    target_hold: Decimal = D("0.7")  # of the way; from here on it never moves away
+    target_hold: Decimal = D("0.7")  # progress from which the target never moves away
     swing_margin: Decimal = D("0.001")
     smart_profit: tuple[tuple[Decimal, Decimal], ...] = (
         (D("0.20"), ZERO),
@@ -73,7 +77,7 @@ class ExitSettings(Struct, frozen=True):
     )
     min_peak_roi: Decimal = D("0.03")
     include_fees: bool = False
-    fee_rate: Decimal = D("0.001")  # of one way; a usual taker's
+    fee_rate: Decimal = D("0.001")  # of one way; a usual taker fee
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
     max_price_age: float = 5.0  # seconds, streaming
@@ -81,34 +85,34 @@ class ExitSettings(Struct, frozen=True):
 
     @property
     def fees(self) -> Decimal:
-        """The move that pays for both ways; none where fees are not counted."""
+        """The move that pays the fees of both ways; 0 where fees do not count."""
         return 2 * self.fee_rate if self.include_fees else ZERO
 
 
-Given = dict[str, Any]  # keys of ExitSettings and their values
+Given = dict[str, Any]  # fields of ExitSettings and their values
 
 
 class ExitLevel(Struct, frozen=True):
-    """What one level says of the exits: of all its positions, and of those in some symbols."""
+    """The exit settings of one level: for all its positions, and for single symbols."""
 
     given: Given = {}
     symbols: dict[str, Given] = {}
 
 
 class EntrySettings(Struct, frozen=True):
-    duplicate_window: float = 60.0  # seconds in which the same signal counts once
-    limit_offset: Decimal = D("0.001")  # of a limit, on the passive side of the touch
+    duplicate_window: float = 60.0  # seconds in which the same entry request counts once
+    limit_offset: Decimal = D("0.001")  # how far a limit order lies on the passive side of the touch
 
 
 class LadderSettings(Struct, frozen=True):
-    """``tiers`` maps a broker (``alpaca``, ``ccxt:kraken``, ``paper``) to its base tiers; others take the default."""
+    """The escalation. ``tiers`` maps a broker (``alpaca``, ``ccxt:kraken``, ``paper``) to its base tiers."""
 
     attempts: int = 3
     tier_timeout: float = 5.0
     total_timeout: float = 120.0
     limit_offsets: tuple[Decimal, ...] = (D("0.005"), D("0.01"), D("0.02"))
     tiers: dict[str, tuple[Tier, ...]] = {}
-    resume_within: float = 900.0  # seconds after its approval in which a restart takes an interrupted plan up again
+    resume_within: float = 900.0  # seconds after approval in which a restart resumes an interrupted plan
 
 
 class LegacySettings(Struct, frozen=True):
@@ -125,16 +129,16 @@ class AutomationSettings(Struct, frozen=True):
 
 
 class ProtectSettings(Struct, frozen=True):
-    """Resting stops at the venue, behind the software stops. Fractions of a price; seconds."""
+    """Stops that rest at the venue behind the software stops. Fractions of a price; seconds."""
 
     enabled: bool = False
     behind: Decimal = D("0.01")  # how far beyond the software stop the trigger lies
-    min_move: Decimal = D("0.005")  # a trigger is moved by at least this
-    min_interval: float = 60.0  # between two moves of one position's order
+    min_move: Decimal = D("0.005")  # smallest change of a trigger
+    min_interval: float = 60.0  # seconds between two changes of one position's order
 
 
 class AccountSettings(Struct, frozen=True):
-    """``options`` is what its broker's adapter takes, validated by the configuration; paths in it are absolute."""
+    """One account. ``options`` are its adapter's, validated by the configuration; their paths are absolute."""
 
     id: str
     owner: str
@@ -153,12 +157,12 @@ class AccountSettings(Struct, frozen=True):
 class OwnerSettings(Struct, frozen=True):
     id: str
     accounts: tuple[AccountSettings, ...] = ()
-    max_positions: int | None = None  # overrides the cleanup's
+    max_positions: int | None = None  # overrides the cap of the cleanup
     exits: ExitLevel = ExitLevel()
 
 
 class Settings(Struct, frozen=True):
-    """Everything configured. Owners: the platform first where it has accounts, then the users in file order."""
+    """All settings. Owners: the platform first where it has accounts, then the users in file order."""
 
     engine: EngineSettings = EngineSettings()
     cleanup: CleanupSettings = CleanupSettings()
@@ -169,14 +173,14 @@ class Settings(Struct, frozen=True):
     automation: AutomationSettings = AutomationSettings()
     protect: ProtectSettings = ProtectSettings()
     owners: tuple[OwnerSettings, ...] = field(default=())
-    exit_symbols: dict[str, Given] = {}  # what the top's exits say of some symbols
+    exit_symbols: dict[str, Given] = {}  # exit settings of single symbols, for all owners
 
     @property
     def accounts(self) -> tuple[AccountSettings, ...]:
         return tuple(a for o in self.owners for a in o.accounts)
 
     def cap(self, owner: str) -> int:
-        """The most positions ``owner`` may hold."""
+        """Return the largest number of positions that ``owner`` may hold."""
         own = next((o.max_positions for o in self.owners if o.id == owner), None)
         return self.cleanup.max_positions if own is None else own
 
@@ -188,8 +192,11 @@ class Settings(Struct, frozen=True):
 ExitsOf = Callable[[str, str], ExitSettings]  # by account and symbol
 
 
-def resolved(settings: Settings, account: str, symbol: str) -> ExitSettings:
-    """The exits of a position in ``symbol`` at ``account`` (``<owner>/<name>``); neither need be configured."""
+def resolve_exits(settings: Settings, account: str, symbol: str) -> ExitSettings:
+    """Return the exit settings of ``symbol`` at ``account`` (``<owner>/<name>``); neither need be configured.
+
+    The most specific level holds: account and symbol, account, owner and symbol, owner, symbol, all.
+    """
     found: Given = dict(settings.exit_symbols.get(symbol, {}))
     owner = next((o for o in settings.owners if o.id == account.partition("/")[0]), None)
     if owner is not None:
@@ -200,20 +207,20 @@ def resolved(settings: Settings, account: str, symbol: str) -> ExitSettings:
 
 
 def exits_of(settings: Settings) -> ExitsOf:
-    """``resolved``, asked at every price and therefore worked out once for each account and symbol."""
+    """Return a lookup that resolves each account and symbol once, because every price asks."""
     known: dict[tuple[str, str], ExitSettings] = {}
 
     def of(account: str, symbol: str) -> ExitSettings:
         found = known.get((account, symbol))
         if found is None:
-            found = known[account, symbol] = resolved(settings, account, symbol)
+            found = known[account, symbol] = resolve_exits(settings, account, symbol)
         return found
 
     return of
 
 
 def max_age_of(exits: ExitsOf, streams: Callable[[str], bool]) -> Callable[[str, str], float]:
-    """How old a usable price may be, by account and symbol; ``streams`` says whether an account has live prices."""
+    """Return a lookup of the oldest usable price in seconds. ``streams`` tells if an account has live prices."""
 
     def of(account: str, symbol: str) -> float:
         found = exits(account, symbol)
@@ -222,31 +229,31 @@ def max_age_of(exits: ExitsOf, streams: Callable[[str], bool]) -> Callable[[str,
     return of
 
 
-def symbols(settings: Settings) -> set[str]:
-    """Every symbol that has exits of its own at some level."""
+def symbols_with_exits(settings: Settings) -> set[str]:
+    """Return every symbol that has exit settings of its own at some level."""
     levels = [ExitLevel(symbols=settings.exit_symbols), *(o.exits for o in settings.owners)]
     levels += [account.exits for account in settings.accounts]
     return {symbol for level in levels for symbol in level.symbols}
 
 
-def same(exits: ExitSettings) -> ExitsOf:
-    """These exits everywhere."""
+def same_exits(exits: ExitSettings) -> ExitsOf:
+    """Return a lookup that gives these exit settings everywhere."""
     return lambda account, symbol: exits
 
 
-Mark = Callable[[PositionKey], str]  # the fingerprint of the settings that hold for a position
+FingerprintOf = Callable[[PositionKey], str]  # a position's risk fingerprint
 
 ULTRA_CONSERVATIVE = Decimal("0.005")
 
 
-def emergency(settings: Settings) -> bool:
-    """Whether legacy positions are to be force-closed rather than adopted."""
+def closes_legacy_positions(settings: Settings) -> bool:
+    """Return True if legacy positions are force-closed instead of adopted."""
     risk = settings.legacy.risk_per_trade
     return settings.legacy.emergency_close_legacy and risk is not None and risk <= ULTRA_CONSERVATIVE
 
 
-def fingerprint(settings: Settings, key: PositionKey) -> str:
-    """Identifies the settings that say how much this position may risk. Others may change without making it legacy."""
-    numbers = (settings.legacy.risk_per_trade, resolved(settings, key.account, key.symbol).stop_loss_pct)
+def risk_fingerprint(settings: Settings, key: PositionKey) -> str:
+    """Return a hash of the settings that limit its risk; a change of other settings does not make it legacy."""
+    numbers = (settings.legacy.risk_per_trade, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
     text = "|".join("" if n is None else plain(n) for n in numbers)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,6 +1,6 @@
 """Decimal prices and quantities, rounding to a venue's step, aware UTC time.
 
-Money and quantities are ``Decimal`` everywhere; a number becomes one from text, never from a float.
+Money and quantities are ``Decimal`` everywhere; flatdeck makes a Decimal from text, never from a float.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ ONE = Decimal(1)
 CENT = Decimal("0.01")
 MICRO = Decimal("0.000001")
 
-WIDEST = 100  # decimal exponents beyond this, either way, are no amount of anything, and a gigabyte to write out
-_WIDE = Context(prec=200)  # 28 digits would round a long quantity up before it is rounded down
+WIDEST = 100  # largest decimal exponent, either way; a number beyond it could take a gigabyte to print
+_WIDE = Context(prec=200)  # the default 28 digits would round a long quantity up before we round it down
 
 
 def decimal(text: object) -> Decimal:
-    """A finite Decimal from text, an integer or a Decimal.
+    """Return a finite Decimal from text, an integer or a Decimal.
 
-    Raises ValueError for anything else, NaN, infinity, what is beyond any amount, and digits that only Python reads as
-    such: ``1_5`` is a slip for 1.5, and ten times as much.
+    Raises ValueError for every other type, for NaN and infinity, and for exponents beyond ``WIDEST``. It refuses
+    ``1_5`` too: Python reads 15, but the writer probably meant 1.5.
     """
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
         raise ValueError(f'{text!r} is not an exact number; write it as text, like "0.5"')
@@ -39,14 +39,14 @@ def decimal(text: object) -> Decimal:
 
 
 def floor_to(quantity: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of ``step`` that is not more than ``quantity``; a step of 0 leaves it alone."""
+    """Round ``quantity`` down to a multiple of ``step``; a step of 0 changes nothing."""
     if step <= 0:
         return quantity
     return _on_grid(quantity, step, ROUND_FLOOR)
 
 
 def round_price(price: Decimal, tick: Decimal, *, up: bool) -> Decimal:
-    """``price`` on the tick grid, rounded up or down; a tick of 0 leaves it alone."""
+    """Round ``price`` up or down to a multiple of ``tick``; a tick of 0 changes nothing."""
     if tick <= 0:
         return price
     return _on_grid(price, tick, ROUND_CEILING if up else ROUND_FLOOR)
@@ -58,7 +58,7 @@ def _on_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """Without exponent and without trailing zeros: ``0.5``, ``100``, ``0.00000012``."""
+    """Return ``value`` without exponent and without trailing zeros: ``0.5``, ``100``, ``0.00000012``."""
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -66,7 +66,7 @@ def plain(value: Decimal) -> str:
 
 
 def money(value: Decimal) -> str:
-    """US dollars with two decimals; an amount below 10 keeps up to six, cut, so that 0.999… never reads as 1.00."""
+    """Return US dollars with two decimals. Below 10 it keeps up to six, cut off: 0.999… must not read as 1.00."""
     cents = value.quantize(CENT, ROUND_HALF_EVEN, _WIDE)
     if cents == value or abs(value) >= 10:
         return _unsigned_zero(f"{cents:f}")
@@ -76,12 +76,12 @@ def money(value: Decimal) -> str:
 
 
 def dollars(value: Decimal) -> str:
-    """US dollars for a person: two decimals, cut off toward zero, so that an amount never reads as more than it is."""
+    """Return US dollars for a person: two decimals, cut off toward zero, so an amount never reads too high."""
     return _unsigned_zero(f"{value.quantize(CENT, ROUND_DOWN, _WIDE):f}")
 
 
 def percent(fraction: Decimal) -> str:
-    """A fraction as percent with two decimals: 0.01 → ``1.00``."""
+    """Return a fraction as percent with two decimals: 0.01 → ``1.00``."""
     return _unsigned_zero(f"{_WIDE.multiply(fraction, Decimal(100)).quantize(CENT, ROUND_HALF_EVEN, _WIDE):f}")
 
 
@@ -90,12 +90,12 @@ def _unsigned_zero(text: str) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and ``Z``."""
+    """Return ISO 8601 text in UTC with milliseconds and ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def utc(text: str) -> datetime:
-    """An aware UTC time from ISO 8601 text; a time without a zone is refused with ValueError."""
+    """Return an aware UTC time from ISO 8601 text. Raises ValueError for a time without a zone."""
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")

@@ -28,7 +28,7 @@ from core.orders.instrument_locks import InstrumentLocks
 from core.plans.plan import NotApproved
 from core.ports import Broker
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
-from core.settings import fingerprint
+from core.settings import risk_fingerprint
 from core.units import ZERO, plain
 from core.venue_stops.orders import VenueStopOrders
 
@@ -252,7 +252,7 @@ class EntryService:
                 leverage=position.leverage if position else None,
                 asked_leverage=entry.leverage,
                 stop_pct=entry.stop_pct,
-                settings=fingerprint(self._engine.settings, entry.key),
+                settings=risk_fingerprint(self._engine.settings, entry.key),
             )
         if entry.what == "scale_out":
             quantity, average = entry.before - report.filled, entry.entry

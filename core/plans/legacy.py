@@ -15,7 +15,7 @@ from core.model import Instrument, OrderType, Position, Tier
 from core.plans import cleanup
 from core.plans.plan import Action, Reason
 from core.portfolio.holding import Holding
-from core.settings import ULTRA_CONSERVATIVE, Settings, resolved
+from core.settings import ULTRA_CONSERVATIVE, Settings, resolve_exits
 from core.units import percent, plain
 
 
@@ -60,7 +60,7 @@ def actions(
     limit = settings.legacy.risk_per_trade
     for holding in holdings:
         key, position = holding.key, holding.position
-        stop = stop_of(holding, resolved(settings, key.account, key.symbol).stop_loss_pct)
+        stop = stop_of(holding, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
         at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
         why = text(position.leverage, at_risk, ULTRA_CONSERVATIVE if limit is None else limit)
         barred = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)

@@ -41,7 +41,7 @@ from core.model import (
     usd_value,
 )
 from core.portfolio.holding import AccountView, Holding, _half_spread, _unvalued
-from core.settings import ExitSettings, ExitsOf, same
+from core.settings import ExitSettings, ExitsOf, same_exits
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
 
@@ -69,7 +69,7 @@ class Book:
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
         self._instruments: dict[tuple[str, str], Instrument] = {}
-        self._exits_of = exits_of or same(ExitSettings())
+        self._exits_of = exits_of or same_exits(ExitSettings())
         self._quotes = QuoteBook(self._exits_of)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # when a read first lacked it

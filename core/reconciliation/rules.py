@@ -20,7 +20,7 @@ from core.records import (
     Adopted,
     PositionClosed,
 )
-from core.settings import Mark
+from core.settings import FingerprintOf
 from core.units import ZERO, plain
 
 
@@ -143,7 +143,9 @@ def counts(found: Iterable[Discrepancy]) -> dict[str, int]:
     return {kind.value: tally[kind] for kind in Kind}
 
 
-def unknown(held: Iterable[Position], known: Mapping[PositionKey, BelievedPosition], mark: Mark) -> list[Position]:
+def unknown(
+    held: Iterable[Position], known: Mapping[PositionKey, BelievedPosition], mark: FingerprintOf
+) -> list[Position]:
     """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
 
     def ours(position: Position) -> bool:

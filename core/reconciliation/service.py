@@ -26,7 +26,7 @@ from core.portfolio.book import Book
 from core.ports import Clock
 from core.reconciliation import rules as reconcile
 from core.reconciliation.rules import Discrepancy, Kind, adopted, unknown
-from core.settings import Settings, emergency, fingerprint
+from core.settings import Settings, closes_legacy_positions, risk_fingerprint
 from core.units import percent, plain
 
 EVERY = 3600.0
@@ -76,7 +76,7 @@ class ReconciliationService:
     async def recall(self, view: JournalView) -> None:
         """Know what is in the journal, where it may only be looked at. Raises JournalError."""
         self._view, self._ledger = view, PositionLedger(view)
-        if emergency(self._engine.settings):
+        if closes_legacy_positions(self._engine.settings):
             await self._unknown(a for a in self._readers if self._engine.book.readable(a))
 
     async def judge(self) -> bool:
@@ -94,7 +94,7 @@ class ReconciliationService:
         if not strangers:
             return False
         risk = settings.legacy.risk_per_trade
-        if emergency(settings) and risk is not None:
+        if closes_legacy_positions(settings) and risk is not None:
             text = f"risk_per_trade is {percent(risk)} %, {len(strangers)} positions are to be force-closed"
             self._engine.say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
             return True
@@ -113,7 +113,7 @@ class ReconciliationService:
         beliefs, settings = await self._ledger.read(), self._engine.settings
         held = [p for a in accounts for p in self._engine.book.positions(a)]
         found = [p.key for p in unknown(held, beliefs.held, self._mark)]
-        if emergency(settings):
+        if closes_legacy_positions(settings):
             self.legacy |= frozenset(found)
         return found
 
@@ -131,11 +131,11 @@ class ReconciliationService:
             return Reconciled(tuple(found), unread)
 
     def _mark(self, key: PositionKey) -> str:
-        return fingerprint(self._engine.settings, key)
+        return risk_fingerprint(self._engine.settings, key)
 
     def _accepted(self, key: PositionKey) -> str:
         """Under which settings a position is accepted from now on; none where it would be force-closed."""
-        return "" if emergency(self._engine.settings) else self._mark(key)
+        return "" if closes_legacy_positions(self._engine.settings) else self._mark(key)
 
     async def run(self) -> None:
         """For ever, from the first account that was judged on."""

@@ -13,7 +13,7 @@ from msgspec import structs
 from core import units
 from core.errors import ConfigError
 from core.model import Side
-from core.settings import Settings, resolved, symbols
+from core.settings import Settings, resolve_exits, symbols_with_exits
 from core.units import ONE, ZERO, iso
 from tui.commands.session import DONE, CommandContext, known, shared_options, with_session
 from tui.output.columns import columns
@@ -90,7 +90,7 @@ def replay(
     configured = loaded.settings if loaded else Settings()
     if account is not None:
         known("account", [account], [a.id for a in configured.accounts])
-    settings = resolved(configured, account or "", symbol or _symbol(Path(prices).name, configured))
+    settings = resolve_exits(configured, account or "", symbol or _symbol(Path(prices).name, configured))
     if fee_rate is not None:
         settings = structs.replace(settings, fee_rate=fee_rate)
     holding = ReplayedPosition(Side(side), entry, quantity, leverage)
@@ -107,7 +107,7 @@ def _symbol(name: str, settings: Settings) -> str:
     from core.market.price_file import bare, symbol_of  # noqa: PLC0415  (only here)
 
     said = symbol_of(name)
-    return next((s for s in sorted(symbols(settings)) if bare(s) == bare(said)), said)
+    return next((s for s in sorted(symbols_with_exits(settings)) if bare(s) == bare(said)), said)
 
 
 def _rows(name: str) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from core.config.load import Origin, load
 from core.errors import ConfigError
-from core.settings import AccountSettings, ExitLevel, ExitSettings, OwnerSettings, Settings, exits_of, resolved
+from core.settings import AccountSettings, ExitLevel, ExitSettings, OwnerSettings, Settings, exits_of, resolve_exits
 
 D = Decimal
 LEVELS = ("account and symbol", "account", "owner and symbol", "owner", "symbol")
@@ -39,16 +39,16 @@ def made(*said: str) -> Settings:
 def test_the_most_specific_level_that_says_something_holds(which: tuple[bool, ...]) -> None:
     said = [level for level, given in zip(LEVELS, which, strict=True) if given]
     expected = D(MARKS[said[0]]) if said else D("0.05")
-    assert resolved(made(*said), "ann/a", "BTC/USD").stop_loss_pct == expected
+    assert resolve_exits(made(*said), "ann/a", "BTC/USD").stop_loss_pct == expected
 
 
 def test_what_one_level_does_not_say_comes_from_the_one_above() -> None:
     account = AccountSettings("ann/a", "ann", "a", "paper", exits=ExitLevel({"stop_loss_pct": None}))
     owner = OwnerSettings("ann", (account,), exits=ExitLevel({"adaptive": False, "stop_loss_pct": D("0.2")}))
     settings = Settings(exits=ExitSettings(max_jump=D("0.3")), owners=(owner,))
-    assert resolved(settings, "ann/a", "X") == ExitSettings(max_jump=D("0.3"), adaptive=False, stop_loss_pct=None)
-    assert resolved(settings, "ann/other", "X").stop_loss_pct == D("0.2")
-    assert resolved(settings, "eve/a", "X") is settings.exits
+    assert resolve_exits(settings, "ann/a", "X") == ExitSettings(max_jump=D("0.3"), adaptive=False, stop_loss_pct=None)
+    assert resolve_exits(settings, "ann/other", "X").stop_loss_pct == D("0.2")
+    assert resolve_exits(settings, "eve/a", "X") is settings.exits
 
 
 def test_what_was_worked_out_once_is_kept() -> None:

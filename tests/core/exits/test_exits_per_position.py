@@ -9,7 +9,7 @@ from msgspec import structs
 
 from core.market.quotes import QuoteBook
 from core.model import PositionKey, Quote
-from core.settings import AutomationSettings, ExitLevel, ExitSettings, Settings, exits_of, fingerprint
+from core.settings import AutomationSettings, ExitLevel, ExitSettings, Settings, exits_of, risk_fingerprint
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
 from tests.support.world import World, book
@@ -83,9 +83,9 @@ def test_a_jump_is_one_by_the_measure_of_its_own_symbol() -> None:
 def test_a_position_is_known_under_the_stop_that_holds_for_it() -> None:
     key, beside = PositionKey(ACCOUNT, "BTC"), PositionKey(ACCOUNT, "ETH")
     plain, special = Settings(), Settings(exit_symbols={"BTC": {"stop_loss_pct": D("0.2")}})
-    assert fingerprint(plain, key) == fingerprint(plain, beside)
-    assert fingerprint(special, key) != fingerprint(plain, key)
-    assert fingerprint(special, beside) == fingerprint(plain, beside)
+    assert risk_fingerprint(plain, key) == risk_fingerprint(plain, beside)
+    assert risk_fingerprint(special, key) != risk_fingerprint(plain, key)
+    assert risk_fingerprint(special, beside) == risk_fingerprint(plain, beside)
 
 
 @virtual

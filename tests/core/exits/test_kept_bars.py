@@ -21,7 +21,7 @@ from core.journal import exit_states
 from core.journal.tables import BarRows
 from core.market.bars import KEPT, MINUTE, Bars, Candle
 from core.model import Bar, Instrument, Kind, Position, Side
-from core.settings import AutomationSettings, ExitSettings, same
+from core.settings import AutomationSettings, ExitSettings, same_exits
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
 from tests.support.world import World, book, key
@@ -54,7 +54,7 @@ class Life:
         self.begin()
 
     def begin(self) -> None:
-        self.guardian = ExitMonitor(same(self.settings))
+        self.guardian = ExitMonitor(same_exits(self.settings))
         kept, wrong = exit_states.guards_of([text for text in self.guards.values() if text is not None])
         rows = [(*place, body) for place, body in sorted(self.bars.items()) if body is not None]
         candles, gone = exit_states.candles_of(rows, {(k.key.account, k.key.symbol) for k in kept})
@@ -137,7 +137,7 @@ def test_after_a_split_no_bar_of_the_old_share_is_left_over_a_restart_either() -
     life = Life()
     for tick in ticks(30, 1):
         life.take(tick)
-    life.guardian = ExitMonitor(same(life.settings))
+    life.guardian = ExitMonitor(same_exits(life.settings))
     kept, _ = exit_states.guards_of([text for text in life.guards.values() if text is not None])
     rows = [(*place, body) for place, body in sorted(life.bars.items()) if body is not None]
     life.guardian.remember(kept, exit_states.candles_of(rows, {PLACE})[0])
@@ -160,7 +160,7 @@ def test_an_old_price_of_the_life_before_says_nothing_of_where_the_market_is() -
 
 
 def test_rows_that_cannot_be_read_or_are_watched_no_longer_are_dropped() -> None:
-    guardian = ExitMonitor(same(LOOSE))
+    guardian = ExitMonitor(same_exits(LOOSE))
     guardian.follow(HELD.key, HELD, Kind.PERP, None, 0.0)
     guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
     (((good, minute), body),) = exit_states.rows_of(guardian.bar_changes()).rows.items()

@@ -11,7 +11,7 @@ from core.events import HoldingsRead, PositionSeen, QuoteSeen
 from core.market.quotes import QuoteBook
 from core.model import Account, Holdings, Instrument, Kind, Position, PositionKey, Quote, Side
 from core.portfolio.book import Book
-from core.settings import ExitSettings, same
+from core.settings import ExitSettings, same_exits
 
 D = Decimal
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def known(quotes: QuoteBook) -> Decimal | None:
     "bad", [quote(None, 2), quote("0", 2), quote("-1", 2), quote("NaN", 2), quote("100", 2, ask="99")]
 )
 def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
-    quotes = QuoteBook(same(ExitSettings()))
+    quotes = QuoteBook(same_exits(ExitSettings()))
     assert quotes.take(quote("100", 1))
     quotes.take(bad)
     assert known(quotes) == D(100)
@@ -41,7 +41,7 @@ def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
 
 
 def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
-    quotes = QuoteBook(same(ExitSettings()))
+    quotes = QuoteBook(same_exits(ExitSettings()))
     quotes.take(quote("-1", 1))
     assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == "price not positive"
     assert quotes.take(quote("100", 2))
@@ -49,7 +49,7 @@ def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
 
 
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
-    quotes = QuoteBook(same(ExitSettings()))
+    quotes = QuoteBook(same_exits(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert known(quotes) == D(100)
@@ -59,7 +59,7 @@ def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
 
 
 def test_a_jump_that_goes_away_was_none() -> None:
-    quotes = QuoteBook(same(ExitSettings()))
+    quotes = QuoteBook(same_exits(ExitSettings()))
     quotes.take(quote("100", 1))
     quotes.take(quote("60", 2))
     assert quotes.take(quote("101", 3))

@@ -14,7 +14,7 @@ from core.plans import legacy
 from core.plans.plan import ActionKind, Reason
 from core.portfolio.holding import Holding
 from core.reconciliation.rules import adopted, unknown
-from core.settings import ExitSettings, LegacySettings, Settings, emergency, fingerprint
+from core.settings import ExitSettings, LegacySettings, Settings, closes_legacy_positions, risk_fingerprint
 
 D = Decimal
 ACCOUNT = "ann/paper"
@@ -56,17 +56,17 @@ def holding(position: Position | None = None, **more: Any) -> Holding:
 def test_only_ultra_conservative_settings_with_the_switch_on_close_by_force(
     risk: str | None, on: bool, expected: bool
 ) -> None:
-    assert emergency(settings(risk, on=on)) is expected
+    assert closes_legacy_positions(settings(risk, on=on)) is expected
 
 
 def test_the_fingerprint_changes_with_what_a_position_may_risk_and_with_nothing_else() -> None:
-    own = fingerprint(settings(), held().key)
-    assert own == fingerprint(settings("0.0030", stop="0.050"), held().key)
-    assert own == fingerprint(settings(on=False), held().key)
-    assert own != fingerprint(settings("0.004"), held().key)
-    assert own != fingerprint(settings(None), held().key)
-    assert own != fingerprint(settings(stop="0.06"), held().key)
-    assert own != fingerprint(settings(stop=None), held().key)
+    own = risk_fingerprint(settings(), held().key)
+    assert own == risk_fingerprint(settings("0.0030", stop="0.050"), held().key)
+    assert own == risk_fingerprint(settings(on=False), held().key)
+    assert own != risk_fingerprint(settings("0.004"), held().key)
+    assert own != risk_fingerprint(settings(None), held().key)
+    assert own != risk_fingerprint(settings(stop="0.06"), held().key)
+    assert own != risk_fingerprint(settings(stop=None), held().key)
 
 
 @pytest.mark.parametrize(
