@@ -124,7 +124,7 @@ def make(directory: Path, price: str) -> Path:
     return path
 
 
-class Seated(tui.main.Outside):
+class Seated(tui.main.SystemEnvironment):
     """The real world, with a person at a terminal."""
 
     def interactive(self) -> bool:
