@@ -10,7 +10,8 @@ from typing import Annotated, Any, Protocol, Self
 from pydantic import Field, PlainValidator, model_validator
 
 from core.config import values as kinds
-from core.config.values import InvalidValue, Table
+from core.config.table import Table
+from core.config.values import InvalidValue
 from core.settings import ExitLevel, ExitSettings, Factors, Given
 from core.units import decimal, plain
 

@@ -11,7 +11,8 @@ from pydantic import Field, PlainValidator, model_validator
 from core.config import values as kinds
 from core.config.accounts import AnyAccount
 from core.config.exits import LevelTable, misfit
-from core.config.values import BROKERS, InvalidValue, Table, show
+from core.config.table import Table
+from core.config.values import BROKERS, InvalidValue, show
 from core.model import PLATFORM, Tier
 from core.settings import (
     AccountSettings,

@@ -10,8 +10,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
-
 from core.config import secrets
 from core.units import decimal
 
@@ -270,10 +268,3 @@ def row(expected: str, *kinds: Kind) -> Kind:
         return tuple(_inside(kind, index, item) for index, (kind, item) in enumerate(zip(kinds, value, strict=True)))
 
     return check
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    def given(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in self.model_fields_set}

@@ -68,6 +68,6 @@ def test_an_unknown_broker_names_the_nearest_or_all() -> None:
 
 def test_no_adapter_and_no_schema_is_imported_before_its_first_use() -> None:
     late = ("pydantic", "keyring", "brokers.paper.broker")
-    code = f"import sys, brokers, core.config; print([m for m in {late} if m in sys.modules])"
+    code = f"import sys, brokers, core.config.load; print([m for m in {late} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

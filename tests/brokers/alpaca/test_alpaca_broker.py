@@ -372,7 +372,7 @@ async def test_a_short_is_bought_back(venue: AlpacaVenue, broker: AlpacaBroker) 
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import brokers, core.config, tui.main", {"aiohttp", "alpaca", "pandas"}),
+        ("import brokers, core.config.load, tui.main", {"aiohttp", "alpaca", "pandas"}),
         ("import brokers.alpaca.broker as b; b._hosts({'endpoint': 'http://x'})", {"alpaca", "pandas"}),
         ("import brokers.alpaca.broker as b; b._hosts({})", {"pandas", "requests", "websockets"}),
     ],
