@@ -11,7 +11,6 @@ from __future__ import annotations
 from math import isfinite
 
 import numpy as np
-import talib
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -28,6 +27,8 @@ def indicators_of(bars: list[Candle]) -> Indicators:
     """What closed bars, in order, say. What is not warmed up is unknown; flat prices say nothing."""
     if len(bars) <= ROC:
         return NEUTRAL
+    import talib  # noqa: PLC0415  (TA-Lib imports pandas where pandas is installed: 0.26 s that few commands need)
+
     high = np.array([bar.high for bar in bars])
     low = np.array([bar.low for bar in bars])
     close = np.array([bar.close for bar in bars])
