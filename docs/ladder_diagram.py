@@ -1,4 +1,4 @@
-"""Prints the lifecycle of a close as a diagram, from the table that the ladder itself obeys.
+"""Print the lifecycle of a close as a diagram, from the table that the ladder itself obeys.
 
 python docs/ladder_diagram.py            prints the block
 python docs/ladder_diagram.py --write    puts it between the markers in docs/architecture.md
@@ -12,25 +12,30 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
-from core.ladder.states import TRANSITIONS, Phase  # noqa: E402 - found beside this folder
+from core.ladder.states import Phase  # noqa: E402 - found beside this folder
+from core.ladder.step import LIFECYCLE, TRANSITIONS  # noqa: E402 - found beside this folder
 
 BEGIN, END = "<!-- ladder:begin -->", "<!-- ladder:end -->"
 STARTS = (Phase.CANCELLING, Phase.READING)  # with orders that go first, and without
 
 
 def diagram() -> str:
-    """The mermaid block with its fence."""
+    """Return the mermaid block with its fence; each arrow names the events that lead along it."""
     lines = ["```mermaid", "stateDiagram-v2"]
     lines += [f"    [*] --> {phase.value}" for phase in STARTS]
     for phase in Phase:
-        followers = (p for p in Phase if p in TRANSITIONS[phase])
-        lines += [f"    {phase.value} --> {follower.value}" for follower in followers]
+        for follower in (p for p in Phase if p in TRANSITIONS[phase]):
+            lines.append(f"    {phase.value} --> {follower.value} : {_events(phase, follower)}")
     lines += [f"    {phase.value} --> [*]" for phase in Phase if not TRANSITIONS[phase]]
     return "\n".join([*lines, "```"])
 
 
+def _events(phase: Phase, follower: Phase) -> str:
+    return ", ".join(event.__name__ for (p, event), (_, after) in LIFECYCLE.items() if p is phase and follower in after)
+
+
 def replaced(text: str) -> str:
-    """A document with the block between its markers made anew."""
+    """Return a document in which the block between the markers is new."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{diagram()}\n{END}{after}"

@@ -1,10 +1,10 @@
-"""The lifecycle of one close: its phases, the transitions that are legal, what it asks for and what it is told.
+"""The state of one close: its phases, what a close asks its runner to do, and the events that a close receives.
 
-Theory. A close is always in one phase and waits for exactly one thing. ``cancelling`` asks for the position's orders
-to go; ``reading`` learns what is really held; ``sending`` has an intent in the journal and an order on its way, so
-from there no way leads back to ``reading`` except through an answer: a refusal, a terminal order, or, in
-``resolving``, the proof that it never existed. That is what makes two live closing orders impossible. Every phase
-has a limit in time and may end; an end is final.
+A close is always in one phase and waits for exactly one event. ``cancelling`` cancels the position's open orders.
+``reading`` reads the position and its orders. In ``sending`` the intent is in the journal and the order is on its way.
+From ``sending`` only an answer leads back to ``reading``: a refusal, a terminal order, or the proof, found in
+``resolving``, that the order never existed. Therefore two closing orders are never live at once. Every phase has a
+time limit, and an end is final. The table of phases, events and next phases is ``core.ladder.step.LIFECYCLE``.
 """
 
 from __future__ import annotations
@@ -36,39 +36,6 @@ class Phase(Enum):
     WITHDRAWING = "withdrawing"  # our order was asked to go
     RESTORING = "restoring"  # protective orders are being put back
     ENDED = "ended"
-
-
-TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.CANCELLING: frozenset({Phase.READING}),
-    Phase.READING: frozenset(
-        {
-            Phase.CANCELLING,
-            Phase.WAITING,
-            Phase.SENDING,
-            Phase.SETTLING,
-            Phase.RESTORING,
-            Phase.ENDED,
-        }
-    ),
-    Phase.WAITING: frozenset({Phase.READING}),
-    Phase.PARKED: frozenset({Phase.READING}),
-    Phase.SENDING: frozenset(
-        {
-            Phase.READING,
-            Phase.WAITING,
-            Phase.PARKED,
-            Phase.RESOLVING,
-            Phase.SETTLING,
-            Phase.RESTORING,
-            Phase.ENDED,
-        }
-    ),
-    Phase.RESOLVING: frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.READING, Phase.ENDED}),
-    Phase.SETTLING: frozenset({Phase.SETTLING, Phase.WITHDRAWING, Phase.RESOLVING, Phase.READING, Phase.ENDED}),
-    Phase.WITHDRAWING: frozenset({Phase.WITHDRAWING, Phase.READING, Phase.ENDED}),
-    Phase.RESTORING: frozenset({Phase.ENDED}),
-    Phase.ENDED: frozenset(),
-}
 
 
 # What the ladder asks the closer to do next: always exactly one thing.

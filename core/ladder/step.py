@@ -1,9 +1,15 @@
-"""The escalation ladder: ``step(ladder, event, now)`` decides, under no await, what a close does next.
+"""The escalation ladder: ``step(ladder, event, now)`` decides, without an await, what a close does next.
 
-What it holds, whatever the venue does: an order is sent only from a fresh read with no order of ours live or unknown;
-its size is what the broker reports now, never more than what was confirmed less what was filled; an unknown outcome
-is looked up until it is known; a position is flat when our own fills explain it or two complete reads say so; what is
-not as it was confirmed is not executed. ``core.ladder.states`` has the phases and the legal transitions.
+The ladder keeps these rules, whatever the venue does:
+
+* An order is sent only after a fresh read, and only while no order of ours is live or unknown.
+* The size of an order is what the broker reports now, and never more than what was confirmed less what was filled.
+* An unknown outcome is looked up until the outcome is known.
+* A position is flat when our own fills explain it, or when two complete reads report it.
+* A position that differs from the confirmed position is not closed.
+
+``LIFECYCLE`` is the one table of phases, events, handlers and next phases. ``step`` obeys the table, and the diagram in
+docs/architecture.md is made from it.
 """
 
 from __future__ import annotations
@@ -15,7 +21,7 @@ from msgspec import structs
 
 from core.errors import InvariantBroken
 from core.ladder.after_read import decide
-from core.ladder.moves import answer, cancel, end, give_up, read, wait
+from core.ladder.moves import answer, cancel, end, give_up, go, read, wait
 from core.ladder.order import (
     SEND_WITHIN,
     UNREACHABLE_WAIT,
@@ -57,7 +63,7 @@ from core.ports import OrderRead
 
 
 def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Transition:
-    """A close, or with an action that only cancels, the cancel of one order."""
+    """Return the first transition of a close, or of the cancel of one order for an action that only cancels."""
     ladder = Ladder(
         plan=plan,
         epoch=epoch,
@@ -71,24 +77,33 @@ def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits
 
 
 def step(ladder: Ladder, event: Event, now: float) -> Transition:
-    """The next state and the one thing to do next. Raises InvariantBroken for an event the phase cannot have."""
-    handler = _HANDLERS.get((ladder.phase, type(event)))
-    if handler is None:
+    """Return the next state and the one thing to do next.
+
+    Raises InvariantBroken for an event that the phase does not wait for, and for a next phase that LIFECYCLE does not
+    list for the phase and the event.
+    """
+    row = LIFECYCLE.get((ladder.phase, type(event)))
+    if row is None:
         raise InvariantBroken(f"{type(event).__name__} while {ladder.phase.value}: a close waits for one thing only")
-    return handler(ladder, event, now)
+    handler, phases = row
+    transition = handler(ladder, event, now)
+    reached = transition.ladder.phase
+    if reached not in phases:
+        raise InvariantBroken(f"a close cannot go from {ladder.phase.value} to {reached.value}")
+    if isinstance(event, CancelsAsked) and event.read is not None and now - event.read.asked <= SEND_WITHIN:
+        return step(transition.ladder, event.read, now)  # an older read came before a slow answer to a cancel
+    return transition
 
 
 def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Transition:
     for order_id, text in event.answers.items():
         if text:
             ladder = answer(ladder, f"cancel of {order_id}: {text}")
-    move = read(ladder)
-    fresh = event.read is not None and now - event.read.asked <= SEND_WITHIN  # a cancel may have been slow to answer
-    return decide(move.ladder, event.read, now) if event.read is not None and fresh else move
+    return read(ladder)
 
 
 def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Transition:
-    """What is held cannot be read, so nothing is sent."""
+    """Send nothing, because the position cannot be read."""
     ladder = structs.replace(answer(ladder, event.text), blind=True)
     if event.final:
         return end(ladder, Outcome.STUCK, event.text, alarm=True)
@@ -102,7 +117,7 @@ def _read_again(ladder: Ladder, event: Waited, now: float) -> Transition:
 
 
 def _opened(ladder: Ladder, event: Waited, now: float) -> Transition:
-    """Waiting for the open burns no attempts and no time."""
+    """Read again with a new deadline: waiting for the market to open costs no attempts and no time."""
     return read(structs.replace(ladder, deadline=now + ladder.limits.total_timeout))
 
 
@@ -111,26 +126,47 @@ def _restored(ladder: Ladder, event: Restored, now: float) -> Transition:
     error = ladder.error
     if failures:
         error = f"{error}; a protective order could not be put back: {failures[0]}"
-    done = structs.replace(ladder, phase=Phase.ENDED, error=error, alarm=ladder.alarm or bool(failures))
-    return Transition(done, DoEnd())
+    return Transition(go(ladder, Phase.ENDED, error=error, alarm=ladder.alarm or bool(failures)), DoEnd())
 
 
-_HANDLERS: dict[tuple[Phase, type], Callable[[Ladder, Any, float], Transition]] = {
-    (Phase.CANCELLING, CancelsAsked): _cancels_asked,
-    (Phase.READING, PositionRead): decide,
-    (Phase.READING, ReadFailed): _read_failed,
-    (Phase.WAITING, Waited): _read_again,
-    (Phase.PARKED, Waited): _opened,
-    (Phase.SENDING, NotJournaled): not_journaled,
-    (Phase.SENDING, Acknowledged): acknowledged,
-    (Phase.SENDING, SendRefused): send_refused,
-    (Phase.SENDING, SendUnreachable): unreachable,
-    (Phase.SENDING, SendUnknown): send_unknown,
-    (Phase.RESOLVING, OrderRead): looked_up,
-    (Phase.RESOLVING, LookFailed): look_failed,
-    (Phase.SETTLING, OrderRead): order_read,
-    (Phase.SETTLING, LookFailed): settle_failed,
-    (Phase.WITHDRAWING, OrderRead): withdrawn,
-    (Phase.WITHDRAWING, LookFailed): withdrawn,
-    (Phase.RESTORING, Restored): _restored,
+Handler = Callable[[Ladder, Any, float], Transition]
+_STOPS = frozenset({Phase.RESTORING, Phase.ENDED})  # an end puts protective orders back first where some are missing
+
+# For each phase and each event that the phase may receive: the handler, and the phases that the handler may lead to.
+LIFECYCLE: dict[tuple[Phase, type], tuple[Handler, frozenset[Phase]]] = {
+    (Phase.CANCELLING, CancelsAsked): (_cancels_asked, frozenset({Phase.READING})),
+    (Phase.READING, PositionRead): (
+        decide,
+        _STOPS | {Phase.CANCELLING, Phase.WAITING, Phase.SENDING, Phase.SETTLING},
+    ),
+    (Phase.READING, ReadFailed): (_read_failed, _STOPS | {Phase.WAITING}),
+    (Phase.WAITING, Waited): (_read_again, frozenset({Phase.READING})),
+    (Phase.PARKED, Waited): (_opened, frozenset({Phase.READING})),
+    (Phase.SENDING, NotJournaled): (not_journaled, _STOPS),
+    (Phase.SENDING, Acknowledged): (acknowledged, frozenset({Phase.READING, Phase.RESOLVING, Phase.SETTLING})),
+    (Phase.SENDING, SendRefused): (
+        send_refused,
+        _STOPS | {Phase.READING, Phase.WAITING, Phase.PARKED, Phase.RESOLVING},
+    ),
+    (Phase.SENDING, SendUnreachable): (unreachable, _STOPS | {Phase.WAITING}),
+    (Phase.SENDING, SendUnknown): (send_unknown, frozenset({Phase.RESOLVING})),
+    (Phase.RESOLVING, OrderRead): (
+        looked_up,
+        frozenset({Phase.READING, Phase.RESOLVING, Phase.SETTLING, Phase.ENDED}),
+    ),
+    (Phase.RESOLVING, LookFailed): (look_failed, frozenset({Phase.RESOLVING, Phase.ENDED})),
+    (Phase.SETTLING, OrderRead): (
+        order_read,
+        frozenset({Phase.READING, Phase.RESOLVING, Phase.SETTLING, Phase.WITHDRAWING}),
+    ),
+    (Phase.SETTLING, LookFailed): (settle_failed, frozenset({Phase.SETTLING, Phase.WITHDRAWING})),
+    (Phase.WITHDRAWING, OrderRead): (withdrawn, frozenset({Phase.READING, Phase.WITHDRAWING, Phase.ENDED})),
+    (Phase.WITHDRAWING, LookFailed): (withdrawn, frozenset({Phase.WITHDRAWING, Phase.ENDED})),
+    (Phase.RESTORING, Restored): (_restored, frozenset({Phase.ENDED})),
+}
+
+# The phases that may follow each phase, whatever the event.
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    phase: frozenset(after for (before, _), (_, phases) in LIFECYCLE.items() if before is phase for after in phases)
+    for phase in Phase
 }

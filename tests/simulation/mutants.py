@@ -80,7 +80,7 @@ def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
 
 
 def _handler(phase: Phase, event: type, instead: Callable[..., Transition]) -> Any:
-    return _entry(ladder._HANDLERS, (phase, event), instead)
+    return _entry(ladder.LIFECYCLE, (phase, event), (instead, ladder.TRANSITIONS[phase]))
 
 
 def _timeout_is_a_rejection() -> Any:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from core.errors import Refusal, Refused
 from core.ladder import step as ladder
 from core.ladder.states import (
-    TRANSITIONS,
     Acknowledged,
     CancelsAsked,
     Do,
@@ -20,6 +19,7 @@ from core.ladder.states import (
     Transition,
     Waited,
 )
+from core.ladder.step import TRANSITIONS
 from core.ladder.tiers import Step, schedule
 from core.model import Order, OrderRequest, Position
 from core.plans.plan import Action

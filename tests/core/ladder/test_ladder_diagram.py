@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.ladder.states import TRANSITIONS
+from core.ladder.step import LIFECYCLE
 
 DOCS = Path(__file__).parents[3] / "docs"
 SCRIPT = DOCS / "ladder_diagram.py"
@@ -22,10 +22,15 @@ def test_the_documentation_shows_exactly_what_the_table_says():
 
 def test_the_diagram_has_every_transition_and_no_other():
     block = runpy.run_path(str(SCRIPT))["diagram"]()
-    arrows = {tuple(line.split(" --> ")) for line in map(str.strip, block.splitlines()) if " --> " in line}
-    inner = {arrow for arrow in arrows if "[*]" not in arrow}
-    assert inner == {(phase.value, follower.value) for phase, after in TRANSITIONS.items() for follower in after}
-    assert ("ended", "[*]") in arrows
+    arrows = [line.split(" --> ") for line in map(str.strip, block.splitlines()) if " --> " in line]
+    shown = {
+        (before, after.partition(" : ")[0], event)
+        for before, after in arrows
+        if " : " in after
+        for event in after.partition(" : ")[2].split(", ")
+    }
+    assert shown == {(p.value, n.value, e.__name__) for (p, e), (_, following) in LIFECYCLE.items() for n in following}
+    assert ["ended", "[*]"] in arrows
 
 
 def test_it_can_be_printed_without_anything_installed():
