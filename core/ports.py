@@ -27,6 +27,7 @@ class Capabilities(Struct, frozen=True):
     streams: bool = True
     protective_stops: bool = False
     client_id_length: int = 32  # characters of a client order id that the venue takes; at least 18
+    default_tiers: tuple[Tier, ...] = ()  # tried in this order unless configured; empty: ``settings.BASE_TIERS``
 
 
 class Check(Struct, frozen=True):

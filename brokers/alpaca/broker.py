@@ -35,6 +35,8 @@ from core.units import plain
 
 # The raw endpoint is what everything is sent through already, so a tier of its own would be the same call again.
 TIERS = frozenset(Tier) - {Tier.DIRECT_API}
+# Alpaca's own close call comes first: Alpaca can take a plain sell as the opening of a short.
+DEFAULT_TIERS = (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC)
 # Alpaca promises no time after which an unanswered request is dead. Its own close call cannot open a position and a
 # plain order is found by its client id, so that half a minute beyond the lists' lag is taken for the end of it.
 EXPIRY = 30.0
@@ -79,7 +81,7 @@ class AlpacaBroker:
     @property
     def capabilities(self) -> Capabilities:
         streams = bool(self._options.hosts.stream)
-        return Capabilities(TIERS, EXPIRY, LAG, streams=streams, protective_stops=True)
+        return Capabilities(TIERS, EXPIRY, LAG, streams=streams, protective_stops=True, default_tiers=DEFAULT_TIERS)
 
     async def connect(self) -> None:
         if self._login is None:

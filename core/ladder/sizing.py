@@ -6,14 +6,15 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.model import Instrument, Position
+from core.model import Instrument, Position, minimum_problem
 from core.units import floor_to
 
 
 class Size(Struct, frozen=True):
-    """What may be sent for a position now. ``wanted`` is all of it on the step grid; ``available`` what may leave.
+    """The size of one closing order.
 
-    ``too_small`` says why the venue would refuse even ``wanted``.
+    ``wanted``: the whole position, rounded down to the venue's step. ``available``: the part that may be sent now.
+    ``too_small``: why the venue would refuse even ``wanted``; empty where the venue would accept it.
     """
 
     wanted: Decimal
@@ -22,21 +23,14 @@ class Size(Struct, frozen=True):
 
 
 def size_close(position: Position, instrument: Instrument, price: Decimal | None) -> Size:
-    """All that the broker reports now, rounded down; without reduce-only never more than what is free."""
+    """Return the size for all that the broker reports now, rounded down to the step.
+
+    Without a reduce-only flag ``available`` is at most the free quantity. ``available`` is also at most the venue's
+    largest market order.
+    """
     wanted = floor_to(position.quantity, instrument.step)
     available = wanted if instrument.reduce_only else floor_to(min(position.quantity, position.free), instrument.step)
     if instrument.max_market is not None:
         available = min(available, floor_to(instrument.max_market, instrument.step))
-    return Size(wanted, available, _too_small(wanted, instrument, price))
-
-
-def _too_small(quantity: Decimal, instrument: Instrument, price: Decimal | None) -> str:
-    if quantity <= 0:
-        return "below one step"
-    if instrument.reduce_only and instrument.minimum_exempt:
-        return ""
-    if quantity < instrument.min_quantity:
-        return "below the venue's minimum quantity"
-    if price is not None and quantity * instrument.multiplier * price < instrument.min_cost:
-        return "below the venue's minimum cost"
-    return ""
+    problem = minimum_problem(wanted, instrument, price)
+    return Size(wanted, available, problem.value if problem else "")

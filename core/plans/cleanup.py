@@ -16,7 +16,7 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.model import Order, Tier
+from core.model import MinimumProblem, Order, Tier, minimum_problem
 from core.plans.cancel_policy import OrderPolicy
 from core.plans.plan import Action, ActionKind, OwnerTally, Reason
 from core.portfolio.holding import Holding
@@ -35,27 +35,23 @@ class Verdict(Struct, frozen=True):
 
 
 def unsellable(holding: Holding) -> str | None:
-    """Why the venue would refuse to sell this position, in one phrase, or None.
-
-    Reduce-only orders are exempt from minimums where the venue exempts them.
-    """
+    """Return in one phrase why the venue would refuse to sell this position, or None."""
     instrument, position = holding.instrument, holding.position
     if not instrument.tradable:
         return _way_out("not tradable at the venue", instrument.way_out)
     quantity = floor_to(position.quantity, instrument.step)
-    if quantity <= 0:
-        return _way_out(f"{plain(position.quantity)} is below one step of {plain(instrument.step)}", instrument.way_out)
-    if instrument.reduce_only and instrument.minimum_exempt:
-        return None
-    if quantity < instrument.min_quantity:
-        text = f"{plain(position.quantity)} is below the venue's minimum of {plain(instrument.min_quantity)}"
-        return _way_out(text, instrument.way_out)
-    if holding.price is not None and instrument.min_cost > 0:
-        cost = quantity * instrument.multiplier * holding.price
-        if cost < instrument.min_cost:
-            text = f"{money(cost)} {instrument.quote} is below the venue's minimum cost of {plain(instrument.min_cost)}"
-            return _way_out(text, instrument.way_out)
-    return None
+    held = plain(position.quantity)
+    match minimum_problem(quantity, instrument, holding.price):
+        case None:
+            return None
+        case MinimumProblem.STEP:
+            text = f"{held} is below one step of {plain(instrument.step)}"
+        case MinimumProblem.QUANTITY:
+            text = f"{held} is below the venue's minimum of {plain(instrument.min_quantity)}"
+        case MinimumProblem.COST:
+            cost = money(quantity * instrument.multiplier * (holding.price or ZERO))
+            text = f"{cost} {instrument.quote} is below the venue's minimum cost of {plain(instrument.min_cost)}"
+    return _way_out(text, instrument.way_out)
 
 
 def _way_out(reason: str, way_out: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from decimal import Decimal
 
 from msgspec import Struct, structs
 
@@ -15,11 +14,8 @@ from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.portfolio.holding import Holding
-from core.ports import Broker
+from core.ports import Broker, Capabilities
 from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
-
-# Alpaca's own close call first: a plain sell there can be taken as opening a short.
-BROKER_TIERS = {"alpaca": (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.DIRECT_API)}
 
 
 class Situation(Struct, frozen=True):
@@ -34,21 +30,21 @@ class Situation(Struct, frozen=True):
     legacy: frozenset[PositionKey] = frozenset()  # held before this program knew them, and to be force-closed
 
 
-def ladder_tiers(settings: Settings, broker: str, able: frozenset[Tier]) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
-    """The tiers configured for a broker that its venue can express, and those that it cannot.
+def ladder_tiers(settings: Settings, broker: str, able: Capabilities) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
+    """Return the tiers to try at a broker that its venue supports, and the tiers that its venue does not support.
 
-    ``broker`` is looked up whole (``ccxt:kraken``), then without its exchange.
+    The configuration is searched for the whole name of the broker (``ccxt:kraken``), then for the name without its
+    exchange. Without a configuration the venue's default tiers are used.
     """
     configured = settings.ladder.tiers
-    name = broker.partition(":")[0]
-    base = configured.get(broker) or configured.get(name) or BROKER_TIERS.get(name, BASE_TIERS)
+    base = configured.get(broker) or configured.get(broker.partition(":")[0]) or able.default_tiers or BASE_TIERS
     wanted = (*base, *(t for t in LAST_TIERS if t not in base))
-    return tuple(t for t in wanted if t in able), tuple(t for t in wanted if t not in able)
+    return tuple(t for t in wanted if t in able.tiers), tuple(t for t in wanted if t not in able.tiers)
 
 
 def account_tiers(settings: Settings, brokers: Iterable[Broker]) -> dict[str, tuple[Tier, ...]]:
-    """The tiers of every account, by its id."""
-    return {b.account.id: ladder_tiers(settings, b.account.broker, b.capabilities.tiers)[0] for b in brokers}
+    """Return the tiers of every account by account id."""
+    return {b.account.id: ladder_tiers(settings, b.account.broker, b.capabilities)[0] for b in brokers}
 
 
 def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
@@ -258,13 +254,3 @@ def _blocked(situation: Situation, key: PositionKey) -> tuple[Reason, str] | Non
 def counted(verdicts: list[cleanup.Verdict]) -> int:
     """How many positions count against the cap: all that are neither dust nor unsellable."""
     return sum(v.why not in (Reason.DUST, Reason.UNSELLABLE) for v in verdicts)
-
-
-def value_of(holdings: Iterable[Holding]) -> Decimal | None:
-    """What they are worth together; unknown when one of them is."""
-    total = Decimal(0)
-    for holding in holdings:
-        if holding.value is None:
-            return None
-        total += holding.value
-    return total

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from msgspec import structs
 
+from brokers.alpaca.broker import DEFAULT_TIERS, TIERS
 from core.model import Kind, Tier
 from core.plans.cleanup import close, tiers_of
 from core.plans.plan import Reason
 from core.plans.planner import ladder_tiers
+from core.ports import Capabilities
 from core.settings import LadderSettings, Settings
 from tests.core.rules import holding, instrument
 
-ABLE = frozenset(Tier) - {Tier.DIRECT_API}
+ABLE = Capabilities(TIERS, default_tiers=DEFAULT_TIERS)
 CLOSE_FIRST = (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)
 
 

@@ -9,6 +9,7 @@ from core.ladder.sizing import size_close
 from core.ladder.tiers import Step, client_id, request, schedule
 from core.model import Leg, OrderType, Side, Tier, TimeInForce
 from core.plans.planner import ladder_tiers
+from core.ports import Capabilities
 from core.settings import BASE_TIERS, LAST_TIERS, LadderSettings, Settings
 from tests.support.builders import ALL_TIERS, D, instrument, position, spot
 
@@ -34,13 +35,14 @@ def test_tiers_that_a_venue_lacks_are_not_in_the_schedule():
 @pytest.mark.parametrize(("broker", "first"), [("ccxt:kraken", "market_gtc"), ("ccxt:okx", "venue_close")])
 def test_the_configured_order_of_a_broker_is_taken_whole_or_without_its_exchange(broker: str, first: str):
     tiers = {"ccxt": (Tier.VENUE_CLOSE, Tier.MARKET_IOC), "ccxt:kraken": (Tier.MARKET_GTC,)}
-    able, unable = ladder_tiers(Settings(ladder=LadderSettings(tiers=tiers)), broker, frozenset(Tier))
+    able, unable = ladder_tiers(Settings(ladder=LadderSettings(tiers=tiers)), broker, Capabilities(frozenset(Tier)))
     assert able[0].value == first
     assert not unable
 
 
 def test_a_tier_that_a_venue_cannot_express_is_told_apart():
-    able, unable = ladder_tiers(Settings(), "paper", frozenset(Tier) - {Tier.VENUE_CLOSE, Tier.MARKET_FOK})
+    capabilities = Capabilities(frozenset(Tier) - {Tier.VENUE_CLOSE, Tier.MARKET_FOK})
+    able, unable = ladder_tiers(Settings(), "paper", capabilities)
     assert unable == (Tier.VENUE_CLOSE, Tier.MARKET_FOK)
     assert able == tuple(t for t in ALL_TIERS if t not in unable)
 

@@ -9,11 +9,11 @@ from msgspec import structs
 
 from core.events import OrderSeen
 from core.model import Leg, Order, PositionKey, Side, Tier
-from core.plans import planner
 from core.plans.plan import ActionKind, Plan, Reason
 from core.plans.planner import ladder_tiers
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
+from core.ports import Capabilities
 from core.settings import LadderSettings, Settings
 from tests.core.rules import (
     COINBASE,
@@ -27,7 +27,6 @@ from tests.core.rules import (
     position,
     reading,
     settings_of,
-    situation_of,
     stocked,
     told,
 )
@@ -258,13 +257,6 @@ def test_the_tiers_are_the_broker_s_configured_ones_that_its_venue_can_express(
     configured: dict[str, tuple[Tier, ...]], broker: str, able: frozenset[Tier], tiers: str, dropped: str
 ) -> None:
     settings = structs.replace(Settings(), ladder=LadderSettings(tiers=configured))
-    taken, left = ladder_tiers(settings, broker, able)
+    taken, left = ladder_tiers(settings, broker, Capabilities(able))
     assert [t.value for t in taken] == tiers.split()
     assert [t.value for t in left] == dropped.split()
-
-
-def test_the_value_of_holdings_is_unknown_when_one_of_them_is() -> None:
-    book = told(world(), reading(OTHER, position("WHO", account=OTHER), asked=1))
-    situation = situation_of(book)
-    assert planner.value_of(planner.holdings_of(book, [COINBASE], situation)) == 150
-    assert planner.value_of(planner.holdings_of(book, [COINBASE, OTHER], situation)) is None
