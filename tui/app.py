@@ -19,8 +19,9 @@ from core.link.messages import Acknowledge, Arm, Command, Confirm, Link, PlanRep
 from core.link.replica import Replica
 from core.plans.request import PlanRequest
 from core.ports import Clock
-from tui.feed import LINK_ERRORS, Changes, Feed
+from tui.feed import LINK_ERRORS, Feed
 from tui.keys import DESTRUCTIVE, KEYS
+from tui.present.changes import Changes
 from tui.present.labels import left_unguarded, report_summary
 from tui.present.sanitize import sanitize
 from tui.process_signals import TerminalLine, leave_on_signals
@@ -69,7 +70,7 @@ class FlatdeckApp(App[int]):
         self.link, self.clock, self.read_only = link, clock, read_only
         self.replica = Replica()
         self.feed = Feed(link, self.replica, self._finished)
-        self.deck = MainScreen(self.replica, clock, read_only=read_only)
+        self.main_screen = MainScreen(self.replica, clock, read_only=read_only)
         self._pending = Changes(everything=True)
         self._reports: dict[str, PlanReport] = {}
         self._bell, self._stuck, self._recheck, self._crash_log = bell, 0, recheck, crash_log
@@ -80,13 +81,13 @@ class FlatdeckApp(App[int]):
 
     def get_default_screen(self) -> Screen[Any]:
         """The deck is the bottom of the stack."""
-        return self.deck
+        return self.main_screen
 
     def on_mount(self) -> None:
         """Start to listen and to paint."""
         if not self.is_headless:
             self._ignore_signals = leave_on_signals(self._leave, self._line)
-        self.spawn(self.feed.run(), name="link")
+        self.spawn(self.feed.read_messages(), name="link")
         self.set_interval(PAINT, self._paint)
 
     async def on_unmount(self) -> None:
@@ -117,7 +118,7 @@ class FlatdeckApp(App[int]):
         text = sanitize(error, 200) or type(error).__name__
         if worker.name == "link":
             why = f"the line to the engine broke ({text})" if error else "the engine has hung up"
-            self.deck.trouble = f"{why}; start the console again."
+            self.main_screen.trouble = f"{why}; start the console again."
             self._pending.engine = True
         elif error is not None:
             self.notify(text, title="Not done", severity="error", markup=False)
@@ -139,20 +140,20 @@ class FlatdeckApp(App[int]):
         """At most ten times a second, and not at all while the terminal does not read."""
         if not self.is_running or backed_up(self):
             return
-        fresh = self.feed.take()
+        fresh = self.feed.take_changes()
         self._pending.add(fresh)
-        if self.feed.trouble and not self.deck.trouble:
-            self.deck.trouble, self._pending.engine = self.feed.trouble, True
-        elif fresh.everything and self.deck.trouble and self.feed.trouble is None:
-            self.deck.trouble = None
+        if self.feed.trouble and not self.main_screen.trouble:
+            self.main_screen.trouble, self._pending.engine = self.feed.trouble, True
+        elif fresh.everything and self.main_screen.trouble and self.feed.trouble is None:
+            self.main_screen.trouble = None
         if fresh:
             self._ring()
             self.refresh_bindings() if fresh.engine or fresh.everything else None
         if isinstance(self.screen, PlanScreen):
             self.screen.follow(fresh)
-        elif self.screen is self.deck:
+        elif self.screen is self.main_screen:
             changes, self._pending = self._pending, Changes()
-            self.deck.paint(changes)
+            self.main_screen.paint(changes)
 
     def _ring(self) -> None:
         stuck = sum(c.alarm and not c.acknowledged for c in self.replica.closings.values())
@@ -170,7 +171,7 @@ class FlatdeckApp(App[int]):
 
     def _plan(self, request: PlanRequest, *, dry_run: bool = False) -> None:
         """Open the confirmation. Whatever covers the deck already is answered first."""
-        if self.screen is not self.deck:
+        if self.screen is not self.main_screen:
             return
         screen = PlanScreen(
             request,
@@ -194,21 +195,21 @@ class FlatdeckApp(App[int]):
 
     def action_close(self) -> None:
         """Close the selected positions, else the one under the cursor."""
-        if keys := self.deck.positions.chosen():
+        if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("flatten", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space; X flattens a whole owner.")
 
     def action_cancel_orders(self) -> None:
         """Cancel the orders of the selected positions, else of the one under the cursor."""
-        if keys := self.deck.positions.chosen():
+        if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("cancel-orders", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space.")
 
     def action_flatten_owner(self) -> None:
         """Everything of the owner under the cursor."""
-        if (owner := self.deck.positions.owner()) is not None:
+        if (owner := self.main_screen.positions.owner()) is not None:
             self._plan(PlanRequest("flatten", owners=(owner,)))
 
     def action_flatten_all(self) -> None:
@@ -217,10 +218,12 @@ class FlatdeckApp(App[int]):
 
     def action_open(self) -> None:
         """Fold an owner; show a plan that waits."""
-        focused = self.deck.focused
-        if focused is self.deck.positions.table:
-            self.deck.positions.fold()
-        elif focused is self.deck.escalations.table and (plan := self.deck.escalations.plan()) is not None:
+        focused = self.main_screen.focused
+        if focused is self.main_screen.positions.table:
+            self.main_screen.positions.fold()
+        elif (
+            focused is self.main_screen.escalations.table and (plan := self.main_screen.escalations.plan()) is not None
+        ):
             request = plan.request or (PlanRequest("cleanup") if plan.cause == "cleanup" else None)
             if request is not None:
                 self._plan(request)
@@ -232,12 +235,12 @@ class FlatdeckApp(App[int]):
         if self.replica.engine.armed:
             self._hint("Disarming: exits wait to be confirmed.")
             self.spawn(self._tell(Arm(False)))
-        elif self.screen is self.deck:
+        elif self.screen is self.main_screen:
             self.push_screen(ArmScreen(ask=self.ask, spawn=self.spawn, recheck=self._recheck))
 
     def action_acknowledge(self) -> None:
         """A person has seen the alarm: the one under the cursor, else the topmost, else the engine's."""
-        closing = self.deck.escalations.closing()
+        closing = self.main_screen.escalations.closing()
         if closing is not None or self.replica.engine.alarm:
             self.spawn(self._tell(Acknowledge(closing.key if closing else None)))
         else:
@@ -254,19 +257,19 @@ class FlatdeckApp(App[int]):
         except LINK_ERRORS as error:
             reply = Rejected("link", f"the engine does not answer ({error or type(error).__name__})")
         if isinstance(reply, Snapshot):
-            self.feed.load(reply)
+            self.feed.load_snapshot(reply)
         elif isinstance(reply, Rejected):
             self.notify(sanitize(reply.text, 300), title="Not done", severity="warning", markup=False)
 
     def action_filter(self) -> None:
         """Filter the log when it is in focus, else the positions."""
-        log = self.deck.log_panel
-        (log if self.deck.focused is log.view else self.deck.positions).filter()
+        log = self.main_screen.log_panel
+        (log if self.main_screen.focused is log.view else self.main_screen.positions).filter()
 
     def action_help(self) -> None:
         """Every key that works here."""
-        if self.screen is self.deck:
-            self.push_screen(HelpScreen(self.deck.active_bindings.values()))
+        if self.screen is self.main_screen:
+            self.push_screen(HelpScreen(self.main_screen.active_bindings.values()))
 
     async def action_quit(self) -> None:
         """Leave; first say what is left unguarded."""

@@ -28,7 +28,7 @@ from tui.commands import (
     engine as commands_engine,
     entries as commands_entries,
     files as commands_files,
-    look as commands,
+    look as commands_look,
     plans as commands_plans,
     reconcile,
     replay,
@@ -45,7 +45,7 @@ from tui.commands.session import (
     Terminated,
     at_terminal,
     shared_options,
-    with_session,
+    with_context,
 )
 from tui.present.sanitize import sanitize
 
@@ -306,8 +306,8 @@ def _silence() -> None:
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--read-only", is_flag=True, help="The console without any key that could change something.")
 @shared_options
-@with_session
-def cli(session: CommandContext, *, read_only: bool) -> int:
+@with_context
+def cli(context: CommandContext, *, read_only: bool) -> int:
     """Watch trading positions across users and brokers, and get them closed, verified.
 
     Without a command: the console.
@@ -316,15 +316,15 @@ def cli(session: CommandContext, *, read_only: bool) -> int:
         if read_only:
             raise click.UsageError("--read-only belongs to the console and takes no command")
         return 0
-    if session.json:
+    if context.json:
         raise click.UsageError("--json belongs to a command; for the positions it is flatdeck status --json")
-    return commands_engine.console(session, read_only=read_only)
+    return commands_engine.console(context, read_only=read_only)
 
 
 for _command in (
-    *(commands.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
-    *(commands_engine.demo, commands_engine.run, commands.journal, commands.check, commands.config),
-    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands.completion, replay.replay),
+    *(commands_look.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
+    *(commands_engine.demo, commands_engine.run, commands_look.journal, commands_look.check, commands_look.config),
+    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_look.completion, replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
     *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
 ):
@@ -333,5 +333,5 @@ for _command in (
 
 def main() -> NoReturn:
     """The entry point of the installed program."""
-    world: Environment = SystemEnvironment()
-    cli.main(obj=world)
+    environment: Environment = SystemEnvironment()
+    cli.main(obj=environment)

@@ -27,10 +27,9 @@ from tui.commands.session import (
     CommandContext,
     known,
     shared_options,
-    with_session,
+    with_context,
 )
-from tui.output import dust as dust_texts
-from tui.output.dust import Preview
+from tui.output.dust import NO_CONVERSION, Preview, dust_document, dust_question, preview_text, results_text
 
 LOOK_SECONDS = 30.0  # for one account's preview
 
@@ -42,9 +41,9 @@ LOOK_SECONDS = 30.0  # for one account's preview
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be converted and end there.")
 @shared_options
-@with_session
+@with_context
 def dust(
-    session: CommandContext,
+    context: CommandContext,
     *,
     owners: tuple[str, ...],
     accounts: tuple[str, ...],
@@ -56,46 +55,46 @@ def dust(
 
     Only where the venue has a conversion of its own. It costs a fee, about 2 %, and cannot be taken back.
     """
-    settings = session.load().settings
+    settings = context.load_config().settings
     known("user", owners, [owner.id for owner in settings.owners])
     known("account", accounts, [account.id for account in settings.accounts])
     asked = [a for a in settings.accounts if (not owners or a.owner in owners) and (not accounts or a.id in accounts)]
     if not asked and settings.accounts:
         raise click.UsageError(f"{', '.join(owners)} has no account that was asked for; name one or the other")
     into = into.upper() if into else None
-    found = session.run(_look(session, settings, asked, into))
-    if not (session.json and dry_run):
-        session.say(dust_texts.preview(found, session.width))
+    found = context.run_to_end(_look(context, settings, asked, into))
+    if not (context.json and dry_run):
+        context.print_text(preview_text(found, context.width))
     if dry_run:
-        if session.json:
-            session.document(dust_texts.document(found, {}, dry_run=True))
-        session.note("Dry run: nothing was converted.")
-        return _code(session, found, {})
-    if any(p.conversions for p in found) and not yes and not _agreed(session, found):
+        if context.json:
+            context.print_document(dust_document(found, {}, dry_run=True))
+        context.print_note("Dry run: nothing was converted.")
+        return _code(context, found, {})
+    if any(p.conversions for p in found) and not yes and not _agreed(context, found):
         return DECLINED
     ended: Mapping[str, Sequence[Converted]] = {}
     if any(p.conversions or p.open for p in found):
-        ended = session.run(_act(session, settings, found, into))
-        if not session.json:
-            session.say("\n" + dust_texts.results(ended, session.width))
-    if session.json:
-        session.document(dust_texts.document(found, ended, dry_run=False))
-    return _code(session, found, ended)
+        ended = context.run_to_end(_act(context, settings, found, into))
+        if not context.json:
+            context.print_text("\n" + results_text(ended, context.width))
+    if context.json:
+        context.print_document(dust_document(found, ended, dry_run=False))
+    return _code(context, found, ended)
 
 
 async def _look(
-    session: CommandContext, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
+    context: CommandContext, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
 ) -> list[Preview]:
     """Each account's dust, by whoever can only read."""
-    frozen = await session.world.frozen(settings)
-    since = session.world.clock.now() - REMEMBERED
-    records = [entry.record async for entry in session.world.entries(settings, since=since, follow=False)]
-    each = (_preview(session, settings, a, into, frozen.get(a.id), records) for a in accounts)
+    frozen = await context.environment.frozen(settings)
+    since = context.environment.clock.now() - REMEMBERED
+    records = [entry.record async for entry in context.environment.entries(settings, since=since, follow=False)]
+    each = (_preview(context, settings, a, into, frozen.get(a.id), records) for a in accounts)
     return list(await asyncio.gather(*each))
 
 
 async def _preview(
-    session: CommandContext,
+    context: CommandContext,
     settings: Settings,
     account: AccountSettings,
     into: str | None,
@@ -104,7 +103,7 @@ async def _preview(
 ) -> Preview:
     """One account's; whatever keeps it from being read is its own and no other's."""
     try:
-        async with _converting(session, settings, account) as (way_out, converter):
+        async with _converting(context, settings, account) as (way_out, converter):
             if converter is None:
                 return Preview(account.id, way_out=way_out)
             left = unsettled(records, account.id)
@@ -123,10 +122,10 @@ async def _preview(
 
 @asynccontextmanager
 async def _converting(
-    session: CommandContext, settings: Settings, account: AccountSettings
+    context: CommandContext, settings: Settings, account: AccountSettings
 ) -> AsyncIterator[tuple[str, Converter | None]]:
     """The account's way out of dust, and its converter where it has one, connected."""
-    broker = session.world.broker(settings, account)
+    broker = context.environment.broker(settings, account)
     try:
         if not isinstance(broker, ConversionOffer) or broker.converter is None:
             yield (broker.way_out if isinstance(broker, ConversionOffer) else ""), None
@@ -139,22 +138,22 @@ async def _converting(
 
 
 async def _act(
-    session: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None
+    context: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None
 ) -> dict[str, list[Converted]]:
     """Convert what was agreed to, under the lock of the data directory; per account what became of it."""
     accounts = {account.id: account for account in settings.accounts}
     meant = [p for p in found if p.conversions or p.open]
-    async with session.world.journal(settings) as (journal, ids):
+    async with context.environment.journal(settings) as (journal, ids):
         frozen = await journal.frozen()
 
         async def one(agreed: Preview) -> list[Converted]:
             if agreed.account in frozen:
                 return _none(agreed.conversions, _frozen(agreed.account, frozen[agreed.account]))
             try:
-                async with _converting(session, settings, accounts[agreed.account]) as (_, converter):
+                async with _converting(context, settings, accounts[agreed.account]) as (_, converter):
                     if converter is None:
-                        return _none(agreed.conversions, dust_texts.NO_CONVERSION)
-                    way = DustConverter(agreed.account, converter, journal, session.world.clock, ids)
+                        return _none(agreed.conversions, NO_CONVERSION)
+                    way = DustConverter(agreed.account, converter, journal, context.environment.clock, ids)
                     return _ended(await way.carry_out(agreed.conversions, into))
             except FlatdeckError as error:
                 return _none(agreed.conversions, f"not sent: {error}")
@@ -164,7 +163,9 @@ async def _act(
         try:
             ended = await asyncio.gather(*(one(p) for p in meant))
         except asyncio.CancelledError:
-            session.note("Interrupted while converting: the journal has what was asked for; flatdeck dust looks it up.")
+            context.print_note(
+                "Interrupted while converting: the journal has what was asked for; flatdeck dust looks it up."
+            )
             raise
     return {p.account: some for p, some in zip(meant, ended, strict=True)}
 
@@ -198,24 +199,24 @@ def _frozen(account: str, why: str) -> str:
     return f"it is frozen ({why}); look at it, then run flatdeck thaw {account}"
 
 
-def _agreed(session: CommandContext, found: Sequence[Preview]) -> bool:
+def _agreed(context: CommandContext, found: Sequence[Preview]) -> bool:
     """The question, where there is somebody to ask."""
     why = ": there is no terminal to ask on; add --yes to go ahead without"
-    if session.world.interactive():
-        if session.ask(dust_texts.question(found)):
+    if context.environment.interactive():
+        if context.confirm(dust_question(found)):
             return True
         why = ""
-    if session.json:
-        session.document(dust_texts.document(found, {}, dry_run=False, confirmed=False))
-    session.note(f"Not confirmed, nothing was converted{why}.")
+    if context.json:
+        context.print_document(dust_document(found, {}, dry_run=False, confirmed=False))
+    context.print_note(f"Not confirmed, nothing was converted{why}.")
     return False
 
 
-def _code(session: CommandContext, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
+def _code(context: CommandContext, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
     """0 when all that could be converted was, 4 when no account answered that was asked, else 1."""
     asked = [p for p in found if p.converts or not p.read]
     if asked and not any(p.read for p in asked):
-        session.note(f"No account could be reached; {asked[0].account}: {asked[0].error}")
+        context.print_note(f"No account could be reached; {asked[0].account}: {asked[0].error}")
         return UNREACHED
     left = any(r.outcome is not ConversionOutcome.CONVERTED for some in ended.values() for r in some)
     return REMAINED if left or any(p.error for p in found) else DONE

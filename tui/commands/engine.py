@@ -12,7 +12,7 @@ import click
 
 from core.errors import ConfigError
 from core.settings import Settings
-from tui import demo_books as demo_world
+from tui import demo_books
 from tui.commands.session import (
     DONE,
     NO_CONFIGURATION,
@@ -22,7 +22,7 @@ from tui.commands.session import (
     Engine,
     Terminated,
     shared_options,
-    with_session,
+    with_context,
 )
 from tui.present.labels import in_flight, under_way
 from tui.process_signals import TerminalLine
@@ -33,62 +33,64 @@ LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may 
 
 @click.command()
 @shared_options
-@with_session
-def run(session: CommandContext) -> int:
+@with_context
+def run(context: CommandContext) -> int:
     """Run the engine without a screen until it is told to stop."""
-    settings = session.load().settings
+    settings = context.load_config().settings
     if not settings.accounts:
         raise ConfigError("No account is configured, so there is nothing to watch; add one to the configuration")
     try:
-        session.run(_serve(session, settings))
+        context.run_to_end(_serve(context, settings))
     except (KeyboardInterrupt, Terminated):
-        session.note("Stopped; no stop is watched any more.")
+        context.print_note("Stopped; no stop is watched any more.")
     return DONE
 
 
-async def _serve(session: CommandContext, settings: Settings) -> None:
-    async with session.world.engine(settings, acting=True, mode="service", lasting=True, on_log=session.log) as engine:
+async def _serve(context: CommandContext, settings: Settings) -> None:
+    async with context.environment.engine(
+        settings, acting=True, mode="service", lasting=True, on_log=context.print_log_row
+    ) as engine:
         reached, asked = engine.reached(), len(settings.accounts)
-        session.note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
+        context.print_note(f"Engine running: {reached} of {asked} accounts reached. Ctrl+C stops it.")
         try:
             await engine.run()
         finally:
             flying = in_flight(engine.snapshot().closings)
             if flying:
-                session.note(f"{len(flying)} closes were in flight; the next start takes them up again.")
+                context.print_note(f"{len(flying)} closes were in flight; the next start takes them up again.")
 
 
-def console(session: CommandContext, *, read_only: bool) -> int:
+def console(context: CommandContext, *, read_only: bool) -> int:
     """The console on the configured accounts."""
-    loaded = session.world.load(session.config)
-    if not session.world.full_screen():
+    loaded = context.environment.load(context.config)
+    if not context.environment.full_screen():
         raise ConfigError(
             "The console needs a terminal; without one use flatdeck status, cleanup, flatten, run"
             if loaded
             else NO_CONFIGURATION
         )
     if loaded is None:
-        session.note(NO_CONFIGURATION + ".")
-        return _demo(session, "default", 1, (), 1.0) if session.ask("Start the demo now?") else USAGE
-    session.run(_console(session, loaded.settings, read_only))
+        context.print_note(NO_CONFIGURATION + ".")
+        return _demo(context, "default", 1, (), 1.0) if context.confirm("Start the demo now?") else USAGE
+    context.run_to_end(_console(context, loaded.settings, read_only))
     return DONE
 
 
-async def _console(session: CommandContext, settings: Settings, read_only: bool) -> None:
+async def _console(context: CommandContext, settings: Settings, read_only: bool) -> None:
     """With another engine on the same data the console can only look, and says so."""
     from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
 
     if not read_only:
         try:
-            async with session.world.engine(settings, acting=True, lasting=True) as engine:
-                return await _show(session, engine, read_only=False)
+            async with context.environment.engine(settings, acting=True, lasting=True) as engine:
+                return await _show(context, engine, read_only=False)
         except AlreadyRunning as error:
-            session.note(f"{error}; this console is read-only.")
-    async with session.world.engine(settings, acting=False, lasting=True) as engine:
-        return await _show(session, engine, read_only=True)
+            context.print_note(f"{error}; this console is read-only.")
+    async with context.environment.engine(settings, acting=False, lasting=True) as engine:
+        return await _show(context, engine, read_only=True)
 
 
-async def _show(session: CommandContext, engine: Engine, *, read_only: bool) -> None:
+async def _show(context: CommandContext, engine: Engine, *, read_only: bool) -> None:
     """The console, with the engine going on behind it; an engine that fails ends the console with its error.
 
     When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
@@ -96,12 +98,12 @@ async def _show(session: CommandContext, engine: Engine, *, read_only: bool) -> 
     """
     line = TerminalLine(lambda: under_way(engine.snapshot()))
     behind = asyncio.ensure_future(engine.run())
-    screen = asyncio.ensure_future(session.world.console(engine, line, read_only=read_only))
+    screen = asyncio.ensure_future(context.environment.console(engine, line, read_only=read_only))
     lost = asyncio.ensure_future(line.lost.wait())
     try:
         await asyncio.wait({behind, screen, lost}, return_when=asyncio.FIRST_COMPLETED)
         if lost.done():
-            await _carried_through(session, line, behind)
+            await _carried_through(context, line, behind)
             raise Terminated(signal.SIGHUP)
         if behind.done() and behind.exception() is not None:
             behind.result()
@@ -113,15 +115,15 @@ async def _show(session: CommandContext, engine: Engine, *, read_only: bool) -> 
         await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _carried_through(session: CommandContext, line: TerminalLine, behind: asyncio.Future[None]) -> None:
-    clock = session.world.clock
+async def _carried_through(context: CommandContext, line: TerminalLine, behind: asyncio.Future[None]) -> None:
+    clock = context.environment.clock
     end = clock.monotonic() + LONGEST_CLOSE
     while line.busy() and clock.monotonic() < end and not behind.done():
         await clock.sleep(0.2)
 
 
 @click.command()
-@click.option("--scenario", metavar="NAME", type=click.Choice(demo_world.SCENARIOS), default="default")
+@click.option("--scenario", metavar="NAME", type=click.Choice(demo_books.SCENARIOS), default="default")
 @click.option("--seed", metavar="N", type=click.IntRange(min=0), default=1, help="Another seed, another market.")
 @click.option(
     "--replay", "replays", metavar="CSV...", multiple=True, help="Price files for the symbols they are named after."
@@ -135,9 +137,9 @@ async def _carried_through(session: CommandContext, line: TerminalLine, behind: 
 )
 @click.argument("more", nargs=-1, metavar="")
 @shared_options
-@with_session
+@with_context
 def demo(
-    session: CommandContext, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
+    context: CommandContext, *, scenario: str, seed: int, replays: tuple[str, ...], speed: float, more: tuple[str, ...]
 ) -> int:
     """The console on embedded paper brokers: nothing is real and nothing is kept.
 
@@ -147,23 +149,23 @@ def demo(
         raise click.UsageError("--speed nan is not a number")
     if more and not replays:
         raise click.UsageError(f"demo takes no argument {more[0]!r}; price files follow --replay")
-    return _demo(session, scenario, seed, (*replays, *more), speed)
+    return _demo(context, scenario, seed, (*replays, *more), speed)
 
 
-def _demo(session: CommandContext, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
-    given = session.world.replays(replays)
-    if session.json or not session.world.full_screen():
+def _demo(context: CommandContext, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
+    given = context.environment.replays(replays)
+    if context.json or not context.environment.full_screen():
         raise ConfigError("The demo is a console and needs a terminal")
     with tempfile.TemporaryDirectory(prefix="flatdeck-demo-") as directory:
-        made = demo_world.build(
-            directory, session.world.dice(seed), scenario=scenario, seed=seed, replays=given, speed=speed
+        made = demo_books.build(
+            directory, context.environment.dice(seed), scenario=scenario, seed=seed, replays=given, speed=speed
         )
         for name, text in made.files.items():
             Path(directory, name).write_text(text, encoding="utf-8")
-        return session.run(_play(session, made.settings))
+        return context.run_to_end(_play(context, made.settings))
 
 
-async def _play(session: CommandContext, settings: Settings) -> int:
-    async with session.world.engine(settings, acting=True, lasting=True) as engine:
-        await _show(session, engine, read_only=False)
+async def _play(context: CommandContext, settings: Settings) -> int:
+    async with context.environment.engine(settings, acting=True, lasting=True) as engine:
+        await _show(context, engine, read_only=False)
         return DONE if engine.reached() else UNREACHED

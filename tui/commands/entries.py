@@ -29,9 +29,10 @@ from tui.commands.session import (
     CommandContext,
     known,
     shared_options,
-    with_session,
+    with_context,
 )
-from tui.output import entries as entry_texts, plans as output
+from tui.output import entries
+from tui.output.plans import plan_text, report_text
 
 
 class Number(click.ParamType):
@@ -91,28 +92,28 @@ def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("check-entry")
 @_signalling
 @shared_options
-@with_session
-def check_entry(session: CommandContext, **given: Any) -> int:
+@with_context
+def check_entry(context: CommandContext, **given: Any) -> int:
     """Ask the gate whether a position may be opened: 0 allowed, 1 refused."""
-    settings = session.load().settings
+    settings = context.load_config().settings
     signal = _signal(settings, **given)
-    found, priced, reached = session.run(_check(session, settings, signal))
+    found, priced, reached = context.run_to_end(_check(context, settings, signal))
     warnings = [] if priced else [f"no usable price of {signal.symbol} is known; without one open refuses"]
-    if session.json:
-        session.document(entry_texts.check(signal, found, warnings))
+    if context.json:
+        context.print_document(entries.check(signal, found, warnings))
     else:
-        session.say(entry_texts.verdict(found))
+        context.print_text(entries.verdict(found))
     for warning in warnings if not found else ():
-        session.note(f"Note: {warning}.")
+        context.print_note(f"Note: {warning}.")
     if found and not reached and all(no.code is Code.ACCOUNT_UNREADABLE for no in found):
         return UNREACHED
     return REMAINED if found else DONE
 
 
 async def _check(
-    session: CommandContext, settings: Settings, signal: EntryRequest
+    context: CommandContext, settings: Settings, signal: EntryRequest
 ) -> tuple[list[Rejection], bool, bool]:
-    async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
+    async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
         drafts = engine.opener.drafts
         found = await drafts.check(signal)
         meant = [a.id for a in settings.accounts if a.owner == signal.owner]
@@ -128,12 +129,12 @@ async def _check(
 @click.option("--flatten-first", is_flag=True, help="Close what the user holds in the symbol first, verified flat.")
 @_confirming
 @shared_options
-@with_session
+@with_context
 def open_position(
-    session: CommandContext, *, limit: bool, wait: float, flatten_first: bool, dry_run: bool, yes: bool, **given: Any
+    context: CommandContext, *, limit: bool, wait: float, flatten_first: bool, dry_run: bool, yes: bool, **given: Any
 ) -> int:
     """Open a position, when the gate allows it."""
-    settings = session.load().settings
+    settings = context.load_config().settings
     signal = _signal(settings, **given)
     if signal.account is None:
         accounts = [a.id for a in settings.accounts if a.owner == signal.owner]
@@ -152,7 +153,7 @@ def open_position(
                 raise NotAllowed(Rejection(Code.POSITION_EXISTS, text))
         return Offer(plan, await engine.opener.drafts.open(signal, limit=limit, flatten_first=flatten_first))
 
-    return _allowed(session, lambda: _carry(session, settings, asking, wait, dry_run=dry_run, yes=yes))
+    return _allowed(context, lambda: _carry(context, settings, asking, wait, dry_run=dry_run, yes=yes))
 
 
 @click.command()
@@ -162,9 +163,9 @@ def open_position(
 @click.option("--out", "take", metavar="Q", type=Number(), help="Take this much off it; all of it closes it.")
 @_confirming
 @shared_options
-@with_session
+@with_context
 def scale(
-    session: CommandContext,
+    context: CommandContext,
     *,
     account: str,
     symbol: str,
@@ -177,22 +178,22 @@ def scale(
     if (add is None) is (take is None):
         raise click.UsageError("scale needs either --in or --out, with how much")
     quantity = take if add is None else add
-    settings = session.load().settings
+    settings = context.load_config().settings
     known("account", (account,), [a.id for a in settings.accounts])
 
     async def asking(engine: Any) -> Offer:
         return Offer(None, await engine.opener.drafts.scale(account, symbol, quantity, inward=add is not None))
 
     def go() -> int:
-        draft = session.run(_look(session, settings, asking)).draft
+        draft = context.run_to_end(_look(context, settings, asking)).draft
         if draft.kind == "close":
             for warning in draft.warnings:
-                session.note(f"Warning: {warning}.")
-            session.note("That is all of the position, which is closed.")
-            return carry_through(session, PlanRequest("flatten", keys=(draft.key,)), dry_run=dry_run, yes=yes)
-        return _carry(session, settings, asking, LIMIT_WAIT, dry_run=dry_run, yes=yes)
+                context.print_note(f"Warning: {warning}.")
+            context.print_note("That is all of the position, which is closed.")
+            return carry_through(context, PlanRequest("flatten", keys=(draft.key,)), dry_run=dry_run, yes=yes)
+        return _carry(context, settings, asking, LIMIT_WAIT, dry_run=dry_run, yes=yes)
 
-    return _allowed(session, go)
+    return _allowed(context, go)
 
 
 def _signal(settings: Settings, *, owner: str, account: str | None, side: str, **given: Any) -> EntryRequest:
@@ -212,61 +213,61 @@ def _signal(settings: Settings, *, owner: str, account: str | None, side: str, *
     )
 
 
-def _allowed(session: CommandContext, go: Callable[[], int]) -> int:
+def _allowed(context: CommandContext, go: Callable[[], int]) -> int:
     """What the gate refuses is refused: one sentence, its code, and 1."""
     try:
         return go()
     except NotAllowed as refused:
         no = Rejection(refused.code, str(refused))
-        if session.json:
-            session.document(entry_texts.refused(no))
-        session.note(entry_texts.verdict([no]))
+        if context.json:
+            context.print_document(entries.refused(no))
+        context.print_note(entries.verdict([no]))
         return REMAINED
 
 
 def _carry(
-    session: CommandContext, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool
+    context: CommandContext, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool
 ) -> int:
     """From the offer to the exit code."""
     agreed: Offer | None = None
     if not yes or dry_run:
-        agreed = session.run(_look(session, settings, asking))
-        if not (session.json and dry_run):
-            _show(session, agreed)
+        agreed = context.run_to_end(_look(context, settings, asking))
+        if not (context.json and dry_run):
+            _show(context, agreed)
         if dry_run:
-            if session.json:
-                session.document(entry_texts.offered(agreed.plan, agreed.draft, dry_run=True))
-            session.note("Dry run: nothing was sent.")
+            if context.json:
+                context.print_document(entries.offered(agreed.plan, agreed.draft, dry_run=True))
+            context.print_note("Dry run: nothing was sent.")
             return DONE
-        if not _agreed(session, agreed):
+        if not _agreed(context, agreed):
             return DECLINED
     while True:
-        offer, done = session.run(_act(session, settings, asking, agreed, wait))
+        offer, done = context.run_to_end(_act(context, settings, asking, agreed, wait))
         if done is not None:
-            return _conclude(session, offer, done)
-        session.note("It is no longer what was shown, and nothing was sent; this is what it is now.")
-        _show(session, offer)
-        if yes or not _agreed(session, offer):
+            return _conclude(context, offer, done)
+        context.print_note("It is no longer what was shown, and nothing was sent; this is what it is now.")
+        _show(context, offer)
+        if yes or not _agreed(context, offer):
             return REMAINED if yes else DECLINED
         agreed = offer
 
 
-async def _look(session: CommandContext, settings: Settings, asking: Asking) -> Offer:
+async def _look(context: CommandContext, settings: Settings, asking: Asking) -> Offer:
     """The offer, by an engine that cannot act."""
-    async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
+    async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
         return await asking(engine)
 
 
 async def _act(
-    session: CommandContext, settings: Settings, asking: Asking, agreed: Offer | None, wait: float
+    context: CommandContext, settings: Settings, asking: Asking, agreed: Offer | None, wait: float
 ) -> tuple[Offer, Done | None]:
     """Draft again and send it if it is what was agreed to (None: agreed in advance), else only the new offer."""
-    async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
+    async with context.environment.engine(settings, acting=True, on_log=context.print_log_row) as engine:
         offer = await asking(engine)
         if offer.draft.kind == "close" or (agreed is not None and not offer.same(agreed)):
             return offer, None
         if agreed is None:
-            _show(session, offer)
+            _show(context, offer)
         draft = offer.draft if agreed is None else agreed.draft  # a limit goes at the price that was shown
         closed = None
         if offer.plan is not None and not offer.plan.empty:
@@ -279,37 +280,37 @@ async def _act(
             return offer, Done(closed, None, refused)
 
 
-def _show(session: CommandContext, offer: Offer) -> None:
+def _show(context: CommandContext, offer: Offer) -> None:
     if offer.plan is not None and not offer.plan.empty:
-        session.say(output.plan(offer.plan, width=session.width) + "\n")
-    session.say(entry_texts.draft(offer.draft))
+        context.print_text(plan_text(offer.plan, width=context.width) + "\n")
+    context.print_text(entries.draft(offer.draft))
 
 
-def _agreed(session: CommandContext, offer: Offer) -> bool:
+def _agreed(context: CommandContext, offer: Offer) -> bool:
     """The question, where there is somebody to ask."""
     why = "there is no terminal to ask on; add --yes to go ahead without"
-    if session.world.interactive():
-        if session.ask(entry_texts.question(offer.draft, closing=offer.plan is not None and not offer.plan.empty)):
+    if context.environment.interactive():
+        if context.confirm(entries.question(offer.draft, closing=offer.plan is not None and not offer.plan.empty)):
             return True
         why = ""
-    if session.json:
-        session.document({**entry_texts.offered(offer.plan, offer.draft, dry_run=False), "confirmed": False})
-    session.note(f"Not confirmed, nothing was sent{': ' + why if why else ''}.")
+    if context.json:
+        context.print_document({**entries.offered(offer.plan, offer.draft, dry_run=False), "confirmed": False})
+    context.print_note(f"Not confirmed, nothing was sent{': ' + why if why else ''}.")
     return False
 
 
-def _conclude(session: CommandContext, offer: Offer, done: Done) -> int:
+def _conclude(context: CommandContext, offer: Offer, done: Done) -> int:
     """Print what came of it, and say it in the exit code."""
-    if session.json:
-        session.document(entry_texts.ended(offer.plan, offer.draft, done.closed, done.report, done.refused))
+    if context.json:
+        context.print_document(entries.ended(offer.plan, offer.draft, done.closed, done.report, done.refused))
     else:
         if done.closed is not None:
-            session.say(output.report(done.closed, width=session.width) + "\n")
+            context.print_text(report_text(done.closed, width=context.width) + "\n")
         if done.report is not None:
-            session.say(entry_texts.result(done.report))
+            context.print_text(entries.result(done.report))
     if done.closed is not None and done.report is None:
         why = f": {done.refused}" if done.refused else ", because it is not verified flat"
-        session.note(f"What was there was closed first; nothing was opened{why}.")
+        context.print_note(f"What was there was closed first; nothing was opened{why}.")
     elif done.refused is not None:
-        session.note(entry_texts.verdict([Rejection(done.refused.code, str(done.refused))]))
+        context.print_note(entries.verdict([Rejection(done.refused.code, str(done.refused))]))
     return DONE if done.report is not None and done.report.success else REMAINED

@@ -8,22 +8,22 @@ from pathlib import Path
 import click
 
 from core.errors import ConfigError
-from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_options, with_session
+from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_options, with_context
 
 
 @click.command()
 @shared_options
-@with_session
-def init(session: CommandContext) -> int:
+@with_context
+def init(context: CommandContext) -> int:
     """Write a commented configuration."""
     from core.config.load import example  # noqa: PLC0415  (only here)
 
-    path = session.world.new_config(session.config)
+    path = context.environment.new_config(context.config)
     _write_new(path, example())
-    if session.json:
-        session.document({"path": str(path)})
+    if context.json:
+        context.print_document({"path": str(path)})
     else:
-        session.say(f"Wrote {path}. Fill in your accounts, then try them with: flatdeck check")
+        context.print_text(f"Wrote {path}. Fill in your accounts, then try them with: flatdeck check")
     return DONE
 
 
@@ -52,24 +52,24 @@ def paper() -> None:
 @click.option("--account", "accounts", metavar="ID", multiple=True, help="Only this account, owner/name. Repeatable.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @shared_options
-@with_session
-def reset(session: CommandContext, *, accounts: tuple[str, ...], yes: bool) -> int:
+@with_context
+def reset(context: CommandContext, *, accounts: tuple[str, ...], yes: bool) -> int:
     """Forget what paper accounts did, so that they start from their books again."""
-    settings = session.load().settings
+    settings = context.load_config().settings
     papers = [account for account in settings.accounts if account.broker == "paper"]
     known("paper account", accounts, [account.id for account in papers])
     chosen = [account for account in papers if not accounts or account.id in accounts]
     names = ", ".join(account.id for account in chosen)
     if chosen and not yes:
-        if not session.world.interactive():
-            session.note(f"Not confirmed, {names} left alone: there is no terminal to ask on; add --yes.")
+        if not context.environment.interactive():
+            context.print_note(f"Not confirmed, {names} left alone: there is no terminal to ask on; add --yes.")
             return DECLINED
-        if not session.ask(f"Forget what {names} did and start from the book again?"):
-            session.note("Not confirmed, nothing was forgotten.")
+        if not context.confirm(f"Forget what {names} did and start from the book again?"):
+            context.print_note("Not confirmed, nothing was forgotten.")
             return DECLINED
-    session.world.reset_paper(settings, chosen)
-    if session.json:
-        session.document({"reset": [account.id for account in chosen]})
+    context.environment.reset_paper(settings, chosen)
+    if context.json:
+        context.print_document({"reset": [account.id for account in chosen]})
     else:
-        session.say(f"Started anew: {names}" if chosen else "No paper account is configured.")
+        context.print_text(f"Started anew: {names}" if chosen else "No paper account is configured.")
     return DONE

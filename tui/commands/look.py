@@ -13,9 +13,10 @@ from core.link.messages import Snapshot
 from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings
 from core.units import utc
-from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_session
-from tui.output import documents, plans as output
+from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_context
+from tui.output import documents
 from tui.output.columns import columns
+from tui.output.plans import status_text
 from tui.present.sanitize import sanitize
 
 CHECK_SECONDS = 30.0  # for all that is tried at one account
@@ -45,25 +46,25 @@ class Since(click.ParamType):
 
 @click.command()
 @shared_options
-@with_session
-def status(session: CommandContext) -> int:
+@with_context
+def status(context: CommandContext) -> int:
     """Show accounts, owners, positions, stops and closings."""
-    settings = session.load().settings
-    snapshot, reached = session.run(look(session, settings))
-    elsewhere = session.world.elsewhere(settings)
-    if session.json:
-        session.document(documents.status(snapshot, elsewhere))
+    settings = context.load_config().settings
+    snapshot, reached = context.run_to_end(look(context, settings))
+    elsewhere = context.environment.elsewhere(settings)
+    if context.json:
+        context.print_document(documents.status(snapshot, elsewhere))
     else:
-        session.say(output.status(snapshot, elsewhere, width=session.width))
+        context.print_text(status_text(snapshot, elsewhere, width=context.width))
     if settings.accounts and not reached:
-        session.note(f"No account could be reached; {_first_error(snapshot)}")
+        context.print_note(f"No account could be reached; {_first_error(snapshot)}")
         return UNREACHED
     return DONE
 
 
-async def look(session: CommandContext, settings: Settings) -> tuple[Snapshot, int]:
+async def look(context: CommandContext, settings: Settings) -> tuple[Snapshot, int]:
     """What is held now, by an engine that cannot act, and how many accounts could be read."""
-    async with session.world.engine(settings, acting=False) as engine:
+    async with context.environment.engine(settings, acting=False) as engine:
         return engine.snapshot(), engine.reached()
 
 
@@ -74,31 +75,31 @@ def _first_error(snapshot: Snapshot) -> str:
 
 @click.command()
 @shared_options
-@with_session
-def check(session: CommandContext) -> int:
+@with_context
+def check(context: CommandContext) -> int:
     """Try every account and say what is wrong."""
-    settings = session.load().settings
-    found = session.run(_check_all(session, settings))
-    if session.json:
-        session.document(documents.check(found))
+    settings = context.load_config().settings
+    found = context.run_to_end(_check_all(context, settings))
+    if context.json:
+        context.print_document(documents.check(found))
     else:
-        session.say(_check_text(found, session.width))
+        context.print_text(_check_text(found, context.width))
     reached = [row for row in found if row[2] is None]
     if found and not reached:
-        session.note("No account could be reached.")
+        context.print_note("No account could be reached.")
         return UNREACHED
     wrong = len(reached) < len(found) or any(trial.ok is False for row in reached for trial in row[3])
     return REMAINED if wrong else DONE
 
 
-async def _check_all(session: CommandContext, settings: Settings) -> list[Checked]:
-    return list(await asyncio.gather(*(_check(session, settings, account) for account in settings.accounts)))
+async def _check_all(context: CommandContext, settings: Settings) -> list[Checked]:
+    return list(await asyncio.gather(*(_check(context, settings, account) for account in settings.accounts)))
 
 
-async def _check(session: CommandContext, settings: Settings, account: AccountSettings) -> Checked:
+async def _check(context: CommandContext, settings: Settings, account: AccountSettings) -> Checked:
     """One account's trials; whatever keeps it from being reached is its own and no other's."""
     try:
-        broker = session.world.broker(settings, account)
+        broker = context.environment.broker(settings, account)
     except FlatdeckError as error:
         return account.id, account.venue, str(error), []
     try:
@@ -137,22 +138,22 @@ def _check_text(found: list[Checked], width: int | None) -> str:
 
 @click.command()
 @shared_options
-@with_session
-def config(session: CommandContext) -> int:
+@with_context
+def config(context: CommandContext) -> int:
     """Show every setting and where it came from."""
     from core.config.load import describe  # noqa: PLC0415  (reads the schema)
 
-    loaded = session.load()
-    if session.json:
+    loaded = context.load_config()
+    if context.json:
         settings = {
             key: {"value": origin.value, "source": origin.source, "where": origin.where}
             for key, origin in loaded.origins.items()
         }
-        session.document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
+        context.print_document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
         return DONE
-    session.say(f"# {sanitize(loaded.path or 'no file, defaults only')}")
+    context.print_text(f"# {sanitize(loaded.path or 'no file, defaults only')}")
     rows = [("setting", "value", "from"), *describe(loaded)]
-    session.say("\n".join(columns(rows)))
+    context.print_text("\n".join(columns(rows)))
     return DONE
 
 
@@ -161,36 +162,36 @@ def config(session: CommandContext) -> int:
 @click.option("--since", metavar="T", type=Since(), help="Records from this time on, or this long ago (2h).")
 @click.option("--kind", "kinds", metavar="K", multiple=True, help="Records of this kind only. Repeatable.")
 @shared_options
-@with_session
+@with_context
 def journal(
-    session: CommandContext, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]
+    context: CommandContext, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]
 ) -> int:
     """Read the audit trail."""
     known_kinds = documents.journal_kinds()
     for kind in kinds:
         if kind not in known_kinds:
             raise click.UsageError(f"There is no kind {kind!r} of record; known: {', '.join(known_kinds)}")
-    start = session.world.clock.now() - since if isinstance(since, timedelta) else since
-    settings = session.load().settings
-    session.run(_journal(session, settings, start, kinds, follow))
+    start = context.environment.clock.now() - since if isinstance(since, timedelta) else since
+    settings = context.load_config().settings
+    context.run_to_end(_journal(context, settings, start, kinds, follow))
     return DONE
 
 
 async def _journal(
-    session: CommandContext, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
+    context: CommandContext, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
 ) -> None:
     """Print what is asked for. Only following prints more than one document: one a line, as they come."""
     found = []
-    async for entry in session.world.entries(settings, since=since, follow=follow):
+    async for entry in context.environment.entries(settings, since=since, follow=follow):
         document = documents.journal_entry(entry)
         if kinds and document["kind"] not in kinds:
             continue
-        if session.json and not follow:
+        if context.json and not follow:
             found.append(document)
         else:
-            click.echo(documents.line(document) if session.json else journal_line(document))
-    if session.json and not follow:
-        session.document({"entries": found})
+            click.echo(documents.document_line(document) if context.json else journal_line(document))
+    if context.json and not follow:
+        context.print_document({"entries": found})
 
 
 def journal_line(document: documents.Document) -> str:

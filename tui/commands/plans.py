@@ -31,9 +31,10 @@ from tui.commands.session import (
     Engine,
     known,
     shared_options,
-    with_session,
+    with_context,
 )
-from tui.output import documents, plans as output
+from tui.output import documents
+from tui.output.plans import plan_question, plan_text, report_text
 
 SURE_AFTER = 0.5  # seconds until an empty list is read again
 
@@ -101,9 +102,9 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
 @_confirming
 @shared_options
-@with_session
+@with_context
 def cleanup(
-    session: CommandContext,
+    context: CommandContext,
     *,
     dust: Decimal | None,
     max_positions: int | None,
@@ -124,29 +125,29 @@ def cleanup(
         cancel_open_orders=mode,
         cancel_if=cancel_if,
     )
-    return carry_through(session, request, dry_run=dry_run, yes=yes)
+    return carry_through(context, request, dry_run=dry_run, yes=yes)
 
 
 @click.command()
 @_selecting
 @_confirming
 @shared_options
-@with_session
-def flatten(session: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
+@with_context
+def flatten(context: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]) -> int:
     """Force-close what is selected."""
-    return carry_through(session, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
+    return carry_through(context, _selection("flatten", everything, selected), dry_run=dry_run, yes=yes)
 
 
 @click.command("cancel-orders")
 @_selecting
 @_confirming
 @shared_options
-@with_session
+@with_context
 def cancel_orders(
-    session: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]
+    context: CommandContext, *, dry_run: bool, yes: bool, everything: bool, **selected: tuple[str, ...]
 ) -> int:
     """Cancel open orders and nothing else."""
-    return carry_through(session, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
+    return carry_through(context, _selection("cancel-orders", everything, selected), dry_run=dry_run, yes=yes)
 
 
 def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRequest:
@@ -155,9 +156,9 @@ def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRe
     return PlanRequest(cause=cause, everything=everything and not any(selected.values()), **selected)
 
 
-def carry_through(session: CommandContext, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
+def carry_through(context: CommandContext, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
     """From the plan to the exit code."""
-    settings = session.load().settings
+    settings = context.load_config().settings
     known("user", request.owners, [owner.id for owner in settings.owners])
     known("account", request.accounts, [account.id for account in settings.accounts])
     for account in settings.accounts:
@@ -166,66 +167,68 @@ def carry_through(session: CommandContext, request: PlanRequest, *, dry_run: boo
                 f"Account {account.id} does not belong to {', '.join(request.owners)}; name one or the other"
             )
     if yes and not dry_run:
-        plan, seen = session.run(_act(session, settings, request, None))
-        return _conclude(session, settings, request, plan, seen)
-    plan, seen = session.run(_look(session, settings, request))
+        plan, seen = context.run_to_end(_act(context, settings, request, None))
+        return _conclude(context, settings, request, plan, seen)
+    plan, seen = context.run_to_end(_look(context, settings, request))
     if dry_run:
-        return _preview(session, settings, request, plan)
-    _show(session, plan)
-    while not plan.empty and _agreed(session, plan):
+        return _preview(context, settings, request, plan)
+    _show(context, plan)
+    while not plan.empty and _agreed(context, plan):
         agreed = plan
-        plan, seen = session.run(_act(session, settings, request, agreed))
+        plan, seen = context.run_to_end(_act(context, settings, request, agreed))
         if seen is not None:
             break
-        session.note("The plan is no longer what was shown, and nothing was sent; this is what it is now.")
-        _show(session, plan)
+        context.print_note("The plan is no longer what was shown, and nothing was sent; this is what it is now.")
+        _show(context, plan)
     if seen is None or (not plan.empty and isinstance(seen, Snapshot)):
         return DECLINED
-    return _conclude(session, settings, request, plan, seen)
+    return _conclude(context, settings, request, plan, seen)
 
 
-async def _look(session: CommandContext, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
+async def _look(context: CommandContext, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
     """The plan and the read it was made from, by an engine that cannot act."""
-    async with session.world.engine(settings, acting=False, on_log=session.log) as engine:
-        plan = await _planned(session, engine, request)
+    async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
+        plan = await _planned(context, engine, request)
         return plan, engine.snapshot()
 
 
-async def _planned(session: CommandContext, engine: Engine, request: PlanRequest) -> Plan:
+async def _planned(context: CommandContext, engine: Engine, request: PlanRequest) -> Plan:
     """The plan. That nothing at all is there is believed when a second read says so, too: one list may be empty."""
     plan = await engine.prepare(request)
     if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
-        await session.world.clock.sleep(SURE_AFTER)
+        await context.environment.clock.sleep(SURE_AFTER)
         await engine.read_all()
         plan = await engine.prepare(request)
     return plan
 
 
 async def _act(
-    session: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None
+    context: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None
 ) -> tuple[Plan, PlanReport | Snapshot | None]:
     """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
-    async with session.world.engine(settings, acting=True, on_log=session.log) as engine:
-        plan = await _planned(session, engine, request)
-        stale = agreed is not None and session.world.clock.now() - agreed.created_at > SHOWN_FOR
+    async with context.environment.engine(settings, acting=True, on_log=context.print_log_row) as engine:
+        plan = await _planned(context, engine, request)
+        stale = agreed is not None and context.environment.clock.now() - agreed.created_at > SHOWN_FOR
         changed = agreed is not None and (stale or plan.digest != agreed.digest)
         if agreed is None or (changed and plan.empty):
-            _show_first(session, plan)
+            _show_first(context, plan)
         if plan.empty:
             return plan, engine.snapshot()
         if changed:
             return plan, None
-        session.committed = True
+        context.committed = True
         try:
-            return plan, await _checked(session, engine, request, await engine.execute(plan.id, plan.digest))
+            return plan, await _checked(context, engine, request, await engine.execute(plan.id, plan.digest))
         except asyncio.CancelledError:
-            session.note("Interrupted while closing: what was begun is in the journal, and the next start takes it up.")
+            context.print_note(
+                "Interrupted while closing: what was begun is in the journal, and the next start takes it up."
+            )
             raise
         finally:
-            session.committed = False
+            context.committed = False
 
 
-async def _checked(session: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
+async def _checked(context: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
     """A flatten is done when nothing is left of what was asked for, also of what its plan did not have."""
     if request.cause != "flatten" or not report.complete:
         return report
@@ -235,71 +238,73 @@ async def _checked(session: CommandContext, engine: Engine, request: PlanRequest
         return report
     named = ", ".join(f"{key.symbol} on {key.account}" for key in missed[:5])
     more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
-    session.note(f"Held now and not in the plan, so left alone: {named}{more}; run it again for what is left.")
+    context.print_note(f"Held now and not in the plan, so left alone: {named}{more}; run it again for what is left.")
     return structs.replace(report, success=False)
 
 
-def _show(session: CommandContext, plan: Plan) -> None:
-    session.say(output.plan(plan, width=session.width))
+def _show(context: CommandContext, plan: Plan) -> None:
+    context.print_text(plan_text(plan, width=context.width))
 
 
-def _show_first(session: CommandContext, plan: Plan) -> None:
+def _show_first(context: CommandContext, plan: Plan) -> None:
     """What nobody was asked about leaves a trace, or is not begun."""
     try:
-        _show(session, plan)
+        _show(context, plan)
     except OSError as error:
         why = error.strerror or type(error).__name__
         text = f"The plan cannot be written to the output ({why}), so nothing was sent; mend that, or send it elsewhere"
         raise FlatdeckError(text) from error
 
 
-def _note_unheld(session: CommandContext, request: PlanRequest, plan: Plan) -> None:
+def _note_unheld(context: CommandContext, request: PlanRequest, plan: Plan) -> None:
     """A symbol that nothing is held or open in may be a slip of the pen."""
     if request.symbols and not plan.actions:
-        session.note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
+        context.print_note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
 
 
-def _agreed(session: CommandContext, plan: Plan) -> bool:
+def _agreed(context: CommandContext, plan: Plan) -> bool:
     """The question, where there is somebody to ask."""
-    if not session.world.interactive():
-        if session.json:
-            session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
-        session.note("Not confirmed, nothing was sent: there is no terminal to ask on; add --yes to go ahead without.")
+    if not context.environment.interactive():
+        if context.json:
+            context.print_document({**documents.plan(plan, dry_run=False), "confirmed": False})
+        context.print_note(
+            "Not confirmed, nothing was sent: there is no terminal to ask on; add --yes to go ahead without."
+        )
         return False
-    if session.ask(output.question(plan)):
+    if context.confirm(plan_question(plan)):
         return True
-    if session.json:
-        session.document({**documents.plan(plan, dry_run=False), "confirmed": False})
-    session.note("Not confirmed, nothing was sent.")
+    if context.json:
+        context.print_document({**documents.plan(plan, dry_run=False), "confirmed": False})
+    context.print_note("Not confirmed, nothing was sent.")
     return False
 
 
-def _preview(session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
-    if session.json:
-        session.document(documents.plan(plan, dry_run=True))
+def _preview(context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+    if context.json:
+        context.print_document(documents.plan(plan, dry_run=True))
     else:
-        _show(session, plan)
-        session.note("Dry run: nothing was sent.")
-    _note_unheld(session, request, plan)
-    return _unreached(session, settings, request, plan) or (DONE if plan.complete else REMAINED)
+        _show(context, plan)
+        context.print_note("Dry run: nothing was sent.")
+    _note_unheld(context, request, plan)
+    return _unreached(context, settings, request, plan) or (DONE if plan.complete else REMAINED)
 
 
 def _conclude(
-    session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
+    context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
 ) -> int:
     """Print what came of it, and say it in the exit code."""
     if isinstance(seen, PlanReport):
-        if session.json:
-            session.document(documents.run(seen))
+        if context.json:
+            context.print_document(documents.run(seen))
         else:
-            session.say("\n" + output.report(seen, width=session.width))
+            context.print_text("\n" + report_text(seen, width=context.width))
         return code_of(seen)
     assert seen is not None
-    if session.json:
-        session.document(documents.nothing_to_do(plan, seen))
-    _note_unheld(session, request, plan)
+    if context.json:
+        context.print_document(documents.nothing_to_do(plan, seen))
+    _note_unheld(context, request, plan)
     held_back = any(a.reason not in _LEFT_BY_POLICY for a in plan.actions)
-    return _unreached(session, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
+    return _unreached(context, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
 
 
 def code_of(report: PlanReport) -> int:
@@ -313,13 +318,13 @@ def code_of(report: PlanReport) -> int:
     return DONE if whole and all(fine(row) for row in report.results) else REMAINED
 
 
-def _unreached(session: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
+def _unreached(context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
     """4, with a sentence, when none of the accounts that were asked for could be read, else 0."""
     asked = _accounts(settings, request)
     if not asked or not all(account in plan.unreadable for account in asked):
         return 0
     first = asked[0]
-    session.note(f"No account could be reached; {first}: {plan.unreadable[first]}")
+    context.print_note(f"No account could be reached; {first}: {plan.unreadable[first]}")
     return UNREACHED
 
 

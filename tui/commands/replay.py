@@ -15,7 +15,7 @@ from core.errors import ConfigError
 from core.model import Side
 from core.settings import Settings, resolve_exits, symbols_with_exits
 from core.units import ONE, ZERO, iso
-from tui.commands.session import DONE, CommandContext, known, shared_options, with_session
+from tui.commands.session import DONE, CommandContext, known, shared_options, with_context
 from tui.output.columns import columns
 from tui.output.documents import Document
 
@@ -67,9 +67,9 @@ class Number(click.ParamType):
 @click.option("--account", metavar="ID", help="Whose exits, owner/name; those of [exits].")
 @click.option("--symbol", metavar="SYMBOL", help="Which symbol's exits; the file's name before -1m.")
 @shared_options
-@with_session
+@with_context
 def replay(
-    session: CommandContext,
+    context: CommandContext,
     *,
     prices: str,
     side: str,
@@ -86,7 +86,7 @@ def replay(
     """
     from core.exits.replay import ReplayedPosition, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
 
-    loaded = session.world.load(session.config)
+    loaded = context.environment.load(context.config)
     configured = loaded.settings if loaded else Settings()
     if account is not None:
         known("account", [account], [a.id for a in configured.accounts])
@@ -95,10 +95,10 @@ def replay(
         settings = structs.replace(settings, fee_rate=fee_rate)
     holding = ReplayedPosition(Side(side), entry, quantity, leverage)
     ticks = walk(prices_of(_rows(prices)), settings, holding)
-    if session.json:
-        session.document(document(ticks))
+    if context.json:
+        context.print_document(document(ticks))
     else:
-        session.say(text(ticks, holding, min(session.width or WIDTH, WIDEST)))
+        context.print_text(text(ticks, holding, min(context.width or WIDTH, WIDEST)))
     return DONE
 
 

@@ -14,7 +14,7 @@ from core.errors import ConfigError, FlatdeckError
 from core.link.messages import PositionRow
 from core.settings import Settings
 from tui.commands.look import look
-from tui.commands.session import DONE, REMAINED, CommandContext, shared_options, with_session
+from tui.commands.session import DONE, REMAINED, CommandContext, shared_options, with_context
 from tui.present.sanitize import sanitize
 
 PATIENCE = 60.0  # seconds for an engine to close everything down
@@ -41,38 +41,40 @@ WantedBy=default.target
 
 @click.command()
 @shared_options
-@with_session
-def stop(session: CommandContext) -> int:
+@with_context
+def stop(context: CommandContext) -> int:
     """Stop the running engine, and say what is left unguarded."""
-    settings = session.load().settings
-    engine = session.world.elsewhere(settings)
+    settings = context.load_config().settings
+    engine = context.environment.elsewhere(settings)
     if engine is None or engine.pid is None:
-        return _nothing_runs(session, settings)
+        return _nothing_runs(context, settings)
     if engine.mode != "service":
         raise FlatdeckError(
             f"The engine that is running (pid {engine.pid}) belongs to a console or to another command; end it there"
         )
-    snapshot, _ = session.run(look(session, settings))
+    snapshot, _ = context.run_to_end(look(context, settings))
     _terminate(engine.pid)
-    stopped = session.run(_gone(session, settings, engine.pid))
+    stopped = context.run_to_end(_gone(context, settings, engine.pid))
     held = snapshot.positions
-    if session.json:
+    if context.json:
         left = [{"account": row.key.account, "symbol": row.key.symbol, "leg": row.key.leg.value} for row in held]
-        session.document({"stopped": stopped, "pid": engine.pid, "unguarded": left})
+        context.print_document({"stopped": stopped, "pid": engine.pid, "unguarded": left})
     if not stopped:
-        session.note(f"The engine (pid {engine.pid}) was asked to stop and has not within {PATIENCE:g} s; look at it.")
+        context.print_note(
+            f"The engine (pid {engine.pid}) was asked to stop and has not within {PATIENCE:g} s; look at it."
+        )
         return REMAINED
-    session.say(f"Stopped the engine (pid {engine.pid}). {unguarded(held)}")
+    context.print_text(f"Stopped the engine (pid {engine.pid}). {unguarded(held)}")
     unread = [row.id for row in snapshot.accounts if row.error]
     if unread:
-        session.note(f"What is held there could not be read: {', '.join(unread)}.")
+        context.print_note(f"What is held there could not be read: {', '.join(unread)}.")
     return DONE
 
 
-def _nothing_runs(session: CommandContext, settings: Settings) -> int:
-    if session.json:
-        session.document({"stopped": False, "pid": None, "unguarded": []})
-    session.say(f"No engine is running on {sanitize(settings.engine.data_dir)}.")
+def _nothing_runs(context: CommandContext, settings: Settings) -> int:
+    if context.json:
+        context.print_document({"stopped": False, "pid": None, "unguarded": []})
+    context.print_text(f"No engine is running on {sanitize(settings.engine.data_dir)}.")
     return DONE
 
 
@@ -85,13 +87,13 @@ def _terminate(pid: int) -> None:
         raise FlatdeckError(f"The engine (pid {pid}) cannot be asked to stop: {error.strerror}") from None
 
 
-async def _gone(session: CommandContext, settings: Settings, pid: int) -> bool:
+async def _gone(context: CommandContext, settings: Settings, pid: int) -> bool:
     """Whether that engine let go of its data directory in time."""
     for _ in range(int(PATIENCE / LOOK_EVERY)):
-        engine = session.world.elsewhere(settings)
+        engine = context.environment.elsewhere(settings)
         if engine is None or engine.pid != pid:
             return True
-        await session.world.clock.sleep(LOOK_EVERY)
+        await context.environment.clock.sleep(LOOK_EVERY)
     return False
 
 
@@ -107,25 +109,25 @@ def unguarded(held: Sequence[PositionRow]) -> str:
 @click.command()
 @click.option("--install", is_flag=True, help="Write it among your own units instead of printing it.")
 @shared_options
-@with_session
-def service(session: CommandContext, *, install: bool) -> int:
+@with_context
+def service(context: CommandContext, *, install: bool) -> int:
     """Print a systemd user unit that keeps `flatdeck run` going, or install it."""
-    loaded = session.load()
+    loaded = context.load_config()
     if loaded.path is None:
         raise ConfigError("A service needs a configuration file; write one with `flatdeck init`")
     text = unit(str(Path(sys.argv[0]).absolute()), str(loaded.path.absolute()))
-    path = _units(session) / "flatdeck.service"
+    path = _units(context) / "flatdeck.service"
     if install:
         _install(path, text)
-    if session.json:
-        session.document({"unit": text, "path": str(path) if install else None})
+    if context.json:
+        context.print_document({"unit": text, "path": str(path) if install else None})
     elif install:
-        session.say(
+        context.print_text(
             f"Wrote {sanitize(path)}. Start it with: systemctl --user daemon-reload && "
             "systemctl --user enable --now flatdeck; so that it goes on when you log out: loginctl enable-linger"
         )
     else:
-        session.say(text.rstrip())
+        context.print_text(text.rstrip())
     return DONE
 
 
@@ -141,8 +143,8 @@ def _quoted(path: str) -> str:
     return f'"{escaped}"'
 
 
-def _units(session: CommandContext) -> Path:
-    home = session.world.env.get("XDG_CONFIG_HOME") or "~/.config"
+def _units(context: CommandContext) -> Path:
+    home = context.environment.env.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(home).expanduser() / "systemd" / "user"
 
 

@@ -24,7 +24,7 @@ from core.ports import Broker, Clock
 from core.records import Entry
 from core.settings import AccountSettings, Settings
 from tui.demo_books import Dice
-from tui.output.documents import Document, text as document_text
+from tui.output.documents import Document, document_text
 from tui.present.labels import log_cells
 from tui.present.sanitize import sanitize
 from tui.process_signals import TerminalLine
@@ -134,16 +134,16 @@ class Environment(Protocol):
 class CommandContext:
     """The shared options as they were given, and how a command speaks to the person."""
 
-    def __init__(self, world: Environment, given: Mapping[str, Any]) -> None:
-        self.world = world
+    def __init__(self, environment: Environment, given: Mapping[str, Any]) -> None:
+        self.environment = environment
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
         self.committed = False  # to what a lost terminal does not end
 
-    def load(self) -> Loaded:
+    def load_config(self) -> Loaded:
         """The configuration; ConfigError, with the way out, where there is none."""
-        loaded = self.world.load(self.config)
+        loaded = self.environment.load(self.config)
         if loaded is None:
             raise ConfigError(NO_CONFIGURATION)
         if not self.verbose:
@@ -151,19 +151,19 @@ class CommandContext:
         engine = structs.replace(loaded.settings.engine, log_level="debug")
         return structs.replace(loaded, settings=structs.replace(loaded.settings, engine=engine))
 
-    def say(self, text: str) -> None:
+    def print_text(self, text: str) -> None:
         """Print what was asked for, on stdout; with ``--json`` a text for people goes to stderr."""
         click.echo(text, err=self.json)
 
-    def note(self, text: str) -> None:
+    def print_note(self, text: str) -> None:
         """One line on stderr; nobody has to be able to read it, and a service goes on without."""
         _aside(sanitize(text))
 
-    def document(self, document: Document) -> None:
+    def print_document(self, document: Document) -> None:
         """The one JSON document, on stdout."""
         click.echo(document_text(document))
 
-    def log(self, row: LogRow) -> None:
+    def print_log_row(self, row: LogRow) -> None:
         """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
         _aside("".join(cell.text for cell in log_cells(row)).rstrip())
 
@@ -174,7 +174,7 @@ class CommandContext:
 
         return shutil.get_terminal_size().columns if at_terminal(sys.stdout) else None
 
-    def ask(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         """A yes-or-no question on stderr whose default is no; an interrupt or the end of input is a no."""
         try:
             return click.confirm(question, default=False, err=True)
@@ -182,7 +182,7 @@ class CommandContext:
             click.echo("", err=True)
             return False
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed; a
         hang-up alone does not end what was confirmed: a line that broke is nobody's word to leave positions open."""
         return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
@@ -227,14 +227,14 @@ def at_terminal(*streams: TextIO | None) -> bool:
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
-def with_session(command: Callable[..., T]) -> Callable[..., T]:
+def with_context(command: Callable[..., T]) -> Callable[..., T]:
     """Give a command the session as its first argument."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> T:
         context = click.get_current_context()
-        world: Any = context.find_object(object)
-        return command(CommandContext(world, context.meta), *args, **kwargs)
+        environment: Any = context.find_object(object)
+        return command(CommandContext(environment, context.meta), *args, **kwargs)
 
     return wrapped
 

@@ -27,12 +27,12 @@ Document = dict[str, Any]
 CLOSED = frozenset({"closed", "closed_residual"})
 
 
-def text(document: Document) -> str:
+def document_text(document: Document) -> str:
     """The document as it is printed; what a venue supplied stays ASCII, so that no terminal acts on it."""
     return json.dumps(document, indent=2, ensure_ascii=True)
 
 
-def line(document: Document) -> str:
+def document_line(document: Document) -> str:
     """The document on one line, for a stream of them."""
     return json.dumps(document, ensure_ascii=True)
 

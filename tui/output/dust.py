@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from core.plans.conversion import Conversion, ConversionOutcome, Converted
-from core.units import plain as exact
+from core.units import plain
 from tui.output.columns import columns
 from tui.output.documents import Document, builtins
 from tui.present.numbers import number
@@ -34,11 +34,11 @@ class Preview(Struct, frozen=True):
     read: bool = True  # the venue answered, or did not have to be asked
 
 
-def preview(found: Sequence[Preview], width: int | None) -> str:
+def preview_text(found: Sequence[Preview], width: int | None) -> str:
     """The table of what would be converted, then a sentence for each account that has something to say."""
     rows = [("account", "asset", "quantity", "gets about", "fee", "into")]
     rows += [
-        (p.account, c.asset, exact(c.quantity), number(c.gets), number(c.fee), c.into)
+        (p.account, c.asset, plain(c.quantity), number(c.gets), number(c.fee), c.into)
         for p in found
         for c in p.conversions
     ]
@@ -60,17 +60,17 @@ def _remarks(found: Preview) -> list[str]:
     return [sanitize(line) for line in lines]
 
 
-def question(found: Sequence[Preview]) -> str:
+def dust_question(found: Sequence[Preview]) -> str:
     count = sum(len(p.conversions) for p in found)
     accounts = sum(bool(p.conversions) for p in found)
     what = f"{count} balance{'s' * (count != 1)} on {accounts} account{'s' * (accounts != 1)}"
     return f"Convert {what}? It costs a fee and cannot be taken back."
 
 
-def results(ended: Mapping[str, Sequence[Converted]], width: int | None) -> str:
+def results_text(ended: Mapping[str, Sequence[Converted]], width: int | None) -> str:
     rows = [("account", "asset", "quantity", "outcome", "got", "fee", "")]
     rows += [
-        (account, r.asset, exact(r.quantity), _ENDS[r.outcome], number(r.gets), number(r.fee), r.error or "")
+        (account, r.asset, plain(r.quantity), _ENDS[r.outcome], number(r.gets), number(r.fee), r.error or "")
         for account, some in ended.items()
         for r in some
     ]
@@ -79,7 +79,7 @@ def results(ended: Mapping[str, Sequence[Converted]], width: int | None) -> str:
     )
 
 
-def document(
+def dust_document(
     found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]], *, dry_run: bool, confirmed: bool = True
 ) -> Document:
     """The one document; ``confirmed`` is in it only where somebody should have and did not."""

@@ -13,7 +13,7 @@ from core.link.messages import PlanReport
 from core.model import Position
 from core.plans.plan import Plan
 from core.reconciliation.rules import Discrepancy, counts
-from core.units import iso, percent, plain as exact
+from core.units import iso, percent, plain
 from tui.output import documents
 from tui.output.columns import columns
 from tui.output.documents import Document
@@ -42,16 +42,16 @@ def verdict(found: Sequence[Rejection]) -> str:
 
 def draft(value: EntryDraft) -> str:
     """The order as it would be sent."""
-    at = f"a limit at {exact(value.price)}" if value.price is not None else "the market"
+    at = f"a limit at {plain(value.price)}" if value.price is not None else "the market"
     about = f" (about {number(value.reference)})" if value.price is None and value.reference is not None else ""
-    what = f"{value.side.value} {exact(value.quantity)} {sanitize(value.key.symbol)} on {sanitize(value.key.account)}"
+    what = f"{value.side.value} {plain(value.quantity)} {sanitize(value.key.symbol)} on {sanitize(value.key.account)}"
     lines = [f"{heading(value)}: {what} at {at}{about}"]
     if value.kind == "open":
         stop = initial_stop(direction(value.side), value.price or value.reference, value.stop_pct)
         about = f" (about {number(stop)})" if stop is not None else ""
-        lines.append(f"  leverage {exact(value.leverage or Decimal(1))}x, stop-loss {_pct(value.stop_pct)}{about}")
+        lines.append(f"  leverage {plain(value.leverage or Decimal(1))}x, stop-loss {_pct(value.stop_pct)}{about}")
     else:
-        lines.append(f"  held: {exact(value.before)}, entry {_known(value.entry)}")
+        lines.append(f"  held: {plain(value.before)}, entry {_known(value.entry)}")
     return "\n".join([*lines, *(f"  WARNING {sanitize(w)}" for w in value.warnings)])
 
 
@@ -63,20 +63,20 @@ def heading(value: EntryDraft) -> str:
 def question(value: EntryDraft, *, closing: bool) -> str:
     """What is asked before anything is sent."""
     first = "Close what is held, verified, then " if closing else ""
-    what = f"{value.side.value} {exact(value.quantity)} {sanitize(value.key.symbol)}"
+    what = f"{value.side.value} {plain(value.quantity)} {sanitize(value.key.symbol)}"
     return f"{first}{what}?" if first else f"{what.capitalize()}?"
 
 
 def result(report: Report) -> str:
     """How it ended and what is held now."""
     price = f" at {number(report.average_price)}" if report.average_price is not None else ""
-    filled = f": {exact(report.filled)}{price}" if report.filled else ""
+    filled = f": {plain(report.filled)}{price}" if report.filled else ""
     lines = [f"{_ENDS[report.outcome]}{filled}." + (f" {sanitize(report.error)}." if report.error else "")]
     if report.realised is not None:
         lines.append(f"Realised {number(report.realised)} before fees.")
     if report.position is not None:
         held = report.position
-        lines.append(f"Held now: {exact(held.quantity)} {held.side.value}, entry {_known(held.entry)}.")
+        lines.append(f"Held now: {plain(held.quantity)} {held.side.value}, entry {_known(held.entry)}.")
     lines += [f"WARNING {sanitize(w)}." for w in report.warnings]
     return "\n".join([*lines, *(["Done and verified at the broker."] if report.success else [])])
 
@@ -122,7 +122,7 @@ def ended(
         return {**made, "entry": None, "success": False, "result": None}
     found = {
         "outcome": report.outcome,
-        "filled": exact(report.filled),
+        "filled": plain(report.filled),
         "average_price": _exact(report.average_price),
         "realised": _exact(report.realised),
         "verified": report.verified,
@@ -175,7 +175,7 @@ def _discrepancy(one: Discrepancy) -> Document:
 def _believed(value: BelievedPosition | None) -> Document | None:
     if value is None:
         return None
-    return {"side": value.side.value, "quantity": exact(value.quantity), "entry": _exact(value.entry)}
+    return {"side": value.side.value, "quantity": plain(value.quantity), "entry": _exact(value.entry)}
 
 
 def _position(value: Position | None) -> Document | None:
@@ -183,7 +183,7 @@ def _position(value: Position | None) -> Document | None:
         return None
     return {
         "side": value.side.value,
-        "quantity": exact(value.quantity),
+        "quantity": plain(value.quantity),
         "entry": _exact(value.entry),
         "leverage": _exact(value.leverage),
     }
@@ -197,14 +197,14 @@ def _order(value: EntryDraft) -> Document:
         "leg": value.key.leg.value,
         "side": value.side.value,
         "type": "market" if value.price is None else "limit",
-        "quantity": exact(value.quantity),
-        "asked": exact(value.asked),
+        "quantity": plain(value.quantity),
+        "asked": plain(value.asked),
         "price": _exact(value.price),
         "reference": _exact(value.reference),
         "leverage": _exact(value.leverage),
         "stop_loss": _exact(value.stop_pct),
         "reduce_only": value.reduce_only,
-        "held": exact(value.before),
+        "held": plain(value.before),
         "entry": _exact(value.entry),
     }
 
@@ -215,7 +215,7 @@ def _after_place(text: str) -> str:
 
 
 def _exact(value: Decimal | None) -> str | None:
-    return None if value is None else exact(value)
+    return None if value is None else plain(value)
 
 
 def _known(value: Decimal | None) -> str:

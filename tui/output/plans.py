@@ -26,7 +26,7 @@ _VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKi
 _BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
 
 
-def plan(value: Plan, *, width: int | None = None) -> str:
+def plan_text(value: Plan, *, width: int | None = None) -> str:
     """The diff: per owner before → after, then every line of it, then what could not be read."""
     lines = [f"Plan {value.id}: {value.cause}" + ("" if value.complete else "  PARTIAL")]
     for tally in value.owners:
@@ -43,14 +43,14 @@ def plan(value: Plan, *, width: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def report(value: PlanReport, *, width: int | None = None) -> str:
+def report_text(value: PlanReport, *, width: int | None = None) -> str:
     """How every action ended, and the summary with the counts that the brokers gave afterwards."""
     rows = results(value)
     lines = ["Results", *_result_lines(rows, width), ""] if rows else []
     return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
 
 
-def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
+def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
     """Accounts, owners, positions and closings, and the engine that is running ``elsewhere``, if any."""
     engine = snapshot.engine
     if elsewhere:
@@ -69,7 +69,7 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | 
     return "\n".join(lines)
 
 
-def question(value: Plan) -> str:
+def plan_question(value: Plan) -> str:
     """What is asked before anything is sent."""
     return f"{_what(value).capitalize()}?"
 

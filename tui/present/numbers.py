@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
-from core.units import CENT, money, percent, plain as digits
+from core.units import CENT, money, percent, plain
 
 UNKNOWN = "—"
 FRESH = 5.0  # younger than this, an age is shown as "<5s" so that it does not flicker
@@ -17,7 +17,7 @@ def number(value: Decimal | None) -> str:
     """A quantity or price, exact; only an absurdly large one is shortened."""
     if value is None:
         return UNKNOWN
-    return f"{value:.3e}" if abs(value) >= HUGE or not value.is_finite() else digits(value)
+    return f"{value:.3e}" if abs(value) >= HUGE or not value.is_finite() else plain(value)
 
 
 def usd(value: Decimal | None, *, signed: bool = False, whole: bool = False) -> str:

@@ -24,9 +24,10 @@ from core.link.replica import Replica
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
 from core.ports import Clock
-from tui.feed import LINK_ERRORS, Changes
+from tui.feed import LINK_ERRORS
 from tui.present import plan_diff, plan_progress
 from tui.present.cells import Cell, Row
+from tui.present.changes import Changes
 from tui.present.confirm_gate import ConfirmGate
 from tui.present.plan_diff import Diff
 from tui.present.plan_progress import Progress

@@ -13,9 +13,9 @@ from textual.widgets import Static
 
 from core.link.replica import Replica
 from core.ports import Clock
-from tui.feed import Changes
 from tui.present import header
 from tui.present.cells import Cell
+from tui.present.changes import Changes
 from tui.screens.sizes import SMALLEST
 from tui.widgets.content import content, paragraph
 from tui.widgets.key_bar import KeyBar
@@ -105,7 +105,7 @@ class MainScreen(Screen[None]):
 
     def _head(self, now: datetime) -> None:
         width = self.size.width
-        parts = header.pieces(self.replica, self.positions.board.total, now, read_only=self.read_only)
+        parts = header.pieces(self.replica, self.positions.position_list.total, now, read_only=self.read_only)
         rows = header.lines(parts, now, max(width - 2, 1))
         alarms = self._alarms()
         said = (tuple(map(tuple, rows)), tuple(alarms))

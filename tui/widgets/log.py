@@ -90,7 +90,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         if strip is None:
             if len(self._strips) > SLACK:
                 self._strips.clear()
-            strip = self._strips[row.seq] = Strip(strips.spans(log_cells(row), 4000, base, self._tone))
+            strip = self._strips[row.seq] = Strip(strips.draw_spans(log_cells(row), 4000, base, self._tone))
         x = self.scroll_offset.x
         return strip.crop_extend(x, x + width, base)
 

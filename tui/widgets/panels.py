@@ -13,9 +13,9 @@ from core.link.messages import ClosingRow, PlanRow
 from core.link.replica import Replica
 from core.model import PositionKey
 from core.ports import Clock
-from tui.feed import Changes
 from tui.present import escalations, stops
 from tui.present.cells import Cell, Row
+from tui.present.changes import Changes
 from tui.present.labels import account_problem
 from tui.present.numbers import number
 from tui.present.positions import COLUMNS, OwnerKey, PositionList
@@ -66,7 +66,7 @@ class PositionsPanel(Panel):
 
     def __init__(self, replica: Replica, clock: Clock) -> None:
         super().__init__("POSITIONS", id="positions")
-        self.board = PositionList(replica)
+        self.position_list = PositionList(replica)
         self.table = LineTable(COLUMNS, self._make, empty="no positions", sort="symbol", id="positions-table")
         self._filter = FilterInput()
         self._clock = clock
@@ -81,13 +81,15 @@ class PositionsPanel(Panel):
     def paint(self, changes: Changes, now: datetime) -> None:
         """Draw what changed; lines move only when one came or went, or a moving sort is due."""
         if changes.everything:
-            self.board.load()
+            self.position_list.load()
             self._reorder()
             return
-        lines, moved = self.board.touch(changes.positions)
+        lines, moved = self.position_list.touch(changes.positions)
         lines |= {OwnerKey(o) for o in changes.owners}
-        owners_came = any(o not in self.table for o in lines if isinstance(o, OwnerKey)) and not self.board.words
-        due = self.board.order_stale and self._clock.monotonic() - self._sorted_at >= RESORT
+        owners_came = (
+            any(o not in self.table for o in lines if isinstance(o, OwnerKey)) and not self.position_list.words
+        )
+        due = self.position_list.order_stale and self._clock.monotonic() - self._sorted_at >= RESORT
         if moved or owners_came or due:
             self._reorder()
         else:
@@ -96,7 +98,7 @@ class PositionsPanel(Panel):
 
     def tick(self, now: datetime) -> None:
         """Ages on screen, and the headings of owners with an account in trouble."""
-        replica = self.board.replica
+        replica = self.position_list.replica
         troubled = {a.owner for a in replica.accounts.values() if account_problem(a, now)}
         keys = [k for k in self.table.visible() if not isinstance(k, OwnerKey) or k.owner in troubled]
         self.table.touch(keys)
@@ -113,7 +115,7 @@ class PositionsPanel(Panel):
         key = self.table.cursor
         if isinstance(key, OwnerKey):
             return key.owner
-        row = self.board.replica.positions.get(key) if isinstance(key, PositionKey) else None
+        row = self.position_list.replica.positions.get(key) if isinstance(key, PositionKey) else None
         return row.owner if row else None
 
     def filter(self) -> None:
@@ -123,13 +125,13 @@ class PositionsPanel(Panel):
     def fold(self) -> None:
         """Fold or unfold the owner under the cursor."""
         if (owner := self.owner()) is not None:
-            self.board.folded ^= {owner}
+            self.position_list.folded ^= {owner}
             self._reorder()
             self.table.go_to(OwnerKey(owner))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter as it is typed."""
-        self.board.look_for(event.value)
+        self.position_list.look_for(event.value)
         self._reorder()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -139,7 +141,7 @@ class PositionsPanel(Panel):
 
     def on_line_table_sorted(self, event: LineTable.Sorted) -> None:
         """Another order."""
-        self.board.sort_by(event.column, event.descending)
+        self.position_list.sort_by(event.column, event.descending)
         self._reorder()
 
     def on_line_table_selection(self) -> None:
@@ -152,12 +154,12 @@ class PositionsPanel(Panel):
 
     def _make(self, key: Hashable) -> Row:
         if isinstance(key, PositionKey | OwnerKey):
-            return self.board.row(key, self._clock.now())
+            return self.position_list.row(key, self._clock.now())
         return Row()
 
     def _explained(self) -> list[Cell]:
         key = self.table.cursor
-        row = self.board.replica.positions.get(key) if isinstance(key, PositionKey) else None
+        row = self.position_list.replica.positions.get(key) if isinstance(key, PositionKey) else None
         if row is None:
             return []
         held = f"only {number(row.free)} of {number(row.quantity)} is free of orders" if row.free < row.quantity else ""
@@ -166,14 +168,14 @@ class PositionsPanel(Panel):
         return [Cell(f"{name}: {words}", "warn") if words else Cell(name, "dim")]
 
     def _reorder(self) -> None:
-        self.table.show(self.board.order())
+        self.table.show(self.position_list.order())
         self._sorted_at = self._clock.monotonic()
         self._say()
 
     def _say(self) -> None:
         cells = [Cell(f"by owner, sorted by {self.table.sort}", "dim")]
-        if self.board.words:
-            cells.append(Cell(f"filter: {self.board.words}", "warn"))
+        if self.position_list.words:
+            cells.append(Cell(f"filter: {self.position_list.words}", "warn"))
         if selected := sum(isinstance(k, PositionKey) for k in self.table.selected):
             cells.append(Cell(f"{selected} selected", "strong"))
         cells += self._explained()

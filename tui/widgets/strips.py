@@ -15,7 +15,7 @@ from tui.present.sanitize import sanitize
 Tones = Callable[[str], Style]
 
 
-def sized(text: str, width: int, *, right: bool = False) -> str:
+def fit_text(text: str, width: int, *, right: bool = False) -> str:
     """``text`` in exactly ``width`` cells, cut with an ellipsis; wide characters count as what they take."""
     text = sanitize(text)
     length = cell_len(text)
@@ -24,14 +24,14 @@ def sized(text: str, width: int, *, right: bool = False) -> str:
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
-def spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> list[Segment]:
+def draw_spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> list[Segment]:
     """Cells one after another, cut at ``width`` with an ellipsis."""
     segments, used = [], 0
     for part in parts:
         text = sanitize(part.text)
         length = cell_len(text)
         if used + length > width:
-            segments.append(Segment(sized(text, width - used), base + tones(part.tone)))
+            segments.append(Segment(fit_text(text, width - used), base + tones(part.tone)))
             break
         if text:
             segments.append(Segment(text, base + tones(part.tone)))
@@ -39,27 +39,29 @@ def spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> list[
     return segments
 
 
-def cells(row: Row, fitted: Sequence[Fitted], base: Style, tones: Tones, scroll: int = 0) -> list[Segment]:
+def draw_cells(row: Row, fitted: Sequence[Fitted], base: Style, tones: Tones, scroll: int = 0) -> list[Segment]:
     """Cells in their columns; ``scroll`` moves all but the first column, which says what the line is about."""
     drawn = []
     for place, (column, _, width) in enumerate(fitted):
         cell = row.cells.get(column.key, Cell(""))
         indent = " " * row.indent if not place else ""
-        cut = indent + sized(cell.text, width - len(indent), right=column.right)
+        cut = indent + fit_text(cell.text, width - len(indent), right=column.right)
         gap = " " if place < len(fitted) - 1 else ""
         drawn.append(Segment(cut + gap, base + tones(cell.tone)))
-    return scrolled(drawn, scroll)
+    return scroll_strip(drawn, scroll)
 
 
-def scrolled(drawn: list[Segment], scroll: int) -> list[Segment]:
+def scroll_strip(drawn: list[Segment], scroll: int) -> list[Segment]:
     """All but the first segment moved to the left."""
     return [*drawn[:1], *Strip(drawn[1:]).crop(scroll)] if scroll and drawn[1:] else drawn
 
 
-def titles(fitted: Sequence[Fitted], style: Style, sort: str | None, descending: bool, scroll: int) -> list[Segment]:
+def draw_titles(
+    fitted: Sequence[Fitted], style: Style, sort: str | None, descending: bool, scroll: int
+) -> list[Segment]:
     """The columns' titles, the sorted one with its direction."""
     drawn = []
     for column, _, width in fitted:
         arrow = ("▼" if descending else "▲") if column.key == sort else ""
-        drawn.append(Segment(sized(column.title + arrow, width, right=column.right) + " ", style))
-    return scrolled(drawn, scroll)
+        drawn.append(Segment(fit_text(column.title + arrow, width, right=column.right) + " ", style))
+    return scroll_strip(drawn, scroll)

@@ -21,7 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.present.cells import Column, Fitted, Row, fit, longest_names
-from tui.widgets import strips as drawing
+from tui.widgets.strips import draw_cells, draw_spans, draw_titles, fit_text
 
 KEPT = 2000  # rows and strips remembered after they left the screen
 GUTTER = 2  # cursor and selection marks
@@ -157,7 +157,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             return self._line(place, width)
         if not self.keys and y == self._header and self.empty:
             style = self.rich_style + self._tone("dim")
-            return Strip([Segment(drawing.sized("  " + self.empty, width), style)], width)
+            return Strip([Segment(fit_text("  " + self.empty, width), style)], width)
         return Strip.blank(width, self.rich_style)
 
     def _line(self, place: int, width: int) -> Strip:
@@ -173,12 +173,12 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _draw(self, row: Row, base: Style, at: bool, focused: bool, chosen: bool) -> Strip:
         mark = Segment(("›" if at else " ") + ("●" if chosen else " "), base)
         if row.spans:
-            return Strip([mark, *drawing.spans(row.spans, max(self._width - GUTTER, 0), base, self._tone)])
-        return Strip([mark, *drawing.cells(row, self._fitted, base, self._tone, self.scroll_offset.x)])
+            return Strip([mark, *draw_spans(row.spans, max(self._width - GUTTER, 0), base, self._tone)])
+        return Strip([mark, *draw_cells(row, self._fitted, base, self._tone, self.scroll_offset.x)])
 
     def _titles(self) -> Strip:
         style = self.rich_style + self.get_component_rich_style("line-table--header", partial=True)
-        drawn = drawing.titles(self._fitted, style, self.sort, self.descending, self.scroll_offset.x)
+        drawn = draw_titles(self._fitted, style, self.sort, self.descending, self.scroll_offset.x)
         return Strip([Segment(" " * GUTTER, style), *drawn]).adjust_cell_length(self._width, style)
 
     def _base(self, row: Row, at: bool, focused: bool, chosen: bool) -> Style:

@@ -176,7 +176,7 @@ def test_a_check_says_what_was_reached_and_what_was_tried() -> None:
 def test_a_document_is_ascii_on_its_way_out_and_the_same_again_on_its_way_in(text: str) -> None:
     action = structs.replace(CLOSE, text=text, reason=Reason.DUST)
     made = documents.plan(structs.replace(PLAN, actions=(action,)), dry_run=True)
-    written = documents.text(made)
+    written = documents.document_text(made)
     assert written.isascii()
     assert "\x1b" not in written
     assert json.loads(written) == made

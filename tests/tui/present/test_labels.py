@@ -114,9 +114,9 @@ def test_the_header_names_the_age_of_the_worst_account() -> None:
 def test_the_header_breaks_into_lines_that_fit() -> None:
     replica = Replica()
     replica.load(crowd())
-    board = PositionList(replica)
-    board.load()
-    parts = pieces(replica, board.total, NOW, read_only=True)
+    position_list = PositionList(replica)
+    position_list.load()
+    parts = pieces(replica, position_list.total, NOW, read_only=True)
     for width in (60, 80, 120, 200):
         rows = ["".join(c.text for c in row) for row in lines(parts, NOW, width)]
         assert rows[0].endswith("02:14:07Z")
@@ -149,49 +149,49 @@ def test_symbols_are_shown_whole_before_less_important_columns_are_shown_at_all(
 
 def test_positions_are_grouped_by_owner_and_unknown_values_sort_last() -> None:
     rows = [position(s, usd_value=v) for s, v in (("A", D(5)), ("B", None), ("C", D(9)))]
-    board = PositionList(replica_of(*rows, position("Z", "user_1/x")))
-    board.sort_by("value", descending=True)
-    symbols = [k.owner if isinstance(k, OwnerKey) else k.symbol for k in board.order()]
+    position_list = PositionList(replica_of(*rows, position("Z", "user_1/x")))
+    position_list.sort_by("value", descending=True)
+    symbols = [k.owner if isinstance(k, OwnerKey) else k.symbol for k in position_list.order()]
     assert symbols == ["platform", "C", "A", "B", "user_1", "Z"]
-    board.sort_by("value", descending=False)
-    assert [k.symbol for k in board.order() if not isinstance(k, OwnerKey)] == ["A", "C", "B", "Z"]
+    position_list.sort_by("value", descending=False)
+    assert [k.symbol for k in position_list.order() if not isinstance(k, OwnerKey)] == ["A", "C", "B", "Z"]
 
 
 @pytest.mark.parametrize("column", [c.key for c in COLUMNS])
 def test_every_column_sorts(column: str) -> None:
-    board = PositionList(replica_of(*crowd().positions))
-    board.sort_by(column, descending=True)
-    assert len(board.order()) == 70
+    position_list = PositionList(replica_of(*crowd().positions))
+    position_list.sort_by(column, descending=True)
+    assert len(position_list.order()) == 70
 
 
 def test_a_filter_finds_text_and_flags() -> None:
-    board = PositionList(replica_of(*crowd().positions))
-    board.look_for("[DUST] coin2")
-    assert {k.symbol[:5] for k in board.order() if not isinstance(k, OwnerKey)} == {"COIN2"}
-    board.look_for("no price")
-    assert [k.symbol for k in board.order() if not isinstance(k, OwnerKey)] == ["NVDA"]
-    board.look_for("")
-    assert len(board.order()) == 70
+    position_list = PositionList(replica_of(*crowd().positions))
+    position_list.look_for("[DUST] coin2")
+    assert {k.symbol[:5] for k in position_list.order() if not isinstance(k, OwnerKey)} == {"COIN2"}
+    position_list.look_for("no price")
+    assert [k.symbol for k in position_list.order() if not isinstance(k, OwnerKey)] == ["NVDA"]
+    position_list.look_for("")
+    assert len(position_list.order()) == 70
 
 
 def test_sums_follow_updates_exactly() -> None:
     replica = replica_of(position("A", usd_value=D(5)), position("B", usd_value=D(7)))
-    board = PositionList(replica)
-    board.load()
+    position_list = PositionList(replica)
+    position_list.load()
     replica.apply(Update(2, NOW, positions=(position("A", usd_value=D(6)),), gone_positions=(key("B"),)))
-    touched, moved = board.touch([key("A"), key("B")])
-    assert (board.total.count, board.total.value, moved) == (1, D(6), True)
+    touched, moved = position_list.touch([key("A"), key("B")])
+    assert (position_list.total.count, position_list.total.value, moved) == (1, D(6), True)
     assert touched == {key("A"), OwnerKey("platform")}
 
 
 def test_a_price_alone_moves_no_line() -> None:
     replica = replica_of(position("A"), position("B"))
-    board = PositionList(replica)
-    board.load()
-    board.order()
+    position_list = PositionList(replica)
+    position_list.load()
+    position_list.order()
     replica.apply(Update(2, NOW, positions=(position("A", usd_value=D(6)),)))
-    assert board.touch([key("A")]) == ({key("A"), OwnerKey("platform")}, False)
-    assert not board.order_stale
+    assert position_list.touch([key("A")]) == ({key("A"), OwnerKey("platform")}, False)
+    assert not position_list.order_stale
 
 
 def test_an_owner_line_shows_what_is_not_known() -> None:
@@ -199,9 +199,9 @@ def test_an_owner_line_shows_what_is_not_known() -> None:
     replica.load(crowd())
     owners = tuple(msgspec.structs.replace(o, complete=False) for o in replica.owners.values())
     replica.apply(Update(2, NOW, owners=owners))
-    board = PositionList(replica)
-    board.load()
-    line = next(words(board.row(k, NOW)) for k in board.order() if k == OwnerKey("user_123"))
+    position_list = PositionList(replica)
+    position_list.load()
+    line = next(words(position_list.row(k, NOW)) for k in position_list.order() if k == OwnerKey("user_123"))
     assert "9/8 ▓▓▓▓▓▓▓▓ +1 over" in line
     assert "[PARTIAL]" in line
     assert "[STALE] user_123/coinbase read 12s ago: read timed out" in line

@@ -133,7 +133,7 @@ async def test_what_changed_meanwhile_is_shown_again() -> None:
         await it.press("y")
         await it.sees("NOT ARMED: look again")
         await it.press("n")
-        await it.until(lambda: it.app.screen is it.app.deck)
+        await it.until(lambda: it.app.screen is it.app.main_screen)
 
 
 async def test_an_engine_that_cannot_be_armed_says_why_and_takes_no_y() -> None:
@@ -157,7 +157,7 @@ async def test_an_armed_engine_is_disarmed_at_once() -> None:
     async with console() as it:
         await it.press("a")
         await it.until(lambda: Arm(False) in it.link.asked)
-        assert it.app.screen is it.app.deck
+        assert it.app.screen is it.app.main_screen
 
 
 @pytest.mark.parametrize("engine", [EngineRow(armed=True), EngineRow(armed=False)])
@@ -184,7 +184,7 @@ async def test_a_waiting_exit_opens_with_enter_and_is_confirmed_as_shown() -> No
     async with console(snapshot(position(), plans=(waiting,)), size=(160, 48)) as it:
         it.link.plan = lambda: plan(close(reason=Reason.EXIT, text=request.text), cause="exit")
         assert "[PLAN] exit BTC-USD of platform/coinbase " in it.text()
-        it.app.deck.escalations.table.focus()
+        it.app.main_screen.escalations.table.focus()
         await it.press("enter")
         screen = await it.planned()
         assert screen.request == request

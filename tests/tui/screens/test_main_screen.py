@@ -29,19 +29,19 @@ async def test_fifty_nine_positions_are_shown_grouped_by_owner() -> None:
         assert "[STALE] [CLOSING]" in text
         assert "[STUCK] COIN03-USD" in text
         assert "ALARM COIN03-USD is stuck after 3 rounds" in text
-        assert len(it.app.deck.positions.table.keys) == 70
+        assert len(it.app.main_screen.positions.table.keys) == 70
 
 
 async def test_the_title_explains_the_row_under_the_cursor() -> None:
     async with console(crowd(), size=(80, 24)) as it:
-        it.app.deck.positions.table.go_to(key("NVDA", "user_123/alpaca"))
+        it.app.main_screen.positions.table.go_to(key("NVDA", "user_123/alpaca"))
         await it.sees("NVDA at alpaca: no price for 12 s")
 
 
 async def test_a_narrow_table_says_at_which_account_the_row_under_the_cursor_is() -> None:
     shown = snapshot(position("BTC-USD"), position("BTC-USD", account="user_123/kraken"))
     async with console(shown, size=(80, 24)) as it:
-        it.app.deck.positions.table.go_to(key("BTC-USD", "user_123/kraken"))
+        it.app.main_screen.positions.table.go_to(key("BTC-USD", "user_123/kraken"))
         await it.sees("BTC-USD at kraken")
 
 
@@ -60,7 +60,7 @@ def watch_refreshes(table: Any, monkeypatch: pytest.MonkeyPatch) -> list[tuple[R
 
 async def test_an_update_repaints_only_what_differs_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console(snapshot(*(position(f"S{n:02d}", owner="platform") for n in range(20)))) as it:
-        seen = watch_refreshes(it.app.deck.positions.table, monkeypatch)
+        seen = watch_refreshes(it.app.main_screen.positions.table, monkeypatch)
         it.link.update(positions=(position("S05", usd_value=D("51.5")),))
         await it.sees("$51.50")
         places = {region.y for regions in seen for region in regions}
@@ -81,9 +81,11 @@ async def test_one_changed_row_among_ten_thousand_draws_a_handful_of_lines(monke
             return render(self, y)
 
         monkeypatch.setattr(LineTable, "render_line", counted)
-        made = it.app.deck.positions.board.row
+        made = it.app.main_screen.positions.position_list.row
         asked: list[Any] = []
-        monkeypatch.setattr(it.app.deck.positions.board, "row", lambda k, now: asked.append(k) or made(k, now))
+        monkeypatch.setattr(
+            it.app.main_screen.positions.position_list, "row", lambda k, now: asked.append(k) or made(k, now)
+        )
         it.link.update(positions=(position("S00050", "user_00/x", usd_value=D("77.5")),))
         await it.sees("$77.50")
         await it.pilot.pause(0.3)
@@ -94,7 +96,7 @@ async def test_one_changed_row_among_ten_thousand_draws_a_handful_of_lines(monke
 async def test_a_row_off_screen_costs_no_drawing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [position(f"S{n:04d}") for n in range(500)]
     async with console(snapshot(*rows)) as it:
-        seen = watch_refreshes(it.app.deck.positions.table, monkeypatch)
+        seen = watch_refreshes(it.app.main_screen.positions.table, monkeypatch)
         it.link.update(positions=(position("S0400", usd_value=D(1)),))
         await it.until(lambda: it.app.replica.seq == 2)
         await it.pilot.pause(0.3)
@@ -133,11 +135,11 @@ async def test_a_gap_without_a_snapshot_is_said() -> None:
 async def test_rows_that_go_disappear_and_the_cursor_stays_with_its_row() -> None:
     async with console(snapshot(*(position(f"S{n}") for n in range(5)))) as it:
         await it.press("j", "j", "j")
-        assert it.app.deck.positions.table.cursor == key("S2")
+        assert it.app.main_screen.positions.table.cursor == key("S2")
         it.link.update(gone_positions=(key("S0"),), positions=(position("A-NEW"),))
         await it.sees("A-NEW")
         assert "S0 " not in it.text()
-        assert it.app.deck.positions.table.cursor == key("S2")
+        assert it.app.main_screen.positions.table.cursor == key("S2")
 
 
 async def test_a_dead_link_is_shown_with_the_time_of_the_data() -> None:
@@ -172,8 +174,8 @@ async def test_the_seconds_to_the_next_tier_count_down() -> None:
 async def test_bursts_are_painted_at_most_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     async with console() as it:
         paints: list[Any] = []
-        paint = it.app.deck.paint
-        monkeypatch.setattr(it.app.deck, "paint", lambda changes: paints.append(bool(changes)) or paint(changes))
+        paint = it.app.main_screen.paint
+        monkeypatch.setattr(it.app.main_screen, "paint", lambda changes: paints.append(bool(changes)) or paint(changes))
         for n in range(300):
             it.link.update(positions=(position("BTC-USD", usd_value=D(n)),))
         await it.until(lambda: it.app.replica.seq == 301)
@@ -185,7 +187,7 @@ async def test_the_log_follows_its_tail_until_scrolled() -> None:
     lines = tuple(log(n, f"line {n}") for n in range(100))
     async with console(snapshot(position(), log=lines)) as it:
         await it.sees("line 99")
-        view = it.app.deck.query_one(LogView)
+        view = it.app.main_screen.query_one(LogView)
         view.focus()
         await it.press("pageup")
         await it.sees("PAUSED")
@@ -209,7 +211,7 @@ async def test_ten_thousand_log_lines_format_only_what_is_seen(monkeypatch: pyte
             it.clock.forward(1)
             it.link.update(log=tuple(log(n, f"line {n}") for n in range(start, start + 1000)))
         await it.sees("line 29999")
-        view = it.app.deck.query_one(LogView)
+        view = it.app.main_screen.query_one(LogView)
         assert len(formatted) < 500
         assert len(list(view.lines())) <= logview.KEPT + logview.SLACK
 
@@ -218,35 +220,35 @@ async def test_the_filter_narrows_positions_by_flag_and_empties_again() -> None:
     async with console(crowd(), size=(120, 90)) as it:
         await it.press("slash", *"cap")
         await it.sees("filter: cap")
-        await it.until(lambda: len(it.app.deck.positions.table.keys) == 7)
+        await it.until(lambda: len(it.app.main_screen.positions.table.keys) == 7)
         await it.press("enter", "j")
-        assert it.app.deck.positions.table.has_focus
+        assert it.app.main_screen.positions.table.has_focus
         await it.press("slash", "backspace", "backspace", "backspace", "enter")
-        await it.until(lambda: len(it.app.deck.positions.table.keys) == 70)
+        await it.until(lambda: len(it.app.main_screen.positions.table.keys) == 70)
 
 
 async def test_the_filter_of_the_log_is_its_own() -> None:
     lines = (log(1, "apples"), log(2, "pears"))
     async with console(snapshot(position(), log=lines)) as it:
-        it.app.deck.query_one(LogView).focus()
+        it.app.main_screen.query_one(LogView).focus()
         await it.press("slash", *"pear", "enter")
         await it.until(lambda: "apples" not in it.text())
         assert "pears" in it.text()
-        assert len(it.app.deck.positions.table.keys) == 2
+        assert len(it.app.main_screen.positions.table.keys) == 2
 
 
 async def test_enter_folds_an_owner() -> None:
     async with console(crowd()) as it:
         await it.press("g", "enter")
         await it.sees("▸ platform")
-        assert "COIN00" not in it.app.deck.positions.table.keys
-        assert len(it.app.deck.positions.table.keys) == 11
+        assert "COIN00" not in it.app.main_screen.positions.table.keys
+        assert len(it.app.main_screen.positions.table.keys) == 11
 
 
 async def test_an_owner_that_appears_gets_a_line() -> None:
     async with console() as it:
         it.link.update(owners=(OwnerRow("user_9", 8, 0, True),))
-        await it.until(lambda: OwnerKey("user_9") in it.app.deck.positions.table)
+        await it.until(lambda: OwnerKey("user_9") in it.app.main_screen.positions.table)
         await it.sees("user_9  0/8")
 
 
@@ -308,9 +310,9 @@ async def test_a_window_that_was_too_small_for_a_while_leaves_the_keys_where_the
     async with console(size=(50, 12)) as it:
         await it.sees("Make the window larger")
         await it.pilot.resize_terminal(120, 40)
-        await it.until(lambda: it.app.focused is it.app.deck.positions.table)
+        await it.until(lambda: it.app.focused is it.app.main_screen.positions.table)
         await it.press("tab")
-        escalations = it.app.deck.escalations.table
+        escalations = it.app.main_screen.escalations.table
         assert it.app.focused is escalations
         await it.pilot.resize_terminal(50, 12)
         await it.sees("Make the window larger")
@@ -320,6 +322,6 @@ async def test_a_window_that_was_too_small_for_a_while_leaves_the_keys_where_the
 
 async def test_the_keys_go_to_the_positions_when_the_panel_that_had_them_has_no_room_any_more() -> None:
     async with console(size=(200, 60)) as it:
-        it.app.deck.set_focus(it.app.deck.stops.table)
+        it.app.main_screen.set_focus(it.app.main_screen.stops.table)
         await it.pilot.resize_terminal(80, 24)
-        await it.until(lambda: it.app.focused is it.app.deck.positions.table)
+        await it.until(lambda: it.app.focused is it.app.main_screen.positions.table)

@@ -15,7 +15,7 @@ D = Decimal
 
 async def select(it: Console, *presses: str) -> set[Any]:
     await it.press(*presses)
-    return {k.symbol for k in it.app.deck.positions.table.selected}
+    return {k.symbol for k in it.app.main_screen.positions.table.selected}
 
 
 async def test_space_selects_rows_and_a_heading_selects_its_owner() -> None:
@@ -37,14 +37,14 @@ async def test_hidden_rows_are_never_selected() -> None:
 async def test_a_click_moves_the_cursor_and_one_in_the_margin_selects() -> None:
     async with console(snapshot(*(position(f"S{n}") for n in range(4)))) as it:
         await it.pilot.click("#positions-table", offset=(20, 4))
-        assert it.app.deck.positions.table.cursor == key("S2")
+        assert it.app.main_screen.positions.table.cursor == key("S2")
         await it.pilot.click("#positions-table", offset=(0, 3))
-        assert it.app.deck.positions.table.selected == {key("S1")}
+        assert it.app.main_screen.positions.table.selected == {key("S1")}
 
 
 async def test_a_click_on_a_title_sorts_and_a_second_one_turns_it_round() -> None:
     async with console(snapshot(position("A", usd_value=D(1)), position("B", usd_value=D(2)))) as it:
-        table = it.app.deck.positions.table
+        table = it.app.main_screen.positions.table
         place = next(f for f in table._fitted if f.column.key == "value")
         for _ in range(2):
             await it.pilot.click("#positions-table", offset=(place.start + 4, 0))
@@ -54,7 +54,7 @@ async def test_a_click_on_a_title_sorts_and_a_second_one_turns_it_round() -> Non
 
 async def test_rows_resort_at_most_once_a_second() -> None:
     async with console(snapshot(position("A", usd_value=D(1)), position("B", usd_value=D(2)))) as it:
-        table = it.app.deck.positions.table
+        table = it.app.main_screen.positions.table
         table._sort("value", False)
         await it.sees("value▲")
         it.link.update(positions=(position("A", usd_value=D(3)),))

@@ -123,8 +123,8 @@ async def test_the_deck_is_not_painted_under_the_modal_and_catches_up_after_it()
     async with console(two()) as it:
         await opened(it)
         painted: list[Any] = []
-        paint = it.app.deck.paint
-        it.app.deck.paint = lambda changes: painted.append(changes) or paint(changes)  # type: ignore[method-assign]
+        paint = it.app.main_screen.paint
+        it.app.main_screen.paint = lambda changes: painted.append(changes) or paint(changes)  # type: ignore[method-assign]
         it.link.update(positions=(position("BTC-USD", usd_value=D("88.25")),))
         await it.until(lambda: it.app.replica.seq == 2)
         await it.pilot.pause(0.3)
@@ -138,7 +138,7 @@ async def test_a_waiting_cleanup_opens_with_enter() -> None:
     from tests.tui.fakes import NOW
 
     async with console(snapshot(position(), plans=(PlanRow("w", "cleanup", "waiting", 2, 1, NOW),))) as it:
-        it.app.deck.escalations.table.focus()
+        it.app.main_screen.escalations.table.focus()
         await it.press("enter")
         await it.planned()
         assert it.link.asked[0] == Prepare(PlanRequest("cleanup"))

@@ -85,7 +85,7 @@ async def test_every_size_shows_value_flags_escalations_log_and_keys(size: tuple
 async def test_resizing_keeps_cursor_selection_filter_and_data() -> None:
     async with console(crowd(), size=(200, 60)) as it:
         await it.press("slash", *"coin", "enter", "j", "j", "j", "space")
-        table = it.app.deck.positions.table
+        table = it.app.main_screen.positions.table
         before = table.cursor
         for size in ((50, 10), (80, 24), (200, 60)):
             await it.pilot.resize_terminal(*size)
@@ -93,7 +93,7 @@ async def test_resizing_keeps_cursor_selection_filter_and_data() -> None:
         assert table.cursor == before == key("COIN02-USD")
         assert table.selected == {before}
         await it.sees("filter: coin")
-        assert it.app.deck.positions.board.words == "coin"
+        assert it.app.main_screen.positions.position_list.words == "coin"
 
 
 async def test_without_colour_every_tag_is_still_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tui.present.cells import Cell, Column, Row
-from tui.widgets.strips import sized
+from tui.widgets.strips import fit_text
 from tui.widgets.table import LineTable
 
 COLUMNS = (
@@ -56,11 +56,11 @@ async def table(count: int = 100, size: tuple[int, int] = (40, 10)) -> AsyncIter
 
 
 def test_text_is_cut_to_cells_whatever_its_width() -> None:
-    assert sized("abcdef", 4) == "abc…"
-    assert sized("ab", 4, right=True) == "  ab"
-    assert sized("a", 0) == ""
+    assert fit_text("abcdef", 4) == "abc…"
+    assert fit_text("ab", 4, right=True) == "  ab"
+    assert fit_text("a", 0) == ""
     for width in range(1, 9):
-        assert cell_len(sized("東京電力AB", width)) == width
+        assert cell_len(fit_text("東京電力AB", width)) == width
 
 
 async def test_only_rows_on_screen_are_made() -> None:
