@@ -1,4 +1,7 @@
-"""The console: keys to commands, messages of the link to the replica, changes to paints. It looks and asks, no more."""
+"""The console: turns keys into commands, the link's messages into the replica, and changes into paints.
+
+The console itself decides nothing and sends nothing to a broker.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ _log = logging.getLogger("flatdeck.console")
 class FlatdeckApp(App[int]):
     """The console over ``link``. ``read_only`` leaves out every key that could change anything.
 
-    ``crash_log`` is where the traceback of a fault in the console goes; the terminal gets one line.
+    ``crash_log`` is the file for the traceback of a fault in the console; the terminal gets one line.
     """
 
     CSS_PATH = "app.tcss"
@@ -80,35 +83,38 @@ class FlatdeckApp(App[int]):
                 self.bind(key.key, key.action, description=key.description, show=key.show, key_display=key.key_display)
 
     def get_default_screen(self) -> Screen[Any]:
-        """The deck is the bottom of the stack."""
+        """Return the main screen, the bottom of the stack."""
         return self.main_screen
 
     def on_mount(self) -> None:
-        """Start to listen and to paint."""
+        """Start to read the link and to paint."""
         if not self.is_headless:
             self._ignore_signals = leave_on_signals(self._leave, self._line)
         self.spawn(self.feed.read_messages(), name="link")
         self.set_interval(PAINT, self._paint)
 
     async def on_unmount(self) -> None:
-        """Hang up; the engine goes on."""
+        """Close the link; the engine goes on."""
         self._ignore_signals()
         await self.link.aclose()
 
     # The line to the engine
 
     async def ask(self, command: Command) -> Reply:
-        """The one way out. A read-only console lets nothing through that could change anything."""
+        """Send a command to the engine; every command goes through here.
+
+        A read-only console rejects every command that could change anything.
+        """
         if self.read_only and isinstance(command, Confirm | Acknowledge | Arm):
             return Rejected("read_only", "this console is read-only")
         return await self.link.ask(command)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str = "ask") -> Worker[None]:
-        """Run something beside the screen; a fault in it is shown and ends nothing else."""
+        """Run ``work`` beside the screen. A fault in it is shown and ends nothing else."""
         return self.run_worker(work, name=name, exit_on_error=False)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """The line ended, or something beside the screen failed: say so where it cannot be missed."""
+        """Show prominently that the link ended or that work beside the screen failed."""
         worker = event.worker
         if worker.name not in ("link", "ask") or event.state not in (WorkerState.ERROR, WorkerState.SUCCESS):
             return
@@ -137,7 +143,7 @@ class FlatdeckApp(App[int]):
     # Painting
 
     def _paint(self) -> None:
-        """At most ten times a second, and not at all while the terminal does not read."""
+        """Paint at most ten times a second, and not while the terminal does not read."""
         if not self.is_running or backed_up(self):
             return
         fresh = self.feed.take_changes()
@@ -164,13 +170,13 @@ class FlatdeckApp(App[int]):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A read-only console, or one of a read-only engine, has no destructive action at all."""
+        """Hide every destructive action if the console or its engine is read-only."""
         if action in DESTRUCTIVE:
             return not (self.read_only or self.replica.engine.read_only)
         return True
 
     def _plan(self, request: PlanRequest, *, dry_run: bool = False) -> None:
-        """Open the confirmation. Whatever covers the deck already is answered first."""
+        """Open the confirmation, unless another screen covers the main screen: a person answers that screen first."""
         if self.screen is not self.main_screen:
             return
         screen = PlanScreen(
@@ -186,38 +192,38 @@ class FlatdeckApp(App[int]):
         self.push_screen(screen)
 
     def action_dry_run(self) -> None:
-        """What a cleanup would do; nothing can be sent from there."""
+        """Show what a cleanup would do; nothing can be sent from that screen."""
         self._plan(PlanRequest("cleanup"), dry_run=True)
 
     def action_cleanup(self) -> None:
-        """The cleanup plan."""
+        """Show the cleanup plan."""
         self._plan(PlanRequest("cleanup"))
 
     def action_close(self) -> None:
-        """Close the selected positions, else the one under the cursor."""
+        """Close the selected positions, else the position under the cursor."""
         if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("flatten", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space; X flattens a whole owner.")
 
     def action_cancel_orders(self) -> None:
-        """Cancel the orders of the selected positions, else of the one under the cursor."""
+        """Cancel the orders of the selected positions, else of the position under the cursor."""
         if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("cancel-orders", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space.")
 
     def action_flatten_owner(self) -> None:
-        """Everything of the owner under the cursor."""
+        """Flatten every position of the owner under the cursor."""
         if (owner := self.main_screen.positions.owner()) is not None:
             self._plan(PlanRequest("flatten", owners=(owner,)))
 
     def action_flatten_all(self) -> None:
-        """Everything of everyone."""
+        """Flatten every position of every owner."""
         self._plan(PlanRequest("flatten", everything=True))
 
     def action_open(self) -> None:
-        """Fold an owner; show a plan that waits."""
+        """Fold an owner, or show a plan that waits."""
         focused = self.main_screen.focused
         if focused is self.main_screen.positions.table:
             self.main_screen.positions.fold()
@@ -231,7 +237,7 @@ class FlatdeckApp(App[int]):
                 self._hint("Select its positions and press x to see and confirm what would be sent.")
 
     def action_arm(self) -> None:
-        """Ask before exits may close by themselves; disarm at once."""
+        """Ask before exits may close positions by themselves; disarm at once."""
         if self.replica.engine.armed:
             self._hint("Disarming: exits wait to be confirmed.")
             self.spawn(self._tell(Arm(False)))
@@ -239,7 +245,7 @@ class FlatdeckApp(App[int]):
             self.push_screen(ArmScreen(ask=self.ask, spawn=self.spawn, recheck=self._recheck))
 
     def action_acknowledge(self) -> None:
-        """A person has seen the alarm: the one under the cursor, else the topmost, else the engine's."""
+        """Acknowledge the alarm under the cursor, else the topmost alarm, else the engine's alarm."""
         closing = self.main_screen.escalations.closing()
         if closing is not None or self.replica.engine.alarm:
             self.spawn(self._tell(Acknowledge(closing.key if closing else None)))
@@ -267,12 +273,12 @@ class FlatdeckApp(App[int]):
         (log if self.main_screen.focused is log.view else self.main_screen.positions).filter()
 
     def action_help(self) -> None:
-        """Every key that works here."""
+        """Show every key that works here."""
         if self.screen is self.main_screen:
             self.push_screen(HelpScreen(self.main_screen.active_bindings.values()))
 
     async def action_quit(self) -> None:
-        """Leave; first say what is left unguarded."""
+        """Quit; first say what is left unguarded."""
         if isinstance(self.screen, QuitScreen):
             return
         if lines := left_unguarded(self.replica.engine, self.replica.closings.values()):
@@ -281,14 +287,14 @@ class FlatdeckApp(App[int]):
             self.exit(0)
 
     def action_help_quit(self) -> None:
-        """Ctrl+C kills nothing."""
+        """Say that Ctrl+C does nothing here."""
         self._hint("Ctrl+C does nothing here: q or ctrl+q quits.")
 
     def _hint(self, text: str) -> None:
         self.notify(text, markup=False, timeout=4)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """The palette: the keys' own actions, and the themes."""
+        """Yield the palette's commands: the keys' own actions, and the themes."""
         for active in screen.active_bindings.values():
             if active.node is self and active.binding.description and active.binding.show:
                 action = active.binding.action
@@ -305,7 +311,7 @@ class FlatdeckApp(App[int]):
 
     def _leave(self, code: int) -> None:
         if (queue := _output(self)) is not None:
-            queue.maxsize = 0  # what writes may have ended with its terminal: waiting for it would stop every close
+            queue.maxsize = 0  # the writer may have ended with its terminal: waiting for it would block every close
         self.exit(code, return_code=code)
 
     def _record(self, error: BaseException) -> None:
@@ -321,7 +327,10 @@ class FlatdeckApp(App[int]):
             _log.error("fault in the console\n%s", text)
 
     def _handle_exception(self, error: Exception) -> None:
-        """One line to the terminal, the traceback to the file; never local variables, which may hold anything."""
+        """Print one line on the terminal and write the traceback to the file.
+
+        Local variables are never written, because they may hold secrets.
+        """
         self._return_code = 1
         if self._exception is None:
             self._exception = error
@@ -334,7 +343,7 @@ class FlatdeckApp(App[int]):
 
 
 def backed_up(app: App[Any]) -> bool:
-    """Whether the terminal has stopped reading what was sent to it."""
+    """Return whether the terminal has stopped reading the output."""
     return (queue := _output(app)) is not None and queue.qsize() > BACKED_UP
 
 

@@ -1,7 +1,8 @@
-"""The demo's world: who holds what at which embedded paper broker. Pure: a generator and a scenario in, files out.
+"""The demo's accounts and positions at embedded paper brokers. Pure: a generator and a scenario in, files out.
 
-Four owners. The platform has 59 positions at one broker, 45 of them dust; ``user_123`` holds 9 over two brokers where
-8 are allowed; ``user_456`` has equities with market hours and an option; ``user_789`` has leverage and shorts.
+There are four owners. The platform has 59 positions at one broker, 45 of them dust. ``user_123`` holds 9 positions over
+two brokers; the cap is 8. ``user_456`` has equities with market hours and an option. ``user_789`` has leverage and
+shorts.
 """
 
 from __future__ import annotations
@@ -45,21 +46,21 @@ class Dice(Protocol):
 
 
 class Demo(Struct, frozen=True):
-    """Files by name, and the settings that use them; paths are below the directory that was given."""
+    """Files by name, and the settings that use them; paths are relative to the directory of the demo."""
 
     files: dict[str, str]
     settings: Settings
 
 
 class _Book:
-    """A book in the making."""
+    """A book under construction."""
 
     def __init__(self, dice: Dice, prices: Mapping[str, Decimal], kind: str, **listing: Any) -> None:
         self.dice, self.prices, self.kind, self.listing = dice, prices, kind, listing
         self.body: dict[str, Any] = {"instruments": [], "quotes": {}, "positions": [], "orders": [], "equity": "25000"}
 
     def hold(self, symbol: str, usd: float, side: str = "long", leverage: int = 1, **listing: Any) -> None:
-        """A position worth about ``usd`` with an entry within some percent of the price."""
+        """Add a position worth about ``usd`` with an entry within some percent of the price."""
         price = self.prices[symbol]
         step = D("1") if self.kind == "equity" and usd >= 100 else D("0.00000001")
         multiplier = D(listing.get("multiplier", "1"))
@@ -80,7 +81,7 @@ class _Book:
         self.body["positions"].append({**position, "opened_at": f"2026-0{month}-1{month}T09:30:00Z"})
 
     def order(self, symbol: str, part: str, away: str) -> None:
-        """A resting limit order that would take profit on ``part`` of what is held."""
+        """Add a resting limit order that takes profit on ``part`` of the position."""
         held = next(p for p in self.body["positions"] if p["symbol"] == symbol)
         side = "sell" if held["side"] == "long" else "buy"
         order = {"id": f"o{len(self.body['orders']) + 1}", "symbol": symbol, "side": side, "type": "limit"}
@@ -100,7 +101,7 @@ def build(
     speed: float = 1.0,
     replays: Mapping[str, tuple[str, Decimal]] | None = None,
 ) -> Demo:
-    """The books and settings of a scenario. ``replays``: per symbol its price file and that file's first price."""
+    """Return the books and settings of a scenario. ``replays``: per symbol its price file and the first price."""
     prices = {f"{name}-USD": price for name, price in _BASE.items()} | _EQUITIES | {_OPTION[0]: _OPTION[1]}
     prices |= {f"{name}-PERP": _BASE[name] for name in ("BTC", "ETH", "SOL", "XRP", "AVAX", "LINK")}
     named = {_bare(symbol): symbol for symbol in prices}
@@ -129,7 +130,7 @@ def build(
 
 
 def _books(dice: Dice, prices: Mapping[str, Decimal], unheld: Sequence[str]) -> dict[str, _Book]:
-    """Per account its book; what is replayed and held by nobody else goes to an owner of its own."""
+    """Return the book of each account. A replayed symbol that nobody else holds goes to an owner of its own."""
     books = {
         f"{PLATFORM}/coinbase": _platform(dice, prices),
         "user_123/coinbase": _spot(dice, prices, {"BTC": 5.0, "ETH": 940, "ADA": 120, "LTC": 310, "DOT": 75}),
@@ -190,7 +191,7 @@ def _perps(dice: Dice, prices: Mapping[str, Decimal]) -> _Book:
 
 
 def _falls(dice: Dice, books: Mapping[str, _Book]) -> dict[str, tuple[str, str]]:
-    """Per symbol a price file that falls by some 40 % within minutes, with small recoveries."""
+    """Return per symbol a price file that falls by some 40 % within minutes, with small recoveries."""
     falls: dict[str, tuple[str, str]] = {}
     for book in books.values():
         for symbol in book.body["quotes"]:
@@ -205,14 +206,14 @@ def _falls(dice: Dice, books: Mapping[str, _Book]) -> dict[str, tuple[str, str]]
 def _feeds(
     directory: str, book: _Book, given: Mapping[str, tuple[str, Decimal]], falls: Mapping[str, tuple[str, str]]
 ) -> list[str]:
-    """The price files of an account; those given come before those of the scenario."""
+    """Return the price files of an account; given files come before the scenario's files."""
     paths = {symbol: f"{directory}/{name}" for symbol, (name, _) in falls.items()}
     paths |= {symbol: path for symbol, (path, _) in given.items()}
     return [paths[symbol] for symbol in book.body["quotes"] if symbol in paths]
 
 
 def _faults(place: int) -> dict[str, float]:
-    """A different kind of trouble at each venue."""
+    """Return a different kind of fault for each venue."""
     troubles: Sequence[dict[str, float]] = (
         {"reject_ioc": 0.4, "partial_fill": 0.3, "position_lag": 0.2, "lag_seconds": 2.0},
         {"lose_response": 0.3, "delay_ack": 0.3},
@@ -229,15 +230,15 @@ def _owners(accounts: Sequence[AccountSettings]) -> tuple[OwnerSettings, ...]:
 
 
 def _tick(price: Decimal) -> str:
-    """A hundred-thousandth of the price or finer, as a power of ten."""
+    """Return a hundred-thousandth of the price or finer, as a power of ten."""
     return plain(D(1).scaleb(price.adjusted() - 5))
 
 
 def _bare(symbol: str) -> str:
-    """``BTC/USD`` and ``BTC-USD`` are the same to the name of a file."""
+    """Return the symbol without its separator: a file's name may hold ``BTC/USD`` or ``BTC-USD``."""
     return "".join(c for c in symbol.upper() if c.isalnum())
 
 
 def _exact(value: Decimal) -> str:
-    """Eight significant digits."""
+    """Return the number with eight significant digits."""
     return plain(value.quantize(D(1).scaleb(value.adjusted() - 7)))

@@ -9,7 +9,7 @@ from core.link.messages import Finished, Link, PlanReport, Refresh, Rejected, Sn
 from core.link.replica import Replica
 from tui.present.changes import Changes
 
-LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # how a line to the engine breaks, whatever carries it
+LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # a broken line to the engine, whatever carries it
 
 
 class Feed:
@@ -22,7 +22,7 @@ class Feed:
         self._changes = Changes()
 
     async def read_messages(self) -> None:
-        """Apply messages as they come; a gap asks for a snapshot. Returns when the engine has hung up."""
+        """Apply messages as they arrive; a gap asks for a snapshot. Return when the engine has hung up."""
         async for message in self.link.messages():
             if isinstance(message, Snapshot):
                 self.load_snapshot(message)
@@ -34,14 +34,14 @@ class Feed:
                 await self._resync()
 
     def load_snapshot(self, snapshot: Snapshot) -> None:
-        """Start over from a snapshot; an older one than what is shown is left alone."""
+        """Start over from a snapshot; ignore a snapshot that is older than the replica."""
         if snapshot.seq >= self.replica.seq:
             self.replica.load(snapshot)
             self.trouble = None
             self._changes = Changes(everything=True)
 
     def take_changes(self) -> Changes:
-        """What changed since the last call."""
+        """Return the changes since the last call."""
         changes, self._changes = self._changes, Changes()
         return changes
 

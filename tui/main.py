@@ -58,11 +58,11 @@ if TYPE_CHECKING:
     from tui.demo_books import Dice
     from tui.process_signals import TerminalLine
 
-POLL_SECONDS = 0.5  # how often a followed journal is looked at
+POLL_SECONDS = 0.5  # seconds between two reads of a followed journal
 
 
 class SystemEnvironment:
-    """The real world: this machine's terminal, files, clock and brokers."""
+    """The real environment: this machine's terminal, files, clock and brokers."""
 
     def __init__(self, env: Mapping[str, str] = os.environ) -> None:
         self.env = env
@@ -96,7 +96,7 @@ class SystemEnvironment:
         lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AsyncIterator[Engine]:
-        """A started engine. Only one that acts prepares the data directory, locks it and opens the journal."""
+        """Yield a started engine. Only an acting engine prepares and locks the data directory and opens the journal."""
         from brokers import open_broker  # noqa: PLC0415  (adapters are imported on use)
         from core.engine.engine import Engine as RealEngine  # noqa: PLC0415
         from core.engine.read_only import load_read_only  # noqa: PLC0415
@@ -143,7 +143,7 @@ class SystemEnvironment:
         return open_broker(account, Path(settings.engine.data_dir), self.clock)
 
     async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
-        """Nothing when there is no journal yet; following waits for one."""
+        """Yield the journal's records; nothing if no journal exists. With ``follow`` wait for a journal."""
         from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
@@ -257,7 +257,7 @@ def _verbose(args: Sequence[str]) -> bool:
 
 
 def _explain(error: BaseException, *, verbose: bool) -> int:
-    """Say what happened in one sentence, with the traceback only where it was asked for; the exit code of it."""
+    """Print what happened in one sentence and return its exit code. The traceback appears only on request."""
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else REMAINED
@@ -294,7 +294,7 @@ def _explain(error: BaseException, *, verbose: bool) -> int:
 
 
 def _silence() -> None:
-    """Nobody reads any more: keep the interpreter from saying so once more when it flushes."""
+    """Keep the interpreter from reporting a closed output again when it flushes."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP leave cleanly; a watchdog ends the process when a dead terminal makes even that hang."""
+"""Leave cleanly on SIGTERM and SIGHUP. A watchdog ends the process if a dead terminal blocks that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HANDLED = (signal.SIGTERM, signal.SIGHUP)
 
 
 class TerminalLine:
-    """The way to the person's terminal: whether it was ``lost``, and whether there is what has to be ended first."""
+    """The connection to the person's terminal: whether it was ``lost``, and whether work must be ended first."""
 
     def __init__(self, busy: Callable[[], bool] = lambda: False) -> None:
         self.busy = busy
@@ -28,9 +28,10 @@ def leave_on_signals(
     watchdog: float = WATCHDOG,
     die: Callable[[int], None] = os._exit,
 ) -> Callable[[], None]:
-    """Install the handlers on the running loop; ``leave`` gets the exit code. Returns what takes them off again.
+    """Install the handlers on the running loop and return a function that removes them.
 
-    When the line is lost the process stays for as long as it is busy, as that is told by a loop that still runs.
+    ``leave`` gets the exit code. After the terminal is lost the process stays while it is busy. Only a loop that still
+    runs can report that it is busy.
     """
     loop, line = asyncio.get_running_loop(), line or TerminalLine()
     dog = _Watchdog(line, loop, watchdog, die)
@@ -49,7 +50,7 @@ def leave_on_signals(
         # a timer that runs stays: after this the terminal and the process still have to be left
         for number in HANDLED:
             loop.remove_signal_handler(number)
-        if line.lost.is_set():  # that a line broke is told by the shell and by the kernel
+        if line.lost.is_set():  # the shell and the kernel both report a broken line
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     return remove
@@ -63,7 +64,7 @@ class _Watchdog:
         self._busy_at = -math.inf
 
     def look(self) -> None:
-        """Again and again, on the loop: one that hangs is not busy."""
+        """Check again and again on the loop: a loop that hangs is not busy."""
         if self._line.busy():
             self._busy_at = self._loop.time()
         self._loop.call_later(self._seconds / 4, self.look)

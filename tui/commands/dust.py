@@ -1,8 +1,8 @@
-"""``dust``: what a venue's rules keep from being sold, by the venue's own conversion.
+"""``dust``: convert, by the venue's own conversion, the amounts that the venue's rules keep from being sold.
 
-It cannot be taken back, so that it is a command of its own and never a part of another. What would be done is shown
-before anything is opened for writing; what was agreed to is read again right before it is sent, and what is no longer
-the same is left alone.
+A conversion cannot be taken back. Therefore ``dust`` is a command of its own and never a part of another command. The
+command shows the conversions before it opens anything for writing. After a person has agreed, it reads the amounts
+again right before it sends them. An amount that has changed is left alone.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def dust(
 async def _look(
     context: CommandContext, settings: Settings, accounts: Sequence[AccountSettings], into: str | None
 ) -> list[Preview]:
-    """Each account's dust, by whoever can only read."""
+    """Return each account's dust, read by an engine that can only read."""
     frozen = await context.environment.frozen(settings)
     since = context.environment.clock.now() - REMEMBERED
     records = [entry.record async for entry in context.environment.entries(settings, since=since, follow=False)]
@@ -101,7 +101,7 @@ async def _preview(
     frozen: str | None,
     records: Sequence[Record],
 ) -> Preview:
-    """One account's; whatever keeps it from being read is its own and no other's."""
+    """Return one account's dust. A failure to read this account does not affect the other accounts."""
     try:
         async with _converting(context, settings, account) as (way_out, converter):
             if converter is None:
@@ -124,7 +124,7 @@ async def _preview(
 async def _converting(
     context: CommandContext, settings: Settings, account: AccountSettings
 ) -> AsyncIterator[tuple[str, Converter | None]]:
-    """The account's way out of dust, and its converter where it has one, connected."""
+    """Yield the account's way out of dust, connected, and its converter if the venue has one."""
     broker = context.environment.broker(settings, account)
     try:
         if not isinstance(broker, ConversionOffer) or broker.converter is None:
@@ -140,7 +140,7 @@ async def _converting(
 async def _act(
     context: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None
 ) -> dict[str, list[Converted]]:
-    """Convert what was agreed to, under the lock of the data directory; per account what became of it."""
+    """Convert what was agreed to, under the lock of the data directory. Return the outcomes per account."""
     accounts = {account.id: account for account in settings.accounts}
     meant = [p for p in found if p.conversions or p.open]
     async with context.environment.journal(settings) as (journal, ids):
@@ -171,7 +171,7 @@ async def _act(
 
 
 def _ended(done: ConversionReport) -> list[Converted]:
-    """What was found of earlier requests, what became of these, and what was left alone."""
+    """Return the outcomes of earlier requests and of these requests, and the conversions that were left alone."""
     return [*done.earlier, *done.results, *(_left(c) for c in done.changed)]
 
 
@@ -200,7 +200,7 @@ def _frozen(account: str, why: str) -> str:
 
 
 def _agreed(context: CommandContext, found: Sequence[Preview]) -> bool:
-    """The question, where there is somebody to ask."""
+    """Ask the question if there is a terminal to ask on."""
     why = ": there is no terminal to ask on; add --yes to go ahead without"
     if context.environment.interactive():
         if context.confirm(dust_question(found)):
@@ -213,7 +213,7 @@ def _agreed(context: CommandContext, found: Sequence[Preview]) -> bool:
 
 
 def _code(context: CommandContext, found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]]) -> int:
-    """0 when all that could be converted was, 4 when no account answered that was asked, else 1."""
+    """Return 0 if every possible conversion was done, 4 if no account that was asked answered, else 1."""
     asked = [p for p in found if p.converts or not p.read]
     if asked and not any(p.read for p in asked):
         context.print_note(f"No account could be reached; {asked[0].account}: {asked[0].error}")

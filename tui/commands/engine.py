@@ -28,7 +28,7 @@ from tui.present.labels import in_flight, under_way
 from tui.process_signals import TerminalLine
 
 LONGEST_CLOSE = 900.0  # seconds that a close may take after its terminal was lost
-LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may not be there any more
+LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may be gone
 
 
 @click.command()
@@ -61,7 +61,7 @@ async def _serve(context: CommandContext, settings: Settings) -> None:
 
 
 def console(context: CommandContext, *, read_only: bool) -> int:
-    """The console on the configured accounts."""
+    """Run the console on the configured accounts."""
     loaded = context.environment.load(context.config)
     if not context.environment.full_screen():
         raise ConfigError(
@@ -77,7 +77,7 @@ def console(context: CommandContext, *, read_only: bool) -> int:
 
 
 async def _console(context: CommandContext, settings: Settings, read_only: bool) -> None:
-    """With another engine on the same data the console can only look, and says so."""
+    """Run the console. If another engine runs on the same data, the console is read-only and says so."""
     from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
 
     if not read_only:
@@ -91,10 +91,10 @@ async def _console(context: CommandContext, settings: Settings, read_only: bool)
 
 
 async def _show(context: CommandContext, engine: Engine, *, read_only: bool) -> None:
-    """The console, with the engine going on behind it; an engine that fails ends the console with its error.
+    """Show the console while the engine runs behind it. An engine that fails ends the console with its error.
 
-    When the line to the person is lost, what was confirmed is ended first: a line that broke is nobody's word to leave
-    positions open. What waits for a market to open is taken up by the next start.
+    If the terminal is lost, the engine first ends the closes that were confirmed: a broken line is not a decision to
+    leave positions open. The next start takes up the closes that wait for a market to open.
     """
     line = TerminalLine(lambda: under_way(engine.snapshot()))
     behind = asyncio.ensure_future(engine.run())

@@ -1,7 +1,7 @@
-"""The commands that add risk or take a part of it off: check-entry, open, scale.
+"""The commands that open a position, add to it, or take a part off it: check-entry, open, scale.
 
-As with the destructive ones, what would be sent is shown before anything is opened for writing, and what was agreed to
-is drafted again by the engine that acts; if that is no longer the same, it is shown and asked about in its turn.
+The command shows the order before it opens anything for writing, as the closing commands do. After a person has agreed,
+the engine that acts drafts the order again. If the new draft differs, the command shows it and asks again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tui.output.plans import plan_text, report_text
 
 
 class Number(click.ParamType):
-    """Any exact decimal number; whether it makes sense is for the gate to say."""
+    """Any exact decimal number. The entry gate decides whether the number makes sense."""
 
     name = "number"
 
@@ -48,7 +48,7 @@ class Number(click.ParamType):
 
 
 class Offer(NamedTuple):
-    """What is shown and agreed to: a close that comes first, and the order."""
+    """The offer that is shown and agreed to: a close that comes first, if any, and the order."""
 
     plan: Plan | None
     draft: EntryDraft
@@ -59,7 +59,7 @@ class Offer(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What came of it: of the close that went first, and of the order unless something kept it from being sent."""
+    """The outcome of an offer: of the close that came first, and of the order if it was sent."""
 
     closed: PlanReport | None = None
     report: Any = None
@@ -214,7 +214,7 @@ def _signal(settings: Settings, *, owner: str, account: str | None, side: str, *
 
 
 def _allowed(context: CommandContext, go: Callable[[], int]) -> int:
-    """What the gate refuses is refused: one sentence, its code, and 1."""
+    """Call ``go``; for a refusal of the entry gate print one sentence with its code and return 1."""
     try:
         return go()
     except NotAllowed as refused:
@@ -228,7 +228,7 @@ def _allowed(context: CommandContext, go: Callable[[], int]) -> int:
 def _carry(
     context: CommandContext, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool
 ) -> int:
-    """From the offer to the exit code."""
+    """Show the offer, ask, send it, and return the exit code."""
     agreed: Offer | None = None
     if not yes or dry_run:
         agreed = context.run_to_end(_look(context, settings, asking))
@@ -253,7 +253,7 @@ def _carry(
 
 
 async def _look(context: CommandContext, settings: Settings, asking: Asking) -> Offer:
-    """The offer, by an engine that cannot act."""
+    """Return the offer, drafted by an engine that cannot act."""
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
         return await asking(engine)
 
@@ -261,7 +261,10 @@ async def _look(context: CommandContext, settings: Settings, asking: Asking) -> 
 async def _act(
     context: CommandContext, settings: Settings, asking: Asking, agreed: Offer | None, wait: float
 ) -> tuple[Offer, Done | None]:
-    """Draft again and send it if it is what was agreed to (None: agreed in advance), else only the new offer."""
+    """Draft again and send the draft if it equals what was agreed to; else return only the new offer.
+
+    ``agreed`` is None if the person agreed in advance.
+    """
     async with context.environment.engine(settings, acting=True, on_log=context.print_log_row) as engine:
         offer = await asking(engine)
         if offer.draft.kind == "close" or (agreed is not None and not offer.same(agreed)):
@@ -287,7 +290,7 @@ def _show(context: CommandContext, offer: Offer) -> None:
 
 
 def _agreed(context: CommandContext, offer: Offer) -> bool:
-    """The question, where there is somebody to ask."""
+    """Ask the question if there is a terminal to ask on."""
     why = "there is no terminal to ask on; add --yes to go ahead without"
     if context.environment.interactive():
         if context.confirm(entries.question(offer.draft, closing=offer.plan is not None and not offer.plan.empty)):
@@ -300,7 +303,7 @@ def _agreed(context: CommandContext, offer: Offer) -> bool:
 
 
 def _conclude(context: CommandContext, offer: Offer, done: Done) -> int:
-    """Print what came of it, and say it in the exit code."""
+    """Print the outcome and return the exit code."""
     if context.json:
         context.print_document(entries.ended(offer.plan, offer.draft, done.closed, done.report, done.refused))
     else:

@@ -28,7 +28,7 @@ def init(context: CommandContext) -> int:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Write a file that was not there before, readable by its owner only."""
+    """Write a new file that only its owner can read; ConfigError if the file exists."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""The commands that look and change nothing: status, check, config, journal; and the shell completion."""
+"""The commands that only read: status, check, config, journal; and the shell completion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tui.output.columns import columns
 from tui.output.plans import status_text
 from tui.present.sanitize import sanitize
 
-CHECK_SECONDS = 30.0  # for all that is tried at one account
+CHECK_SECONDS = 30.0  # seconds for all checks of one account
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MARKS = {True: "ok", False: "WRONG", None: "unknown"}
 
@@ -63,7 +63,7 @@ def status(context: CommandContext) -> int:
 
 
 async def look(context: CommandContext, settings: Settings) -> tuple[Snapshot, int]:
-    """What is held now, by an engine that cannot act, and how many accounts could be read."""
+    """Return a snapshot by an engine that cannot act, and the number of accounts that could be read."""
     async with context.environment.engine(settings, acting=False) as engine:
         return engine.snapshot(), engine.reached()
 
@@ -97,7 +97,7 @@ async def _check_all(context: CommandContext, settings: Settings) -> list[Checke
 
 
 async def _check(context: CommandContext, settings: Settings, account: AccountSettings) -> Checked:
-    """One account's trials; whatever keeps it from being reached is its own and no other's."""
+    """Try one account. A failure to reach this account does not affect the other accounts."""
     try:
         broker = context.environment.broker(settings, account)
     except FlatdeckError as error:
@@ -115,7 +115,7 @@ async def _check(context: CommandContext, settings: Settings, account: AccountSe
 
 
 def protected(settings: Settings, broker: Broker) -> list[Check]:
-    """Whether the resting stops that the configuration asks for can be had at this account's venue."""
+    """Return whether this account's venue offers the resting stops that the configuration asks for."""
     if not settings.protect.enabled:
         return []
     if not broker.capabilities.protective_stops:
@@ -180,7 +180,7 @@ def journal(
 async def _journal(
     context: CommandContext, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
 ) -> None:
-    """Print what is asked for. Only following prints more than one document: one a line, as they come."""
+    """Print the records. Without ``follow`` there is one JSON document; with it, one document a line."""
     found = []
     async for entry in context.environment.entries(settings, since=since, follow=follow):
         document = documents.journal_entry(entry)
@@ -195,7 +195,7 @@ async def _journal(
 
 
 def journal_line(document: documents.Document) -> str:
-    """One record on one line for a person: what is nested in it is only in the JSON."""
+    """Return one record as one line for a person. Nested values are only in the JSON."""
     place = [document[key] for key in ("account", "symbol") if document[key]]
     plan = [f"plan {document['plan']}"] if document["plan"] else []
     said = [document["text"]] if document["kind"] == "log" else []

@@ -1,8 +1,8 @@
 """The commands that close or cancel: plan, show, ask, carry out, verify.
 
-Nothing is opened for writing before a person (or ``--yes``) agreed: the plan that is shown for a question comes from an
-engine that can only read. What was agreed to is then planned again by the engine that acts; if that is no longer the
-same, the new plan is shown and asked about in its turn.
+The command opens nothing for writing before a person (or ``--yes``) has agreed. The plan in the question comes from an
+engine that can only read. After a person has agreed, the engine that acts plans again. If the new plan differs, the
+command shows it and asks again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Amount(click.ParamType):
 
 
 class Condition(click.ParamType):
-    """The ``cancel_if`` grammar, checked before anything is asked of a broker."""
+    """The ``cancel_if`` grammar, checked before any broker is asked."""
 
     name = "condition"
 
@@ -157,7 +157,7 @@ def _selection(cause: str, everything: bool, selected: dict[str, Any]) -> PlanRe
 
 
 def carry_through(context: CommandContext, request: PlanRequest, *, dry_run: bool, yes: bool) -> int:
-    """From the plan to the exit code."""
+    """Prepare the plan, show it, ask, carry it out, and return the exit code."""
     settings = context.load_config().settings
     known("user", request.owners, [owner.id for owner in settings.owners])
     known("account", request.accounts, [account.id for account in settings.accounts])
@@ -186,14 +186,14 @@ def carry_through(context: CommandContext, request: PlanRequest, *, dry_run: boo
 
 
 async def _look(context: CommandContext, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
-    """The plan and the read it was made from, by an engine that cannot act."""
+    """Return the plan and the snapshot that it was made from, by an engine that cannot act."""
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
         plan = await _planned(context, engine, request)
         return plan, engine.snapshot()
 
 
 async def _planned(context: CommandContext, engine: Engine, request: PlanRequest) -> Plan:
-    """The plan. That nothing at all is there is believed when a second read says so, too: one list may be empty."""
+    """Return the plan. An empty plan is believed only after a second read, because one list may be empty."""
     plan = await engine.prepare(request)
     if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
         await context.environment.clock.sleep(SURE_AFTER)
@@ -205,7 +205,10 @@ async def _planned(context: CommandContext, engine: Engine, request: PlanRequest
 async def _act(
     context: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None
 ) -> tuple[Plan, PlanReport | Snapshot | None]:
-    """Plan again and carry it out if it is what was agreed to (None: agreed in advance), else only the new plan."""
+    """Plan again and carry the plan out if it equals what was agreed to; else return only the new plan.
+
+    ``agreed`` is None if the person agreed in advance.
+    """
     async with context.environment.engine(settings, acting=True, on_log=context.print_log_row) as engine:
         plan = await _planned(context, engine, request)
         stale = agreed is not None and context.environment.clock.now() - agreed.created_at > SHOWN_FOR
@@ -229,7 +232,7 @@ async def _act(
 
 
 async def _checked(context: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
-    """A flatten is done when nothing is left of what was asked for, also of what its plan did not have."""
+    """Return the report; a flatten succeeds only if nothing it asked for is left, even outside of its plan."""
     if request.cause != "flatten" or not report.complete:
         return report
     again, known_of = await engine.prepare(request), {row.key for row in report.results}
@@ -247,7 +250,7 @@ def _show(context: CommandContext, plan: Plan) -> None:
 
 
 def _show_first(context: CommandContext, plan: Plan) -> None:
-    """What nobody was asked about leaves a trace, or is not begun."""
+    """Print a plan that nobody was asked about, so that it leaves a trace; a failure to print stops it."""
     try:
         _show(context, plan)
     except OSError as error:
@@ -257,13 +260,13 @@ def _show_first(context: CommandContext, plan: Plan) -> None:
 
 
 def _note_unheld(context: CommandContext, request: PlanRequest, plan: Plan) -> None:
-    """A symbol that nothing is held or open in may be a slip of the pen."""
+    """Tell the person about a symbol without a position or an order: it may be a typing error."""
     if request.symbols and not plan.actions:
         context.print_note(f"Nothing is held or open in {', '.join(request.symbols)} where it was looked for.")
 
 
 def _agreed(context: CommandContext, plan: Plan) -> bool:
-    """The question, where there is somebody to ask."""
+    """Ask the question if there is a terminal to ask on."""
     if not context.environment.interactive():
         if context.json:
             context.print_document({**documents.plan(plan, dry_run=False), "confirmed": False})
@@ -292,7 +295,7 @@ def _preview(context: CommandContext, settings: Settings, request: PlanRequest, 
 def _conclude(
     context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
 ) -> int:
-    """Print what came of it, and say it in the exit code."""
+    """Print the outcome and return the exit code."""
     if isinstance(seen, PlanReport):
         if context.json:
             context.print_document(documents.run(seen))
@@ -308,7 +311,7 @@ def _conclude(
 
 
 def code_of(report: PlanReport) -> int:
-    """0 when everything of the plan was done and verified, else 1."""
+    """Return 0 if every action of the plan was done and verified, else 1."""
     left_by_policy = {a.key for a in report.plan.actions if a.kind is ActionKind.SKIP and a.reason in _LEFT_BY_POLICY}
 
     def fine(row: ResultRow) -> bool:
@@ -319,7 +322,7 @@ def code_of(report: PlanReport) -> int:
 
 
 def _unreached(context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan) -> int:
-    """4, with a sentence, when none of the accounts that were asked for could be read, else 0."""
+    """Return 4, with a sentence, if no account that was asked for could be read, else 0."""
     asked = _accounts(settings, request)
     if not asked or not all(account in plan.unreadable for account in asked):
         return 0

@@ -1,4 +1,4 @@
-"""``reconcile``: what the brokers hold against what the journal believes; broker truth wins."""
+"""``reconcile``: compare the brokers' positions with the journal's; the brokers are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``replay``: one position walked through recorded prices, as a table and a plot, or as JSON. It places no order."""
+"""``replay``: walk one position through recorded prices, as a table and a plot, or as JSON. It places no order."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def replay(
 
 
 def _symbol(name: str, settings: Settings) -> str:
-    """The symbol of a file's name as the configuration writes it, ``BTC/USD`` for ``BTC-USD-1m.csv``."""
+    """Return the symbol in a file's name as the configuration writes it, ``BTC/USD`` for ``BTC-USD-1m.csv``."""
     from core.market.price_file import bare, symbol_of  # noqa: PLC0415  (only here)
 
     said = symbol_of(name)
@@ -125,7 +125,7 @@ def _rows(name: str) -> Any:
 
 
 def document(ticks: Sequence[Tick]) -> Document:
-    """``ticks`` up to the exit, and the exit with its place among them."""
+    """Return the JSON document: ``ticks`` up to the exit, and the exit with its place among them."""
     last = ticks[-1]
     leaving = None
     if last.exit is not None:
@@ -153,7 +153,7 @@ def _known(value: Decimal | None) -> str | None:
 
 
 def _factor(value: Decimal) -> str:
-    """``1.0``, ``0.85``: a factor shows that it is a fraction."""
+    """Return ``1.0`` or ``0.85``: a factor always shows that it is a fraction."""
     shown = units.plain(value)
     return shown if "." in shown else f"{shown}.0"
 
@@ -162,12 +162,12 @@ def _factor(value: Decimal) -> str:
 
 
 def text(ticks: Sequence[Tick], holding: ReplayedPosition, width: int) -> str:
-    """The ticks at which the stop moved, the plot, and the end in one sentence."""
+    """Return the ticks at which the stop moved, the plot, and the end in one sentence."""
     return "\n".join([*_table(ticks, width), "", *plot(ticks, width), "", _end(ticks, holding)])
 
 
 def notable(ticks: Sequence[Tick]) -> list[int]:
-    """The places of the first tick, of those that moved the stop, and of the exit."""
+    """Return the places of the first tick, of the ticks that moved the stop, and of the exit."""
     found = [0]
     for place in range(1, len(ticks)):
         if ticks[place].exit is not None or ticks[place].stop != ticks[place - 1].stop:
@@ -210,7 +210,7 @@ def _percent(value: Decimal | None) -> str:
 
 
 def _short(value: Decimal | None) -> str:
-    """Eight digits are enough for an eye."""
+    """Return the number with eight digits, which are enough to read."""
     return "—" if value is None else units.plain(Decimal(f"{value:.8g}"))
 
 
@@ -229,7 +229,7 @@ def _end(ticks: Sequence[Tick], holding: ReplayedPosition) -> str:
 
 
 def plot(ticks: Sequence[Tick], width: int) -> list[str]:
-    """Price, stop and target over the ticks in plain characters; a column is the last of the ticks it stands for."""
+    """Draw price, stop and target over the ticks in plain characters. A column shows the last of its ticks."""
     top, bottom = _range(ticks)
     labels = [_short(Decimal(f"{top:.6g}")), _short(Decimal(f"{bottom:.6g}"))]
     margin = max(map(len, labels))
@@ -247,7 +247,7 @@ def plot(ticks: Sequence[Tick], width: int) -> list[str]:
 
 
 def _range(ticks: Sequence[Tick]) -> tuple[Decimal, Decimal]:
-    """The prices with the stops, and with the targets where those do not flatten everything else."""
+    """Return the range of the prices and stops, and of the targets that do not flatten the other lines."""
     seen = [tick.price for tick in ticks] + [tick.stop for tick in ticks if tick.stop is not None]
     targets = [tick.target for tick in ticks if tick.target is not None]
     top, bottom = max(seen), min(seen)

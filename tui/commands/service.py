@@ -1,4 +1,4 @@
-"""The commands about the engine that is running: ``stop`` ends it, ``service`` lets systemd keep it going."""
+"""The commands about the running engine: ``stop`` ends it, ``service`` has systemd keep it running."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _terminate(pid: int) -> None:
 
 
 async def _gone(context: CommandContext, settings: Settings, pid: int) -> bool:
-    """Whether that engine let go of its data directory in time."""
+    """Return whether the engine let go of its data directory within the time limit."""
     for _ in range(int(PATIENCE / LOOK_EVERY)):
         engine = context.environment.elsewhere(settings)
         if engine is None or engine.pid != pid:
@@ -98,7 +98,7 @@ async def _gone(context: CommandContext, settings: Settings, pid: int) -> bool:
 
 
 def unguarded(held: Sequence[PositionRow]) -> str:
-    """What nobody watches any more, and what rests at a venue all the same."""
+    """Return one sentence: which positions nobody watches any more, and which orders rest at a venue."""
     if not held:
         return "Nothing is held."
     resting = sum(row.protective is not None for row in held)
@@ -132,7 +132,7 @@ def service(context: CommandContext, *, install: bool) -> int:
 
 
 def unit(program: str, config: str) -> str:
-    """The unit's text, with its two paths quoted as systemd reads them."""
+    """Return the unit's text, with its two paths quoted by systemd's rules."""
     return UNIT.format(program=_quoted(program), config=_quoted(config))
 
 

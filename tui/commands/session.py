@@ -1,4 +1,4 @@
-"""What a command works with: the options that every command shares, and the world that it was composed with."""
+"""A command's context: the options that every command shares, and the environment that it runs in."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Terminated(Exception):
 
 
 class Engine(Protocol):
-    """What the command line asks of an engine."""
+    """The part of an engine that the command line uses."""
 
     def snapshot(self) -> Snapshot: ...
 
@@ -71,7 +71,7 @@ class Engine(Protocol):
 
 
 class Environment(Protocol):
-    """Everything outside of the commands; :mod:`tui.main` composes the real one."""
+    """Everything outside of the commands; :mod:`tui.main` composes the real environment."""
 
     @property
     def clock(self) -> Clock: ...
@@ -80,13 +80,13 @@ class Environment(Protocol):
     def env(self) -> Mapping[str, str]: ...
 
     def interactive(self) -> bool:
-        """A person is at a terminal and can be asked."""
+        """Return whether a person is at a terminal and can be asked."""
 
     def full_screen(self) -> bool:
-        """A console can be drawn."""
+        """Return whether a console can be drawn."""
 
     def load(self, path: str | None) -> Loaded | None:
-        """The configuration, or None when there is none anywhere; ConfigError for one that is unusable."""
+        """Return the configuration, or None if no file exists; ConfigError if a file is unusable."""
 
     def engine(
         self,
@@ -97,52 +97,52 @@ class Environment(Protocol):
         lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AbstractAsyncContextManager[Engine]:
-        """A started engine, stopped at the end. One that is not ``acting`` touches no file and can never send."""
+        """Start an engine and stop it at the end. Without ``acting`` it touches no file and never sends."""
 
     def elsewhere(self, settings: Settings) -> Holder | None:
-        """The engine of another process that is running on the same data."""
+        """Return the engine of another process that runs on the same data, or None."""
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
 
     def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
-        """The journal's records in order, read-only; with ``follow`` for as long as it is asked for more."""
+        """Yield the journal's records in order, read-only; with ``follow`` wait for new records."""
 
     async def console(self, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
-        """Draw the console until the person leaves it, or the line to the person is lost."""
+        """Draw the console until the person leaves it or the terminal is lost."""
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
-        """Forget what paper accounts did; refused while an engine is running on them."""
+        """Forget the trades of paper accounts; refused while an engine runs on them."""
 
     async def frozen(self, settings: Settings) -> dict[str, str]:
-        """Frozen accounts with the reason, as the journal has them."""
+        """Return the frozen accounts with the reason, by the journal."""
 
     def journal(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
-        """The journal to write in, without an engine; refused while one is running."""
+        """Open the journal for writing, without an engine; refused while an engine runs."""
 
     async def thaw(self, settings: Settings, account: str) -> None:
-        """Write down that a person looked; refused while an engine is running."""
+        """Record that a person looked at the account; refused while an engine runs."""
 
     def new_config(self, path: str | None) -> Path:
-        """Where ``init`` writes: the path that was given, else the environment's, else the user's directory."""
+        """Return the path that ``init`` writes: the given path, else the environment's, else the user's directory."""
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
-        """Price files by the symbol they are named after, each with its absolute path and its first price."""
+        """Return the price files by the symbol in their name, each with its absolute path and its first price."""
 
     def dice(self, seed: int) -> Dice: ...
 
 
 class CommandContext:
-    """The shared options as they were given, and how a command speaks to the person."""
+    """The shared options of one call, and the ways in which a command prints and asks."""
 
     def __init__(self, environment: Environment, given: Mapping[str, Any]) -> None:
         self.environment = environment
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
-        self.committed = False  # to what a lost terminal does not end
+        self.committed = False  # whether a lost terminal must not end the work
 
     def load_config(self) -> Loaded:
-        """The configuration; ConfigError, with the way out, where there is none."""
+        """Return the configuration; ConfigError, with the way out, if there is none."""
         loaded = self.environment.load(self.config)
         if loaded is None:
             raise ConfigError(NO_CONFIGURATION)
@@ -152,30 +152,30 @@ class CommandContext:
         return structs.replace(loaded, settings=structs.replace(loaded.settings, engine=engine))
 
     def print_text(self, text: str) -> None:
-        """Print what was asked for, on stdout; with ``--json`` a text for people goes to stderr."""
+        """Print the result on stdout. With ``--json`` a text for people goes to stderr."""
         click.echo(text, err=self.json)
 
     def print_note(self, text: str) -> None:
-        """One line on stderr; nobody has to be able to read it, and a service goes on without."""
+        """Print one line on stderr. A failure to print is ignored, so that a service goes on."""
         _aside(sanitize(text))
 
     def print_document(self, document: Document) -> None:
-        """The one JSON document, on stdout."""
+        """Print the one JSON document on stdout."""
         click.echo(document_text(document))
 
     def print_log_row(self, row: LogRow) -> None:
-        """A line of the engine's log, on stderr; a reader that is gone never disturbs the engine."""
+        """Print a line of the engine's log on stderr. A failure to print never disturbs the engine."""
         _aside("".join(cell.text for cell in log_cells(row)).rstrip())
 
     @property
     def width(self) -> int | None:
-        """How wide a table may be: the terminal's width, or without limit where the output is no terminal."""
+        """The width of a table: the terminal's width; None, without a limit, if the output is no terminal."""
         import shutil  # noqa: PLC0415  (only where a table is printed)
 
         return shutil.get_terminal_size().columns if at_terminal(sys.stdout) else None
 
     def confirm(self, question: str) -> bool:
-        """A yes-or-no question on stderr whose default is no; an interrupt or the end of input is a no."""
+        """Ask a yes-or-no question on stderr. The default, an interrupt and the end of input mean no."""
         try:
             return click.confirm(question, default=False, err=True)
         except click.Abort:
@@ -183,8 +183,11 @@ class CommandContext:
             return False
 
     def run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end. A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed; a
-        hang-up alone does not end what was confirmed: a line that broke is nobody's word to leave positions open."""
+        """Run ``work`` to its end.
+
+        A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed. A hang-up does not end a
+        plan that was confirmed: a broken line is not a decision to leave positions open.
+        """
         return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
 
 
@@ -196,7 +199,7 @@ def _aside(line: str) -> None:
 
 
 async def _unwinding(work: Coroutine[Any, Any, T], ignored: Callable[[int], bool]) -> T:
-    """The work as a task that the signals of a dying terminal cancel, if not ``ignored``; Terminated when one did."""
+    """Run ``work`` as a task. A signal that is not ``ignored`` cancels the task and raises Terminated."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     came: list[int] = []
@@ -223,12 +226,12 @@ async def _unwinding(work: Coroutine[Any, Any, T], ignored: Callable[[int], bool
 
 
 def at_terminal(*streams: TextIO | None) -> bool:
-    """Every one of these streams is a terminal; one that was closed before the start is none."""
+    """Return whether every stream is a terminal; a stream that was closed before the start is not."""
     return all(stream is not None and stream.isatty() for stream in streams)
 
 
 def with_context(command: Callable[..., T]) -> Callable[..., T]:
-    """Give a command the session as its first argument."""
+    """Give a command its :class:`CommandContext` as the first argument."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> T:
@@ -241,7 +244,7 @@ def with_context(command: Callable[..., T]) -> Callable[..., T]:
 
 def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def keep(context: click.Context, _parameter: click.Parameter, value: Any) -> None:
-        if value == "":  # an unset variable of a script: what is found instead may be other accounts
+        if value == "":  # an unset variable of a script: the default may name other accounts
             raise click.UsageError(f"--{name} names nothing; name a file, or leave it out", context)
         if value not in (None, False):
             context.meta[name] = value
@@ -264,7 +267,7 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 
 
 def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that stand before or after the name of a command alike."""
+    """Add the options that a person may write before or after the name of a command."""
     quiet: dict[str, Any] = {"expose_value": False, "is_eager": True}
     for option in (
         click.option("--version", is_flag=True, callback=_version, help="Show the version and leave.", **quiet),
@@ -287,7 +290,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def known(kind: str, asked: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """The names that were asked for, each of them known; a usage error that names the nearest for one that is not."""
+    """Return the names that were asked for; a usage error with the nearest known name if one is unknown."""
     import difflib  # noqa: PLC0415  (only for a mistake, but cheap either way)
 
     for name in asked:

@@ -1,4 +1,4 @@
-"""``thaw``: a person looked at a frozen account, and it may be acted on again."""
+"""``thaw``: let a frozen account be acted on again after a person has looked at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text in aligned columns, as wide as it needs or as narrow as the terminal. Every cell is made harmless first."""
+"""Text in aligned columns, as wide as needed or as narrow as the terminal. Every cell is sanitized first."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _NARROWEST = 24  # the last column is never squeezed below this; a narrower term
 
 
 def cells(text: str) -> int:
-    """How many terminal cells the text takes: wide characters two, combining ones none."""
+    """Return how many terminal cells the text takes: two for a wide character, none for a combining character."""
     if text.isascii():
         return len(text)
     return sum(_cells(c) for c in text)
 
 
 def clip(text: str, width: int) -> str:
-    """The text in at most ``width`` cells, with an ellipsis where it was cut."""
+    """Return the text in at most ``width`` cells, with an ellipsis if it was cut."""
     if cells(text) <= width:
         return text
     kept, used = [], 0
@@ -32,8 +32,11 @@ def clip(text: str, width: int) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: str = "", width: int | None = None, indent: str = "") -> list[str]:
-    """The rows as lines. The first row is the heading; ``right`` names by heading, comma-separated, what is aligned
-    to the right. The last column takes what is left of ``width`` and is cut there; without a width nothing is."""
+    """Return the rows as lines. The first row is the heading.
+
+    ``right`` names, by heading and separated by commas, the columns that are aligned to the right. The last column
+    takes the rest of ``width`` and is cut there. Without a width nothing is cut.
+    """
     safe = [[sanitize(cell) for cell in row] for row in rows]
     rights = set(right.split(",")) if right else set()
     widths = [max(cells(row[i]) for row in safe) for i in range(len(safe[0]))]

@@ -28,17 +28,17 @@ CLOSED = frozenset({"closed", "closed_residual"})
 
 
 def document_text(document: Document) -> str:
-    """The document as it is printed; what a venue supplied stays ASCII, so that no terminal acts on it."""
+    """Return the document as it is printed. A venue's text stays ASCII, so that no terminal acts on it."""
     return json.dumps(document, indent=2, ensure_ascii=True)
 
 
 def document_line(document: Document) -> str:
-    """The document on one line, for a stream of them."""
+    """Return the document on one line, for a stream of documents."""
     return json.dumps(document, ensure_ascii=True)
 
 
 def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
-    """Accounts, owners, positions and closings as they are now, and the engine that runs ``elsewhere``, if one does."""
+    """Return accounts, owners, positions and closings, and the engine that runs ``elsewhere``, if any."""
     engine = snapshot.engine
     return {
         "taken_at": iso(snapshot.taken_at),
@@ -58,7 +58,7 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
 
 
 def plan(value: Plan, *, dry_run: bool) -> Document:
-    """The diff: what would be done, and each owner's before and after."""
+    """Return the diff: the actions, and each owner's positions before and after."""
     total = value.totals
     return {
         "plan": value.id,
@@ -74,7 +74,7 @@ def plan(value: Plan, *, dry_run: bool) -> Document:
 
 
 def run(report: PlanReport) -> Document:
-    """A carried-out plan: the diff, how each action ended, and what the brokers said afterwards."""
+    """Return a plan that was carried out: the diff, each action's outcome, and the brokers' values afterwards."""
     return {
         **plan(report.plan, dry_run=False),
         "success": report.success,
@@ -84,7 +84,7 @@ def run(report: PlanReport) -> Document:
 
 
 def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
-    """A plan that sends nothing, with the read that it was made from as the verification."""
+    """Return a plan that sends nothing; the read that it was made from serves as the verification."""
     counted = {owner.id: owner.counted for owner in snapshot.owners}
     return {
         **plan(value, dry_run=False),
@@ -95,12 +95,12 @@ def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
 
 
 def results(report: PlanReport) -> tuple[ResultRow, ...]:
-    """A row per action: those carried out and what was skipped."""
+    """Return a row for each action that was carried out or skipped."""
     return (*report.results, *skipped(report.plan))
 
 
 def skipped(value: Plan) -> tuple[ResultRow, ...]:
-    """The results of a plan in which everything is skipped."""
+    """Return the results of a plan in which every action is skipped."""
     return tuple(
         ResultRow(key=action.key, kind=action.kind.value, outcome="skipped", residual=action.quantity)
         for action in value.actions
@@ -109,7 +109,7 @@ def skipped(value: Plan) -> tuple[ResultRow, ...]:
 
 
 def position(row: PositionRow) -> Document:
-    """One held position."""
+    """Return one held position."""
     return {
         "account": row.key.account,
         "owner": row.owner,
@@ -137,7 +137,7 @@ def position(row: PositionRow) -> Document:
 
 
 def result(row: ResultRow) -> Document:
-    """How one action ended."""
+    """Return how one action ended."""
     return {
         "account": row.key.account,
         "symbol": row.key.symbol,
@@ -156,19 +156,19 @@ def result(row: ResultRow) -> Document:
 
 
 def journal_kinds() -> tuple[str, ...]:
-    """Every kind of record, as ``--kind`` takes it."""
+    """Return every kind of record that ``--kind`` takes."""
     return tuple(_kind(record) for record in get_args(Record))
 
 
 def _kind(record: type) -> str:
-    """``IntentWritten`` is ``intent_written``; a line of the log is ``log``."""
+    """Return ``intent_written`` for ``IntentWritten``, and ``log`` for a line of the log."""
     if record is Logged:
         return "log"
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in record.__name__).lstrip("_")
 
 
 def journal_entry(entry: Entry) -> Document:
-    """One record of the audit trail; ``account``, ``symbol`` and ``plan`` are lifted out of wherever it has them."""
+    """Return one record of the audit trail. ``account``, ``symbol`` and ``plan`` are lifted to the top level."""
     body = builtins(entry.record)
     body.pop("type", None)
     where: Document = next((body[name] for name in ("key", "fill") if isinstance(body.get(name), dict)), {})
@@ -193,7 +193,7 @@ def journal_entry(entry: Entry) -> Document:
 
 
 def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]]) -> Document:
-    """What ``check`` tried: per account its id, broker, the error that kept it from being reached, and each trial."""
+    """Return the results of ``check``: per account its id, broker, the error that blocked it, and each trial."""
     return {
         "accounts": [
             {
@@ -209,7 +209,7 @@ def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]]) -> D
 
 
 def builtins(value: object) -> Any:
-    """Any value as JSON has it: structs as objects, decimals without exponent, times in UTC, enums by value."""
+    """Return a value for JSON: structs as objects, decimals without exponent, times in UTC, enums by value."""
     made = msgspec.to_builtins(value, builtin_types=(datetime, Decimal))
     return _plainly(made)
 

@@ -31,11 +31,11 @@ class Preview(Struct, frozen=True):
     conversions: tuple[Conversion, ...] = ()
     open: tuple[str, ...] = ()
     converts: bool = False  # the venue has a conversion
-    read: bool = True  # the venue answered, or did not have to be asked
+    read: bool = True  # the venue answered, or nobody had to ask it
 
 
 def preview_text(found: Sequence[Preview], width: int | None) -> str:
-    """The table of what would be converted, then a sentence for each account that has something to say."""
+    """Return the table of the conversions, then a sentence for each account that has a remark."""
     rows = [("account", "asset", "quantity", "gets about", "fee", "into")]
     rows += [
         (p.account, c.asset, plain(c.quantity), number(c.gets), number(c.fee), c.into)
@@ -82,7 +82,7 @@ def results_text(ended: Mapping[str, Sequence[Converted]], width: int | None) ->
 def dust_document(
     found: Sequence[Preview], ended: Mapping[str, Sequence[Converted]], *, dry_run: bool, confirmed: bool = True
 ) -> Document:
-    """The one document; ``confirmed`` is in it only where somebody should have and did not."""
+    """Return the document; ``confirmed`` is in it only if a person should have confirmed and did not."""
     made: Document = {
         "dry_run": dry_run,
         "accounts": [_account(p) for p in found],

@@ -1,4 +1,4 @@
-"""What entries and reconciliation look like: texts for people and documents for programs. Plain values in."""
+"""Texts for people and documents for programs about entries and reconciliation. Plain values in."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _ENDS = {
 
 
 def verdict(found: Sequence[Rejection]) -> str:
-    """Allowed, or each refusal with its code."""
+    """Return "allowed", or each refusal with its code."""
     return "\n".join(f"Refused ({no.code.value}): {sanitize(no.text)}." for no in found) or "Allowed."
 
 
 def draft(value: EntryDraft) -> str:
-    """The order as it would be sent."""
+    """Return the order as it would be sent."""
     at = f"a limit at {plain(value.price)}" if value.price is not None else "the market"
     about = f" (about {number(value.reference)})" if value.price is None and value.reference is not None else ""
     what = f"{value.side.value} {plain(value.quantity)} {sanitize(value.key.symbol)} on {sanitize(value.key.account)}"
@@ -61,14 +61,14 @@ def heading(value: EntryDraft) -> str:
 
 
 def question(value: EntryDraft, *, closing: bool) -> str:
-    """What is asked before anything is sent."""
+    """Return the question that is asked before anything is sent."""
     first = "Close what is held, verified, then " if closing else ""
     what = f"{value.side.value} {plain(value.quantity)} {sanitize(value.key.symbol)}"
     return f"{first}{what}?" if first else f"{what.capitalize()}?"
 
 
 def result(report: Report) -> str:
-    """How it ended and what is held now."""
+    """Return how the order ended and the position that is held now."""
     price = f" at {number(report.average_price)}" if report.average_price is not None else ""
     filled = f": {plain(report.filled)}{price}" if report.filled else ""
     lines = [f"{_ENDS[report.outcome]}{filled}." + (f" {sanitize(report.error)}." if report.error else "")]
@@ -82,7 +82,7 @@ def result(report: Report) -> str:
 
 
 def check(signal: EntryRequest, found: Sequence[Rejection], warnings: Sequence[str]) -> Document:
-    """The gate's answer."""
+    """Return the document of the entry gate's answer."""
     return {
         **(refused(found[0]) if found else {"allowed": True, "code": None, "text": "allowed"}),
         "refusals": [{"code": no.code.value, "text": no.text} for no in found],
@@ -96,7 +96,7 @@ def refused(no: Rejection) -> Document:
 
 
 def offered(plan: Plan | None, value: EntryDraft, *, dry_run: bool) -> Document:
-    """What would be sent: ``flatten`` comes first where there is one."""
+    """Return the document of an offer; ``flatten`` comes first if a close comes first."""
     return {
         "kind": value.kind,
         "dry_run": dry_run,
@@ -112,7 +112,7 @@ def offered(plan: Plan | None, value: EntryDraft, *, dry_run: bool) -> Document:
 def ended(
     plan: Plan | None, value: EntryDraft, closed: PlanReport | None, report: Report | None, no: NotAllowed | None
 ) -> Document:
-    """What was done, as far as it came."""
+    """Return the document of everything that was done."""
     made = offered(plan, value, dry_run=False)
     if closed is not None:
         made["flatten"] = documents.run(closed)
@@ -134,7 +134,7 @@ def ended(
 
 
 def discrepancies(found: Sequence[Discrepancy], unread: Mapping[str, str], width: int | None) -> str:
-    """Every difference on a line, and what could not be compared."""
+    """Return one line for each difference, then the accounts that could not be compared."""
     lines = []
     if found:
         rows = [("kind", "symbol", "account", "what differs")]
@@ -147,7 +147,7 @@ def discrepancies(found: Sequence[Discrepancy], unread: Mapping[str, str], width
 
 
 def reconciled(found: Sequence[Discrepancy], unread: Mapping[str, str], taken_at: Any, *, dry_run: bool) -> Document:
-    """``updated`` tells whether the journal was made to say what the brokers say."""
+    """Return the document; ``updated`` tells whether the journal now says what the brokers say."""
     return {
         "taken_at": iso(taken_at),
         "dry_run": dry_run,
@@ -210,7 +210,7 @@ def _order(value: EntryDraft) -> Document:
 
 
 def _after_place(text: str) -> str:
-    """Without the place, which has columns of its own."""
+    """Return the text without its place, which has columns of its own."""
     return text.partition(": ")[2] or text
 
 

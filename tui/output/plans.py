@@ -1,4 +1,4 @@
-"""What the command line prints for people: the diff of a plan, its results, the status. Text in, text out."""
+"""Texts of the command line for people: a plan's diff, its results, the status. Values in, text out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
 
 
 def plan_text(value: Plan, *, width: int | None = None) -> str:
-    """The diff: per owner before → after, then every line of it, then what could not be read."""
+    """Return the diff: per owner before → after, then each line, then the accounts that could not be read."""
     lines = [f"Plan {value.id}: {value.cause}" + ("" if value.complete else "  PARTIAL")]
     for tally in value.owners:
         lines += ["", _owner_heading(tally, over_cap(value, tally))]
@@ -44,14 +44,14 @@ def plan_text(value: Plan, *, width: int | None = None) -> str:
 
 
 def report_text(value: PlanReport, *, width: int | None = None) -> str:
-    """How every action ended, and the summary with the counts that the brokers gave afterwards."""
+    """Return how every action ended, and the summary with the brokers' counts afterwards."""
     rows = results(value)
     lines = ["Results", *_result_lines(rows, width), ""] if rows else []
     return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
 
 
 def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
-    """Accounts, owners, positions and closings, and the engine that is running ``elsewhere``, if any."""
+    """Return accounts, owners, positions and closings, and the engine that runs ``elsewhere``, if any."""
     engine = snapshot.engine
     if elsewhere:
         armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[elsewhere.armed]
@@ -70,12 +70,12 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
 
 
 def plan_question(value: Plan) -> str:
-    """What is asked before anything is sent."""
+    """Return the question that is asked before anything is sent."""
     return f"{_what(value).capitalize()}?"
 
 
 def _what(value: Plan) -> str:
-    """``close 51 positions and cancel 1 order``."""
+    """Return ``close 51 positions and cancel 1 order``."""
     closes, cancels = len(value.closes), sum(action.kind is ActionKind.CANCEL_ORDER for action in value.actions)
     parts = [f"close {closes} position{'s' * (closes != 1)}"] if closes else []
     parts += [f"cancel {cancels} order{'s' * (cancels != 1)}"] if cancels else []
@@ -83,7 +83,7 @@ def _what(value: Plan) -> str:
 
 
 def over_cap(value: Plan, tally: OwnerTally) -> int:
-    """By how much a cleanup leaves the owner over the cap, which counts neither dust nor what cannot be sold."""
+    """Return how far a cleanup leaves the owner over the cap. Dust and unsellable positions do not count."""
     if value.cause != "cleanup":
         return 0
     left = [a for a in value.actions if a.owner == tally.id and a.kind is ActionKind.SKIP]
@@ -128,7 +128,7 @@ def _why(action: Action) -> str:
 
 
 def _tier_lines(value: Plan) -> list[str]:
-    """Each way of closing that occurs, with the accounts that it is for."""
+    """Return each ladder that occurs, with the accounts that use it."""
     ways: dict[str, list[str]] = {}
     for action in value.closes:
         accounts = ways.setdefault(" → ".join(tier.value for tier in action.tiers), [])
@@ -169,7 +169,7 @@ def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
 
 
 def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int | None) -> list[str]:
-    """Per owner and in all, what was really done and what is held now."""
+    """Return, per owner and in all, the actions that were done and the positions held now."""
     owner_of = {action.key: action.owner for action in value.plan.actions}
     failed = Counter(owner_of.get(row.key) for row in results if row.outcome in _BAD)
     heading = ("", "initial", "dust closed", "cap excess closed", "orders cancelled", "skipped", "unsellable", "failed")

@@ -1,6 +1,6 @@
-"""What a table shows: columns, cells and rows as values, and which columns fit a width. Pure.
+"""A table's columns, cells and rows as values, and the columns that fit a width. Pure.
 
-A cell carries a tone, a word for what its colour means; the words in it must say the same without any colour.
+A cell carries a tone, which names the meaning of its colour. The words of the cell say the same without a colour.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 GAP = 1  # cells between two columns
-NAMES = ("symbol", "account")  # columns, and what a key that has one calls it
-INDENT = 2  # of rows below a heading, in the first column
-LONGEST = 28  # of a name that is shown whole
+NAMES = ("symbol", "account")  # columns, and the attributes of a key with the same names
+INDENT = 2  # cells, in the first column of rows below a heading
+LONGEST = 28  # characters of a name that is shown whole
 _NOTHING: Mapping[str, Cell] = MappingProxyType({})
 _NO_TEXTS: Mapping[str, int] = MappingProxyType({})
 
@@ -25,10 +25,10 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Columns of a higher ``priority`` number are dropped first; ``grow`` is a share of the width left over.
+    """One column. Columns with a higher ``priority`` number are dropped first.
 
-    ``whole`` is the priority at which it is given room for its longest text, where that is known, by columns which can
-    be narrower, too (``least``).
+    ``grow`` is the column's share of the width that is left over. ``whole`` is the priority at which the column gets
+    room for its longest text, if the length is known. Columns with a ``least`` width give up room for it.
     """
 
     key: str
@@ -53,7 +53,7 @@ class Row(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A column with the place it got."""
+    """A column with its place on the line."""
 
     column: Column
     start: int
@@ -63,9 +63,9 @@ class Fitted(NamedTuple):
 def fit(
     columns: Sequence[Column], width: int, *, wide: bool = False, longest: Mapping[str, int] = _NO_TEXTS
 ) -> list[Fitted]:
-    """The columns that fit ``width``, in order, the rest of the width shared out; ``wide`` keeps every column.
+    """Return the columns that fit ``width``, in order, and share out the rest of the width.
 
-    ``longest`` is the length of the longest text in some of them.
+    ``wide`` keeps every column. ``longest`` has the length of the longest text of some columns.
     """
     kept: dict[str, Column] = {}
     used = -GAP
@@ -90,7 +90,10 @@ def fit(
 
 
 def _widen(kept: dict[str, Column], key: str, more: int, room: int) -> int:
-    """Make one of them wider by up to ``more``, beyond ``room`` at the cost of others: by how much all are wider."""
+    """Widen one column by up to ``more`` cells; return by how many cells all columns together grew.
+
+    Beyond ``room`` the cells come from the other columns.
+    """
     given = 0
     for other in list(kept.values()):
         less = min(max(more - room - given, 0), other.width - other.least) if other.least is not None else 0
@@ -102,7 +105,10 @@ def _widen(kept: dict[str, Column], key: str, more: int, room: int) -> int:
 
 
 def longest_names(columns: Sequence[Column], keys: Iterable[Hashable]) -> dict[str, int]:
-    """What the columns of symbols and accounts need to show each whole: two that are cut to one text are two orders."""
+    """Return the width that the columns of symbols and accounts need to show each name whole.
+
+    Two names that are cut to the same text would look like one order.
+    """
     listed, longest = list(keys), dict[str, int]()
     for name in NAMES:
         indent = INDENT if columns and columns[0].key == name else 0

@@ -1,4 +1,4 @@
-"""What must be drawn anew on the console, gathered from the engine's updates. Pure."""
+"""The parts of the console that must be drawn anew, gathered from the engine's updates. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.model import PositionKey
 
 @dataclass
 class Changes:
-    """What must be drawn anew. ``everything`` after a snapshot: nothing that was drawn can be trusted."""
+    """The parts that must be drawn anew. ``everything`` is set after a snapshot, which replaces all values."""
 
     everything: bool = False
     engine: bool = False  # engine, accounts, owners or plans
@@ -24,7 +24,7 @@ class Changes:
         return bool(self.everything or self.engine or self.positions or self.closings or self.log)
 
     def add(self, other: Changes) -> None:
-        """Take in later changes."""
+        """Add later changes."""
         self.everything |= other.everything
         self.engine |= other.engine
         self.positions |= other.positions
@@ -34,7 +34,7 @@ class Changes:
         del self.log[: -Replica.LOG_KEPT]
 
     def add_update(self, update: Update) -> None:
-        """What an applied update touched."""
+        """Add what an applied update changed."""
         rows = update.accounts or update.owners or update.plans or update.gone_plans
         self.engine |= bool(update.engine is not None or rows)
         self.owners |= {o.id for o in update.owners} | {a.owner for a in update.accounts}

@@ -1,7 +1,7 @@
-"""When a plan on screen may be confirmed, and why not. Pure; the screen only asks it.
+"""Decides when a plan on screen may be confirmed, and says why not. Pure; the screen only asks it.
 
-A plan that changed under a person's eyes must have been on screen for a while before it can be confirmed, and a plan
-for a whole owner or for everything only after the number of its positions was typed.
+A plan that changed on screen can be confirmed only after a while. A plan for a whole owner or for everything can be
+confirmed only after a person has typed the number of its positions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ SETTLE = 1.5  # seconds a changed plan is on screen before it can be confirmed
 
 
 class ConfirmGate:
-    """Says why confirming is closed, or nothing when it is open."""
+    """Says why a plan cannot be confirmed, or nothing if it can."""
 
     def __init__(self, *, dry_run: bool, typed: bool, settle: float = SETTLE) -> None:
         self.dry_run, self.typed, self.settle = dry_run, typed, settle
@@ -21,22 +21,25 @@ class ConfirmGate:
         self._changed_at: float | None = None
 
     def take(self, plan: Plan, *, changed: bool, at: float) -> None:
-        """The plan that is on screen from now on."""
+        """Set the plan that is on screen from now on."""
         self.plan, self.problem = plan, None
         if changed:
             self._changed_at = at
 
     def fail(self, text: str, at: float) -> None:
-        """No plan could be had, or what was confirmed was turned down: what is on screen is not to be trusted."""
+        """Distrust the plan on screen: no plan could be made, or the engine rejected the confirmed plan."""
         self.problem = text
         self._changed_at = at
 
     def wants_number(self) -> int | None:
-        """The number that must be typed, if one must."""
+        """Return the number that a person must type, or None."""
         return len(self.plan.closes) if self.typed and self.plan is not None and not self.plan.empty else None
 
     def closed_because(self, number: str, at: float, *, seen: bool = True) -> str | None:
-        """One sentence for a person; None when ``y`` confirms. ``seen``: the terminal is large enough to read it."""
+        """Return one sentence for a person, or None if ``y`` confirms.
+
+        ``seen`` tells whether the terminal is large enough to read the plan.
+        """
         if self.problem is not None or self.plan is None:
             return self.problem or "Preparing the plan…"
         if self.plan.empty or self.dry_run:

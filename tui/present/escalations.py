@@ -1,4 +1,4 @@
-"""What waits or escalates: closes in flight, stuck ones until acknowledged, plans that wait for a person. Pure."""
+"""Closes in flight, stuck closes until acknowledged, and plans that wait for a person. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDED_SHOWN = 20  # ended closes kept at the bottom
 
 
 class AnswerKey(NamedTuple):
-    """The second line of a close: why, how far, and what the venue last said."""
+    """The second line of a close: its reason, its progress, and the venue's last answer."""
 
     key: PositionKey
 
@@ -30,7 +30,7 @@ class PlanKey(NamedTuple):
 
 
 def order(replica: Replica) -> list[Hashable]:
-    """Unacknowledged alarms first, then plans that wait, then what is in flight by its next step, then what ended."""
+    """Return unacknowledged alarms first, then waiting plans, then closes by their next step, then ended closes."""
     rows = replica.closings.values()
     alarms = sorted((c for c in rows if c.alarm and not c.acknowledged), key=lambda c: c.key)
     seen = {c.key for c in alarms}
@@ -45,7 +45,7 @@ def order(replica: Replica) -> list[Hashable]:
 
 
 def row(replica: Replica, key: Hashable, now: datetime) -> Row:
-    """One line; empty when it is gone."""
+    """Return one line; the line is empty if its close or plan is gone."""
     if isinstance(key, PlanKey):
         waiting = replica.plans.get(key.id)
         return Row() if waiting is None else plan_line(waiting, now)
@@ -57,20 +57,20 @@ def row(replica: Replica, key: Hashable, now: datetime) -> Row:
 
 
 def closing_of(key: Hashable) -> PositionKey | None:
-    """The position that a line is about, or None for a plan's."""
+    """Return the position that a line is about, or None for a plan's line."""
     if isinstance(key, AnswerKey):
         return key.key
     return key if isinstance(key, PositionKey) else None
 
 
 def to_acknowledge(replica: Replica) -> ClosingRow | None:
-    """The topmost alarm that nobody has acknowledged."""
+    """Return the topmost alarm that nobody has acknowledged, or None."""
     rows = (c for c in replica.closings.values() if c.alarm and not c.acknowledged)
     return min(rows, key=lambda c: c.key, default=None)
 
 
 def state_tag(closing: ClosingRow) -> Cell:
-    """``[STUCK]``, ``[WAITING]``, ``[CLOSING]`` or how it ended."""
+    """Return ``[STUCK]``, ``[WAITING]``, ``[CLOSING]`` or the outcome."""
     if closing.alarm and not closing.acknowledged:
         stuck = "stuck" in (closing.outcome, closing.state)
         return Cell("[STUCK]" if stuck else "[ALARM]", "alarm")
@@ -82,7 +82,7 @@ def state_tag(closing: ClosingRow) -> Cell:
 
 
 def closing_line(closing: ClosingRow, now: datetime) -> Row:
-    """``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
+    """Return ``[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s``."""
     parts = [state_tag(closing), Cell(f" {sanitize(closing.key.symbol, 40)}", "strong")]
     if closing.tier:
         parts.append(Cell(f" ▶ {sanitize(closing.tier, 20)} r{closing.round}"))
@@ -99,7 +99,7 @@ def closing_line(closing: ClosingRow, now: datetime) -> Row:
 
 
 def answer_line(closing: ClosingRow) -> Row:
-    """``    u1/coinbase · severe_loss · 0.2 of 0.5 · "insufficient balance"``."""
+    """Return ``    u1/coinbase · severe_loss · 0.2 of 0.5 · "insufficient balance"``."""
     words = [sanitize(closing.key.account, 40), sanitize(closing.reason, 40)]
     if closing.quantity:
         words.append(f"{number(closing.filled)} of {number(closing.quantity)} filled")
@@ -108,7 +108,7 @@ def answer_line(closing: ClosingRow) -> Row:
 
 
 def plan_line(plan: PlanRow, now: datetime) -> Row:
-    """``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``; whose position where it is one."""
+    """Return ``[PLAN] cleanup waits for a person: 51 closes, 3 cancels, for 12s``, with a single position's name."""
     what = f"{plan.closes} close{'s' * (plan.closes != 1)}, {plan.cancels} cancel{'s' * (plan.cancels != 1)}"
     keys = plan.request.keys if plan.request else ()
     only = keys[0] if len(keys) == 1 else None

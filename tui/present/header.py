@@ -1,4 +1,4 @@
-"""The header's words, most important first, fitted into the lines there are. Pure."""
+"""The header's words, most important first, fitted into the available lines. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEPARATOR = "  "
 
 
 def pieces(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) -> list[Cell]:
-    """What the header says, piece by piece."""
+    """Return the header's pieces."""
     value, pnl = totals.money()
     flying = len(in_flight(replica.closings.values()))
     stuck = sum(c.alarm and not c.acknowledged for c in replica.closings.values())
@@ -35,7 +35,7 @@ def pieces(replica: Replica, totals: Totals, now: datetime, *, read_only: bool) 
 
 
 def lines(parts: Iterable[Cell], now: datetime, width: int) -> list[list[Cell]]:
-    """The pieces laid out in lines of ``width``, the clock at the end of the first."""
+    """Lay out the pieces in lines of ``width``, with the clock at the end of the first line."""
     time = clock(now)
     rows: list[list[Cell]] = [[]]
     used, limit = 0, width - len(time) - len(SEPARATOR)

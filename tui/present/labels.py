@@ -1,4 +1,4 @@
-"""From the replica's values to words: tags, severities, the header's pieces, what a quit leaves unguarded. Pure."""
+"""Words for the replica's values: tags, severities, account states, and the warnings before a quit. Pure."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ LEVEL_TONES = {"debug": "dim", "warning": "warn", "error": "bad", "alarm": "alar
 
 
 def tags(flags: Iterable[str]) -> str:
-    """``[DUST] [CAP]``; a flag that is new here is shown by its own name."""
+    """Return ``[DUST] [CAP]``; an unknown flag is shown by its own name."""
     return " ".join(f"[{TAGS.get(f, sanitize(f, 16).upper())}]" for f in flags)
 
 
 def flags_tone(flags: Iterable[str]) -> str:
-    """The tone of the worst flag."""
+    """Return the tone of the worst flag."""
     tones = {_TONES.get(f, "warn") for f in flags}
     return next((t for t in ("bad", "warn", "strong", "dim") if t in tones), "")
 
 
 def pnl_usd(row: PositionRow) -> Decimal | None:
-    """P&L in dollars, from the value now and the move since entry; unknown when either is."""
+    """Return P&L in dollars, from the value now and the move since entry; None if either is unknown."""
     if row.usd_value is None or row.pnl is None:
         return None
     base = ONE + row.pnl if row.side == "long" else ONE - row.pnl
@@ -53,7 +53,7 @@ def pnl_usd(row: PositionRow) -> Decimal | None:
 
 
 class Totals(NamedTuple):
-    """Sums over positions; the unknown ones are counted, never taken for 0."""
+    """Sums over positions. Unknown values are counted and never taken for 0."""
 
     count: int = 0
     value: Decimal = ZERO
@@ -62,7 +62,7 @@ class Totals(NamedTuple):
     unknown_pnl: int = 0
 
     def plus(self, value: Decimal | None, pnl: Decimal | None, sign: int) -> Totals:
-        """With one position more (``sign`` 1) or less (-1)."""
+        """Return the sums with one position more (``sign`` 1) or less (-1)."""
         return Totals(
             self.count + sign,
             self.value + sign * (value or ZERO),
@@ -72,7 +72,7 @@ class Totals(NamedTuple):
         )
 
     def money(self) -> tuple[Cell, Cell]:
-        """Value and P&L, each saying how many positions are not in it; ``—`` when none is."""
+        """Return value and P&L, each with the number of positions that are missing; ``—`` if all are."""
         value = usd(self.value, whole=True) if self.count > self.unpriced else UNKNOWN
         pnl = usd(self.pnl, signed=True, whole=True) if self.count > self.unknown_pnl else UNKNOWN
         more = f" ({self.unpriced} unpriced)" if self.unpriced and self.count > self.unpriced else ""
@@ -84,12 +84,12 @@ PARKED = "parked"  # a close that waits for its market to open
 
 
 def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
-    """Closes that have not ended."""
+    """Return the closes that have not ended."""
     return [c for c in closings if c.outcome is None]
 
 
 def under_way(snapshot: Snapshot) -> bool:
-    """Whether something that was confirmed ends within minutes: a market that is closed may be waited for for days."""
+    """Return whether a confirmed plan ends within minutes. A closed market may stay closed for days."""
     flying = in_flight(snapshot.closings)
     parked = {c.plan for c in flying if c.state == PARKED}
     begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)  # or read a last time
@@ -97,7 +97,10 @@ def under_way(snapshot: Snapshot) -> bool:
 
 
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
-    """ARMED or not, read-only, not running. One that only looks says nothing of arming: another one may be armed."""
+    """Return whether the engine is armed, read-only or not running.
+
+    A read-only engine says nothing of arming, because another engine may be armed.
+    """
     cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []
     if read_only or engine.read_only:
         cells.append(Cell("READ-ONLY", "warn"))
@@ -107,7 +110,7 @@ def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
 
 
 def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
-    """``5 accounts: 4 live <5s`` · ``1 STALE 12s``, each with the age of the oldest read among them."""
+    """Return ``5 accounts: 4 live <5s`` · ``1 STALE 12s``, each with the age of its oldest read."""
     rows = list(accounts)
     live = [a for a in rows if a.state in LIVE_STATES]
     age_of = f" {_worst(live, now)}" if live else ""
@@ -128,7 +131,7 @@ def _worst(accounts: list[AccountRow], now: datetime) -> str:
 
 
 def account_problem(account: AccountRow, now: datetime) -> Cell | None:
-    """What a person must know of an account that is not simply live."""
+    """Return what a person must know of an account that is not simply live."""
     if account.frozen is not None:
         return Cell(f"[FROZEN] {sanitize(account.id, 40)}: {sanitize(account.frozen, 80)}", "alarm")
     if account.state in LIVE_STATES:
@@ -139,7 +142,7 @@ def account_problem(account: AccountRow, now: datetime) -> Cell | None:
 
 
 def log_cells(row: LogRow) -> tuple[Cell, ...]:
-    """One line of the log; a level that matters is a word of its own."""
+    """Return one line of the log. A level that matters has a word of its own."""
     tone = LEVEL_TONES.get(row.level, "")
     level = "" if row.level in ("info", "debug") else f"{sanitize(row.level, 8).upper()} "
     where = sanitize(row.account or row.owner or "")
@@ -154,17 +157,17 @@ def log_cells(row: LogRow) -> tuple[Cell, ...]:
 
 
 def log_text(row: LogRow) -> str:
-    """What a filter looks through."""
+    """Return the text that a filter searches."""
     return f"{row.level} {row.text} {row.account or ''} {row.owner or ''} {row.symbol or ''}".casefold()
 
 
 def matches(text: str, words: Iterable[str]) -> bool:
-    """Every word occurs; ``text`` and ``words`` are casefolded."""
+    """Return whether every word occurs; ``text`` and ``words`` are casefolded."""
     return all(word in text for word in words)
 
 
 def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[str]:
-    """What a person must know before leaving; empty when nothing is lost by it."""
+    """Return what a person must know before quitting; empty if a quit loses nothing."""
     flying = in_flight(closings)
     lines = []
     if flying:
@@ -185,7 +188,7 @@ def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[st
 
 
 def report_summary(report: PlanReport) -> list[Cell]:
-    """The closing summary of a plan: ``59 → 8 · 45 dust · 6 over cap · verified``."""
+    """Return the closing summary of a plan: ``59 → 8 · 45 dust · 6 over cap · verified``."""
     totals = report.plan.totals
     final = sum(o.final for o in report.owners)
     outcomes = [r.outcome for r in report.results]
@@ -210,7 +213,7 @@ def report_summary(report: PlanReport) -> list[Cell]:
 
 
 def _unplanned(report: PlanReport) -> int:
-    """How many positions there are at the end beside those that were to stay and those whose close left something."""
+    """Return the number of positions at the end that neither the plan nor a failed close explains."""
     left = sum(r.kind == "close" and r.outcome != "closed" for r in report.results)
     return sum(o.final for o in report.owners) - report.plan.totals.final - left
 
@@ -219,12 +222,12 @@ GOOD_OUTCOMES = frozenset({"closed", "closed_residual", "cancelled"})
 
 
 def tally_words(tally: OwnerTally) -> list[str]:
-    """``45 dust``, ``6 over cap`` and so on; only what is not zero."""
+    """Return ``45 dust``, ``6 over cap`` and so on, without the zeros."""
     words = [(tally.dust, "dust"), (tally.cap_excess, "over cap"), (tally.skipped, "skipped")]
     words += [(tally.unsellable, "unsellable"), (tally.orders_to_cancel, orders_word(tally.orders_to_cancel))]
     return [f"{count} {word}" for count, word in words if count]
 
 
 def orders_word(count: int) -> str:
-    """What stands behind a number of orders."""
+    """Return the noun behind a number of orders."""
     return f"order{'s' * (count != 1)} to cancel"

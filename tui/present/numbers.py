@@ -1,4 +1,4 @@
-"""Numbers, ages and gauges as people read them. Pure. Unknown is ``—``, never 0 and never "now"."""
+"""Numbers, ages and gauges for people. Pure. An unknown value is ``—``, never 0 and never "now"."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ HUGE = Decimal(10) ** 15
 
 
 def number(value: Decimal | None) -> str:
-    """A quantity or price, exact; only an absurdly large one is shortened."""
+    """Return a quantity or price without rounding; only an absurdly large number is shortened."""
     if value is None:
         return UNKNOWN
     return f"{value:.3e}" if abs(value) >= HUGE or not value.is_finite() else plain(value)
 
 
 def usd(value: Decimal | None, *, signed: bool = False, whole: bool = False) -> str:
-    """``$1,234.50``, cut to cents, less than a cent in full; ``whole`` leaves out the cents from 1,000 on."""
+    """Return ``$1,234.50``, cut to cents; less than a cent is shown in full. ``whole`` omits cents from 1,000 on."""
     if value is None:
         return UNKNOWN
     if abs(value) >= HUGE or not value.is_finite():
@@ -35,7 +35,7 @@ def usd(value: Decimal | None, *, signed: bool = False, whole: bool = False) -> 
 
 
 def pct(fraction: Decimal | None) -> str:
-    """``+1.20%``; from a thousandfold on without decimals."""
+    """Return ``+1.20%``; from a thousandfold on without decimals."""
     if fraction is None:
         return UNKNOWN
     if abs(fraction) >= 10:
@@ -45,14 +45,14 @@ def pct(fraction: Decimal | None) -> str:
 
 
 def tone_of(value: Decimal | None) -> str:
-    """``good`` above zero, ``bad`` below; the sign in the text says the same."""
+    """Return ``good`` above zero and ``bad`` below. The sign in the text says the same."""
     if value is None:
         return "dim"
     return "good" if value > 0 else "bad" if value < 0 else ""
 
 
 def span(seconds: float) -> str:
-    """``12s``, ``3m05s``, ``2h04m``, ``5d``."""
+    """Return ``12s``, ``3m05s``, ``2h04m`` or ``5d``."""
     whole = max(int(seconds), 0)
     if whole < 60:
         return f"{whole}s"
@@ -64,7 +64,7 @@ def span(seconds: float) -> str:
 
 
 def age(moment: datetime | None, now: datetime) -> str:
-    """How long ago; below five seconds ``<5s``, unknown ``—``."""
+    """Return the time since then: ``<5s`` below five seconds, ``—`` if unknown."""
     if moment is None:
         return UNKNOWN
     seconds = (now - moment).total_seconds()
@@ -72,7 +72,7 @@ def age(moment: datetime | None, now: datetime) -> str:
 
 
 def left(moment: datetime | None, now: datetime) -> str:
-    """Seconds until then, rounded up; ``now`` once it has passed, ``—`` where it is not known."""
+    """Return the seconds until then, rounded up: ``now`` if it has passed, ``—`` if unknown."""
     if moment is None:
         return UNKNOWN
     seconds = (moment - now).total_seconds()
@@ -80,12 +80,12 @@ def left(moment: datetime | None, now: datetime) -> str:
 
 
 def clock(moment: datetime) -> str:
-    """``02:14:07Z``."""
+    """Return ``02:14:07Z``."""
     return f"{moment:%H:%M:%S}Z"
 
 
 def gauge(counted: int, cap: int) -> str:
-    """``9/8 ▓▓▓▓▓▓▓▓ +1 over`` or ``3/8 ▓▓▓░░░░░``."""
+    """Return ``9/8 ▓▓▓▓▓▓▓▓ +1 over`` or ``3/8 ▓▓▓░░░░░``."""
     cells = min(cap, GAUGE_CELLS) if cap > 0 else 0
     full = cells if counted >= cap else counted * cells // cap if cap > 0 else 0
     if counted > 0 and cap > 0:

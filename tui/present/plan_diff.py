@@ -1,4 +1,4 @@
-"""A plan as lines: what would be sent, per owner, and what is different from the plan shown before. Pure."""
+"""A plan as lines: its actions per owner, and the differences from the plan shown before. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ARROW = " → "
 
 
 class LineKey(NamedTuple):
-    """What makes two lines of two plans the same line."""
+    """The identity of a line: two lines of two plans with the same key are the same line."""
 
     kind: str
     account: str
@@ -67,12 +67,12 @@ def line_key(action: Action) -> LineKey:
 
 
 def fingerprint(plan: Plan) -> tuple[str, tuple[str, ...]]:
-    """What must not change under a person's eyes: what is binding, and what could not be read."""
+    """Return the binding part of a plan and its unreadable accounts, which must not change on screen."""
     return plan.digest, tuple(sorted(plan.unreadable))
 
 
 class Diff:
-    """The lines of the plan on screen, marked where they differ from what was on screen before."""
+    """The lines of the plan on screen, marked where they differ from the plan before."""
 
     def __init__(self) -> None:
         self.plan: Plan | None = None
@@ -82,7 +82,7 @@ class Diff:
         self._shown: tuple[str, tuple[str, ...]] | None = None
 
     def show(self, plan: Plan) -> bool:
-        """Take ``plan``; True when it binds something else than the one before. Prices alone do not count."""
+        """Take ``plan``; return True if its binding part differs from the plan before. Prices alone do not count."""
         shown = fingerprint(plan)
         changed = self.plan is not None and shown != self._shown
         if changed and self.plan is not None:
@@ -98,17 +98,20 @@ class Diff:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The marks have a column only while there are some. Whose a line is comes before why, where it can differ."""
+        """The columns. The marks have a column only if there are marks.
+
+        With several accounts, a narrow table drops the account's column later than the reason's column.
+        """
         shown = COLUMNS if self.marks or self._gone else COLUMNS[1:]
         accounts = {action.key.account for action in (*self.plan.actions, *self._gone)} if self.plan else set[str]()
         return tuple(c._replace(priority=1) if c.key == "account" and len(accounts) > 1 else c for c in shown)
 
     def row(self, key: Hashable) -> Row:
-        """One line."""
+        """Return one line."""
         return self._rows.get(key, Row())
 
     def marked(self) -> dict[str, int]:
-        """How many lines are new, changed or gone since the plan before the last change."""
+        """Return how many lines are new, changed or gone since the plan before the last change."""
         counted = Counter(word.lower() for word in self.marks.values())
         if self._gone:
             counted["gone"] = len(self._gone)
@@ -146,7 +149,7 @@ class Diff:
 
 
 def compare(old: Plan, new: Plan) -> tuple[dict[Hashable, str], tuple[Action, ...]]:
-    """Marks for the lines of ``new`` that were not in ``old`` just so, and the actions of ``old`` that are gone."""
+    """Return marks for lines of ``new`` that ``old`` did not have equally, and the actions of ``old`` that are gone."""
     before = {line_key(a): a for a in old.actions}
     after = {line_key(a): a for a in new.actions}
     marks: dict[Hashable, str] = {}
@@ -160,7 +163,7 @@ def compare(old: Plan, new: Plan) -> tuple[dict[Hashable, str], tuple[Action, ..
 
 
 def action_row(action: Action, mark: str) -> Row:
-    """One action: what is sent for it, or why nothing is."""
+    """Return one action's row: the orders that are sent for it, or the reason why none is sent."""
     side = action.side.value if action.side else ""
     verb = {ActionKind.CLOSE: f"close {side}", ActionKind.SKIP: f"skip {side}", ActionKind.CANCEL_ORDER: "cancel"}
     quantity = number(action.quantity) if action.quantity else ""
@@ -186,7 +189,7 @@ def action_row(action: Action, mark: str) -> Row:
 
 
 def order_row(order: Order, owner: str) -> Row:
-    """An order that is cancelled before its position is closed."""
+    """Return the row of an order that is cancelled before its position is closed."""
     return Row(
         cells={
             "action": Cell("└ cancel", "strong"),
@@ -200,14 +203,14 @@ def order_row(order: Order, owner: str) -> Row:
 
 
 def order_words(order: Order) -> str:
-    """``o1: sell limit at 120``."""
+    """Return ``o1: sell limit at 120``."""
     price = order.price if order.price is not None else order.trigger
     at = f" at {number(price)}" if price is not None else ""
     return f"{sanitize(order.id, 40)}: {order.side.value} {order.type.value}{at}"
 
 
 def owner_row(owner: str, tally: OwnerTally | None) -> Row:
-    """``user_123  59 → 8 positions, cap 8 · 45 dust · 6 over cap · $12 → $10``."""
+    """Return ``user_123  59 → 8 positions, cap 8 · 45 dust · 6 over cap · $12 → $10``."""
     if tally is None:
         return Row(spans=(Cell(sanitize(owner, 40), "strong"),), group=owner, heading=True)
     parts = [
@@ -223,7 +226,7 @@ def owner_row(owner: str, tally: OwnerTally | None) -> Row:
 
 
 def summary(plan: Plan) -> list[Cell]:
-    """The fixed line: what is sent in all, from what to what, at what estimated cost."""
+    """Return the fixed line: all orders, the positions before and after, and the estimated cost."""
     totals, closes = plan.totals, plan.closes
     cancels = len({(a.key.account, o.id) for a in closes for o in a.cancels}) + len(plan.lone_cancels)
     skips = sum(a.kind is ActionKind.SKIP for a in plan.actions)
@@ -246,13 +249,13 @@ def summary(plan: Plan) -> list[Cell]:
 
 
 def ladders(plan: Plan) -> str:
-    """Which tiers are tried for how many positions."""
+    """Return the tiers that are tried, with the number of positions for each ladder."""
     counted = Counter(a.tiers for a in plan.closes if a.tiers)
     return "; ".join(f"{n} by {ARROW.join(t.value for t in tiers)}" for tiers, n in counted.most_common(3))
 
 
 def describe(request: PlanRequest) -> str:
-    """What was asked for, in words."""
+    """Return the request in words."""
     what = {"cleanup": "CLEANUP", "flatten": "FLATTEN", "cancel-orders": "CANCEL ORDERS", "exit": "EXIT"}.get(
         request.cause, request.cause
     )
@@ -267,6 +270,6 @@ def describe(request: PlanRequest) -> str:
 
 
 def outlook(action: Action) -> str:
-    """``long 0.5`` for a progress line."""
+    """Return ``long 0.5`` for a progress line."""
     side = action.side or Side.LONG
     return f"{side.value} {number(action.quantity)}"

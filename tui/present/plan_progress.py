@@ -1,4 +1,4 @@
-"""A plan being carried out, as lines: each action's tier and outcome, live, then what the report says. Pure."""
+"""A plan in execution, as lines: each action's tier and outcome, then the report's results. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 class Progress:
-    """Follows one plan: give it closings and, at the end, the report."""
+    """Follows one plan. It takes closings and, at the end, the report."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -44,7 +44,7 @@ class Progress:
         return list(self._actions)
 
     def follow(self, closing: ClosingRow) -> Hashable | None:
-        """A close moved on. Returns the line to draw anew, None when it is of another plan."""
+        """Take a close's progress; return the line to draw anew, or None if the close is of another plan."""
         at = closing.key
         key = LineKey(ActionKind.CLOSE.value, at.account, at.symbol, at.leg.value)
         if closing.plan != self.plan.id or key not in self._actions:
@@ -53,7 +53,7 @@ class Progress:
         return key
 
     def finish(self, report: PlanReport) -> bool:
-        """The plan ended; False when the report is of another one."""
+        """Take the report; return False if the report is of another plan."""
         if report.plan.id != self.plan.id:
             return False
         self.report = report
@@ -64,7 +64,7 @@ class Progress:
         return True
 
     def row(self, key: Hashable) -> Row:
-        """One line as it is now."""
+        """Return one line."""
         action = self._actions.get(key)
         if action is None or not isinstance(key, LineKey):
             return Row()
@@ -96,7 +96,7 @@ class Progress:
         return Cell(sanitize(closing.state, 17).replace("_", " ")) if closing else Cell("waits", "dim")
 
     def summary(self) -> list[Cell]:
-        """How far it is, and at the end what the brokers said."""
+        """Return the progress so far, or at the end the brokers' results."""
         if self.report is not None:
             return report_summary(self.report)
         outcomes = Counter(c.outcome for c in self._closings.values() if c.outcome)

@@ -1,6 +1,6 @@
-"""The positions as a board: grouped by owner, sorted, filtered, folded, summed up. Pure.
+"""The list of positions: grouped by owner, sorted, filtered, folded, summed up. Pure.
 
-Rows are made only when asked for, so ten thousand positions cost what is on the screen.
+A row is made only when the screen asks for it, so ten thousand positions cost no more than the visible lines.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class OwnerKey(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What a position added to the sums and where it stood, to take it back exactly."""
+    """A position's share of the sums and its place, kept so that both can be taken back exactly."""
 
     owner: str
     value: Decimal | None
@@ -70,7 +70,7 @@ class _Known(NamedTuple):
 
 
 class PositionList:
-    """Follows a replica. ``touch`` says what changed; ``order`` is what the table shows, ``row`` one line of it."""
+    """Follows a replica. ``touch`` takes changed keys, ``order`` returns the table's lines, ``row`` one line."""
 
     def __init__(self, replica: Replica) -> None:
         self.replica = replica
@@ -106,7 +106,7 @@ class PositionList:
         self.order_stale = True
 
     def touch(self, keys: Iterable[PositionKey]) -> tuple[set[PositionKey | OwnerKey], bool]:
-        """Take over the replica's rows of ``keys``. Returns lines to draw anew, and whether lines came or went."""
+        """Take the replica's rows of ``keys``; return the lines to draw anew, and whether lines came or went."""
         lines: set[PositionKey | OwnerKey] = set()
         moved = False
         for key in keys:
@@ -124,7 +124,7 @@ class PositionList:
         return lines, moved
 
     def order(self) -> list[PositionKey | OwnerKey]:
-        """Every line in order: each owner's heading, then its positions unless folded."""
+        """Return every line in order: each owner's heading, then its positions unless folded."""
         members: dict[str, list[PositionKey]] = {}
         for key, known in self._known.items():
             if known.shown:
@@ -139,14 +139,14 @@ class PositionList:
         return lines
 
     def row(self, key: PositionKey | OwnerKey, now: datetime) -> Row:
-        """One line as it is now; a line whose position is gone is empty."""
+        """Return one line; a line whose position is gone is empty."""
         if isinstance(key, OwnerKey):
             return self._heading(key.owner, now)
         position = self.replica.positions.get(key)
         return Row() if position is None else position_line(position, now)
 
     def members(self, owner: str) -> list[PositionKey]:
-        """The positions of an owner that the filter shows."""
+        """Return the positions of an owner that the filter shows."""
         return [k for k, known in self._known.items() if known.owner == owner and known.shown]
 
     def _add(self, row: PositionRow) -> _Known:
@@ -176,13 +176,13 @@ class PositionList:
 
 
 def haystack(row: PositionRow) -> str:
-    """What a filter looks through."""
+    """Return the text that a filter searches."""
     words = (row.key.symbol, row.native_symbol, row.key.account, row.owner, row.side, tags(row.flags), row.note)
     return " ".join(words).casefold()
 
 
 def position_line(row: PositionRow, now: datetime) -> Row:
-    """One position."""
+    """Return the row of one position."""
     note = sanitize(row.note, 120)
     flags = " ".join(w for w in (tags(row.flags), note) if w)
     return Row(

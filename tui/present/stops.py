@@ -1,4 +1,4 @@
-"""Where every stop is and why, the tightest first. Pure."""
+"""The stops and the reasons for their distance, the tightest first. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.present.cells import Cell, Row
 from tui.present.numbers import age, number, pct
 from tui.present.sanitize import sanitize
 
-SHOWN = 60  # the tightest; the others are on the board
+SHOWN = 60  # the tightest; the position list has the others
 BAR = 11  # cells between the stop and the target
 NAMES = ("vol", "profit", "mom", "bounds")
 
@@ -29,14 +29,14 @@ class WhyKey(NamedTuple):
 
 
 def order(replica: Replica) -> list[Hashable]:
-    """Exits that are due, then by the distance from the price to the stop; without a stop nothing is shown."""
+    """Return due exits first, then by the distance from price to stop. A position without a stop is omitted."""
     watched = [(p.guard, p.key) for p in replica.positions.values() if p.guard is not None]
     levels = [(g.due is None, g.away is None, g.away or ZERO, k) for g, k in watched if g.stop is not None or g.due]
     return [key for *_, k in heapq.nsmallest(SHOWN, levels) for key in (k, WhyKey(k))]
 
 
 def row(replica: Replica, key: Hashable, now: datetime) -> Row:
-    """One line; empty when its position is gone."""
+    """Return one line; empty if its position is gone."""
     name = key.key if isinstance(key, WhyKey) else key
     position = replica.positions.get(name)  # type: ignore[arg-type]
     if position is None or position.guard is None:
@@ -56,7 +56,7 @@ def stop_line(position: PositionRow, guard: ExitView) -> Row:
 
 
 def bar(guard: ExitView) -> str:
-    """``├────●──────┤`` from the stop to the target; without a price or one of its ends no mark."""
+    """Return ``├────●──────┤`` from stop to target; no mark without a price or without one of the ends."""
     if guard.price is None or guard.stop is None or guard.target is None or guard.target == guard.stop:
         return "├" + "─" * BAR + ("┤" if guard.target is not None else "╌")
     share = min(max((guard.price - guard.stop) / (guard.target - guard.stop), ZERO), ONE)

@@ -1,4 +1,4 @@
-"""Asks before exits may close by themselves, and shows those that would do so at once."""
+"""Asks before exits may close positions by themselves, and shows the exits that would do so at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 8  # exits by name; the others are counted
 
 
 class ArmScreen(ModalScreen[None]):
-    """``y`` arms what is on screen, once; Enter does nothing. What would fire is asked for again and again."""
+    """``y`` arms the exits on screen, once; Enter does nothing. The screen asks the engine repeatedly what is due."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n,q,escape", "leave", "Cancel", key_display="n"),
@@ -46,14 +46,14 @@ class ArmScreen(ModalScreen[None]):
         self._text = Static()
 
     def compose(self) -> ComposeResult:
-        """What would happen."""
+        """Lay out the window."""
         with Vertical(classes="box small"):
             yield Static(content([Cell("ARM?", "strong")]), classes="title")
             yield self._text
             yield KeyBar()
 
     def on_mount(self) -> None:
-        """Ask, and go on asking."""
+        """Ask the engine, and repeat."""
         self._tell()
         self._spawn(self._watch())
 
@@ -80,14 +80,14 @@ class ArmScreen(ModalScreen[None]):
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """``y`` is shown only where it can do something."""
+        """Show ``y`` only if it can do something."""
         if action == "arm":
             large = self.size.width >= SMALLEST[0] and self.size.height >= SMALLEST[1]
             return large and not self._asked and self.shown is not None and not self.shown.refused
         return True
 
     def action_arm(self) -> None:
-        """Arm, if what would fire still is what is shown."""
+        """Arm, if the exits on screen are still the exits that would fire."""
         if self.shown is not None and not self._asked:
             self._asked = True
             self._spawn(self._send(self.shown))
@@ -111,7 +111,7 @@ class ArmScreen(ModalScreen[None]):
 
 
 def lines(shown: ExitsDue | None, notice: str) -> list[list[Cell]]:
-    """What the window says."""
+    """Return the window's lines."""
     rows = [[Cell(sanitize(notice, 300), "alarm")]] if notice else []
     if shown is None:
         return [*rows, [Cell("Asking what would fire…", "dim")]]

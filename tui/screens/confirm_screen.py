@@ -1,8 +1,9 @@
-"""The confirmation: the plan as a diff, bound to what is on screen; afterwards the progress of exactly that plan.
+"""The confirmation: the plan on screen as a diff, and afterwards the progress of exactly that plan.
 
-While it is open the plan is prepared again and again. One that binds something else is swapped in with its lines
-marked, and cannot be confirmed before it has been on screen for a while. ``y``, a click or the space bar on the
-button confirm; Enter never does. A confirmation whose answer was lost is never sent twice.
+While the screen is open, the plan is prepared repeatedly. If the new plan binds something else, the screen shows it
+with its changed lines marked. The changed plan can be confirmed only after it has been on screen for a while. ``y``, a
+click or the space bar on the button confirm; Enter never does. A confirmation whose answer was lost is never sent
+twice.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ from tui.present.plan_progress import Progress
 from tui.screens.sizes import SMALLEST
 from tui.widgets.plan_window import PlanWindow
 
-RECHECK = 0.5  # seconds between two looks at whether the plan still is what is shown
-BLINK = 0.1  # seconds between two looks at whether it may be confirmed
+RECHECK = 0.5  # seconds between two checks whether the plan on screen is still current
+BLINK = 0.1  # seconds between two checks whether the plan may be confirmed
 
 
 class Stage(Enum):
-    """Where the screen is. ``LOST``: the confirmation was sent and its answer never came."""
+    """The stage of the screen. ``LOST``: the confirmation was sent and its answer never came."""
 
     LOOKING = "looking"
     CONFIRMING = "confirming"
@@ -50,7 +51,7 @@ class Stage(Enum):
 
 
 class PlanScreen(ModalScreen[None]):
-    """Shows the plan for ``request``. ``ask`` sends a command; ``reports`` has the reports of plans that ended."""
+    """Shows the plan for ``request``. ``ask`` sends a command; ``reports`` has the reports of ended plans."""
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,15 +81,15 @@ class PlanScreen(ModalScreen[None]):
         self.progress: Progress | None = None
         self._ask, self._spawn, self._clock, self._recheck = ask, spawn, clock, recheck
         self._reports = reports
-        self._notice = ""  # what the engine answered to a confirmation that it turned down
+        self._notice = ""  # the engine's answer to a confirmation that it rejected
         self._told = ""
 
     def compose(self) -> ComposeResult:
-        """One window."""
+        """Lay out the window."""
         yield self.box
 
     def on_mount(self) -> None:
-        """Ask for the plan, and go on asking."""
+        """Ask for the plan, and repeat."""
         self.box.entitle(plan_diff.describe(self.request) + ("  — dry run" if self.gate.dry_run else ""))
         self.box.confirm.display = not self.gate.dry_run
         self.box.count.display = self.gate.typed and not self.gate.dry_run
@@ -115,7 +116,7 @@ class PlanScreen(ModalScreen[None]):
                 self._show(reply.plan)
                 if old is not None and old.id != reply.plan.id:
                     await self._ask(Withdraw(old.id))
-            elif isinstance(reply, Planned):  # it was closed or confirmed meanwhile: nobody saw this one
+            elif isinstance(reply, Planned):  # closed or confirmed meanwhile: nobody saw this plan
                 await self._ask(Withdraw(reply.plan.id))
             elif self.stage is Stage.LOOKING:
                 text = reply.text if isinstance(reply, Rejected) else f"the engine answered {type(reply).__name__}"
@@ -147,7 +148,7 @@ class PlanScreen(ModalScreen[None]):
         return self.gate.closed_because(self.box.count.value, self._clock.monotonic(), seen=large)
 
     def _tell(self) -> None:
-        """Say whether and how it can be confirmed; only when that changed."""
+        """Say whether and how the plan can be confirmed, if that changed."""
         if not self.is_mounted or self.stage not in (Stage.LOOKING, Stage.CONFIRMING):
             return
         why = self._closed_because()
@@ -170,7 +171,7 @@ class PlanScreen(ModalScreen[None]):
     # Confirming
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """``y`` is shown only where it can do something."""
+        """Show ``y`` only if it can do something."""
         if action == "confirm":
             return self.stage is Stage.LOOKING and not self.gate.dry_run and self._closed_because() is None
         if action in ("cancel", "close"):
@@ -224,7 +225,7 @@ class PlanScreen(ModalScreen[None]):
             self.finish(self._reports[plan.id])
 
     def follow(self, changes: Changes) -> None:
-        """Closings moved on."""
+        """Take the closings that moved on."""
         if self.progress is None or self.stage is not Stage.RUNNING:
             return
         rows = (
@@ -235,11 +236,11 @@ class PlanScreen(ModalScreen[None]):
         self._sum_up()
 
     def shows(self, plan: str) -> bool:
-        """Whether this is the progress of that plan."""
+        """Return whether the screen shows the progress of that plan."""
         return self.progress is not None and self.progress.plan.id == plan
 
     def finish(self, report: PlanReport) -> None:
-        """The plan ended: results per line, and what the brokers said."""
+        """Take the report: show each line's result and the brokers' values."""
         if self.progress is None or not self.progress.finish(report):
             return
         if self.stage is Stage.RUNNING:
@@ -264,7 +265,7 @@ class PlanScreen(ModalScreen[None]):
     # Keys and events
 
     def action_close(self) -> None:
-        """Close the window. A plan that was not confirmed is withdrawn; one that runs goes on."""
+        """Close the window. A plan that was not confirmed is withdrawn; a running plan goes on."""
         plan, looking = self.gate.plan, self.stage is Stage.LOOKING
         self.stage = Stage.CLOSED
         if looking and plan is not None:
@@ -289,11 +290,11 @@ class PlanScreen(ModalScreen[None]):
             self.action_close()
 
     def on_input_changed(self) -> None:
-        """The number decides at once."""
+        """Check the number at every change."""
         self._tell()
 
     def on_key(self, event: events.Key) -> None:
-        """A digit typed anywhere goes to the number."""
+        """Put a digit, wherever it was typed, into the number."""
         count = self.box.count
         if count.display and not count.has_focus and event.character and event.character.isdigit():
             count.focus()

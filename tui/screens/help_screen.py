@@ -1,4 +1,4 @@
-"""Help, built from the bindings that are active where it was asked for."""
+"""Help, built from the bindings that were active when a person asked for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (Column("keys", "key", 20), Column("what", "does", 30, grow=1))
 
 
 class HelpScreen(ModalScreen[None]):
-    """Every key and every tag."""
+    """Shows every key and every tag."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,n,escape,question_mark", "close", "Close", key_display="q")]
 
@@ -31,7 +31,7 @@ class HelpScreen(ModalScreen[None]):
         self._bindings_shown = list(bindings)
 
     def compose(self) -> ComposeResult:
-        """A title and the list."""
+        """Lay out a title and the list."""
         with Vertical(classes="box"):
             yield Static(content([Cell("KEYS AND TAGS", "strong")]), classes="title")
             yield LineTable(COLUMNS, lambda key: self._rows[key], header=False, id="help-table")
@@ -63,5 +63,5 @@ class HelpScreen(ModalScreen[None]):
         table.focus()
 
     def action_close(self) -> None:
-        """Back."""
+        """Go back."""
         self.dismiss()

@@ -1,4 +1,4 @@
-"""The main screen: header, banner, positions, escalations, log, keys. Paints what changed and nothing else."""
+"""The main screen: header, banner, positions, escalations, log, keys. It paints only what changed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MainScreen(Screen[None]):
         self._log_at = 0.0
 
     def compose(self) -> ComposeResult:
-        """Everything at once; it stays mounted."""
+        """Create every part; the parts stay mounted."""
         yield self._header
         yield self._banner
         with Container(id="body"):
@@ -59,16 +59,16 @@ class MainScreen(Screen[None]):
         yield Static(f"flatdeck needs {SMALLEST[0]}×{SMALLEST[1]} characters.\nMake the window larger.", id="too-small")
 
     def on_mount(self) -> None:
-        """The first picture."""
+        """Paint everything."""
         self.paint(Changes(everything=True))
 
     def on_resize(self) -> None:
-        """The header's lines depend on the width. What was hidden in a window that was too small lost the focus."""
+        """Lay out the header for the new width. A panel that a small window hid has lost the focus: restore it."""
         self._head(self.clock.now())
         self.call_after_refresh(self._refocus)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Remember where the keys go."""
+        """Remember which widget has the focus."""
         self._keys_at = event.widget
 
     def _refocus(self) -> None:
@@ -78,7 +78,7 @@ class MainScreen(Screen[None]):
             self.set_focus(widget)
 
     def paint(self, changes: Changes) -> None:
-        """Draw ``changes``, and once a second what ages."""
+        """Draw ``changes``, and once a second the ages."""
         now = self.clock.now()
         if changes:
             self.positions.paint(changes, now)

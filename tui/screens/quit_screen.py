@@ -1,4 +1,4 @@
-"""Asks before leaving something unguarded, and says what."""
+"""Asks before a person quits and leaves something unguarded, and says what is left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui.widgets.key_bar import KeyBar
 
 
 class QuitScreen(ModalScreen[bool]):
-    """``y`` leaves; Enter does nothing."""
+    """``y`` quits; Enter does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n,q,escape", "answer(False)", "Stay", key_display="n"),
@@ -29,12 +29,12 @@ class QuitScreen(ModalScreen[bool]):
         self._lines = lines
 
     def compose(self) -> ComposeResult:
-        """What is left behind."""
+        """Show what is left behind."""
         with Vertical(classes="box small"):
             yield Static(content([Cell("QUIT?", "strong")]), classes="title")
             yield Static(paragraph([[Cell(line)] for line in self._lines]))
             yield KeyBar()
 
     def action_answer(self, quits: bool) -> None:
-        """Leave or stay."""
+        """Quit or stay."""
         self.dismiss(quits)

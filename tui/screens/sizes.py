@@ -1,4 +1,4 @@
-"""Where the layout changes, in characters."""
+"""The widths and heights, in characters, at which the layout changes."""
 
 from __future__ import annotations
 

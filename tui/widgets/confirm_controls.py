@@ -1,4 +1,4 @@
-"""The two controls of a confirmation: a button that Enter does not press, an input that takes digits only."""
+"""The two controls of a confirmation: a button that ignores Enter, and an input that takes only digits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from textual.widgets import Button, Input
 
 
 class ConfirmButton(Button, inherit_bindings=False):
-    """Pressed by space or mouse, never by Enter."""
+    """A button that space or the mouse presses. Enter never presses it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "press", "Press", show=False)]
 
 
 class CountInput(Input):
-    """Takes digits; every other printable key keeps its meaning."""
+    """An input for digits; every other printable key keeps its meaning."""
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Only digits are typing."""
+        """Consume only digits."""
         return character is not None and character.isdigit()
 
     async def _on_key(self, event: events.Key) -> None:

@@ -1,4 +1,4 @@
-"""Cells to Textual ``Content``: the only way that text of a venue, file or person reaches a text widget."""
+"""Cells to Textual ``Content``, the only way for text of a venue, file or person into a text widget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STYLES = {
 
 
 def content(cells: Iterable[Cell], *, separator: str = "") -> Content:
-    """Cells side by side as Content; nothing in them is markup."""
+    """Return the cells side by side as Content; nothing in them is markup."""
     parts: list[tuple[str, str]] = []
     for cell in cells:
         if not cell.text:
@@ -32,5 +32,5 @@ def content(cells: Iterable[Cell], *, separator: str = "") -> Content:
 
 
 def paragraph(rows: Iterable[Iterable[Cell]]) -> Content:
-    """Lines of cells."""
+    """Return lines of cells as Content."""
     return Content("\n").join([content(row) for row in rows])

@@ -1,4 +1,4 @@
-"""The keys at the bottom, taken from the bindings themselves; wraps to what the width needs; clickable."""
+"""The keys at the bottom, taken from the bindings. The bar wraps to the width, and a click works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LINES = 3
 
 
 def shown(active: Iterable[ActiveBinding]) -> list[ActiveBinding]:
-    """Bindings to show, one for each action, the application's before those of the widget in focus."""
+    """Return one binding for each action, the application's before the focused widget's."""
     first: dict[str, ActiveBinding] = {}
     for binding in active:
         if binding.binding.show and binding.enabled:
@@ -25,7 +25,7 @@ def shown(active: Iterable[ActiveBinding]) -> list[ActiveBinding]:
 
 
 class KeyBar(Static):
-    """Shows which key does what next."""
+    """Shows which key does what."""
 
     ALLOW_SELECT = False
 
@@ -63,7 +63,7 @@ class KeyBar(Static):
         self.update(Content.assemble(*parts), layout=False)
 
     def on_click(self, event: events.Click) -> None:
-        """A click presses the key."""
+        """Press the key that was clicked."""
         for line, start, end, key in self._placed:
             if event.y == line and start <= event.x < end:
                 self.app.simulate_key(key)

@@ -1,4 +1,4 @@
-"""The log: a ring of rows drawn by line; only what is seen is formatted. Follows the tail unless scrolled away."""
+"""The log: a ring of rows. Only visible rows are formatted. The view follows the newest row unless scrolled up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tui.widgets import strips
 from tui.widgets.table import TONES
 
 KEPT = 10_000
-SLACK = 1_000  # trimmed only when so many are too many, so that trimming is rare
+SLACK = 1_000  # surplus lines before the log is trimmed, so that trimming is rare
 
 
 class LogView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -38,7 +38,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     ]
 
     class Followed(Message):
-        """Follows the tail now, or no longer."""
+        """The view started or stopped to follow the newest row."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
@@ -50,7 +50,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self._strips: dict[int, Strip] = {}
 
     def load(self, rows: Sequence[LogRow]) -> None:
-        """Start over."""
+        """Replace all lines."""
         self._all = list(rows[-KEPT:])
         self._rows = self._all if not self.words else [r for r in self._all if matches(log_text(r), self.words)]
         self._strips.clear()
@@ -59,7 +59,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def add(self, rows: Sequence[LogRow]) -> None:
-        """Lines that came since; formatted when they are seen."""
+        """Add new lines; a line is formatted when it becomes visible."""
         self._all += rows
         fitting: Sequence[LogRow] = rows
         if self.words:
@@ -80,7 +80,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.load(self._all)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the widget."""
+        """Return one line of the widget."""
         place, width = y + self.scroll_offset.y, self.size.width
         base = self.rich_style
         if place >= len(self._rows):
@@ -102,7 +102,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             if len(rows) > KEPT + SLACK:
                 gone = len(rows) - KEPT
                 del rows[:gone]
-                if rows is self._rows and not self.following:  # what is being read stays where it is
+                if rows is self._rows and not self.following:  # the lines that a person reads stay in place
                     self.scroll_to(y=max(self.scroll_offset.y - gone, 0), animate=False, immediate=True)
 
     def _measure(self) -> None:
@@ -115,12 +115,12 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Nothing drawn before is right."""
+        """Drop the cached lines: their styles changed."""
         super().notify_style_update()
         self._strips.clear()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolled up: stop following. Back at the end: follow."""
+        """Stop following after a scroll up; follow again at the end."""
         super().watch_scroll_y(old_value, new_value)
         following = round(new_value) >= len(self._rows) - self.size.height
         if following != self.following:
@@ -137,11 +137,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.action_lines(count * max(self.size.height - 1, 1))
 
     def action_first(self) -> None:
-        """To the oldest line."""
+        """Scroll to the oldest line."""
         self.scroll_to(y=0, animate=False, immediate=True)
 
     def action_follow(self) -> None:
-        """To the newest line, and on with it."""
+        """Scroll to the newest line and follow."""
         self.following, self.unseen = True, 0
         self._measure()
         self.refresh()
@@ -152,5 +152,5 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_to(x=max(self.scroll_offset.x + cells, 0), animate=False, immediate=True)
 
     def lines(self) -> Iterable[LogRow]:
-        """What passes the filter, oldest first."""
+        """Return the lines that pass the filter, oldest first."""
         return iter(self._rows)

@@ -36,14 +36,14 @@ class Panel(Vertical):
         self._said: tuple[Cell, ...] | None = None
 
     def say(self, *cells: Cell) -> None:
-        """The title line, drawn only when it changed."""
+        """Draw the title line if it changed."""
         if cells != self._said:
             self._said = cells
             self._title.update(content([Cell(self._heading, "strong"), *cells], separator="  "), layout=False)
 
 
 class FilterInput(Input):
-    """Typed text filters at once; Enter keeps it and leaves, an empty one disappears."""
+    """An input that filters while a person types. Enter keeps the filter; an empty input disappears."""
 
     def __init__(self) -> None:
         super().__init__(placeholder="filter by text or [flag]; Enter keeps, empty shows all", compact=True)
@@ -51,12 +51,12 @@ class FilterInput(Input):
         self.display = False
 
     def open(self) -> None:
-        """Show it and type."""
+        """Show the input and focus it."""
         self.display = True
         self.focus()
 
     def key_escape(self) -> None:
-        """Clear and leave; emptying it and pressing Enter does the same."""
+        """Clear the filter and leave. An empty input and Enter do the same."""
         self.value = ""
         self.post_message(self.Submitted(self, ""))
 
@@ -73,7 +73,7 @@ class PositionsPanel(Panel):
         self._sorted_at = 0.0
 
     def compose(self) -> ComposeResult:
-        """Title, table, filter."""
+        """Lay out title, table and filter."""
         yield self._title
         yield self.table
         yield self._filter
@@ -97,21 +97,21 @@ class PositionsPanel(Panel):
         self._say()
 
     def tick(self, now: datetime) -> None:
-        """Ages on screen, and the headings of owners with an account in trouble."""
+        """Draw the ages on screen, and the headings of owners with an account in trouble."""
         replica = self.position_list.replica
         troubled = {a.owner for a in replica.accounts.values() if account_problem(a, now)}
         keys = [k for k in self.table.visible() if not isinstance(k, OwnerKey) or k.owner in troubled]
         self.table.touch(keys)
 
     def chosen(self) -> tuple[PositionKey, ...]:
-        """The selected positions, else the one under the cursor."""
+        """Return the selected positions, else the position under the cursor."""
         keys = [k for k in self.table.keys if k in self.table.selected and isinstance(k, PositionKey)]
         if not keys and isinstance(self.table.cursor, PositionKey):
             keys = [self.table.cursor]
         return tuple(keys)
 
     def owner(self) -> str | None:
-        """The owner of the line under the cursor."""
+        """Return the owner of the line under the cursor, or None."""
         key = self.table.cursor
         if isinstance(key, OwnerKey):
             return key.owner
@@ -119,7 +119,7 @@ class PositionsPanel(Panel):
         return row.owner if row else None
 
     def filter(self) -> None:
-        """Type a filter."""
+        """Open the filter."""
         self._filter.open()
 
     def fold(self) -> None:
@@ -130,26 +130,26 @@ class PositionsPanel(Panel):
             self.table.go_to(OwnerKey(owner))
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter as it is typed."""
+        """Filter while a person types."""
         self.position_list.look_for(event.value)
         self._reorder()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Back to the table."""
+        """Focus the table again."""
         self._filter.display = bool(event.value.strip())
         self.table.focus()
 
     def on_line_table_sorted(self, event: LineTable.Sorted) -> None:
-        """Another order."""
+        """Sort by another column."""
         self.position_list.sort_by(event.column, event.descending)
         self._reorder()
 
     def on_line_table_selection(self) -> None:
-        """The title counts what is selected."""
+        """Count the selected positions in the title."""
         self._say()
 
     def on_line_table_moved(self) -> None:
-        """The title explains the row under the cursor."""
+        """Explain the row under the cursor in the title."""
         self._say()
 
     def _make(self, key: Hashable) -> Row:
@@ -192,7 +192,7 @@ class EscalationsPanel(Panel):
         self.table = LineTable((), self._make, empty="nothing in flight", header=False, id="escalations-table")
 
     def compose(self) -> ComposeResult:
-        """Title and list."""
+        """Lay out title and list."""
         yield self._title
         yield self.table
 
@@ -214,17 +214,17 @@ class EscalationsPanel(Panel):
         self.say(*cells)
 
     def tick(self, now: datetime) -> None:
-        """The seconds until the next tier."""
+        """Draw the seconds until the next tier."""
         self.table.touch(self.table.visible())
 
     def closing(self) -> ClosingRow | None:
-        """The unacknowledged alarm under the cursor, else the topmost."""
+        """Return the unacknowledged alarm under the cursor, else the topmost alarm."""
         key = escalations.closing_of(self.table.cursor) if self.table.has_focus else None
         row = self.replica.closings.get(key) if key else None
         return row if row and row.alarm and not row.acknowledged else escalations.to_acknowledge(self.replica)
 
     def plan(self) -> PlanRow | None:
-        """The waiting plan under the cursor."""
+        """Return the waiting plan under the cursor."""
         key = self.table.cursor
         return self.replica.plans.get(key.id) if isinstance(key, escalations.PlanKey) else None
 
@@ -233,7 +233,7 @@ class EscalationsPanel(Panel):
 
 
 class StopsPanel(Panel):
-    """Where the stops are and why, the tightest first. Hidden where there is no room; then it costs nothing."""
+    """Shows the stops and their reasons, the tightest first. Without room it is hidden and costs nothing."""
 
     def __init__(self, replica: Replica, clock: Clock) -> None:
         super().__init__("STOPS", id="stops")
@@ -243,7 +243,7 @@ class StopsPanel(Panel):
         self.table = LineTable((), self._make, empty="no stops", header=False, id="stops-table")
 
     def compose(self) -> ComposeResult:
-        """Title and list."""
+        """Lay out title and list."""
         yield self._title
         yield self.table
 
@@ -258,7 +258,7 @@ class StopsPanel(Panel):
         self._say()
 
     def tick(self) -> None:
-        """The order, and how long ago a stop was moved."""
+        """Draw the order, and the time since a stop was moved."""
         if not self.display:
             return
         order = stops.order(self.replica) if self._stale else self.table.keys
@@ -269,7 +269,7 @@ class StopsPanel(Panel):
             self.table.touch(self.table.visible())
 
     def on_show(self) -> None:
-        """There is room now."""
+        """Paint after the panel has got room."""
         self._stale = True
         self.tick()
 
@@ -292,13 +292,13 @@ class LogPanel(Panel):
         self._filter = FilterInput()
 
     def compose(self) -> ComposeResult:
-        """Title, lines, filter."""
+        """Lay out title, lines and filter."""
         yield self._title
         yield self.view
         yield self._filter
 
     def paint(self, changes: Changes) -> None:
-        """Add what came."""
+        """Add new lines."""
         if changes.everything:
             self.view.load(self.replica.log)
         elif changes.log:
@@ -306,21 +306,21 @@ class LogPanel(Panel):
         self._say()
 
     def filter(self) -> None:
-        """Type a filter."""
+        """Open the filter."""
         self._filter.open()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter as it is typed."""
+        """Filter while a person types."""
         self.view.look_for(event.value)
         self._say()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Back to the lines."""
+        """Focus the lines again."""
         self._filter.display = bool(event.value.strip())
         self.view.focus()
 
     def on_log_view_followed(self) -> None:
-        """The title says whether it follows."""
+        """Say in the title whether the view follows."""
         self._say()
 
     def _say(self) -> None:

@@ -1,4 +1,4 @@
-"""The window of a plan: fixed lines above and below a table that scrolls, and the controls. Shows; decides nothing."""
+"""A plan's window: fixed lines above and below a scrolling table, and the controls. It decides nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tui.widgets.table import LineTable
 
 
 class PlanWindow(Vertical):
-    """Parts are attributes, so that a late message finds them whatever became of the screen."""
+    """The parts are attributes, so that a late message finds them even after the screen has closed."""
 
     def __init__(self, columns: Sequence[Column], make: Callable[[Hashable], Row]) -> None:
         super().__init__(classes="box")
@@ -32,7 +32,7 @@ class PlanWindow(Vertical):
         self._gate = Static(id="plan-gate")
 
     def compose(self) -> ComposeResult:
-        """Top to bottom."""
+        """Lay out the parts from top to bottom."""
         yield self._title
         yield self._totals
         yield self.table
@@ -45,19 +45,19 @@ class PlanWindow(Vertical):
         yield KeyBar()
 
     def entitle(self, text: str) -> None:
-        """The first line."""
+        """Set the first line."""
         self._title.update(content([Cell(text, "strong")]))
 
     def sum_up(self, rows: Iterable[Sequence[Cell]]) -> None:
-        """The lines of totals; empty ones are left out."""
+        """Set the lines of totals; empty lines are left out."""
         self._totals.update(paragraph([_dotted(row) for row in rows if row]))
 
     def tell(self, text: str, tone: str) -> None:
-        """The line that says whether it can be confirmed, or how it went."""
+        """Set the line that says whether the plan can be confirmed, or how it went."""
         self._gate.update(content([Cell(text, tone)]))
 
     def show(self, keys: Sequence[Hashable]) -> None:
-        """The lines; drawn anew only where they differ."""
+        """Set the lines; draw only the lines that differ."""
         if self.table.keys != list(keys):
             self.table.show(keys)
         else:
@@ -65,18 +65,18 @@ class PlanWindow(Vertical):
         self.on_line_table_moved()
 
     def replace(self, columns: Sequence[Column], keys: Sequence[Hashable]) -> None:
-        """Other lines in other columns."""
+        """Set other lines in other columns."""
         self.table.columns = tuple(columns)
         self.table.show(keys)
         self.on_line_table_moved()
 
     def without_controls(self) -> None:
-        """Nothing more to confirm here."""
+        """Remove the controls: nothing is left to confirm."""
         self.confirm.display = self.count.display = False
         self.cancel.label = "Close"
 
     def on_line_table_moved(self) -> None:
-        """All of the row under the cursor, also what its columns cut or leave out."""
+        """Show the whole row under the cursor, including text that the columns cut or omit."""
         key = self.table.cursor
         row = self.make(key) if key is not None else Row()
         texts = [c.text.strip() for c in (*row.cells.values(), *row.spans) if c.text.strip()]

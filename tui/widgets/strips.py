@@ -1,4 +1,4 @@
-"""Rows to segments: text in exactly so many cells, with the styles that a widget looks up for tones."""
+"""Rows to segments: text in an exact number of cells, with the styles that a widget has for tones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tones = Callable[[str], Style]
 
 
 def fit_text(text: str, width: int, *, right: bool = False) -> str:
-    """``text`` in exactly ``width`` cells, cut with an ellipsis; wide characters count as what they take."""
+    """Return ``text`` in exactly ``width`` cells, cut with an ellipsis; a wide character counts as two cells."""
     text = sanitize(text)
     length = cell_len(text)
     if length > width:
@@ -25,7 +25,7 @@ def fit_text(text: str, width: int, *, right: bool = False) -> str:
 
 
 def draw_spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> list[Segment]:
-    """Cells one after another, cut at ``width`` with an ellipsis."""
+    """Return the cells one after another, cut at ``width`` with an ellipsis."""
     segments, used = [], 0
     for part in parts:
         text = sanitize(part.text)
@@ -40,7 +40,7 @@ def draw_spans(parts: Sequence[Cell], width: int, base: Style, tones: Tones) -> 
 
 
 def draw_cells(row: Row, fitted: Sequence[Fitted], base: Style, tones: Tones, scroll: int = 0) -> list[Segment]:
-    """Cells in their columns; ``scroll`` moves all but the first column, which says what the line is about."""
+    """Return the cells in their columns. ``scroll`` moves all but the first column, which names the row."""
     drawn = []
     for place, (column, _, width) in enumerate(fitted):
         cell = row.cells.get(column.key, Cell(""))
@@ -52,14 +52,14 @@ def draw_cells(row: Row, fitted: Sequence[Fitted], base: Style, tones: Tones, sc
 
 
 def scroll_strip(drawn: list[Segment], scroll: int) -> list[Segment]:
-    """All but the first segment moved to the left."""
+    """Return the segments with all but the first moved to the left."""
     return [*drawn[:1], *Strip(drawn[1:]).crop(scroll)] if scroll and drawn[1:] else drawn
 
 
 def draw_titles(
     fitted: Sequence[Fitted], style: Style, sort: str | None, descending: bool, scroll: int
 ) -> list[Segment]:
-    """The columns' titles, the sorted one with its direction."""
+    """Return the columns' titles; the sorted column shows its direction."""
     drawn = []
     for column, _, width in fitted:
         arrow = ("▼" if descending else "▲") if column.key == sort else ""

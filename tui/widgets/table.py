@@ -1,8 +1,8 @@
-"""One table for every list: a Line-API widget that makes, draws and sends only the lines that are seen and changed.
+"""The table of every list: a Line-API widget that makes, draws and sends only visible, changed lines.
 
-It holds keys in order and asks ``make`` for the row of a key when that line comes on screen. ``touch`` draws changed
-lines anew, and of those only the cells that differ. The cursor and the selection follow keys, not places, and what is
-not shown is never selected.
+The table holds keys in order and calls ``make`` for a key's row when the line becomes visible. ``touch`` draws only the
+changed cells of changed lines. The cursor and the selection follow keys, not places. A line that is not in the table is
+never selected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TONES = ("good", "bad", "warn", "alarm", "dim", "strong")
 
 
 class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """A table with a cursor, multi-selection, sorting by column, and columns that give way to narrow screens."""
+    """A table with a cursor, multi-selection, and sorting by column. A narrow screen hides some columns."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -97,7 +97,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     # What is shown
 
     def show(self, keys: Sequence[Hashable]) -> None:
-        """Replace the lines; cursor and selection stay with their keys, and a selected line that went is dropped."""
+        """Replace the lines. Cursor and selection stay with their keys; a selected line that is gone is dropped."""
         old = self.cursor
         self.keys = list(keys)
         self._places = {key: place for place, key in enumerate(self.keys)}
@@ -136,19 +136,19 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self.keys[self.index] if 0 <= self.index < len(self.keys) else None
 
     def visible(self) -> list[Hashable]:
-        """Keys of the lines on screen."""
+        """Return the keys of the lines on screen."""
         first, last = self._window()
         return self.keys[first:last]
 
     def go_to(self, key: Hashable) -> None:
-        """Put the cursor on a key, if it is there."""
+        """Put the cursor on a key, if the table has it."""
         if (place := self._places.get(key)) is not None:
             self.index = place
 
     # Drawing
 
     def render_line(self, y: int) -> Strip:
-        """One line of the widget: the titles, a row, or nothing."""
+        """Return one line of the widget: the titles, a row, or a blank line."""
         width = self._width
         if y < self._header:
             return self._titles()
@@ -206,13 +206,13 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         return row
 
     def _changed(self, old: Row | None, new: Row, place: int) -> Region | None:
-        """The part of a line that differs between two rows."""
+        """Return the part of a line that differs between two rows, or None."""
         y = place - self.scroll_offset.y + self._header
         plain_cells = old is not None and old.cells and new.cells and old[1:] == new[1:] and not self.scroll_offset.x
         if not plain_cells or old is None:
             return Region(0, y, self._width, 1)
         differing = [f for f in self._fitted if old.cells.get(f.column.key) != new.cells.get(f.column.key)]
-        if not differing:  # what changed is in a column that is not shown
+        if not differing:  # only a hidden column changed
             return None
         end = differing[-1].start + differing[-1].width
         return Region(GUTTER + differing[0].start, y, end - differing[0].start, 1)
@@ -240,7 +240,7 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh(Region(0, place - self.scroll_offset.y + self._header, self._width, 1))
 
     def _follow(self) -> None:
-        """Scroll just far enough that the cursor is seen."""
+        """Scroll just far enough to show the cursor."""
         rows = max(self.size.height - self._header, 1)
         top = self.scroll_offset.y
         if self.index < top:
@@ -251,31 +251,31 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
     # Events and keys
 
     def _watch_index(self, old: int, new: int) -> None:
-        """The cursor moved: two lines change."""
+        """Draw the two lines that the cursor left and entered."""
         self._draw_place(old)
         self._draw_place(new)
         self._follow()
         self.post_message(self.Moved())
 
     def watch_scroll_x(self, old_value: float, new_value: float) -> None:
-        """Every line starts elsewhere."""
+        """Drop the cached lines: every line starts at another column."""
         super().watch_scroll_x(old_value, new_value)
         self._strips.clear()
 
     def _on_resize(self) -> None:
-        """Columns are chosen anew; cursor and selection stay."""
+        """Choose the columns again; cursor and selection stay."""
         self._strips.clear()
         self._resize()
         self._follow()
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """The theme or the state changed: nothing drawn before is right."""
+        """Drop the cached lines: the theme or the state changed."""
         super().notify_style_update()
         self._strips.clear()
 
     def _on_click(self, event: events.Click) -> None:
-        """A row is pointed at; in the margin or with ctrl it is selected; a title sorts."""
+        """Move the cursor to the row. In the margin or with ctrl select the row; on a title sort."""
         place = event.y - self._header + self.scroll_offset.y
         if event.y < self._header:
             self._sort_at(event.x - GUTTER)
@@ -296,15 +296,15 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def action_move(self, lines: int) -> None:
-        """Cursor up or down."""
+        """Move the cursor up or down."""
         self.index = min(max(self.index + lines, 0), max(len(self.keys) - 1, 0))
 
     def action_page(self, pages: int) -> None:
-        """A page up or down."""
+        """Move a page up or down."""
         self.action_move(pages * max(self.size.height - self._header - 1, 1))
 
     def action_edge(self, where: int) -> None:
-        """First or last line."""
+        """Move to the first or last line."""
         self.index = max(len(self.keys) - 1, 0) if where else 0
 
     def action_sideways(self, cells: int) -> None:
@@ -337,12 +337,12 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._sort(shown[(place + 1) % len(shown)], False)
 
     def action_sort_reverse(self) -> None:
-        """Turn the order round."""
+        """Reverse the order."""
         if self.sort is not None:
             self._sort(self.sort, not self.descending)
 
     def action_widen(self) -> None:
-        """Every column, scrolled sideways, or only those that fit."""
+        """Show every column, scrolled sideways, or only the columns that fit."""
         self.wide = not self.wide
         self.scroll_to(x=0, animate=False, immediate=True)
         self._on_resize()
