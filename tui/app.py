@@ -1,7 +1,4 @@
-"""The console: turns keys into commands, the link's messages into the replica, and changes into paints.
-
-The console itself decides nothing and sends nothing to a broker.
-"""
+"""The console turns keys into commands, messages into the replica, and changes into paints. It only looks and asks."""
 
 from __future__ import annotations
 
