@@ -189,38 +189,38 @@ class FlatdeckApp(App[int]):
         self.push_screen(screen)
 
     def action_dry_run(self) -> None:
-        """Show what a cleanup would do; nothing can be sent from that screen."""
+        """What a cleanup would do; nothing can be sent from there."""
         self._plan(PlanRequest("cleanup"), dry_run=True)
 
     def action_cleanup(self) -> None:
-        """Show the cleanup plan."""
+        """The cleanup plan."""
         self._plan(PlanRequest("cleanup"))
 
     def action_close(self) -> None:
-        """Close the selected positions, else the position under the cursor."""
+        """Close the selected positions, else the one under the cursor."""
         if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("flatten", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space; X flattens a whole owner.")
 
     def action_cancel_orders(self) -> None:
-        """Cancel the orders of the selected positions, else of the position under the cursor."""
+        """Cancel the orders of the selected positions, else of the one under the cursor."""
         if keys := self.main_screen.positions.chosen():
             self._plan(PlanRequest("cancel-orders", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space.")
 
     def action_flatten_owner(self) -> None:
-        """Flatten every position of the owner under the cursor."""
+        """Everything of the owner under the cursor."""
         if (owner := self.main_screen.positions.owner()) is not None:
             self._plan(PlanRequest("flatten", owners=(owner,)))
 
     def action_flatten_all(self) -> None:
-        """Flatten every position of every owner."""
+        """Everything of everyone."""
         self._plan(PlanRequest("flatten", everything=True))
 
     def action_open(self) -> None:
-        """Fold an owner, or show a plan that waits."""
+        """Fold an owner; show a plan that waits."""
         focused = self.main_screen.focused
         if focused is self.main_screen.positions.table:
             self.main_screen.positions.fold()
@@ -234,7 +234,7 @@ class FlatdeckApp(App[int]):
                 self._hint("Select its positions and press x to see and confirm what would be sent.")
 
     def action_arm(self) -> None:
-        """Ask before exits may close positions by themselves; disarm at once."""
+        """Ask before exits may close by themselves; disarm at once."""
         if self.replica.engine.armed:
             self._hint("Disarming: exits wait to be confirmed.")
             self.spawn(self._tell(Arm(False)))
@@ -242,7 +242,7 @@ class FlatdeckApp(App[int]):
             self.push_screen(ArmScreen(ask=self.ask, spawn=self.spawn, recheck=self._recheck))
 
     def action_acknowledge(self) -> None:
-        """Acknowledge the alarm under the cursor, else the topmost alarm, else the engine's alarm."""
+        """A person has seen the alarm: the one under the cursor, else the topmost, else the engine's."""
         closing = self.main_screen.escalations.closing()
         if closing is not None or self.replica.engine.alarm:
             self.spawn(self._tell(Acknowledge(closing.key if closing else None)))
@@ -270,12 +270,12 @@ class FlatdeckApp(App[int]):
         (log if self.main_screen.focused is log.view else self.main_screen.positions).filter()
 
     def action_help(self) -> None:
-        """Show every key that works here."""
+        """Every key that works here."""
         if self.screen is self.main_screen:
             self.push_screen(HelpScreen(self.main_screen.active_bindings.values()))
 
     async def action_quit(self) -> None:
-        """Quit; first say what is left unguarded."""
+        """Leave; first say what is left unguarded."""
         if isinstance(self.screen, QuitScreen):
             return
         if lines := left_unguarded(self.replica.engine, self.replica.closings.values()):
@@ -284,7 +284,7 @@ class FlatdeckApp(App[int]):
             self.exit(0)
 
     def action_help_quit(self) -> None:
-        """Say that Ctrl+C does nothing here."""
+        """Ctrl+C kills nothing."""
         self._hint("Ctrl+C does nothing here: q or ctrl+q quits.")
 
     def _hint(self, text: str) -> None:

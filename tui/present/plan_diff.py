@@ -163,7 +163,7 @@ def compare(old: Plan, new: Plan) -> tuple[dict[Hashable, str], tuple[Action, ..
 
 
 def action_row(action: Action, mark: str) -> Row:
-    """Return one action's row: the orders that are sent for it, or the reason why none is sent."""
+    """One action: what is sent for it, or why nothing is."""
     side = action.side.value if action.side else ""
     verb = {ActionKind.CLOSE: f"close {side}", ActionKind.SKIP: f"skip {side}", ActionKind.CANCEL_ORDER: "cancel"}
     quantity = number(action.quantity) if action.quantity else ""

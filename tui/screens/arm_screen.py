@@ -87,7 +87,7 @@ class ArmScreen(ModalScreen[None]):
         return True
 
     def action_arm(self) -> None:
-        """Arm, if the exits on screen are still the exits that would fire."""
+        """Arm, if what would fire still is what is shown."""
         if self.shown is not None and not self._asked:
             self._asked = True
             self._spawn(self._send(self.shown))

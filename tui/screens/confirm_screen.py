@@ -265,7 +265,7 @@ class PlanScreen(ModalScreen[None]):
     # Keys and events
 
     def action_close(self) -> None:
-        """Close the window. A plan that was not confirmed is withdrawn; a running plan goes on."""
+        """Close the window. A plan that was not confirmed is withdrawn; one that runs goes on."""
         plan, looking = self.gate.plan, self.stage is Stage.LOOKING
         self.stage = Stage.CLOSED
         if looking and plan is not None:

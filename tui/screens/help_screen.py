@@ -63,5 +63,5 @@ class HelpScreen(ModalScreen[None]):
         table.focus()
 
     def action_close(self) -> None:
-        """Go back."""
+        """Back."""
         self.dismiss()

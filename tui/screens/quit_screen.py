@@ -36,5 +36,5 @@ class QuitScreen(ModalScreen[bool]):
             yield KeyBar()
 
     def action_answer(self, quits: bool) -> None:
-        """Quit or stay."""
+        """Leave or stay."""
         self.dismiss(quits)

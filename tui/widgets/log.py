@@ -137,11 +137,11 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.action_lines(count * max(self.size.height - 1, 1))
 
     def action_first(self) -> None:
-        """Scroll to the oldest line."""
+        """To the oldest line."""
         self.scroll_to(y=0, animate=False, immediate=True)
 
     def action_follow(self) -> None:
-        """Scroll to the newest line and follow."""
+        """To the newest line, and on with it."""
         self.following, self.unseen = True, 0
         self._measure()
         self.refresh()

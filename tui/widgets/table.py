@@ -296,15 +296,15 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def action_move(self, lines: int) -> None:
-        """Move the cursor up or down."""
+        """Cursor up or down."""
         self.index = min(max(self.index + lines, 0), max(len(self.keys) - 1, 0))
 
     def action_page(self, pages: int) -> None:
-        """Move a page up or down."""
+        """A page up or down."""
         self.action_move(pages * max(self.size.height - self._header - 1, 1))
 
     def action_edge(self, where: int) -> None:
-        """Move to the first or last line."""
+        """First or last line."""
         self.index = max(len(self.keys) - 1, 0) if where else 0
 
     def action_sideways(self, cells: int) -> None:
@@ -337,12 +337,12 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._sort(shown[(place + 1) % len(shown)], False)
 
     def action_sort_reverse(self) -> None:
-        """Reverse the order."""
+        """Turn the order round."""
         if self.sort is not None:
             self._sort(self.sort, not self.descending)
 
     def action_widen(self) -> None:
-        """Show every column, scrolled sideways, or only the columns that fit."""
+        """Every column, scrolled sideways, or only those that fit."""
         self.wide = not self.wide
         self.scroll_to(x=0, animate=False, immediate=True)
         self._on_resize()
