@@ -1,4 +1,4 @@
-"""What a close does after a complete read of its position and orders: the only place from which an order is sent."""
+"""What a close does after a complete read of its position and orders. Only this module decides to send an order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
 from core.units import ZERO, floor_to, plain
 
-SECOND_LOOK = 0.25  # seconds between two reads that are to agree
+SECOND_LOOK = 0.25  # seconds between two reads that must agree
 
 
 def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
-    """First what must be waited for or stops the close, then what is held, then the next order."""
+    """Check the orders first, then the position, then make the next order."""
     ladder = _account(ladder, read)
     listed = frozenset(o.id for o in (*read.orders, *read.alive)) - ladder.gone
     ladder = structs.replace(ladder, position=read.position, still_open=listed, lot=read.instrument.step, blind=False)
@@ -28,7 +28,7 @@ def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
 
 
 def _account(ladder: Ladder, read: PositionRead) -> Ladder:
-    """Orders that are known to have ended; what one of them still filled on the closing side is no longer there."""
+    """Keep the orders that ended, and subtract from the expected position what they filled on the closing side."""
     taken = {o.id: o.filled for o in ladder.action.cancels} | ladder.taken
     expected = ladder.expected
     for order in (*read.ended, *read.alive, *read.orders):
@@ -44,16 +44,16 @@ def _closing(ladder: Ladder, order: Order) -> bool:
 
 
 def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None:
-    """Our own order first (never two), then those that appeared, then those that are to go."""
+    """Check our own order first (never two are live), then new orders, then the orders that are to be cancelled."""
     ours = [o for o in read.orders if o.id in ladder.sent or o.client_id in ladder.sent]
     for order in ours:
         if order.id not in ladder.done:
             ladder = structs.replace(ladder, polls=0, sent=ladder.sent | {order.id})
             return settle(ladder, order)
         if not _lagged(ladder, ladder.filled_at, now):
-            return wait(ladder)  # a list that still shows a terminal order is behind
+            return wait(ladder)  # a list that still shows a terminal order lags behind
     listed = {o.id for o in read.orders}
-    known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may be behind, or cut
+    known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may lag or be truncated
     foreign = [o for o in known if o not in ours and o.id not in ladder.gone]
     cancels = {o.id for o in ladder.action.cancels}
     appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
@@ -64,15 +64,17 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     if appeared and ladder.action.kind is ActionKind.CLOSE:
         asked = ladder.cancelled_at
         if pending and asked is not None and now - asked < ladder.limits.tier_timeout:
-            return wait(ladder)  # they go yet, and are put back only once they are gone
+            return wait(ladder)  # cancelled orders can be put back only after they are gone
         return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
     too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
     if pending and not too_late:
         return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
     absent = read.unsure - ladder.gone
-    if absent and not too_late:  # a list can be cut: gone is what the venue says, or two lists
+    if (
+        absent and not too_late
+    ):  # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
         since = _odd_since(ladder, now)
-        doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # what it filled may not show yet
+        doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # its fill may not show yet
         if doubtful or not absent <= ladder.absent:
             return wait(structs.replace(ladder, absent=absent, odd_since=since), SECOND_LOOK)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
@@ -81,7 +83,7 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
 
 
 def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Transition:
-    """Our own protective order came to rest after the plan was made: it goes like those that the plan names."""
+    """Cancel our protective orders that were placed after the plan was made, like the orders that the plan names."""
     action = ladder.action
     shown = (*action.orders_shown, *(o.id for o in late))
     action = structs.replace(action, cancels=(*action.cancels, *late), orders_shown=shown)
@@ -89,7 +91,7 @@ def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ..
 
 
 def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Transition:
-    """A cancel is a request: wait until the orders are gone, ask again after a while, and not for ever."""
+    """Wait until the cancelled orders are gone. Ask again after the tier's time-out, a limited number of times."""
     if now >= ladder.deadline:
         return give_up(ladder, f"order {pending[0].id} could not be cancelled in time")
     if ladder.cancelled_at is None or now - ladder.cancelled_at >= ladder.limits.tier_timeout:
@@ -100,7 +102,7 @@ def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Transiti
 
 
 def _holding(ladder: Ladder, read: PositionRead, now: float) -> Transition | None:
-    """Flat, flipped or grown; None when there is something left to close and it is as expected."""
+    """Handle a position that is flat, flipped or larger; None when the position can be closed as expected."""
     position = read.position
     if position is None or position.quantity <= 0:
         return _flat(ladder, read, now)
@@ -113,7 +115,7 @@ def _holding(ladder: Ladder, read: PositionRead, now: float) -> Transition | Non
 
 
 def _flat(ladder: Ladder, read: PositionRead, now: float) -> Transition:
-    """Our fills explain all that was confirmed, or a second read that was asked after the first was received agrees."""
+    """End when our fills explain the flat position, or when a second read, asked after the first arrived, agrees."""
     explained = ladder.filled >= ladder.action.quantity and ladder.expected <= 0
     if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
         return end(ladder, Outcome.CLOSED)
@@ -122,7 +124,7 @@ def _flat(ladder: Ladder, read: PositionRead, now: float) -> Transition:
 
 
 def _more(ladder: Ladder, quantity: Decimal, now: float) -> Transition:
-    """More than expected: a list that lags behind our fills, or a position that grew since it was confirmed."""
+    """Handle a position above the expected size: the list lags behind our fills, or the position grew."""
     ladder = structs.replace(ladder, flat_asked=None)
     since = _odd_since(ladder, now)
     grew = quantity > ladder.action.quantity
@@ -133,15 +135,15 @@ def _more(ladder: Ladder, quantity: Decimal, now: float) -> Transition:
 
 
 def _lagged(ladder: Ladder, since: float | None, now: float) -> bool:
-    """Whether a list had all the time it may lag since ``since``."""
+    """Return whether the lists' lag has passed since ``since``; True for None."""
     return since is None or now - since > ladder.limits.position_lag
 
 
 def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
-    """The next order, sized by what was just read."""
+    """Make the next order from the position that was just read."""
     position, instrument = read.position, read.instrument
     assert position is not None
-    if now - read.received > SEND_WITHIN:  # a suspended machine, a blocked loop: what was read is no longer so
+    if now - read.received > SEND_WITHIN:  # after a suspend or a blocked loop the read is too old
         return wait(ladder, 0.0)
     if not instrument.tradable:
         return end(ladder, Outcome.REFUSED, "not tradable at the venue", alarm=True)
@@ -159,12 +161,14 @@ def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
         if size.available <= 0:
             return give_up(ladder, "all of it is held by orders at the venue")
     if may_open(instrument) and not _lagged(ladder, ladder.ended_at, now):
-        return wait(ladder)  # an order that ended may have filled more than it said: the next would open a position
+        return wait(
+            ladder
+        )  # the ended order may have filled more than it reported: another order would open a position
     return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
 
 
 def may_open(instrument: Instrument) -> bool:
-    """Whether a closing order that comes too late would open a position: nothing at the venue keeps it from that."""
+    """Return whether a closing order that arrives too late would open a position at this venue."""
     return not instrument.reduce_only and instrument.kind is not Kind.SPOT
 
 
@@ -180,7 +184,7 @@ def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Transition:
 
 
 def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> Transition:
-    """Skip the rungs that make no sense here, and climb the next."""
+    """Skip the steps that cannot be used here, and send the order of the next step."""
     position = read.position
     assert position is not None
     while (step := ladder.step) is not None:
@@ -206,7 +210,7 @@ def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> 
             )
             return Transition(ladder, DoSend(step, request, position, read.instrument))
         ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
-    if not ladder.steps:  # taken up again after too long: what was under way is known now, no more is sent
+    if not ladder.steps:  # resumed too late: the fate of the old order is known, and nothing more is sent
         return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))
     return give_up(ladder, "every tier was tried")
 

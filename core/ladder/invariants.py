@@ -1,7 +1,7 @@
-"""What must hold of every closing order at the moment it leaves, whatever led to it. A breach freezes the account.
+"""The invariants of every closing order at the moment the order is sent. A violation freezes the account. Pure.
 
-The ladder is built so that none of these can fail; this is the second lock on the same door, checked in production.
-The numbers are those of docs/reliability.md.
+The ladder is built to keep all of them. This module checks them again in production, independently of the ladder.
+The numbers (I1, I2, …) are the numbers of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ class LiveOrders:
         self._live: dict[str, str] = {}
 
     def follow(self, ladder: Ladder) -> None:
-        """Learn from a ladder's new state: without a request nothing of it is live or unknown any more."""
+        """Take a ladder's new state. A ladder without a request has no live or unknown order."""
         symbol = ladder.action.key.symbol
         if (ladder.request is None or ladder.ended) and self._live.get(symbol) in ladder.sent:
             del self._live[symbol]
 
     def enter(self, request: OrderRequest) -> None:
-        """An order is about to leave. Raises InvariantBroken when another one on the instrument may be live."""
+        """Register an order before it is sent. Raises InvariantBroken when another one may be live."""
         other = self._live.setdefault(request.symbol, request.client_id)
         if other != request.client_id:
             raise InvariantBroken(f"I4: {request.symbol} has a live closing order {other} already")
 
 
 def another_writer(holdings: Holdings, epoch: str) -> str:
-    """Why these orders mean that another flatdeck acts on the account, with the way out; else empty (I12, I19)."""
+    """Return why another flatdeck acts on the account, and the way out; empty if none does (I12, I19)."""
     for order in holdings.orders:
         if epoch_of(order.client_id) not in (None, epoch):
             return (
@@ -44,7 +44,7 @@ def another_writer(holdings: Holdings, epoch: str) -> str:
 
 
 def check_send(ladder: Ladder, request: OrderRequest, position: Position, instrument: Instrument) -> None:
-    """I1, I2, I3, I5, I7 and I18 of one order, against what was confirmed and what was read right before."""
+    """Check I1, I2, I3, I5, I7 and I18 of one order against the confirmed action and the last read."""
     action = ladder.action
     left = action.quantity - ladder.filled
     where = f"{request.symbol} on {request.account}"

@@ -1,4 +1,4 @@
-"""The moves that every phase of a close shares: go on to a phase, read, wait, end."""
+"""The transitions that several phases of a close share: read, wait, cancel, settle, end. Pure."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from core.plans.plan import ActionKind
 from core.plans.results import Outcome
 from core.units import floor_to, plain
 
-FIRST_POLL = 0.1
-SLOWEST_POLL = 2.0
+FIRST_POLL = 0.1  # seconds
+SLOWEST_POLL = 2.0  # seconds
 ANSWERS_KEPT = 40
 
 
@@ -35,14 +35,14 @@ def go(ladder: Ladder, phase: Phase, **changes: Any) -> Ladder:
 
 
 def answer(ladder: Ladder, text: str) -> Ladder:
-    """Keep what the venue said, with the tier that it was said to."""
+    """Return the ladder with the venue's answer kept, prefixed with the tier and the round."""
     step = ladder.step
     line = f"{step.tier.value} {step.round}: {text}" if step else text
     return structs.replace(ladder, answers=(*ladder.answers, line)[-ANSWERS_KEPT:])
 
 
 def poll(ladder: Ladder) -> float:
-    """Seconds until the next look, growing from one to the next."""
+    """Return the seconds until the next query. The pause grows from query to query."""
     return float(min(FIRST_POLL * 1.6**ladder.polls, SLOWEST_POLL))
 
 
@@ -60,7 +60,7 @@ def wait(ladder: Ladder, seconds: float | None = None) -> Transition:
 
 
 def cancel(ladder: Ladder, orders: tuple[Order, ...], now: float) -> Transition:
-    """Ask for the orders to go."""
+    """Ask the venue to cancel the orders."""
     tries = ladder.cancel_tries + 1
     return Transition(go(ladder, Phase.CANCELLING, cancelled_at=now, cancel_tries=tries, polls=0), DoCancel(orders))
 
@@ -73,18 +73,18 @@ def settle(ladder: Ladder, order: Order) -> Transition:
 
 
 def advance(ladder: Ladder) -> Ladder:
-    """On to the next rung."""
+    """Return the ladder at its next step."""
     return structs.replace(ladder, index=ladder.index + 1, part=0, polls=0, refusals=0)
 
 
 def give_up(ladder: Ladder, text: str) -> Transition:
-    """The ladder's end with something left: every tier's answer is kept, and an alarm."""
+    """End the close with something left, and raise an alarm. The answers of every tier are kept."""
     outcome = Outcome.PARTIAL if ladder.filled > 0 else Outcome.STUCK
     return end(ladder, outcome, text, alarm=True)
 
 
 def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Transition:
-    """End it. Protective orders that were cancelled are put back first when something is left to protect."""
+    """End the close. Where a position is left, put back the protective orders that were cancelled before."""
     back = () if outcome.settled else _to_restore(ladder)
     requests = tuple(request for request, _ in back)
     bare = () if outcome.settled else _not_restored(ladder, len(requests))
@@ -98,7 +98,7 @@ def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bo
 
 
 def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:
-    """What puts orders back that guarded what is still held: stops on the closing side that our cancel took away.
+    """Return a request for each protective order to put back: a stop on the closing side that our cancel removed.
 
     Nothing is put back while an order of ours may still be live.
     """
@@ -130,7 +130,7 @@ def _again(ladder: Ladder, order: Order, quantity: Decimal, nth: int) -> OrderRe
 
 
 def _stops_asked(ladder: Ladder) -> list[Order]:
-    """Stops on the closing side that we asked to go."""
+    """Return the stops on the closing side that we asked the venue to cancel."""
     action = ladder.action
     if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancelled_at is None:
         return []
@@ -138,7 +138,7 @@ def _stops_asked(ladder: Ladder) -> list[Order]:
 
 
 def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
-    """Ids of the stops that a position which may still be there is left without."""
+    """Return the ids of the cancelled stops that are not put back although the position may still exist."""
     position = ladder.position
     if position is not None and position.side is not ladder.action.side:
         return ()
@@ -147,5 +147,5 @@ def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
 
 
 def changed_text(ladder: Ladder, what: str) -> str:
-    """One sentence for a close that is not what was confirmed."""
+    """Return one sentence for a close that differs from what was confirmed."""
     return f"{what}; confirmed were {plain(ladder.action.quantity)}, it is shown again"

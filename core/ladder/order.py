@@ -1,4 +1,4 @@
-"""One closing order's life: sent, its unknown outcome resolved, settled or withdrawn, and accounted for once."""
+"""One closing order: sent, its unknown outcome resolved, settled or withdrawn, and its fill counted once. Pure."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from core.units import ZERO, plain
 
 REREAD = frozenset({Refusal.NO_POSITION, Refusal.REDUCE_ONLY, Refusal.HELD, Refusal.CLOCK})
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKNOWN_SYMBOL})
-REREADS = 3  # re-reads that one rung may cost before it counts as used
-RATE_LIMIT_WAIT = 1.0
-UNREACHABLE_WAIT = 0.5
-SEND_WITHIN = 1.0  # seconds from the decision until the order has left; later it is decided anew
+REREADS = 3  # re-reads after refusals of one step before the ladder takes the next step
+RATE_LIMIT_WAIT = 1.0  # seconds
+UNREACHABLE_WAIT = 0.5  # seconds
+SEND_WITHIN = 1.0  # seconds from the decision until the order has left; later the close decides again
 LOOK_MARGIN = 0.5  # seconds past a request's own expiry
 CONCLUSIVE_MISSES = 2
 
 
 def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Transition:
-    """Nothing left the machine."""
+    """End the close: nothing was sent."""
     return end(_unsent(ladder), Outcome.STUCK, f"nothing was sent: {event.text}", alarm=True)
 
 
 def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Transition:
-    """The venue took it. An answer without an id, or in a state we cannot read, is no answer."""
+    """Settle the order that the venue accepted. An answer without an id or a readable status counts as no answer."""
     order = event.order
     if not order.id or order.status is OrderStatus.UNKNOWN:
         return send_unknown(ladder, SendUnknown("an answer without a readable order"), now)
@@ -50,18 +50,18 @@ def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Transition:
     record = _record(ladder, "acknowledged", order)
     if order.status.terminal:
         return _terminal(ladder, order, now)
-    move = settle(ladder, order)
-    return Transition(move.ladder, move.do, (record,))
+    transition = settle(ladder, order)
+    return Transition(transition.ladder, transition.do, (record,))
 
 
 def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Transition:
-    """A definite no. What follows depends on why."""
+    """Handle a definitive refusal. What follows depends on the reason."""
     refused = event.refused
-    exists = refused.refusal is Refusal.DUPLICATE  # an earlier send arrived after all: look it up
+    exists = refused.refusal is Refusal.DUPLICATE  # an earlier send reached the venue: look the order up
     record = (_record(ladder, "unknown" if exists else "refused", None, str(refused)),)
     ladder = answer(ladder, str(refused))
-    move = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
-    return Transition(move.ladder, move.do, record)
+    transition = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
+    return Transition(transition.ladder, transition.do, record)
 
 
 def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
@@ -87,7 +87,7 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
 
 
 def _reread(ladder: Ladder) -> Transition:
-    """The position is not what was thought: look again, at once the first time, before this rung is tried again."""
+    """Read the position again before this step is tried again, at once the first time: the position has changed."""
     ladder = structs.replace(ladder, refusals=ladder.refusals + 1)
     if ladder.refusals == 1:
         return read(ladder)
@@ -97,21 +97,21 @@ def _reread(ladder: Ladder) -> Transition:
 
 
 def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Transition:
-    """It provably never left: the same rung again, a little later, until the ladder's time is up."""
+    """Try the same step again a little later, until the deadline: the order provably never left."""
     record = (_record(ladder, "unreachable", None, event.text),)
     ladder = answer(_unsent(ladder), event.text)
     if now >= ladder.deadline:
-        move = give_up(ladder, f"venue not reachable: {event.text}")
+        transition = give_up(ladder, f"venue not reachable: {event.text}")
     else:
-        move = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
-    return Transition(move.ladder, move.do, record)
+        transition = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
+    return Transition(transition.ladder, transition.do, record)
 
 
 def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Transition:
-    """It may have been executed: never sent again, looked up until known."""
+    """Look the order up until its outcome is known. It is never sent again, because it may have been executed."""
     record = (_record(ladder, "unknown", None, event.text),)
-    move = _resolve(answer(ladder, event.text))
-    return Transition(move.ladder, move.do, record)
+    transition = _resolve(answer(ladder, event.text))
+    return Transition(transition.ladder, transition.do, record)
 
 
 def _resolve(ladder: Ladder) -> Transition:
@@ -128,14 +128,14 @@ def _look_up(ladder: Ladder, seconds: float) -> Transition:
 
 
 def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Transition:
-    """Found: go on with it. Not found is conclusive only past the request's own expiry, the lists' lag and twice."""
+    """Go on with the order that was found. Only two misses past the request's expiry and the lists' lag are final."""
     order = event.order
     if order is not None and order.status.terminal:
         return _terminal(structs.replace(ladder, sent=ladder.sent | {order.id}), order, now)
     if order is not None and order.status is not OrderStatus.UNKNOWN:
         return settle(structs.replace(ladder, sent=ladder.sent | {order.id}, polls=0), order)
     out_of_time = now >= ladder.deadline and (ladder.limits.request_expiry is None or _past_expiry(ladder, now))
-    if order is not None:  # there, in a state that cannot be read
+    if order is not None:  # the order exists with a status that we cannot read
         return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
     if not _past_expiry(ladder, event.asked):
         hopeless = out_of_time and ladder.limits.request_expiry is None
@@ -145,13 +145,13 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Transition:
     if ladder.misses + 1 < CONCLUSIVE_MISSES:
         return _look_up(structs.replace(ladder, misses=ladder.misses + 1), poll(ladder))
     record = (_record(ladder, "not_found"),)
-    ladder = answer(_unsent(ladder), "was never executed")  # said of the tier that it was
-    move = read(advance(structs.replace(ladder, failed=True)))
-    return Transition(move.ladder, move.do, record)
+    ladder = answer(_unsent(ladder), "was never executed")  # before advance(): the answer belongs to this tier
+    transition = read(advance(structs.replace(ladder, failed=True)))
+    return Transition(transition.ladder, transition.do, record)
 
 
 def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
-    """Asking failed, which says nothing about the order."""
+    """Ask again: a failed query says nothing about the order."""
     may_arrive = ladder.limits.request_expiry is not None and not _past_expiry(ladder, now)
     if not may_arrive and (event.final or now >= ladder.deadline):
         return _unresolved(answer(ladder, event.text))
@@ -165,9 +165,9 @@ def _past_expiry(ladder: Ladder, at: float) -> bool:
 
 
 def _unresolved(ladder: Ladder) -> Transition:
-    """An alarm: whether it was executed is not known, so nothing more is sent.
+    """End with an alarm and send nothing more, because nobody knows whether the order was executed.
 
-    Past the request's expiry it can at least not be executed any more; where there is none, the account is frozen.
+    After the request's expiry the order can no longer execute. Where a request never expires, the account is frozen.
     """
     request = ladder.request
     ladder = structs.replace(ladder, freeze=ladder.limits.request_expiry is None)
@@ -177,9 +177,9 @@ def _unresolved(ladder: Ladder) -> Transition:
 
 
 def order_read(ladder: Ladder, event: OrderRead, now: float) -> Transition:
-    """Our live order's state, while it settles."""
+    """Take the state of our live order while the order settles."""
     order = event.order
-    if order is None:  # taken, and now denied: neither is believed
+    if order is None:  # the venue accepted the order and now denies it: neither answer is believed
         return _look_up(structs.replace(ladder, polls=0), poll(ladder))
     if order.status.terminal:
         return _terminal(ladder, order, now)
@@ -189,7 +189,7 @@ def order_read(ladder: Ladder, event: OrderRead, now: float) -> Transition:
 
 
 def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
-    """Its state could not be asked; the tier's time runs on."""
+    """Go on after a failed query for the order's state. The tier's time-out keeps running."""
     assert ladder.order is not None
     if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
         return _withdraw(answer(ladder, event.text), ladder.order, now)
@@ -197,7 +197,7 @@ def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
 
 
 def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Transition:
-    """Ask for our order to go, and ``silent`` seconds later for its state. Only a terminal state ends its tier."""
+    """Ask for a cancel of our order, ``silent`` seconds later for its state. Only a terminal state ends the tier."""
     since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
     seconds = max(silent, poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0)
     ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
@@ -205,14 +205,14 @@ def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> 
 
 
 def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Transition:
-    """Terminal: accounted for, and on. Not in time: stuck, because it may still be live."""
+    """Go on once the order is terminal. Otherwise the close ends stuck, because the order may still be live."""
     assert ladder.order is not None
     order = event.order if isinstance(event, OrderRead) else None
     if order is not None and order.status.terminal:
         return _terminal(ladder, order, now)
     assert ladder.withdrawn_at is not None
     silent = event.retry_after if isinstance(event, LookFailed) else 0.0
-    if silent > 0 and now + silent < ladder.deadline:  # the venue confirms nothing so long, whatever became of it
+    if silent > 0 and now + silent < ladder.deadline:  # the venue confirms no cancel during this time
         return _withdraw(structs.replace(ladder, withdrawn_at=now + silent), ladder.order, now, silent)
     limit = max(ladder.limits.tier_timeout, ladder.limits.position_lag) * 2
     if now - ladder.withdrawn_at >= limit or (isinstance(event, LookFailed) and event.final):
@@ -221,7 +221,7 @@ def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Tran
 
 
 def _terminal(ladder: Ladder, order: Order, now: float) -> Transition:
-    """Account for its fill once, whatever it is told again later, and read the position."""
+    """Count the order's fill once, even when it is reported again, and read the position."""
     request, before = ladder.request, ladder.filled
     record = (_record(ladder, "terminal", order),)
     ladder = _filled(ladder, order, now)
@@ -235,12 +235,12 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Transition:
         ladder = answer(ladder, order.text or order.status.value)
     split = request is not None and order.filled >= request.quantity
     ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
-    move = read(ladder)
-    return Transition(move.ladder, move.do, record)
+    transition = read(ladder)
+    return Transition(transition.ladder, transition.do, record)
 
 
 def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:
-    """Our order is over: what it filled, beyond what was known. A cumulative fill never falls."""
+    """Add what our ended order filled beyond the fill known before. A cumulative fill never falls."""
     fresh = max(order.filled - ladder.done.get(order.id, ZERO), ZERO)
     paid, step = ladder.paid, ladder.step
     if fresh > 0:
@@ -262,7 +262,7 @@ def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:
 
 
 def _unsent(ladder: Ladder) -> Ladder:
-    """No order of ours is on its way or live."""
+    """Return the ladder with no order of ours on its way or live."""
     return structs.replace(ladder, request=None, order=None, since=None)
 
 

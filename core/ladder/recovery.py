@@ -1,6 +1,6 @@
-"""What a restart makes of an interrupted plan: the state of each of its closes, folded from the journal. Pure.
+"""The recovery of an interrupted plan after a restart: the state of each close, computed from the journal. Pure.
 
-An intent without a definitive answer is an unknown outcome: it is looked up before anything else is decided.
+An intent without a definitive answer is an unknown outcome. The order is looked up before anything else is decided.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})
 
 
 class InterruptedPlan(Struct, frozen=True):
-    """A plan that was approved and has not ended, with what is left of it."""
+    """A plan that was approved and has not ended, with its journal entries."""
 
     approved: ApprovedPlan
     ended: tuple[ClosingEnded, ...]
     entries: tuple[Entry, ...]
 
     def age(self, now: datetime) -> float:
-        """Seconds since it was approved."""
+        """Return the seconds since the approval."""
         return (now - self.approved.approved_at).total_seconds()
 
     def left(self) -> list[Action]:
-        """Actions without an end: closes, and cancels that no close carries."""
+        """Return the actions without a result: closes, and cancels that belong to no close."""
         done = {(e.result.key, e.result.kind, e.result.order_id) for e in self.ended}
         plan = self.approved.plan
         return [a for a in (*plan.closes, *plan.lone_cancels) if action_id(a) not in done]
 
 
 def action_id(action: Action) -> tuple[PositionKey, str, str | None]:
-    """What tells the actions of one plan apart."""
+    """Return the key that identifies an action within its plan."""
     order_id = action.order.id if action.kind is ActionKind.CANCEL_ORDER and action.order else None
     return action.key, action.kind.value, order_id
 
 
 def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
-    """From all entries of one open plan, in order. The first is its approval."""
+    """Make the interrupted plan from all entries of one open plan, in order. The first entry is the approval."""
     opening = entries[0].record
     assert isinstance(opening, PlanApproved)
     return InterruptedPlan(
@@ -60,7 +60,7 @@ def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
 def take_up(
     action: Action, plan: InterruptedPlan, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float
 ) -> Transition:
-    """The close where it was interrupted. Without steps it only finds out what was under way."""
+    """Resume a close where it was interrupted. Without steps only the order under way is resolved."""
     records = [e.record for e in plan.entries]
     intents = [r for r in records if isinstance(r, IntentWritten) and r.key == action.key and r.step >= 0]
     name = plan.approved.plan.id
@@ -69,22 +69,22 @@ def take_up(
     answers: dict[str, IntentAnswered] = {}
     for record in records:
         if isinstance(record, IntentWritten) and not _already_terminal(answers.get(record.client_id)):
-            answers.pop(record.client_id, None)  # an earlier try under this name was answered, this one was not
+            answers.pop(record.client_id, None)  # the answer belongs to an earlier attempt with the same client id
         if isinstance(record, IntentAnswered) and not _already_terminal(answers.get(record.client_id)):
             answers[record.client_id] = record
-    move = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
+    transition = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
     cancelled = any(isinstance(r, CancelAsked) and r.key == action.key for r in records)
-    state = _accounted(move.ladder, intents, answers, now)
+    state = _accounted(transition.ladder, intents, answers, now)
     state = structs.replace(
         state, action=action, cancelled_at=now if cancelled else None, others=_others(action, records)
     )
     if not intents:
-        return Transition(state, move.do)
+        return Transition(state, transition.do)
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
-        after = answered.outcome != "unreachable"  # that one leaves again, under its own name
+        after = answered.outcome != "unreachable"  # an unreachable order is sent again with its client id
         return Transition(
-            structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), move.do
+            structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), transition.do
         )
     order = answered.order if answered is not None else None
     index = _index(steps, last, False)
@@ -96,7 +96,7 @@ def take_up(
 
 
 def begun(action: Action, plan: InterruptedPlan) -> bool:
-    """Whether anything was done for this close that must be found out, accounted for or put back."""
+    """Return whether the close has sent an order or asked for a cancel, so that it must be resumed."""
     if action.kind is not ActionKind.CLOSE:
         return False
     records = (e.record for e in plan.entries)
@@ -108,7 +108,7 @@ def _already_terminal(answer: IntentAnswered | None) -> bool:
 
 
 def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered], now: float) -> Ladder:
-    """What our terminal orders filled, and everything that we ever sent for this close."""
+    """Add the fills of our terminal orders, and the ids of all orders that we sent for this close."""
     filled, paid, done, tier = ZERO, state.paid, dict[str, Decimal](), state.tier
     sent = {i.client_id for i in intents}
     for intent in intents:
@@ -138,7 +138,7 @@ def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, I
 
 
 def _part(intents: list[IntentWritten]) -> int:
-    """Which part of its rung the last intent is: each has a name of its own, and may have been tried more than once."""
+    """Return the number of the last intent's part. Each part has its own client id and may have been retried."""
     if not intents:
         return 0
     last = intents[-1]
@@ -151,13 +151,13 @@ def _known(state: Ladder) -> frozenset[str]:
 
 
 def _others(action: Action, records: list[Record]) -> frozenset[str]:
-    """Orders of the plan's other closes: on the other leg of the instrument, say."""
+    """Return the ids of orders of the plan's other closes, for example on the other leg of the instrument."""
     answers = [r for r in records if isinstance(r, IntentAnswered) and r.key != action.key]
     return frozenset(r.order.id for r in answers if r.order is not None)
 
 
 def _index(steps: tuple[Step, ...], last: IntentWritten, after: bool) -> int:
-    """Where the last intent stands in the schedule, or the rung after it."""
+    """Return the index of the last intent's step in the schedule, or with ``after`` of the step behind it."""
     for index, step in enumerate(steps):
         if step.round == last.round and step.tier is last.tier and index >= last.step:
             return index + after

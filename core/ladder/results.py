@@ -1,4 +1,4 @@
-"""The result of a ladder as the plan's results and the journal say it. Pure."""
+"""The result rows of a ladder, for the plan's results and the journal. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.units import ZERO
 
 
 def result(action: Action, ladder: Ladder) -> ResultRow:
-    """What came of an action."""
+    """Return the result of an action."""
     outcome = ladder.outcome or Outcome.STUCK
     close = action.kind is ActionKind.CLOSE
     closed = close and (ladder.filled > 0 or outcome in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL))
@@ -36,7 +36,7 @@ MAY_BE_LIVE = frozenset({Phase.RESOLVING, Phase.SETTLING, Phase.WITHDRAWING})
 
 
 def stopped(action: Action, ladder: Ladder, outcome: Outcome, why: str) -> ResultRow:
-    """A close that goes no further: what it had closed until then counts, and what is not known of it is said."""
+    """Return the result of an aborted close: what it closed so far, and what is unknown."""
     if ladder.phase in MAY_BE_LIVE and ladder.request is not None:
         outcome = Outcome.STUCK
         why = f"{why}; whether order {ladder.request.client_id} was executed is not known, look at the venue"
@@ -47,7 +47,7 @@ def stopped(action: Action, ladder: Ladder, outcome: Outcome, why: str) -> Resul
 
 
 def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
-    """A row for each order that a close was to cancel first: whether it was seen gone."""
+    """Return a row for each order that the close had to cancel first: cancelled, or still open."""
     asked = ladder.cancelled_at is not None
     rows = []
     for order in action.cancels if action.kind is ActionKind.CLOSE else ():
@@ -64,7 +64,7 @@ def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
 
 
 def _why(ladder: Ladder, outcome: Outcome) -> str | None:
-    """Why it ended so; where something is left, with the last thing that the venue said about it."""
+    """Return the reason of the outcome; where something is left, with the venue's last answer."""
     last = ladder.answers[-1] if ladder.answers else ""
     if outcome.settled or ladder.error is None or not last or ladder.error in last:
         return ladder.error

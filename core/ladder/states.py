@@ -26,19 +26,19 @@ from core.units import ZERO
 
 
 class Phase(Enum):
-    CANCELLING = "cancelling"  # the position's orders were asked to go
+    CANCELLING = "cancelling"  # the position's open orders are being cancelled
     READING = "reading"  # position and orders are being read
     WAITING = "waiting"  # for a lagging list, a cancel, a rate limit, a venue out of reach
     PARKED = "parked"  # for the market to open
     SENDING = "sending"  # intent durable, order on its way
     RESOLVING = "resolving"  # outcome unknown, being looked up
     SETTLING = "settling"  # our order is live
-    WITHDRAWING = "withdrawing"  # our order was asked to go
+    WITHDRAWING = "withdrawing"  # our order is being cancelled
     RESTORING = "restoring"  # protective orders are being put back
     ENDED = "ended"
 
 
-# What the ladder asks the closer to do next: always exactly one thing.
+# What the ladder asks its runner to do next: always exactly one action.
 
 
 class DoCancel(Struct, frozen=True):
@@ -96,7 +96,7 @@ class DoEnd(Struct, frozen=True):
 Do = DoCancel | DoRead | DoWait | DoPark | DoSend | OrderQuery | DoAwait | DoWithdraw | DoRestore | DoEnd
 
 
-# What the ladder is told.
+# The events that the ladder receives.
 
 
 class PositionRead(Struct, frozen=True):
@@ -108,16 +108,16 @@ class PositionRead(Struct, frozen=True):
     asked: float
     received: float
     price: Decimal | None = None  # what a close would get, where a usable price is known
-    ended: tuple[Order, ...] = ()  # of the orders that were asked to go: those that the venue says are terminal
-    alive: tuple[Order, ...] = ()  # of the same: those that it says are live, whether its list has them or not
-    unsure: frozenset[str] = frozenset()  # ids of those of which it did not say so when it was asked
+    ended: tuple[Order, ...] = ()  # cancelled orders that the venue reports as ended
+    alive: tuple[Order, ...] = ()  # cancelled orders that the venue reports as live, listed or not
+    unsure: frozenset[str] = frozenset()  # ids of cancelled orders whose state the venue did not report
 
 
 class CancelsAsked(Struct, frozen=True):
-    """Each answer's text by order id; what became of the orders is read, not believed.
+    """Each answer's text by order id. The answers are not believed: a read shows what became of the orders.
 
-    ``read`` was asked right behind the cancels, so that it costs no round trip of its own: it is judged like any
-    other, and an order that it still shows is waited for.
+    ``read`` was asked right behind the cancels, which saves a round trip. It is judged like any other read, and the
+    ladder waits for an order that it still shows.
     """
 
     answers: dict[str, str]
@@ -126,7 +126,7 @@ class CancelsAsked(Struct, frozen=True):
 
 class ReadFailed(Struct, frozen=True):
     text: str
-    final: bool = False  # credentials, a ban: asking again does not help
+    final: bool = False  # credentials or a ban: another query does not help
 
 
 class Waited(Struct, frozen=True):
@@ -236,10 +236,10 @@ class Ladder(Struct, frozen=True):
     position: Position | None = None  # as read last
     lot: Decimal = ZERO  # the instrument's step, as read last
     still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
-    gone: frozenset[str] = frozenset()  # ids of the orders that were asked to go and are known to be terminal
-    taken: dict[str, Decimal] = {}  # cumulative fill of the orders that were asked to go, by order id
-    absent: frozenset[str] = frozenset()  # ids of those that the read before lacked, without more proof
-    blind: bool = False  # the last read failed, so that may be out of date
+    gone: frozenset[str] = frozenset()  # ids of the cancelled orders that are known to be terminal
+    taken: dict[str, Decimal] = {}  # cumulative fill of the cancelled orders, by order id
+    absent: frozenset[str] = frozenset()  # ids of cancelled orders that the last read lacked, without other proof
+    blind: bool = False  # the last read failed, so the read values may be out of date
     opens_at: datetime | None = None
     outcome: Outcome | None = None
     error: str | None = None
@@ -260,7 +260,7 @@ class Ladder(Struct, frozen=True):
 
 
 class CloseBroken(InvariantBroken):
-    """An invariant was seen broken in a close; ``ladder`` is how far it had come."""
+    """A close violated an invariant. ``ladder`` is the state of the close."""
 
     def __init__(self, text: str, ladder: Ladder) -> None:
         super().__init__(text)
@@ -268,7 +268,7 @@ class CloseBroken(InvariantBroken):
 
 
 class Transition(Struct, frozen=True):
-    """What one step of a close made: its new state, what to do next, and what the journal is to know."""
+    """The result of one step of a close: the new state, the next action, and the records for the journal."""
 
     ladder: Ladder
     do: Do

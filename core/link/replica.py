@@ -1,4 +1,4 @@
-"""A console's copy of what the engine knows: a snapshot, and the updates applied to it in sequence. Pure."""
+"""A console's copy of the engine's state: a snapshot, and the updates applied to it in sequence. Pure."""
 
 from __future__ import annotations
 

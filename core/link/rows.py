@@ -1,4 +1,4 @@
-"""What consoles are shown, from what is known: rows of positions, owners, accounts and closings. Pure."""
+"""The rows that consoles show: positions, owners, accounts and closings. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FLAGS = {Reason.DUST: "dust", Reason.CAP_EXCEEDED: "cap", Reason.UNSELLABLE: "un
 
 
 def account_row(view: AccountView, frozen: str | None) -> AccountRow:
-    """One account, with how fresh its last complete read is."""
+    """Return the row of one account, with the time of its last complete read."""
     account = view.account
     return AccountRow(
         account.id, account.owner, account.broker, view.state.value, view.error, view.as_of, view.latency, frozen
@@ -36,7 +36,7 @@ def owner_rows(
     closing: Iterable[PositionKey],
     watched: Callable[[PositionKey], ExitView | None] = lambda _: None,
 ) -> tuple[OwnerRow, list[PositionRow]]:
-    """An owner's count against the cap and all of the owner's positions, those of unreadable accounts included."""
+    """Return an owner's count against the cap and all of the owner's positions, also those of unreadable accounts."""
     accounts = planner.owner_accounts(settings, owner)
     readable = {a for a in accounts if book.readable(a)}
     holdings = list(planner.holdings_of(book, accounts, situation))
@@ -58,7 +58,7 @@ def position_row(
     situation: Situation,
     guard: ExitView | None = None,
 ) -> PositionRow:
-    """One position with its flags; ``verdict`` is None where its account cannot be read now."""
+    """Return the row of one position with its flags. ``verdict`` is None while its account cannot be read."""
     position = holding.position
     flags = _flags(holding, verdict, closing, position.key in situation.legacy)
     quote = book.quote(position.account, position.symbol)
@@ -104,12 +104,12 @@ def _flags(holding: Holding, verdict: cleanup.Verdict | None, closing: bool, leg
     return tuple(flags)
 
 
-def closing_row(move: Transition, now: datetime) -> ClosingRow:
-    """A close as it stands: what it tries, what comes next and when, and the venue's last answer."""
-    ladder = move.ladder
+def closing_row(transition: Transition, now: datetime) -> ClosingRow:
+    """Return the row of a close: its present tier, the next tier and when, and the venue's last answer."""
+    ladder = transition.ladder
     step = ladder.step
     following = ladder.steps[ladder.index + 1] if ladder.index + 1 < len(ladder.steps) else None
-    waiting = isinstance(move.do, DoWait)
+    waiting = isinstance(transition.do, DoWait)
     return ClosingRow(
         key=ladder.action.key,
         plan=ladder.plan,
@@ -119,7 +119,7 @@ def closing_row(move: Transition, now: datetime) -> ClosingRow:
         round=step.round if step else 0,
         attempt=ladder.index + 1,
         next_tier=following.tier.value if following and not ladder.ended else None,
-        next_at=next_at(ladder, move, now) if waiting or not ladder.ended else None,
+        next_at=next_at(ladder, transition, now) if waiting or not ladder.ended else None,
         quantity=ladder.action.quantity,
         filled=ladder.filled,
         answer=ladder.answers[-1] if ladder.answers else "",
@@ -128,12 +128,12 @@ def closing_row(move: Transition, now: datetime) -> ClosingRow:
     )
 
 
-def next_at(ladder: Ladder, move: Transition, now: datetime) -> datetime | None:
-    """When it will do something by itself again: the market's open, the end of a wait, the tier's time-out."""
-    if isinstance(move.do, DoPark):
-        return move.do.until
-    if isinstance(move.do, DoWait):
-        return now + timedelta(seconds=move.do.seconds)
+def next_at(ladder: Ladder, transition: Transition, now: datetime) -> datetime | None:
+    """Return when the close acts next by itself: the market's open, the end of a wait, or the tier's time-out."""
+    if isinstance(transition.do, DoPark):
+        return transition.do.until
+    if isinstance(transition.do, DoWait):
+        return now + timedelta(seconds=transition.do.seconds)
     if ladder.phase in (Phase.SETTLING, Phase.SENDING):
         return now + timedelta(seconds=ladder.limits.tier_timeout)
     return None

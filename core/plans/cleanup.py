@@ -2,10 +2,10 @@
 
 Per owner, over all of the owner's accounts together:
 
-* unsellable positions are shown with the reason, never sent and not counted;
-* a known value below ``dust_usd`` is dust and goes;
-* what remains is ranked by value, then P&L, then age; rank 1 is the largest. ``rank > cap`` goes. A position whose
-  value is unknown is counted but never ranked: what is outside the top of the known part is outside it in the whole.
+* Unsellable positions are shown with the reason, never sent and not counted.
+* A position with a known value below ``dust_usd`` is dust and is closed.
+* The other positions are ranked by value, then P&L, then age. Rank 1 is the largest. ``rank > cap`` is closed.
+* A position with an unknown value is counted but never ranked. Its rank could only push ranked positions further down.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Verdict(Struct, frozen=True):
-    """What the rules say of one position. ``why`` is None for one that may stay."""
+    """The rules' result for one position. ``why`` is None for a position that may stay."""
 
     holding: Holding
     why: Reason | None
@@ -59,7 +59,7 @@ def _way_out(reason: str, way_out: str) -> str:
 
 
 def judge(holdings: Sequence[Holding], dust_usd: Decimal, cap: int) -> list[Verdict]:
-    """One verdict per holding of one owner: unsellable, dust, ranked from the largest, then those without a value."""
+    """Return one verdict per holding of one owner: unsellable and dust, then ranked from the largest, then unpriced."""
     verdicts: list[Verdict] = []
     ranked: list[Holding] = []
     unpriced: list[Verdict] = []
@@ -83,7 +83,10 @@ def judge(holdings: Sequence[Holding], dust_usd: Decimal, cap: int) -> list[Verd
 
 
 def prune_order(holding: Holding) -> tuple[Decimal, bool, Decimal, datetime, str, str, str]:
-    """Sort key, first to go first: value, P&L (unknown last), age oldest first (unknown last), account, symbol, leg."""
+    """Return the sort key, first to be closed first.
+
+    The order is value, P&L (unknown last), age from the oldest (unknown last), account, symbol, leg.
+    """
     position = holding.position
     pnl_unknown = holding.pnl is None
     return (
@@ -98,7 +101,7 @@ def prune_order(holding: Holding) -> tuple[Decimal, bool, Decimal, datetime, str
 
 
 class OwnerPlan(Struct, frozen=True):
-    """The actions for one owner and what they make of what is held."""
+    """The actions for one owner, and the owner's tally before and after them."""
 
     actions: tuple[Action, ...]
     tally: OwnerTally
@@ -115,8 +118,11 @@ def plan_owner(
     blocked: dict[str, tuple[Reason, str]],
     complete: bool,
 ) -> OwnerPlan:
-    """The cleanup of one owner. ``tiers`` per account; ``blocked`` maps ``account|symbol`` or an account id to why
-    nothing may be planned for it now (a close in flight, a frozen account)."""
+    """Plan the cleanup of one owner.
+
+    ``tiers`` is by account. ``blocked`` maps ``account|symbol`` or an account id to the reason why nothing may be
+    planned for it now (a close in flight, a frozen account).
+    """
     verdicts = judge(holdings, dust_usd, cap)
     actions: list[Action] = []
     for verdict in sorted(verdicts, key=_sequence):
@@ -151,14 +157,14 @@ def _actions(
 
 
 def skip(holding: Holding, reason: Reason, text: str, rank: int | None = None) -> Action:
-    """A position that is shown and left alone."""
+    """Return the action that shows a position and leaves it alone."""
     return _line(ActionKind.SKIP, holding, reason, text, rank)
 
 
 def close(
     holding: Holding, reason: Reason, text: str, tiers: tuple[Tier, ...], *, rank: int | None = None
 ) -> list[Action]:
-    """The cancels that come first, each a line of its own, and the close that carries them."""
+    """Return the cancels that come first, one action each, and the close that carries them."""
     tiers = tiers_of(holding, tiers)
     orders = (*holding.orders, *holding.ours)
     actions = [cancel(holding, order, reason, text) for order in orders]
@@ -174,13 +180,13 @@ def close(
 
 
 def tiers_of(holding: Holding, tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
-    """The account's tiers as far as the instrument may be closed so, in the account's order; else the instrument's."""
+    """Return the account's tiers that the instrument allows, in the account's order; without any, the instrument's."""
     own = holding.instrument.tiers
     return tuple(t for t in tiers if not own or t in own) or own
 
 
 def cancel(holding: Holding, order: Order, reason: Reason, text: str) -> Action:
-    """One open order that goes before its position is closed."""
+    """Return the cancel of one open order before its position is closed."""
     line = _line(ActionKind.CANCEL_ORDER, holding, reason, text, None)
     return structs.replace(line, order=order, quantity=order.remaining)
 
@@ -203,7 +209,7 @@ def _line(kind: ActionKind, holding: Holding, reason: Reason, text: str, rank: i
 
 
 def tally(owner: str, cap: int, holdings: Sequence[Holding], actions: Sequence[Action], complete: bool) -> OwnerTally:
-    """Before → after of one owner, from the actions planned."""
+    """Return the before → after of one owner, from the planned actions."""
     closes = [a for a in actions if a.kind is ActionKind.CLOSE]
     skips = [a for a in actions if a.kind is ActionKind.SKIP]
     known = [h.value for h in holdings if h.value is not None]

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-WORSE = Decimal("0.05")  # of what it gets: below that it is no longer what was agreed to
+WORSE = Decimal("0.05")  # relative drop of the proceeds that voids the confirmation
 
 
 class Conversion(Struct, frozen=True):
@@ -36,11 +36,11 @@ class Conversion(Struct, frozen=True):
 
 
 class ConversionOutcome(Enum):
-    """How a conversion ended, as far as it is known."""
+    """The known end of a conversion."""
 
     CONVERTED = "converted"
     REFUSED = "refused"  # nothing happened
-    UNKNOWN = "unknown"  # it may have happened; it is looked up and never sent again
+    UNKNOWN = "unknown"  # the conversion may have happened; it is looked up and never sent again
     PENDING = "pending"  # the venue took it and has not finished
 
     @property
@@ -49,7 +49,7 @@ class ConversionOutcome(Enum):
 
 
 class Converted(Struct, frozen=True):
-    """What became of one asset; ``quantity`` is what the venue says that it took."""
+    """The result of converting one asset. ``quantity`` is what the venue reports as taken."""
 
     asset: str
     quantity: Decimal

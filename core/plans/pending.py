@@ -1,4 +1,4 @@
-"""Plans that were made and wait for a decision: made from the book, kept for a while, approved as they were shown."""
+"""The plans that wait for a decision: made from the book, kept for a while, approved as they were shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLANS_KEPT = 64
 
 
 class PendingPlans:
-    """``situation`` is asked anew for every plan; a read-only desk approves nothing."""
+    """The plans that wait for a decision. ``situation`` is called for each plan; a read-only engine approves none."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class PendingPlans:
         self._plans: dict[str, Plan] = {}
 
     def prepare(self, request: PlanRequest) -> Plan:
-        """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
+        """Make a plan for the present holdings. Sends and writes nothing. Raises ValueError for a bad request."""
         plan = planner.make(self._ids.plan_id(), request, self._settings, self._book, self._situation())
         self._plans[plan.id] = plan
         for old in list(self._plans)[:-PLANS_KEPT]:
@@ -50,7 +50,7 @@ class PendingPlans:
         self._plans.pop(plan, None)
 
     def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
-        """A person's confirmation of a plan as it was shown; a plan is approved once. Raises NotApproved."""
+        """Approve a plan that a person confirmed as it was shown. A plan is approved once. Raises NotApproved."""
         if self._read_only:
             raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
         plan = self._plans.get(plan_id)

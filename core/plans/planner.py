@@ -1,4 +1,4 @@
-"""From a request and the book to a plan: which owners and accounts, which rules, what may not be touched. Pure."""
+"""Make a plan from a request and the book: select owners, accounts and rules, and skip what is blocked. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
 
 
 class Situation(Struct, frozen=True):
-    """What a plan depends on besides the book. ``tiers`` per account; ``blocked`` as in ``cleanup.plan_owner``."""
+    """The inputs of a plan besides the book. ``tiers`` is by account; ``blocked`` is as in ``cleanup.plan_owner``."""
 
     now: datetime
     monotonic: float
@@ -27,7 +27,7 @@ class Situation(Struct, frozen=True):
     tiers: dict[str, tuple[Tier, ...]]
     blocked: dict[str, tuple[Reason, str]]
     first_run: bool
-    legacy: frozenset[PositionKey] = frozenset()  # held before this program knew them, and to be force-closed
+    legacy: frozenset[PositionKey] = frozenset()  # positions from before this program, to be force-closed
 
 
 def ladder_tiers(settings: Settings, broker: str, able: Capabilities) -> tuple[tuple[Tier, ...], tuple[Tier, ...]]:
@@ -48,9 +48,9 @@ def account_tiers(settings: Settings, brokers: Iterable[Broker]) -> dict[str, tu
 
 
 def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
-    """The plan for what is in the book now; its digest tells whether another is the same to a person.
+    """Make the plan for the book as it is now. Two plans with one digest are the same to a person.
 
-    Raises ValueError for a request that is not one, or that names nothing where something must be named.
+    Raises ValueError for an unknown cause, and for a request without a selector where one is required.
     """
     builders = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders, "legacy": _legacy}
     builders["exit"] = _exit
@@ -80,7 +80,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
 
 
 def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> Iterable[Holding]:
-    """Every holding of those accounts, valued as of the situation."""
+    """Yield every holding of the accounts, valued at the situation's time."""
     for key in book.keys(accounts):
         holding = book.holding(key, situation.monotonic, situation.max_age(key.account, key.symbol))
         if holding is not None:
@@ -88,7 +88,7 @@ def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> It
 
 
 def owner_accounts(settings: Settings, owner: str) -> list[str]:
-    """Ids of an owner's accounts."""
+    """Return the ids of an owner's accounts."""
     return [a.id for o in settings.owners if o.id == owner for a in o.accounts]
 
 
@@ -111,7 +111,7 @@ def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[st
 
 
 def cleanup_settings(request: PlanRequest, settings: Settings) -> CleanupSettings:
-    """The configured rules with the request's overrides."""
+    """Return the configured rules with the request's overrides."""
     own = settings.cleanup
     mode = own.cancel_open_orders if request.cancel_open_orders is None else request.cancel_open_orders
     return structs.replace(
@@ -161,7 +161,7 @@ def _cleanup(scope: _Scope) -> Made:
 
 
 def _flatten(scope: _Scope) -> Made:
-    """Every selected position goes, its orders first; so do orders that would open one again."""
+    """Close every selected position, its orders first. Cancel also orders that would open a position again."""
     actions = _closes(scope, Reason.FLATTEN, "Flatten")
     if not scope.request.keys:
         going = {(o.account, o.id) for a in actions for o in a.cancels}
@@ -170,7 +170,7 @@ def _flatten(scope: _Scope) -> Made:
 
 
 def _exit(scope: _Scope) -> Made:
-    """The positions that an exit rule wants to leave."""
+    """Close the positions that an exit rule wants to leave."""
     actions = _closes(scope, Reason.EXIT, scope.request.text or "Exit")
     return actions, scope.tally(actions)
 
@@ -193,7 +193,7 @@ def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
 
 
 def _legacy(scope: _Scope) -> Made:
-    """What was held before this program knew it goes, its orders first."""
+    """Close the positions from before this program, their orders first."""
     situation, book = scope.situation, scope.book
     actions = legacy.actions(
         [h for h in scope.holdings if h.key in situation.legacy],
@@ -211,7 +211,7 @@ def _cancel_orders(scope: _Scope) -> Made:
 
 
 def _lone_cancels(scope: _Scope, reason: Reason, going: set[tuple[str, str]]) -> list[Action]:
-    """Cancels of open orders that no close takes along. A protective order of ours goes only with its position."""
+    """Cancel open orders that no close cancels. A protective order of ours is cancelled only with its position."""
     actions, book = [], scope.book
     for account in scope.readable:
         for order in book.orders(account):
@@ -238,7 +238,7 @@ def _cancel(owner: str, key: PositionKey, order: Order, reason: Reason) -> Actio
 
 
 def selected(request: PlanRequest, key: PositionKey, native_symbol: str) -> bool:
-    """Whether a request names this position, by key, or by account and symbol."""
+    """Return whether a request selects this position, by key, or by account and symbol."""
     if request.keys:
         same = {(k.account, k.symbol) for k in request.keys}
         return key in request.keys or (request.cause == "cancel-orders" and (key.account, key.symbol) in same)
@@ -252,5 +252,5 @@ def _blocked(situation: Situation, key: PositionKey) -> tuple[Reason, str] | Non
 
 
 def counted(verdicts: list[cleanup.Verdict]) -> int:
-    """How many positions count against the cap: all that are neither dust nor unsellable."""
+    """Return how many positions count against the cap: all that are neither dust nor unsellable."""
     return sum(v.why not in (Reason.DUST, Reason.UNSELLABLE) for v in verdicts)

@@ -57,25 +57,25 @@ class Outcome(Enum):
 
 
 def profit(action: Action, price: Decimal | None) -> str:
-    """WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
+    """Return WIN or LOSS by the realised P&L against the entry; UNKNOWN without an entry or a price."""
     return win_or_loss(action.side, action.entry, price)
 
 
 def win_or_loss(side: Side | None, entry: Decimal | None, price: Decimal | None) -> str:
-    """By the realised P&L of a close at ``price``; UNKNOWN where one of them is."""
+    """Return WIN or LOSS by the realised P&L of a close at ``price``; UNKNOWN where an argument is None."""
     if side is None or entry is None or price is None:
         return "UNKNOWN"
     return "WIN" if (price - entry) * side.sign > 0 else "LOSS"
 
 
 def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
-    """The result of an action that was not begun."""
+    """Return the result of an action that was not begun."""
     order_id = action.order.id if action.order and action.kind is ActionKind.CANCEL_ORDER else None
     return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
 
 
 def owner_tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
-    """What was really done per owner, with what the brokers reported at the end."""
+    """Return per owner what was really done, with the positions that the brokers reported at the end."""
     rows = list(results)
     closed = (Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value)
     gone = {r.key for r in rows if r.order_id is None and r.outcome in closed}
