@@ -70,9 +70,8 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     if pending and not too_late:
         return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
     absent = read.unsure - ladder.gone
-    if (
-        absent and not too_late
-    ):  # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
+    # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
+    if absent and not too_late:
         since = _odd_since(ladder, now)
         doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # its fill may not show yet
         if doubtful or not absent <= ladder.absent:
@@ -161,9 +160,8 @@ def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
         if size.available <= 0:
             return give_up(ladder, "all of it is held by orders at the venue")
     if may_open(instrument) and not _lagged(ladder, ladder.ended_at, now):
-        return wait(
-            ladder
-        )  # the ended order may have filled more than it reported: another order would open a position
+        # the ended order may have filled more than it reported: another order would open a position
+        return wait(ladder)
     return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
 
 

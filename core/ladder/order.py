@@ -167,7 +167,8 @@ def _past_expiry(ladder: Ladder, at: float) -> bool:
 def _unresolved(ladder: Ladder) -> Transition:
     """End with an alarm and send nothing more, because nobody knows whether the order was executed.
 
-    After the request's expiry the order can no longer execute. Where a request never expires, the account is frozen.
+    After the request's expiry the order can no longer execute. Where the venue
+    promises no expiry, the account is frozen.
     """
     request = ladder.request
     ladder = structs.replace(ladder, freeze=ladder.limits.request_expiry is None)
