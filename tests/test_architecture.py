@@ -40,6 +40,11 @@ PURE = (
     *(f"core/{package}/*.py" for package in ("market", "portfolio", "exits", "plans", "ladder", "link")),
     *("brokers/*/wire*.py", "brokers/*/exchanges/*_wire.py", "tui/present/*.py"),
 )
+# Parsers of an adapter: of their adapter they may import other parsers only, and so neither its client nor what acts.
+PARSERS = (
+    *("brokers/*/wire*.py", "brokers/*/exchanges/*_wire.py", "brokers/*/exchanges/*_table.py"),
+    "brokers/*/exchanges/kraken_margin.py",
+)
 VOCABULARY = "errors|events|ids|model|ports|records|settings|units"
 REPLICAS = ("tui/app.py", "tui/feed.py", "tui/present/*.py", "tui/screens/*.py", "tui/widgets/*.py")
 SEEN_BY_REPLICAS = re.compile(
@@ -145,6 +150,20 @@ def past_the_link(tree: ast.Module) -> Iterator[str]:
         yield from (f"{node.lineno}: {m}" for m in ours if not SEEN_BY_REPLICAS.match(m))
 
 
+def beside_parsers(tree: ast.Module) -> Iterator[str]:
+    """Yield what a parser imports of the adapters beside other parsers."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            modules = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for module in modules:
+            name = f"{module.replace('.', '/')}.py"
+            is_parser = any(fnmatch(name, pattern) for pattern in PARSERS)
+            if name.startswith("brokers/") and (ROOT / name).is_file() and not is_parser:
+                yield f"{node.lineno}: {module}"
+
+
 def floats(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "float":
@@ -236,6 +255,11 @@ def test_pure_modules_know_no_clock_no_dice_no_disk_and_no_network() -> None:
     told(in_files(files(*PURE), lambda tree: imports_among(tree, IMPURE)))
 
 
+def test_parsers_of_an_adapter_import_only_other_parsers() -> None:
+    told([f"{pattern}: no such file" for pattern in PARSERS if not files(pattern)])
+    told(in_files(files(*PARSERS), beside_parsers))
+
+
 def test_pydantic_reads_the_configuration_and_nothing_else() -> None:
     others = [path for path in sources(*PRODUCT) if not name_of(path).startswith("core/config/")]
     told(in_files(others, lambda tree: imports_among(tree, {"pydantic"})))
@@ -320,6 +344,9 @@ SCREEN = "class Wide:" + "".join(f"\n    def action_m{n}(self): ..." for n in ra
         (past_the_link, "from core.engine.engine import Engine", "from enginelib import x"),
         (past_the_link, "import brokers.paper", "from tui.present.labels import rows"),
         (past_the_link, "from tui.commands.plans import plan", "from tui.widgets import table"),
+        (beside_parsers, "from brokers.ccxt import client", "from brokers.ccxt import wire, wire_errors"),
+        (beside_parsers, "from brokers.ccxt.reads import AccountReads", "from brokers.ccxt.wire import Row"),
+        (beside_parsers, "import brokers.ccxt.exchanges.krakenfutures_lookups", "from core.model import Order"),
         (floats, "x = float('0.1')", "x: float = 0.1"),
         (mocks, "from unittest.mock import Mock", "import unittest"),
         (mocks, "from unittest import mock", "from tests import fakes"),

@@ -15,19 +15,19 @@ from pathlib import Path
 from msgspec import Struct
 
 from brokers.ccxt import checks, lazy_import, wire, wire_lists
-from brokers.ccxt.client import Client, Setup
+from brokers.ccxt.client import Client, ExchangeSettings
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
 from brokers.ccxt.exchanges import krakenfutures_wire
-from brokers.ccxt.exchanges.order_table import venue_of
+from brokers.ccxt.exchanges.order_table import order_fields_of
 from brokers.ccxt.exchanges.read_table import known_calls
-from brokers.ccxt.fills import Fills
-from brokers.ccxt.history import History
-from brokers.ccxt.lookups import Lookups
+from brokers.ccxt.fills import FillReader
+from brokers.ccxt.history import BarReader
+from brokers.ccxt.lookups import OrderLookups
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.order_calls import OrderCalls
-from brokers.ccxt.prices import Prices
-from brokers.ccxt.reads import Reads
-from brokers.ccxt.stream import Stream
+from brokers.ccxt.prices import PriceReader
+from brokers.ccxt.reads import AccountReads
+from brokers.ccxt.stream import AccountStream
 from core.config.secrets import Secret, resolve
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
@@ -69,7 +69,7 @@ OPEN_BY_ADDRESS = frozenset({"kucoin", "kucoinfutures"})
 class Options(Struct, frozen=True):
     """What the configuration says of the account; ``login`` has references by ccxt's names of the credentials."""
 
-    setup: Setup
+    settings: ExchangeSettings
     login: dict[str, str] = {}
     identifiers: dict[str, str] = {}
     streams: bool = True
@@ -84,15 +84,17 @@ class CcxtBroker:
         self._clock = clock
         self._env = env
         self._login: dict[str, Secret] | None = None
-        self.client = Client(options.setup, clock, account.id)
+        self.client = Client(options.settings, clock, account.id)
         self.markets = Markets(self.client, clock)
-        self.reads = Reads(account.id, self.client, self.markets, clock)
-        self.history = History(self.client, self.markets, clock)
-        self.prices = Prices(account.id, self.client, self.markets, self.reads, clock)
-        self._venue = venue_of(options.setup.exchange)
-        self._lookups = Lookups(account.id, self.client, self.markets, self._venue, clock)
-        self._fills = Fills(account.id, self.client, self.markets, self._venue, clock, self._lookups.asked)
-        self._acting = OrderCalls(account.id, self.client, self.markets, self.reads, self._lookups, self._venue, clock)
+        self.reads = AccountReads(account.id, self.client, self.markets, clock)
+        self.history = BarReader(self.client, self.markets, clock)
+        self.prices = PriceReader(account.id, self.client, self.markets, self.reads, clock)
+        self._fields = order_fields_of(options.settings.exchange)
+        self._lookups = OrderLookups(account.id, self.client, self.markets, self._fields, clock)
+        self._fills = FillReader(account.id, self.client, self.markets, self._fields, clock, self._lookups.asked)
+        self._order_calls = OrderCalls(
+            account.id, self.client, self.markets, self.reads, self._lookups, self._fields, clock
+        )
 
     @property
     def account(self) -> Account:
@@ -104,14 +106,14 @@ class CcxtBroker:
 
     @property
     def capabilities(self) -> Capabilities:
-        streams = self._options.streams and lazy_import.streamed(self._options.setup.exchange)
+        streams = self._options.streams and lazy_import.streamed(self._options.settings.exchange)
         return Capabilities(
-            self._venue.tiers,
+            self._fields.tiers,
             self._expiry,
-            self._venue.lag,
+            self._fields.lag,
             streams=streams,
-            protective_stops=bool(self._venue.stop),
-            client_id_length=self._venue.client_id_length,
+            protective_stops=bool(self._fields.stop),
+            client_id_length=self._fields.client_id_length,
         )
 
     @property
@@ -119,8 +121,8 @@ class CcxtBroker:
         """Until the credentials are known, the longer of two; never less than what is configured for a signature."""
         secret = (self._login or {}).get("secret")
         shared = secret is not None and "PRIVATE KEY" not in secret.reveal()
-        expiry = self._venue.hmac_expiry if shared and self._venue.hmac_expiry is not None else self._venue.expiry
-        window = wire.number(self._options.setup.options.get("recvWindow"))
+        expiry = self._fields.hmac_expiry if shared and self._fields.hmac_expiry is not None else self._fields.expiry
+        window = wire.number(self._options.settings.options.get("recvWindow"))
         return expiry if expiry is None or window is None else max(expiry, int(window) / 1000)
 
     @property
@@ -129,7 +131,7 @@ class CcxtBroker:
 
     @property
     def way_out(self) -> str:
-        return way_out_of(self._options.setup.exchange)
+        return way_out_of(self._options.settings.exchange)
 
     async def connect(self) -> None:
         """Resolve the credentials, import ccxt, have the markets. An exchange that there is not is a refusal."""
@@ -156,43 +158,43 @@ class CcxtBroker:
         return await self.prices.quotes(symbols)
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
-        return await self.history.bars(symbol, count)
+        return await self.history.read_bars(symbol, count)
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
         return await self.prices.rates(currencies)
 
     async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
         if self._login is None:
-            raise Unreachable(f"not connected to {self._options.setup.exchange}")
-        run = Stream(self._account.id, self.client, self.markets, self.reads, self.prices, self._clock)
+            raise Unreachable(f"not connected to {self._options.settings.exchange}")
+        run = AccountStream(self._account.id, self.client, self.markets, self.reads, self.prices, self._clock)
         async with aclosing(run.events()) as events:
             async for event in events:
                 yield event
 
     async def submit(self, request: OrderRequest) -> Order:
-        return await self._acting.submit(request)
+        return await self._order_calls.submit(request)
 
     async def submit_direct(self, request: OrderRequest) -> Order:
-        return await self._acting.submit_direct(request)
+        return await self._order_calls.submit_direct(request)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
-        return await self._acting.close_position(position, client_id)
+        return await self._order_calls.close_position(position, client_id)
 
     async def cancel(self, order: Order) -> None:
-        await self._acting.cancel(order)
+        await self._order_calls.cancel(order)
 
     async def find_order(
         self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
     ) -> Order | None:
         if order_id:
-            return await self._lookups.by_id(symbol, order_id)
-        return await self._lookups.by_client_id(symbol, client_id) if client_id else None
+            return await self._lookups.find_by_id(symbol, order_id)
+        return await self._lookups.find_by_client_id(symbol, client_id) if client_id else None
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        return await self._fills.since(symbol, since)
+        return await self._fills.read_fills(symbol, since)
 
     async def check(self) -> list[Check]:
-        return await checks.run(self.client, self.reads, self.capabilities, self.stream)
+        return await checks.run_checks(self.client, self.reads, self.capabilities, self.stream)
 
 
 def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> CcxtBroker:
@@ -211,7 +213,7 @@ def read_options(settings: AccountSettings) -> Options:
     stream = given.get("stream_endpoint")
     extra = given.get("options")
     own = dict(extra) if isinstance(extra, dict) else {}
-    setup = Setup(
+    exchange_settings = ExchangeSettings(
         exchange=exchange,
         endpoint=endpoint,
         stream=str(stream or ""),
@@ -228,7 +230,7 @@ def read_options(settings: AccountSettings) -> Options:
         open_by_address=exchange in OPEN_BY_ADDRESS,
     )
     return Options(
-        setup=setup,
+        settings=exchange_settings,
         login={name: str(given[key]) for key, name in CREDENTIALS.items() if given.get(key)},
         identifiers={name: str(given[key]) for key, name in IDENTIFIERS.items() if given.get(key)},
         # With ``endpoint`` alone nothing is streamed: no other host is called.

@@ -9,7 +9,7 @@ from typing import Any
 
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.read_table import is_known, known_calls
-from brokers.ccxt.reads import Reads
+from brokers.ccxt.reads import AccountReads
 from core.errors import FlatdeckError, Refusal, Refused
 from core.events import BrokerEvent
 from core.ports import Capabilities, Check
@@ -32,11 +32,11 @@ RIGHTS = {
 }
 
 
-async def run(client: Client, reads: Reads, able: Capabilities, stream: Streaming) -> list[Check]:
+async def run_checks(client: Client, reads: AccountReads, able: Capabilities, stream: Streaming) -> list[Check]:
     """Credentials first: without them there is nothing else to try."""
     lacking = missing(client.exchange)
     if lacking:
-        return [Check("credentials", ok=False, text=f"{client.setup.exchange} needs {', '.join(lacking)}, too")]
+        return [Check("credentials", ok=False, text=f"{client.settings.exchange} needs {', '.join(lacking)}, too")]
     try:
         found = await reads.holdings()
     except Refused as refused:
@@ -44,14 +44,14 @@ async def run(client: Client, reads: Reads, able: Capabilities, stream: Streamin
             return [Check("credentials", ok=None, text=f"cannot verify: {refused}"), await _clock(client)]
         if refused.refusal is not Refusal.AUTH:
             raise
-        return [Check("credentials", ok=False, text=f"{client.setup.exchange} does not take them: {refused}")]
+        return [Check("credentials", ok=False, text=f"{client.settings.exchange} does not take them: {refused}")]
     held = f"{len(found.positions)} positions, {len(found.orders)} open orders"
-    place = "sandbox" if client.setup.sandbox else "real money"
+    place = "sandbox" if client.settings.sandbox else "real money"
     results = [Check("credentials", ok=True, text=f"{held}, {place}"), await _rights(client), await _clock(client)]
     results.append(_limits(client))
-    if not is_known(client.setup.exchange) and client.has("fetchPositions"):
-        results.append(Check("lists", ok=None, text=UNSURE.format(client.setup.exchange)))
-    unlisted = known_calls(client.setup.exchange).unlisted
+    if not is_known(client.settings.exchange) and client.has("fetchPositions"):
+        results.append(Check("lists", ok=None, text=UNSURE.format(client.settings.exchange)))
+    unlisted = known_calls(client.settings.exchange).unlisted
     if unlisted:
         results.append(Check("lists", ok=None, text=f"{unlisted} are not listed here: see to them at the exchange"))
     if reads.unread:
@@ -66,7 +66,7 @@ def missing(exchange: Any) -> list[str]:
 
 
 async def _rights(client: Client) -> Check:
-    name = client.setup.exchange
+    name = client.settings.exchange
     if name not in RIGHTS:
         return Check("permissions", ok=None, text=UNTOLD.format(name))
     try:
@@ -76,7 +76,7 @@ async def _rights(client: Client) -> Check:
     may = may_withdraw(name, answer if isinstance(answer, dict) else {})
     if may is None:
         return Check("permissions", ok=None, text=UNTOLD.format(name))
-    if may and client.setup.allow_withdraw:
+    if may and client.settings.allow_withdraw:
         return Check("permissions", ok=None, text="these keys may withdraw or transfer, which the configuration allows")
     return Check("permissions", ok=not may, text=WITHDRAWS if may else "these keys may not withdraw or transfer")
 
@@ -121,13 +121,13 @@ async def _clock(client: Client) -> Check:
     else:
         skew = client.skew
     if skew is None:
-        return Check("clock", ok=None, text=f"{client.setup.exchange} sent no time")
+        return Check("clock", ok=None, text=f"{client.settings.exchange} sent no time")
     return Check("clock", ok=abs(skew) <= MOST_SKEW, text=f"this machine and the exchange are {abs(skew):.1f} s apart")
 
 
 def _limits(client: Client) -> Check:
     limiter = client.limiters[0]
-    whose = "all accounts at this address" if client.setup.by_address else "this account"
+    whose = "all accounts at this address" if client.settings.by_address else "this account"
     text = (
         f"{max(limiter.left, 0):.0f} of {limiter.capacity:.0f} units left for {whose}, {limiter.per_second:g} a second"
     )

@@ -1,8 +1,7 @@
 """One ccxt exchange for one account: every request of it limited, watched and sent once, every error translated.
 
-``ask`` reads, ``look_up`` reads what an order of ours waits for, ``act`` places or cancels. ccxt's unified and raw
-methods are called by name, and each HTTP request that they make passes ``fetch2``, which is where it is given its
-turn.
+``ask`` reads, ``look_up`` reads what an order of ours waits for, ``act`` places or cancels. Callers name ccxt's
+unified and raw methods. Each HTTP request of such a method passes ``fetch2``, which waits for the limiters.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from msgspec import Struct
 
 from brokers.ccxt import lazy_import, request_trace
 from brokers.ccxt.http_session import TOTAL, HttpSession
-from brokers.ccxt.limits import BURST, Limiter, Priority, Turns, counted, dearest, shared, told_to_wait
-from brokers.ccxt.wire_errors import VenueError, reach, redacted, translate
+from brokers.ccxt.limits import BURST, Limiter, NonceQueue, Priority, cost_of_call, highest_cost, retry_after_of, shared
+from brokers.ccxt.wire_errors import VenueError, limiters_hit, redacted, translate
 from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
@@ -38,7 +37,7 @@ LARGE = 65_536  # a body beyond this is a list, whose parser fails where it brea
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
-class Setup(Struct, frozen=True):
+class ExchangeSettings(Struct, frozen=True):
     """What the configuration says of an account, without credentials. ``stream`` may be empty: no streams."""
 
     exchange: str
@@ -60,8 +59,8 @@ class Setup(Struct, frozen=True):
 class Client:
     """One account's exchange. ``open`` may be called again; ``exchange`` is ccxt's instance while it is open."""
 
-    def __init__(self, setup: Setup, clock: Clock, account: str) -> None:
-        self.setup = setup
+    def __init__(self, settings: ExchangeSettings, clock: Clock, account: str) -> None:
+        self.settings = settings
         self._skews: deque[float] = deque(maxlen=ANSWERS)
         self._clock = clock
         self._account = account
@@ -70,23 +69,25 @@ class Client:
         self._secrets: tuple[str, ...] = ()
         self._limiters: tuple[Limiter, Limiter, Limiter] | None = None
         self._opening = asyncio.Lock()
-        self._turns = Turns()
+        self._nonce_queue = NonceQueue()
         self._last_number = 0
         self._resync_at: float | None = None
-        self._place = f"{setup.exchange} {setup.endpoint} {setup.sandbox}"
+        self._place = f"{settings.exchange} {settings.endpoint} {settings.sandbox}"
 
     @property
     def exchange(self) -> Any:
         if self._exchange is None:
-            raise Unreachable(f"not connected to {self.setup.exchange}")
+            raise Unreachable(f"not connected to {self.settings.exchange}")
         return self._exchange
 
     @property
     def limiters(self) -> tuple[Limiter, Limiter, Limiter]:
-        """Of signed calls, of the others, and the address's, which has no limit and can be banned. The first two are
-        one and the same where the venue counts by address."""
+        """The limiters of signed calls, of other calls, and of the address, which has no rate but can be banned.
+
+        The first two are the same limiter where the venue counts by address.
+        """
         if self._limiters is None:
-            raise Unreachable(f"not connected to {self.setup.exchange}")
+            raise Unreachable(f"not connected to {self.settings.exchange}")
         return self._limiters
 
     def milliseconds(self) -> int:
@@ -98,7 +99,7 @@ class Client:
         """Seconds that the venue's clock is ahead, to a second, as most answers say: one may be late or wrong."""
         return sorted(self._skews)[len(self._skews) // 2] if self._skews else None
 
-    def there(self, at: datetime) -> datetime:
+    def to_venue_time(self, at: datetime) -> datetime:
         """A moment of this program's clock by the venue's, as far as its answers told it, and rather too early."""
         return at + timedelta(seconds=self.skew or 0.0)
 
@@ -111,7 +112,7 @@ class Client:
         async with self._opening:
             if self._exchange is not None:
                 return
-            made = await lazy_import.exchange_class(self.setup.exchange)
+            made = await lazy_import.exchange_class(self.settings.exchange)
             await asyncio.to_thread(lazy_import.trust)
             session = HttpSession()
             try:
@@ -121,7 +122,7 @@ class Client:
                 raise
             self._secrets = tuple(secret.reveal() for secret in login.values())
             # What is not signed is counted apart, so that prices never take an account's own calls away.
-            together = self.setup.by_address, self.setup.by_address or self.setup.open_by_address
+            together = self.settings.by_address, self.settings.by_address or self.settings.open_by_address
             own = self._limit(exchange, together[0]), self._limit(exchange, together[1])
             self._limiters = self._limiters or (*own, shared(self._clock, f"{self._place} banned", per_second=1.0))
             self._session, self._exchange = session, exchange
@@ -138,22 +139,24 @@ class Client:
         exchange.timeout_on_exit = 0
         for name, secret in login.items():
             setattr(exchange, name, secret.reveal())
-        if self.setup.sandbox:
+        if self.settings.sandbox:
             lazy_import.to_test_system(exchange)
-        exchange.options = exchange.deep_extend(exchange.options, DEFAULTS, self.setup.defaults, self.setup.options)
+        exchange.options = exchange.deep_extend(
+            exchange.options, DEFAULTS, self.settings.defaults, self.settings.options
+        )
         exchange.options["maxRetriesOnFailure"] = 0
         hostname = exchange.hostname or ""
-        urls = lazy_import.rebase(exchange.urls["api"], self.setup.endpoint, self.setup.stream, hostname)
+        urls = lazy_import.rebase(exchange.urls["api"], self.settings.endpoint, self.settings.stream, hostname)
         exchange.urls = {**exchange.urls, "api": urls}
-        if self.setup.stream:
-            exchange.client = partial(lazy_import.below, self.setup.stream, exchange.client)
+        if self.settings.stream:
+            exchange.client = partial(lazy_import.below, self.settings.stream, exchange.client)
         self._watch(exchange)
         return exchange
 
     def _limit(self, exchange: Any, by_address: bool) -> Limiter:
-        per_second = self.setup.per_second or 1000 / max(exchange.rateLimit or 1, 1)
+        per_second = self.settings.per_second or 1000 / max(exchange.rateLimit or 1, 1)
         window = (exchange.rollingWindowSize or 0) / 1000
-        burst = self.setup.burst or min(max(window, BURST), MOST_BURST)
+        burst = self.settings.burst or min(max(window, BURST), MOST_BURST)
         if not by_address:
             return Limiter(self._clock, per_second=per_second, burst=burst)
         return shared(self._clock, self._place, per_second=per_second, burst=burst)
@@ -165,39 +168,39 @@ class Client:
         async def fetch2(
             path: Any, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
         ) -> Any:
-            attempt = request_trace.current.get()
-            priority = Priority.READ if attempt is None else attempt.priority
-            cost = dearest(self.setup.costs, str(path), params or {})
+            trace = request_trace.current.get()
+            priority = Priority.READ if trace is None else trace.priority
+            cost = highest_cost(self.settings.costs, str(path), params or {})
             if cost is None:
                 cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             signed = "private" in str(api).lower()
-            await self.limiters[2].enter(0.0, priority)
-            await self.limiters[0 if signed else 1].enter(counted(cost), priority)
-            if self.setup.numbered and signed:
-                async with self._turns.turn(priority):
-                    answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
+            await self.limiters[2].acquire(0.0, priority)
+            await self.limiters[0 if signed else 1].acquire(cost_of_call(cost), priority)
+            if self.settings.numbered and signed:
+                async with self._nonce_queue.wait_turn(priority):
+                    answer = await self._sent(trace, send(path, api, method, params or {}, config or {}))
             else:
-                answer = await self._sent(attempt, send(path, api, method, params or {}, config or {}))
-            if self.setup.check is not None:
-                self.setup.check(str(path), answer)
+                answer = await self._sent(trace, send(path, api, method, params or {}, config or {}))
+            if self.settings.check is not None:
+                self.settings.check(str(path), answer)
             return answer
 
         def heard(code: int, *given: Any) -> str:
             return self._heard(code, given[3], given[4])
 
         exchange.fetch2 = fetch2
-        if self.setup.numbered:
+        if self.settings.numbered:
             exchange.nonce = self._number
         exchange.on_rest_response = heard
 
-    async def _sent(self, attempt: request_trace.RequestTrace | None, sending: Awaitable[Any]) -> Any:
-        if attempt is None:
+    async def _sent(self, trace: request_trace.RequestTrace | None, sending: Awaitable[Any]) -> Any:
+        if trace is None:
             return await sending
-        attempt.left += 1
+        trace.left += 1
         try:
             return await sending
         except Exception as error:
-            attempt.failed = error
+            trace.failed = error
             raise
 
     def _number(self) -> int:
@@ -208,18 +211,18 @@ class Client:
 
     def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
         """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""
-        attempt = request_trace.current.get()
-        if attempt is not None:
-            attempt.status, attempt.headers = status, headers
-        there = request_trace.dated(headers)
+        trace = request_trace.current.get()
+        if trace is not None:
+            trace.status, trace.headers = status, headers
+        there = request_trace.answer_date(headers)
         if there is not None:
             self._skews.append((there - self._clock.now()).total_seconds())
         said = body.strip()
         if 300 <= status < 400:
-            raise OutcomeUnknown(f"{self.setup.exchange} answered {status}, a redirect, which is not followed")
+            raise OutcomeUnknown(f"{self.settings.exchange} answered {status}, a redirect, which is not followed")
         if status < 300 and status != 204 and len(said) < LARGE and self.exchange.parse_json(said) is None:
             what = "an empty body" if not said else "a page" if said.startswith("<") else "no whole JSON"
-            raise OutcomeUnknown(f"{self.setup.exchange} answered {status} with {what}")
+            raise OutcomeUnknown(f"{self.settings.exchange} answered {status} with {what}")
         return said
 
     async def ask(self, method: str, *args: Any, **named: Any) -> Any:
@@ -243,56 +246,58 @@ class Client:
     ) -> Any:
         call = getattr(self.exchange, method, None)
         if call is None:
-            raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.setup.exchange}")
+            raise Refused(Refusal.UNSUPPORTED, f"ccxt has no {method} of {self.settings.exchange}")
         await self._resync(priority)
-        token = request_trace.current.set(attempt := request_trace.RequestTrace(priority))
+        token = request_trace.current.set(trace := request_trace.RequestTrace(priority))
         try:
             answer = await call(*args, **named)
-            if whole and attempt.failed is not None:
-                self._weigh(attempt.failed, attempt)
+            if whole and trace.failed is not None:
+                self._weigh(trace.failed, trace)
             return answer
         except FlatdeckError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever leaves ccxt is one of three outcomes
             told = any(c.__name__ == "BaseError" for c in type(error).__mro__)  # with addresses, and the venue's words
-            raise self.translated(error, attempt) from (None if told else error)
+            raise self.translate_error(error, trace) from (None if told else error)
         finally:
             request_trace.current.reset(token)
 
-    def _weigh(self, failed: Exception, attempt: request_trace.RequestTrace) -> None:
+    def _weigh(self, failed: Exception, trace: request_trace.RequestTrace) -> None:
         """Raises what a part that was passed over failed with, if it may be there the next time."""
-        told = failed if isinstance(failed, FlatdeckError) else self.translated(failed, attempt)
+        told = failed if isinstance(failed, FlatdeckError) else self.translate_error(failed, trace)
         if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
-            given = {**self.setup.defaults, **self.setup.options}
+            given = {**self.settings.defaults, **self.settings.options}
             self.exchange.options |= {kind: given.get(kind) for kind in GUESSED & self.exchange.options.keys()}
             raise told
 
-    def translated(self, error: Exception, attempt: request_trace.RequestTrace | None = None) -> FlatdeckError:
+    def translate_error(self, error: Exception, trace: request_trace.RequestTrace | None = None) -> FlatdeckError:
         """ccxt's exception as ours, and what follows from it for the limit and the clock."""
-        acts = attempt is not None and attempt.priority is Priority.ACT
-        if attempt is not None and attempt.left == 0:  # ccxt itself would not send it
+        acts = trace is not None and trace.priority is Priority.ACT
+        if trace is not None and trace.left == 0:  # ccxt itself would not send it
             kind = Refusal.UNSUPPORTED if acts else Refusal.OTHER
             classes = {c.__name__ for c in type(error).__mro__}
             kind = Refusal.UNKNOWN_SYMBOL if "BadSymbol" in classes else kind
             kind = Refusal.AUTH if "AuthenticationError" in classes else kind
-            return Refused(kind, f"nothing was sent: {self.plain(error)}")
-        made = translate(self._seen(error, attempt), acts=acts)
+            return Refused(kind, f"nothing was sent: {self.error_text(error)}")
+        made = translate(self._seen(error, trace), acts=acts)
         if isinstance(made, Refused):
             self._obey(made)
         return made
 
-    def _seen(self, error: Exception, attempt: request_trace.RequestTrace | None) -> VenueError:
+    def _seen(self, error: Exception, trace: request_trace.RequestTrace | None) -> VenueError:
         cause = error.__cause__ or error
         dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
-        status = attempt.status if attempt is not None else None
+        status = trace.status if trace is not None else None
         return VenueError(
-            exchange=self.setup.exchange,
+            exchange=self.settings.exchange,
             classes=tuple(c.__name__ for c in type(error).__mro__),
-            text=self.plain(error),
+            text=self.error_text(error),
             status=status,
-            sent=not (dialled and (attempt is None or attempt.left <= 1)),
+            sent=not (dialled and (trace is None or trace.left <= 1)),
             broke=isinstance(cause, aiohttp.ClientError | TimeoutError | OSError),
-            retry_after=told_to_wait(attempt.headers, self.there(self._clock.now())) if attempt is not None else None,
+            retry_after=retry_after_of(trace.headers, self.to_venue_time(self._clock.now()))
+            if trace is not None
+            else None,
         )
 
     def _obey(self, refused: Refused) -> None:
@@ -300,16 +305,13 @@ class Client:
             banned = refused.refusal is Refusal.BANNED
             wait = refused.retry_after or (BAN if banned else RETRY_AFTER)
             refused.retry_after = wait
-            for limiter in self.limiters[: reach(refused)]:
+            for limiter in self.limiters[: limiters_hit(refused)]:
                 limiter.pause(wait, str(refused), banned=banned)
         elif refused.refusal is Refusal.CLOCK and self._resync_at is None:
             self._resync_at = self._clock.monotonic()
 
     async def _resync(self, priority: Priority) -> None:
-        """After a refusal over the clock learn the difference for ccxt, at the next call.
-
-        What was long on its way tells no time: all that is signed by it would be too old.
-        """
+        """After a refusal because of the clock, ask the venue's time before the next call; a slow answer is no use."""
         due = self._resync_at
         if due is None or self._clock.monotonic() < due:
             return
@@ -327,7 +329,7 @@ class Client:
             self.exchange.options["timeDifference"] = after - there
             self._resync_at = self._clock.monotonic() + RESYNC
 
-    def plain(self, error: BaseException) -> str:
+    def error_text(self, error: BaseException) -> str:
         """An exception's text without any of the credentials; a network error's is the reason and not the address."""
         cause = error.__cause__
         text = str(error)

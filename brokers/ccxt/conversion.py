@@ -12,17 +12,17 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
-from brokers.ccxt import wire_conversion as wire
+from brokers.ccxt import wire_conversion
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.read_table import known_calls
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.prices import Prices
+from brokers.ccxt.prices import PriceReader
 from brokers.ccxt.wire import text
 from brokers.ccxt.wire_balances import CoinBalance, holdings, is_money, position
 from core.model import Quote
 from core.plans.cleanup import unsellable
 from core.plans.conversion import Conversion, Converted
-from core.portfolio.holding import Holding as PositionHolding
+from core.portfolio.holding import Holding
 from core.units import ZERO
 
 ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts
@@ -31,12 +31,12 @@ DAYS = timedelta(days=90)  # the most that Binance's dust log is asked for
 CONTRACTS = "it holds contracts, and a rest of them is closed reduce-only"
 
 
-class Way(Protocol):
+class ConversionMethod(Protocol):
     """One exchange's way of converting. ``send`` is the only request that changes anything."""
 
     most: int
 
-    async def listed(self, client: Client) -> wire.Listed: ...
+    async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets: ...
 
     async def offered(self, client: Client, some: list[Conversion]) -> list[Conversion]: ...
 
@@ -45,51 +45,57 @@ class Way(Protocol):
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]: ...
 
 
-class Binance:
+class BinanceConversion:
     """Into BNB, all at once: Binance takes such a request only now and then."""
 
     most = 1000
 
-    async def listed(self, client: Client) -> wire.Listed:
-        return wire.binance_listed(await client.ask("sapiPostAssetDustBtc", {}))  # a POST, which changes nothing
+    async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
+        return wire_conversion.binance_listed(
+            await client.ask("sapiPostAssetDustBtc", {})
+        )  # a POST, which changes nothing
 
     async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
         return some
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
-        return wire.binance_converted(await client.act("sapiPostAssetDust", {"asset": [c.asset for c in asked]}))
+        return wire_conversion.binance_converted(
+            await client.act("sapiPostAssetDust", {"asset": [c.asset for c in asked]})
+        )
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         span = {"startTime": _milliseconds(since), "endTime": _milliseconds(since + DAYS)}
-        return wire.binance_logged(await client.look_up("sapiGetAssetDribblet", span), asked, since)
+        return wire_conversion.binance_logged(await client.look_up("sapiGetAssetDribblet", span), asked, since)
 
 
-class Okx:
+class OkxConversion:
     """Into one of the currencies that it names, five at a time; what it gives is known only afterwards."""
 
     most = 5
 
-    async def listed(self, client: Client) -> wire.Listed:
-        return wire.okx_listed(await client.ask("privateGetTradeEasyConvertCurrencyList", {}))
+    async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
+        return wire_conversion.okx_listed(await client.ask("privateGetTradeEasyConvertCurrencyList", {}))
 
     async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
         return some
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
         body = {"fromCcy": [c.asset for c in asked], "toCcy": asked[0].into}
-        return wire.okx_converted(await client.act("privatePostTradeEasyConvert", body))
+        return wire_conversion.okx_converted(await client.act("privatePostTradeEasyConvert", body))
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
-        return wire.okx_logged(await client.look_up("privateGetTradeEasyConvertHistory", {}), asked, since)
+        return wire_conversion.okx_logged(await client.look_up("privateGetTradeEasyConvertHistory", {}), asked, since)
 
 
-class Bybit:
+class BybitConversion:
     """Into one of three, by a quote of at most twenty coins whose id is what is sent and looked up."""
 
     most = 20
 
-    async def listed(self, client: Client) -> wire.Listed:
-        return wire.bybit_listed(await client.ask("privateGetV5AssetCovertSmallBalanceList", {"accountType": ACCOUNT}))
+    async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
+        return wire_conversion.bybit_listed(
+            await client.ask("privateGetV5AssetCovertSmallBalanceList", {"accountType": ACCOUNT})
+        )
 
     async def offered(self, client: Client, some: list[Conversion]) -> list[Conversion]:
         found: list[Conversion] = []
@@ -97,63 +103,71 @@ class Bybit:
             part = some[n : n + self.most]
             into = part[0].into
             body = {"accountType": ACCOUNT, "fromCoinList": [c.asset for c in part], "toCoin": into}
-            found += wire.bybit_quoted(await client.ask("privatePostV5AssetCovertGetQuote", body), into)
+            found += wire_conversion.bybit_quoted(await client.ask("privatePostV5AssetCovertGetQuote", body), into)
         return found
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
         body = {"quoteId": asked[0].reference}
-        return wire.bybit_converted(await client.act("privatePostV5AssetCovertSmallBalanceExecute", body), asked)
+        return wire_conversion.bybit_converted(
+            await client.act("privatePostV5AssetCovertSmallBalanceExecute", body), asked
+        )
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         found: list[Converted] = []
         for reference in dict.fromkeys(c.reference for c in asked):
             span = {"quoteId": reference, "accountType": ACCOUNT}
             body = await client.look_up("privateGetV5AssetCovertSmallBalanceHistory", span)
-            found += wire.bybit_logged(body, reference)
+            found += wire_conversion.bybit_logged(body, reference)
         return found
 
 
-WAYS: dict[str, Way] = {"binance": Binance(), "okx": Okx(), "bybit": Bybit()}
+METHODS: dict[str, ConversionMethod] = {
+    "binance": BinanceConversion(),
+    "okx": OkxConversion(),
+    "bybit": BybitConversion(),
+}
 
 
 class CcxtConverter:
     """The dust of one account at an exchange that converts it."""
 
-    def __init__(self, account: str, way: Way, client: Client, markets: Markets, prices: Prices) -> None:
+    def __init__(
+        self, account: str, method: ConversionMethod, client: Client, markets: Markets, prices: PriceReader
+    ) -> None:
         self._account = account
-        self._way = way
+        self._method = method
         self._client = client
         self._markets = markets
         self._prices = prices
 
     @property
     def most(self) -> int:
-        return self._way.most
+        return self._method.most
 
     async def conversions(self, into: str | None, only: Collection[str] | None = None) -> list[Conversion]:
         await self._markets.load()
-        listed = await self._way.listed(self._client)
-        chosen = wire.target(listed, into, self._client.setup.exchange)
-        some = [replace(c, into=chosen) for c in wire.chosen(listed.conversions, only)]
+        listed = await self._method.listed(self._client)
+        chosen = wire_conversion.target(listed, into, self._client.settings.exchange)
+        some = [replace(c, into=chosen) for c in wire_conversion.chosen(listed.conversions, only)]
         left = await self._unsellable([c for c in some if c.quantity > 0 and c.asset != chosen])
-        return wire.chosen(await self._way.offered(self._client, left), only) if left else []
+        return wire_conversion.chosen(await self._method.offered(self._client, left), only) if left else []
 
     async def convert(self, asked: Sequence[Conversion]) -> list[Converted]:
-        return await self._way.send(self._client, asked)
+        return await self._method.send(self._client, asked)
 
     async def look_up(self, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         if not asked:
             return []
-        there = self._client.there(since) - EARLIER
-        return await self._way.records(self._client, asked, there)
+        there = self._client.to_venue_time(since) - EARLIER
+        return await self._method.records(self._client, asked, there)
 
     async def _unsellable(self, some: list[Conversion]) -> list[Conversion]:
         """Without money, and without what could be sold: what open orders hold of an asset counts, too."""
         if not some:
             return []
-        known = known_calls(self._client.setup.exchange)
+        known = known_calls(self._client.settings.exchange)
         balance = await self._client.ask("fetch_balance", known.balance or {})
-        totals = {h.code: h.total for h in holdings(balance, self._client.setup.exchange)}
+        totals = {h.code: h.total for h in holdings(balance, self._client.settings.exchange)}
         prefer = known.prefer
         markets = {c.asset: self._markets.of_code(c.asset, prefer) for c in some if not is_money(c.asset)}
         quotes = await self._prices.quotes([text(m, "symbol") for m in markets.values() if m is not None])
@@ -167,15 +181,15 @@ class CcxtConverter:
             held = CoinBalance(conversion.asset, total, conversion.quantity)
             made = position(self._account, held, market, (), None)
             instrument = self._markets.instrument(made.symbol)
-            return unsellable(PositionHolding("", made, instrument, price=prices.get(made.symbol))) is not None
+            return unsellable(Holding("", made, instrument, price=prices.get(made.symbol))) is not None
 
         return [c for c in some if c.asset in markets and stuck(c)]
 
 
-def converter_of(account: str, client: Client, markets: Markets, prices: Prices) -> CcxtConverter | None:
+def converter_of(account: str, client: Client, markets: Markets, prices: PriceReader) -> CcxtConverter | None:
     """The account's converter; None where the exchange has no conversion that a program may ask for."""
-    way = WAYS.get(client.setup.exchange)
-    return CcxtConverter(account, way, client, markets, prices) if way is not None else None
+    method = METHODS.get(client.settings.exchange)
+    return CcxtConverter(account, method, client, markets, prices) if method is not None else None
 
 
 def way_out_of(exchange: str) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import on_margin
 from brokers.ccxt.wire import Row, text
-from brokers.ccxt.wire_balances import FEES, Cost, as_far_back, bought_since, cost_of
+from brokers.ccxt.wire_balances import FEES, PurchaseCost, as_far_back, bought_since, cost_of
 from core.errors import FlatdeckError
 from core.ports import Clock
 from core.units import ONE, ZERO
@@ -38,9 +38,9 @@ class CostBasis:
         self._read_at = 0  # when that was, in milliseconds
         self._grown: dict[Key, int] = {}  # when there was less of it, in milliseconds
         self._learning: asyncio.Task[None] | None = None
-        self.costs: dict[Key, Cost] = {}
+        self.costs: dict[Key, PurchaseCost] = {}
 
-    async def learn(
+    async def learn_costs(
         self, held: Mapping[str, Decimal], markets: Mapping[str, Sequence[str]], *, at_once: bool = False
     ) -> None:
         """Ask for what is not known yet. Only the first read waits for that, and not for long.
@@ -73,7 +73,7 @@ class CostBasis:
 
     def _now(self) -> int:
         """Milliseconds by the exchange's clock, which dates the trades."""
-        return int(self._client.there(self._clock.now()).timestamp() * 1000)
+        return int(self._client.to_venue_time(self._clock.now()).timestamp() * 1000)
 
     async def _learn(self, wanted: list[Key], markets: Mapping[str, Sequence[str]], at_once: bool) -> None:
         if at_once:
@@ -98,7 +98,7 @@ class CostBasis:
 
     @property
     def _page(self) -> int:
-        return PAGES.get(self._client.setup.exchange, PAGE)
+        return PAGES.get(self._client.settings.exchange, PAGE)
 
     async def _trades(self, symbol: str | None) -> list[Row] | None:
         """The latest trades; None when they cannot be had, because unknown is a value."""
@@ -107,7 +107,7 @@ class CostBasis:
         except FlatdeckError:
             return None
         rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-        return [row for row in rows if not on_margin(row, self._client.setup.exchange)]
+        return [row for row in rows if not on_margin(row, self._client.settings.exchange)]
 
     def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
         """What there is more of was bought meanwhile, or their list lags and what it covers was sold before.
@@ -128,7 +128,7 @@ class CostBasis:
         else:
             self.costs.pop(key, None)
 
-    def traded(self, symbol: str) -> None:
+    def forget_costs(self, symbol: str) -> None:
         """Something of it was bought or sold: what it was bought for is asked for again."""
         base = symbol.partition("/")[0]
         for key in [key for key in self._due if key[0].partition("/")[0] == base]:

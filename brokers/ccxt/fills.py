@@ -26,7 +26,7 @@ MOST_PAGES = 20
 AHEAD = timedelta(seconds=60)  # how far the venue's clock may be ahead of this one, for an end that has to be said
 
 
-class Fills:
+class FillReader:
     """Of one account. ``asked`` has what was asked of the orders that were sent, by the venue's id of each."""
 
     def __init__(
@@ -34,49 +34,49 @@ class Fills:
         account: str,
         client: Client,
         markets: Markets,
-        venue: OrderFields,
+        fields: OrderFields,
         clock: Clock,
         asked: Mapping[str, OrderRequest],
     ) -> None:
         self._account = account
         self._client = client
         self._markets = markets
-        self._venue = venue
+        self._fields = fields
         self._clock = clock
         self._asked = asked
 
-    async def since(self, symbol: str, since: datetime) -> list[Fill]:
+    async def read_fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Executions at or after ``since``, each time that one question can be about for itself.
 
         They are dated by the exchange's clock, and so is what is asked for.
         """
-        since = self._client.there(since)
-        if self._venue.before:
+        since = self._client.to_venue_time(since)
+        if self._fields.before:
             found = await self._before(symbol, since)
-        elif self._venue.span is None:
+        elif self._fields.span is None:
             found = await self._within(symbol, since, {})
         else:
-            found, end = {}, self._client.there(self._clock.now()) + AHEAD
+            found, end = {}, self._client.to_venue_time(self._clock.now()) + AHEAD
             while since < end:
-                start = max(since, end - timedelta(seconds=self._venue.span))
+                start = max(since, end - timedelta(seconds=self._fields.span))
                 found |= await self._within(symbol, start, {"until": int(end.timestamp() * 1000)})
                 end = start
         return [f for f in found.values() if f.at is None or f.at >= since]
 
     async def _within(self, symbol: str, since: datetime, more: Params) -> dict[str, Fill]:
         """Page by page: onwards from ``since``, or back from now or from the end that ``more`` says."""
-        venue, start, found = self._venue, int(since.timestamp() * 1000), dict[str, Fill]()
+        fields, start, found = self._fields, int(since.timestamp() * 1000), dict[str, Fill]()
         for page in range(1, MOST_PAGES + 1):
-            rows = await self._page(None if venue.offset else listed_as(symbol), start, more)
+            rows = await self._page(None if fields.offset else listed_as(symbol), start, more)
             before = len(found)
             found |= self._of(symbol, rows)
             times = [int(at) for row in rows if (at := row.get("timestamp"))]
-            if venue.paged:
-                last, more = len(rows) < venue.newest, {**more, venue.paged: page + 1}
-            elif venue.newest:
-                last = len(rows) < venue.newest
-                more = {venue.offset: page * venue.newest} if venue.offset else {"until": min(times, default=start)}
-                if not last and not venue.offset and len(found) == before:
+            if fields.paged:
+                last, more = len(rows) < fields.newest, {**more, fields.paged: page + 1}
+            elif fields.newest:
+                last = len(rows) < fields.newest
+                more = {fields.offset: page * fields.newest} if fields.offset else {"until": min(times, default=start)}
+                if not last and not fields.offset and len(found) == before:
                     break
             else:
                 last = len(found) == before or max(times, default=start) <= start
@@ -93,18 +93,18 @@ class Fills:
             found |= self._of(symbol, rows)
             ids = {wire.text(row, "id") for row in rows}
             oldest = min((int(at) for row in rows if (at := row.get("timestamp"))), default=0)
-            if len(rows) < self._venue.newest or oldest < start:
+            if len(rows) < self._fields.newest or oldest < start:
                 return found
             if ids <= seen:
                 break
             seen |= ids
             until = datetime.fromtimestamp((oldest + 1) / 1000, UTC)  # with others of the oldest one's moment
-            more = {self._venue.before: iso(until)}
+            more = {self._fields.before: iso(until)}
         raise self._endless(len(seen))
 
     async def _page(self, symbol: str | None, start: int | None, more: Params) -> list[Row]:
         answer = await self._client.look_up("fetch_my_trades", symbol, start, None, dict(more))
-        return wire.rows(answer, "trades", self._client.setup.exchange)
+        return wire.rows(answer, "trades", self._client.settings.exchange)
 
     def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Those of the symbol, by their ids: a list of the whole account has others, too."""
@@ -114,10 +114,10 @@ class Fills:
 
     def _is_of(self, symbol: str, row: Row) -> bool:
         """OKX does not tell the margin of an execution: one of a stranger's order may be of either position there."""
-        ours, told = self._asked.get(wire.text(row, "order")), position_symbol(row, self._client.setup.exchange)
+        ours, told = self._asked.get(wire.text(row, "order")), position_symbol(row, self._client.settings.exchange)
         if ours is not None:
             return ours.symbol == symbol
         return told == symbol or (not symbol.endswith(MARGIN) and told == listed_as(symbol))
 
     def _endless(self, count: int) -> OutcomeUnknown:
-        return OutcomeUnknown(f"{self._client.setup.exchange}'s list of trades does not end after {count}")
+        return OutcomeUnknown(f"{self._client.settings.exchange}'s list of trades does not end after {count}")

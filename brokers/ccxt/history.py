@@ -15,7 +15,7 @@ FEWER = {"kucoinfutures": 200}  # of a longer time its documentation does not sa
 MINUTE = 60_000
 
 
-class History:
+class BarReader:
     """Bars are asked for without a start: an exchange answers with its latest."""
 
     def __init__(self, client: Client, markets: Markets, clock: Clock) -> None:
@@ -23,13 +23,13 @@ class History:
         self._markets = markets
         self._clock = clock
 
-    async def bars(self, symbol: str, count: int) -> list[Bar]:
+    async def read_bars(self, symbol: str, count: int) -> list[Bar]:
         """The last ``count`` closed bars, at most ``AT_ONCE``, oldest first."""
         await self._markets.load()
         listed = listed_as(symbol)
         if not self._client.has("fetchOHLCV") or self._markets.row(listed) is None:
             return []
-        limit = min(count + 1, FEWER.get(self._client.setup.exchange, AT_ONCE))
+        limit = min(count + 1, FEWER.get(self._client.settings.exchange, AT_ONCE))
         rows = await self._client.ask("fetch_ohlcv", listed, "1m", None, limit)
         now = int(self._clock.now().timestamp() * 1000) // MINUTE
         made = (_bar(row) for row in rows if isinstance(row, list))

@@ -57,7 +57,7 @@ class Limiter:
         self._fill()
         return self._tokens
 
-    async def enter(self, cost: float, priority: Priority) -> None:
+    async def acquire(self, cost: float, priority: Priority) -> None:
         """Wait for a turn. Raises Refused with the seconds to wait when that would take too long: nothing was sent."""
         self._count += 1
         ticket = (int(priority), self._count, min(max(cost, 0.0), self.capacity))
@@ -103,7 +103,7 @@ class Limiter:
             self._shut, self._reason, self._banned = until, reason, banned
 
 
-class Turns:
+class NonceQueue:
     """One request at a time, those that act first: where each has to carry a greater number than the one before.
 
     Who closes a position does not wait for the answers of others: what left ``HEADWAY`` ago has arrived.
@@ -115,7 +115,7 @@ class Turns:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
     @asynccontextmanager
-    async def turn(self, priority: Priority) -> AsyncIterator[None]:
+    async def wait_turn(self, priority: Priority) -> AsyncIterator[None]:
         """Within this no other request leaves, but for what closes after a while."""
         if self._under_way:
             await self._wait(priority)
@@ -169,7 +169,7 @@ def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -
     return limiters[key]
 
 
-def told_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds that the exchange asks to be left alone, None where it does not say. ``now`` is by its own clock.
 
     A ``Retry-After`` of a date is not used. KuCoin tells the milliseconds that are left, Bybit, whose limits are by the
@@ -184,12 +184,12 @@ def told_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     return None if until is None else max(until / 1000 - now.timestamp(), SHORTEST)
 
 
-def dearest(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
+def highest_cost(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
     """What is known of a call's cost with these parameters; None: nothing."""
     known = [costs[name] for name in (path, *(f"{path} {key}" for key in params)) if name in costs]
     return max(known, default=None)
 
 
-def counted(value: Any) -> float:
+def cost_of_call(value: Any) -> float:
     """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
     return value if isinstance(value, int | float) and value >= 0 else 1.0

@@ -15,7 +15,7 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges import krakenfutures_lookups
 from brokers.ccxt.exchanges.kraken_margin import listed_as
-from brokers.ccxt.exchanges.krakenfutures_wire import NAME as KRAKEN_FUTURES
+from brokers.ccxt.exchanges.krakenfutures_wire import KRAKEN_FUTURES
 from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
@@ -28,44 +28,44 @@ BACK = timedelta(hours=1)  # how far ended orders are searched for one that has 
 ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrders")
 
 
-class Lookups:
+class OrderLookups:
     """Questions about one account's orders. ``asked`` is what was asked of those that were sent, by the venue's id."""
 
-    def __init__(self, account: str, client: Client, markets: Markets, venue: OrderFields, clock: Clock) -> None:
+    def __init__(self, account: str, client: Client, markets: Markets, fields: OrderFields, clock: Clock) -> None:
         self._account = account
         self._client = client
         self._markets = markets
-        self._venue = venue
+        self._fields = fields
         self._clock = clock
         self.asked: dict[str, OrderRequest] = {}
 
-    def sent(self, order: Order, request: OrderRequest) -> None:
+    def remember_request(self, order: Order, request: OrderRequest) -> None:
         """Of an order whose later answers may leave out what was asked for."""
         self.asked[order.id] = request
         while len(self.asked) > 1000:
             del self.asked[next(iter(self.asked))]
 
-    async def by_id(self, symbol: str, order_id: str) -> Order | None:
+    async def find_by_id(self, symbol: str, order_id: str) -> Order | None:
         """The order of that id, plain or conditional."""
-        if self._client.setup.exchange == KRAKEN_FUTURES:
+        if self._client.settings.exchange == KRAKEN_FUTURES:
             return await self._remembered(symbol, order_id, "")
         return await self._each(symbol, order_id, {})
 
-    async def by_client_id(self, symbol: str, client_id: str) -> Order | None:
+    async def find_by_client_id(self, symbol: str, client_id: str) -> Order | None:
         """The order that carries our name."""
-        if self._client.setup.exchange == KRAKEN_FUTURES:
+        if self._client.settings.exchange == KRAKEN_FUTURES:
             return await self._remembered(symbol, "", client_id)
-        if self._venue.find and self._client.has("fetchOrder"):
-            return await self._each(symbol, "", {self._venue.find: client_id})
+        if self._fields.find and self._client.has("fetchOrder"):
+            return await self._each(symbol, "", {self._fields.find: client_id})
         return await self._searched(symbol, client_id)
 
     async def _each(self, symbol: str, order_id: str, params: Params) -> Order | None:
         """Ask as for a plain order, then as for a conditional one, where that is another question."""
-        if self._venue.lists:
+        if self._fields.lists:
             return await self._filtered(symbol, params or {"orderId": order_id})
         if not self._client.has("fetchOrder"):
             return await self._searched(symbol, order_id)
-        variants = [{}, self._venue.conditional] if self._venue.conditional else [{}]
+        variants = [{}, self._fields.conditional] if self._fields.conditional else [{}]
         for more in variants:
             try:
                 row = await self._client.look_up("fetch_order", order_id or None, listed_as(symbol), {**params, **more})
@@ -81,9 +81,9 @@ class Lookups:
 
         ccxt takes it for executed, of nothing or of all. Until that order is told its state is unknown.
         """
-        if not isinstance(row, dict) or row.get("status") != "closed" or not self._venue.became:
+        if not isinstance(row, dict) or row.get("status") != "closed" or not self._fields.became:
             return row
-        other, became = {}, wire.text(wire.inner(row, "info"), self._venue.became)
+        other, became = {}, wire.text(wire.inner(row, "info"), self._fields.became)
         if became not in ("", "0"):
             try:
                 told = await self._client.look_up("fetch_order", became, listed_as(symbol), {})
@@ -96,24 +96,24 @@ class Lookups:
 
     async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
         """In lists that are asked for this order alone: what is open and ended lately, then what ended before."""
-        for method in self._venue.lists:
+        for method in self._fields.lists:
             answer = await self._client.look_up(method, listed_as(symbol), None, None, dict(wanted))
-            for row in wire.rows(answer, "orders", self._client.setup.exchange):
+            for row in wire.rows(answer, "orders", self._client.settings.exchange):
                 if {wire.text(row, "id"), wire.client_id(row)} & set(wanted.values()):
                     return self._read(symbol, row)
         return None
 
     async def _remembered(self, symbol: str, order_id: str, client_id: str) -> Order | None:
         """By either id where what has ended is soon forgotten."""
-        since = int((self._client.there(self._clock.now()) - BACK).timestamp() * 1000)
+        since = int((self._client.to_venue_time(self._clock.now()) - BACK).timestamp() * 1000)
         market = self._markets.row(listed_as(symbol)) or {}
         native = wire.text(market, "id")
-        row = await krakenfutures_lookups.find(self._client, symbol, native, since, order_id, client_id)
+        row = await krakenfutures_lookups.find_order(self._client, symbol, native, since, order_id, client_id)
         return None if row is None else self._read(symbol, row)
 
     async def _searched(self, symbol: str, name: str) -> Order | None:
         """By either id in what is open and what ended lately. Without a list of ended orders nothing can be denied."""
-        since = int((self._client.there(self._clock.now()) - BACK).timestamp() * 1000)
+        since = int((self._client.to_venue_time(self._clock.now()) - BACK).timestamp() * 1000)
         for row in await self._rows("fetch_open_orders", symbol, None):
             if name in (wire.text(row, "id"), wire.client_id(row)):
                 return self._read(symbol, row)
@@ -125,15 +125,15 @@ class Lookups:
                 if name in (wire.text(row, "id"), wire.client_id(row)):
                     return self._read(symbol, row)
         if not ended and not self._client.has("fetchMyTrades"):
-            raise OutcomeUnknown(f"{self._client.setup.exchange} lists neither ended orders nor trades")
+            raise OutcomeUnknown(f"{self._client.settings.exchange} lists neither ended orders nor trades")
         return None
 
     async def _rows(self, method: str, symbol: str, since: int | None) -> list[Row]:
         answer = await self._client.look_up(method, listed_as(symbol), since, None, {})
-        return wire.rows(answer, "orders", self._client.setup.exchange)
+        return wire.rows(answer, "orders", self._client.settings.exchange)
 
     def _read(self, symbol: str, row: object) -> Order:
-        name = self._client.setup.exchange
+        name = self._client.settings.exchange
         known = self.asked.get(wire.text(row, "id")) if isinstance(row, dict) else None
         made = answered(self._account, row, known, name) if known else wire.order(self._account, row, name)
         if made.symbol != listed_as(symbol) and made.symbol != symbol:

@@ -32,7 +32,7 @@ class Markets:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._known = known_calls(client.setup.exchange)
+        self._known = known_calls(client.settings.exchange)
         self._renewing: asyncio.Task[SimpleNamespace] | None = None
 
     async def load(self) -> None:
@@ -41,8 +41,8 @@ class Markets:
         They are loaded anew while the old ones serve, so that no read waits for that.
         """
         loads = _loads.setdefault(self._clock, {})
-        setup = self._client.setup
-        key = f"{setup.exchange} {setup.endpoint} {setup.sandbox} {setup.options}"
+        settings = self._client.settings
+        key = f"{settings.exchange} {settings.endpoint} {settings.sandbox} {settings.options}"
         now = self._clock.monotonic()
         known = loads.get(key)
         if known is None or _failed(known[1]):
@@ -84,7 +84,7 @@ class Markets:
             return wire_markets.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
         made = wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
-        return replace(made, reduce_only=made.reduce_only and self._client.setup.exchange not in UNBOUND)
+        return replace(made, reduce_only=made.reduce_only and self._client.settings.exchange not in UNBOUND)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """The active spot market that sells a currency for money."""

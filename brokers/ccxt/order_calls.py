@@ -12,9 +12,9 @@ from brokers.ccxt.exchanges import krakenfutures_wire
 from brokers.ccxt.exchanges.kraken_margin import listed_as
 from brokers.ccxt.exchanges.order_table import OrderFields
 from brokers.ccxt.exchanges.read_table import conditional_of
-from brokers.ccxt.lookups import Lookups
+from brokers.ccxt.lookups import OrderLookups
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.reads import Reads
+from brokers.ccxt.reads import AccountReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
@@ -30,9 +30,9 @@ class OrderCalls:
         account: str,
         client: Client,
         markets: Markets,
-        reads: Reads,
-        lookups: Lookups,
-        venue: OrderFields,
+        reads: AccountReads,
+        lookups: OrderLookups,
+        fields: OrderFields,
         clock: Clock,
     ) -> None:
         self._account = account
@@ -40,7 +40,7 @@ class OrderCalls:
         self._markets = markets
         self._reads = reads
         self._lookups = lookups
-        self._venue = venue
+        self._fields = fields
         self._clock = clock
 
     async def submit(self, request: OrderRequest) -> Order:
@@ -49,7 +49,7 @@ class OrderCalls:
         wire_orders.check(request, instrument)
         touch = await self._touch(request, instrument)
         mode = self._reads.modes.get((request.symbol, request.leg), "")
-        made = wire_orders.send(request, instrument.kind, self._venue, self._now(), mode, touch)
+        made = wire_orders.send(request, instrument.kind, self._fields, self._now(), mode, touch)
         row = await self._client.act(
             "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
         )
@@ -58,35 +58,35 @@ class OrderCalls:
     async def submit_direct(self, request: OrderRequest) -> Order:
         """One market order by the exchange's raw call, its size by the exchange's own filters as they are now."""
         market = self._markets.row(listed_as(request.symbol))
-        if not self._venue.raw or market is None:
+        if not self._fields.raw or market is None:
             raise Refused(
-                Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {self._client.setup.exchange} is known"
+                Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {self._client.settings.exchange} is known"
             )
         mode = self._reads.modes.get((request.symbol, request.leg), "")
-        plan = wire_raw_orders.raw_of(self._client.setup.exchange, market)
+        plan = wire_raw_orders.raw_of(self._client.settings.exchange, market)
         rules = await self._first(plan.rules, plan.rules_of(market))
         sized = wire_size_filters.sized(request, plan.filters(rules, market))
-        method, params = plan.order(sized, market, self._venue, mode, self._now())
+        method, params = plan.order(sized, market, self._fields, mode, self._now())
         answer = await self._client.act(method, params)
         try:
             row = plan.row(self._client.exchange, answer, market)
         except FlatdeckError:
             raise
         except Exception as error:  # ccxt's parsers raise anything
-            name = self._client.setup.exchange
+            name = self._client.settings.exchange
             raise OutcomeUnknown(f"{name}'s answer to the order cannot be read: {type(error).__name__}") from error
         return self._taken(row, sized)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
         """The exchange's own close call, of the whole position."""
         instrument = self._instrument(position.symbol)
-        if instrument.kind not in self._venue.close:
+        if instrument.kind not in self._fields.close:
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: its own close call is not for this kind of position")
         request = wire_orders.closing(position, client_id)
         side = None if position.leg is Leg.NET else ("buy" if position.leg is Leg.LONG else "sell")
         params = {"clientOrderId": client_id}
-        if self._venue.close_leg and position.leg is not Leg.NET:
-            params[self._venue.leg] = self._venue.legs[position.leg]
+        if self._fields.close_leg and position.leg is not Leg.NET:
+            params[self._fields.leg] = self._fields.legs[position.leg]
         mode = self._reads.modes.get((position.symbol, position.leg), "")
         if mode:
             params["marginMode"] = mode
@@ -94,11 +94,11 @@ class OrderCalls:
 
     async def cancel(self, order: Order) -> None:
         """One order by its id: as what it is first, then as other kinds, where conditional ones are another call."""
-        plain, setup = listed_as(order.symbol), self._client.setup
-        guess = conditional_of(setup.exchange, self._client.exchange.features, plain)
-        conditional = self._venue.conditional or guess
+        plain, settings = listed_as(order.symbol), self._client.settings
+        guess = conditional_of(settings.exchange, self._client.exchange.features, plain)
+        conditional = self._fields.conditional or guess
         ways = [{}, conditional] if conditional else [{}]
-        ways += self._venue.coin_kinds if ":" not in plain else ()
+        ways += self._fields.coin_kinds if ":" not in plain else ()
         if order.type is OrderType.STOP:
             ways.reverse()
         for nth, params in enumerate(ways):
@@ -109,13 +109,13 @@ class OrderCalls:
                 if refused.refusal not in denied or nth + 1 == len(ways):
                     raise
             else:
-                if setup.exchange == krakenfutures_wire.NAME:
-                    krakenfutures_wire.cancelled(answer)
+                if settings.exchange == krakenfutures_wire.KRAKEN_FUTURES:
+                    krakenfutures_wire.check_cancelled(answer)
                 return
 
     def _now(self) -> datetime:
         """By the exchange's clock: it is the exchange that lets an order die in time."""
-        return self._client.there(self._clock.now())
+        return self._client.to_venue_time(self._clock.now())
 
     def _instrument(self, symbol: str) -> Instrument:
         known = self._reads.instruments.get(symbol)
@@ -145,12 +145,12 @@ class OrderCalls:
         except OutcomeUnknown as error:
             raise Unreachable(f"nothing was sent: {error}") from error
         if self._clock.monotonic() - begun > PROMPT:
-            raise Refused(Refusal.OTHER, f"nothing was sent: {self._client.setup.exchange} said its rules too late")
+            raise Refused(Refusal.OTHER, f"nothing was sent: {self._client.settings.exchange} said its rules too late")
         return found
 
     def _taken(self, row: object, request: OrderRequest) -> Order:
-        if self._client.setup.exchange == krakenfutures_wire.NAME:
-            row = krakenfutures_wire.sent(row)
-        made = wire_orders.answered(self._account, row, request, self._client.setup.exchange)
-        self._lookups.sent(made, request)
+        if self._client.settings.exchange == krakenfutures_wire.KRAKEN_FUTURES:
+            row = krakenfutures_wire.order_from_status(row)
+        made = wire_orders.answered(self._account, row, request, self._client.settings.exchange)
+        self._lookups.remember_request(made, request)
         return made

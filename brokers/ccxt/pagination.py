@@ -20,7 +20,7 @@ IDENTITY = ("symbol", "positionIdx", "orderId")
 Ask = Callable[..., Awaitable[Any]]
 
 
-async def whole(ask: Ask, exchange: Any, method: str, parse: str, params: dict[str, Any]) -> list[Row]:
+async def read_all_pages(ask: Ask, exchange: Any, method: str, parse: str, params: dict[str, Any]) -> list[Row]:
     """Every row of a list in ccxt's unified form; OutcomeUnknown for one that does not end or cannot be read."""
     raw = await _raw(ask, exchange.id, method, params)
     kind = "spot" if params.get("category") == "spot" else "contract"

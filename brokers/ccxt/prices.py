@@ -11,7 +11,7 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import listed_as
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.reads import Reads
+from brokers.ccxt.reads import AccountReads
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import DOLLARS
 from core.errors import FlatdeckError, Refusal, Refused
@@ -28,10 +28,10 @@ Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list 
 Told = tuple[Row, float]  # a ticker, and when it came
 
 
-class Prices:
+class PriceReader:
     """``errors`` says for each kind of market why its last request failed."""
 
-    def __init__(self, account: str, client: Client, markets: Markets, reads: Reads, clock: Clock) -> None:
+    def __init__(self, account: str, client: Client, markets: Markets, reads: AccountReads, clock: Clock) -> None:
         self._account = account
         self._client = client
         self._markets = markets

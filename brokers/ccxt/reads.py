@@ -38,7 +38,7 @@ TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 UNIFIED = "a unified account of {}, whose calls are others than those that are known here; have it be a classic one"
 
 
-class Mark(Struct, frozen=True):
+class MarkPrice(Struct, frozen=True):
     """The venue's own mark, when it was told, and for how many seconds it may stand beside a newer touch."""
 
     price: Decimal
@@ -46,7 +46,7 @@ class Mark(Struct, frozen=True):
     lasts: float
 
 
-class Reads:
+class AccountReads:
     """``holdings`` reads; what it learned of symbols and marks is kept for prices and streams."""
 
     def __init__(self, account: str, client: Client, markets: Markets, clock: Clock) -> None:
@@ -59,12 +59,12 @@ class Reads:
         self._worth: tuple[float, Decimal | None] | None = None
         self._listed: list[Position] | None = None  # what the last list of positions had
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that the last read had it in
-        self.entries = CostBasis(client, clock)
+        self.cost_basis = CostBasis(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
-        self.marks: dict[str, Mark] = {}  # the venue's own, of what is held
+        self.marks: dict[str, MarkPrice] = {}  # the venue's own, of what is held
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
-        self.twins = MarginModes()
+        self.margin_modes = MarginModes()
         self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
         self._classic_at: float | None = None  # when it was last told that the account is no unified one
         self._latest = -inf  # when the newest list of positions was asked for
@@ -74,7 +74,7 @@ class Reads:
     def _calls(self) -> ReadCalls:
         if self._known is None:
             exchange = self._client.exchange
-            self._known = calls_of(self._client.setup.exchange, exchange.has, exchange.features)
+            self._known = calls_of(self._client.settings.exchange, exchange.has, exchange.features)
         return self._known
 
     @property
@@ -82,7 +82,7 @@ class Reads:
         """Whether there is more to it than balances."""
         return bool(self._calls.positions)
 
-    def listed(self, key: PositionKey) -> Position | None:
+    def last_position(self, key: PositionKey) -> Position | None:
         """As the last list of positions had it."""
         return next((p for p in self._listed or () if p.key == key), None)
 
@@ -128,8 +128,8 @@ class Reads:
         The answer is another host's: one that was had before stands where it fails. ``uta = false`` in the
         configuration's options has it not asked for.
         """
-        setup, before = self._client.setup, self._classic_at
-        unasked = not self._calls.kind or setup.options.get("uta") is False
+        settings, before = self._client.settings, self._classic_at
+        unasked = not self._calls.kind or settings.options.get("uta") is False
         if unasked or (before is not None and now - before < KIND_EVERY):
             return
         try:
@@ -141,9 +141,9 @@ class Reads:
         kind = wire.text(wire.inner(answer, "data"), "selfAccountMode") if isinstance(answer, dict) else ""
         if kind == "UNIFIED":
             self._classic_at = None
-            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(setup.exchange))
+            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(settings.exchange))
         if not kind:
-            raise OutcomeUnknown(f"{setup.exchange} does not tell what kind of account this is")
+            raise OutcomeUnknown(f"{settings.exchange} does not tell what kind of account this is")
         self._classic_at = now
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -158,14 +158,14 @@ class Reads:
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
         """Balances of what can be sold, each as a position in the market that sells it, or did until it was halted."""
-        held = wire_balances.holdings(balance, self._client.setup.exchange)
+        held = wire_balances.holdings(balance, self._client.settings.exchange)
         all_of, before = self._markets.all_of_code, self._sold_in
         known = [(h, m) for h in held if (m := all_of(h.code, self._calls.prefer) or before.get(h.code))]
         self._sold_in = {h.code: markets[:1] for h, markets in known}
         names = [[wire.text(market, "symbol") for market in markets] for _, markets in known]
         totals = {name[0]: h.total for (h, _), name in zip(known, names, strict=True)}
-        await self.entries.learn(totals, {name[0]: name for name in names}, at_once=self._calls.trades_at_once)
-        costs = self.entries.costs
+        await self.cost_basis.learn_costs(totals, {name[0]: name for name in names}, at_once=self._calls.trades_at_once)
+        costs = self.cost_basis.costs
         return [
             wire_balances.position(self._account, h, m[0], orders, costs.get((wire.text(m[0], "symbol"), h.total)))
             for h, m in known
@@ -188,20 +188,20 @@ class Reads:
         if not rows and self._calls.pledged and self._listed != []:
             await self._without_margin(ask)
         if asked >= self._latest:
-            self.twins.learn([(made, margin_mode(row)) for made, row in rows], self.modes)
+            self.margin_modes.update([(made, margin_mode(row)) for made, row in rows], self.modes)
         for told, row in rows:
             mode = margin_mode(row)
-            made = replace(told, symbol=self.twins.symbol(told.key, mode))
+            made = replace(told, symbol=self.margin_modes.symbol_of(told.key, mode))
             if self._calls.margin and made.key in found:
                 found[made.key] = kraken_margin.merged(found[made.key], made)
                 continue
             if made.key in found:
-                raise OutcomeUnknown(f"{self._client.setup.exchange}'s list has {made.symbol} twice")
+                raise OutcomeUnknown(f"{self._client.settings.exchange}'s list has {made.symbol} twice")
             found[made.key] = made
             modes[made.symbol, made.leg] = mode
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
-                self.marks[made.symbol] = Mark(mark, received, OF_THE_MOMENT)
+                self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
         if asked < self._latest:  # one that was asked later is in already
             return list(found.values())
         self._latest = asked
@@ -223,11 +223,11 @@ class Reads:
                 continue  # a currency that the account may not have anything in
             held = wire_balances.pledged(balance, self._calls.pledged)
             if held:
-                name = self._client.setup.exchange
+                name = self._client.settings.exchange
                 raise OutcomeUnknown(f"{name} lists no position and holds a margin of {held} for positions")
 
     def _position(self, row: Row) -> Position | None:
-        name = self._client.setup.exchange
+        name = self._client.settings.exchange
         if self._calls.margin:
             return kraken_margin.position(self._account, row, name)
         made = wire.position(self._account, row, name)
@@ -236,10 +236,10 @@ class Reads:
         return replace(made, symbol=made.symbol + kraken_margin.MARGIN) if made is not None and borrowed else made
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
-        name = self._client.setup.exchange
+        name = self._client.settings.exchange
         method = self._calls.positions_method
         if self._calls.paged:
-            return await pagination.whole(ask, self._client.exchange, method, self._calls.parse, params)
+            return await pagination.read_all_pages(ask, self._client.exchange, method, self._calls.parse, params)
         if not self._calls.parse:
             return wire.rows(await ask(method, None, params), "positions", name)
         parse = getattr(self._client.exchange, self._calls.parse)
@@ -261,16 +261,18 @@ class Reads:
         return list({(order.symbol, order.id): order for order in made if not order.status.terminal}.values())
 
     def _order(self, row: Row) -> Order:
-        name = self._client.setup.exchange
+        name = self._client.settings.exchange
         made = wire.order(self._account, row, name)
         its = PositionKey(self._account, position_symbol(row, name), made.leg)
-        return replace(made, symbol=self.twins.symbol(its, margin_mode(row)))
+        return replace(made, symbol=self.margin_modes.symbol_of(its, margin_mode(row)))
 
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
         """One list of open orders with all its pages."""
         if self._calls.paged:
-            return await pagination.whole(ask, self._client.exchange, self._calls.orders_method, "parse_order", params)
-        name, page, cursor = self._client.setup.exchange, self._calls.page, self._calls.cursor
+            return await pagination.read_all_pages(
+                ask, self._client.exchange, self._calls.orders_method, "parse_order", params
+            )
+        name, page, cursor = self._client.settings.exchange, self._calls.page, self._calls.cursor
         found: dict[tuple[str, str], Row] = {}  # an id is one market's at some
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
         most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
@@ -316,7 +318,7 @@ class Reads:
         return {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
 
     async def aclose(self) -> None:
-        await self.entries.aclose()
+        await self.cost_basis.aclose()
 
 
 async def _together(*calls: Any) -> list[Any]:

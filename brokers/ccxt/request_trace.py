@@ -23,10 +23,10 @@ class RequestTrace:
         self.headers: Mapping[str, str] = {}
 
 
-current: ContextVar[RequestTrace | None] = ContextVar("attempt", default=None)
+current: ContextVar[RequestTrace | None] = ContextVar("trace", default=None)
 
 
-def dated(headers: Mapping[str, str]) -> datetime | None:
+def answer_date(headers: Mapping[str, str]) -> datetime | None:
     """When the venue says that it answered, to a second; None where it does not."""
     try:
         found = parsedate_to_datetime(text) if (text := headers.get("Date")) else None

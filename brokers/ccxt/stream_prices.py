@@ -13,13 +13,13 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import BESIDE, listed_as
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.prices import Prices, has_touch, tickers
-from brokers.ccxt.reads import Mark, Reads
+from brokers.ccxt.prices import PriceReader, has_touch, tickers
+from brokers.ccxt.reads import AccountReads, MarkPrice
 from brokers.ccxt.wire import Row
 from core.events import QuoteSeen
 from core.ports import Clock
 
-PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
+PING_EVERY = 3.0  # seconds between pings, and until a price that did not come is asked for
 # Binance's tickers have no bid and ask, KuCoin's come only with a trade.
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "kucoinfutures"})
 # ccxt dials another socket there for every set of symbols, and leaves those of the sets before open and talking.
@@ -39,11 +39,11 @@ class PriceStream:
         self,
         client: Client,
         markets: Markets,
-        reads: Reads,
-        prices: Prices,
+        reads: AccountReads,
+        prices: PriceReader,
         clock: Clock,
         run: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        say: Callable[[QuoteSeen], None],
+        emit: Callable[[QuoteSeen], None],
     ) -> None:
         self._client = client
         self._markets = markets
@@ -51,14 +51,14 @@ class PriceStream:
         self._prices = prices
         self._clock = clock
         self._run = run
-        self._say = say
-        self._name = client.setup.exchange
+        self._emit = emit
+        self._name = client.settings.exchange
         self._heard: dict[str, float] = {}  # symbol → when its price was last told
         self._watched: dict[str, tuple[frozenset[str], asyncio.Task[None]]] = {}  # kind of market → its price task
         if self._name in ONE_SOCKET:
             client.exchange.stream = lambda *_: "0"
 
-    def follow(self) -> None:
+    def watch_held(self) -> None:
         """One call for each kind of market that something is held of, begun anew when what is held changed."""
         kinds: dict[str, set[str]] = {}
         for symbol in self._reads.held:
@@ -102,7 +102,7 @@ class PriceStream:
             for row in tickers(await self._client.exchange.watch_mark_prices(symbols)):
                 mark = wire.positive(row.get("markPrice"))
                 if mark is not None:
-                    made = Mark(mark, self._clock.monotonic(), MARKS_APART[self._name])
+                    made = MarkPrice(mark, self._clock.monotonic(), MARKS_APART[self._name])
                     self._reads.marks[wire.text(row, "symbol")] = made
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
@@ -130,12 +130,12 @@ class PriceStream:
             if quote is not None:
                 if has_touch(row):  # else it is asked for in between
                     self._heard[symbol] = now
-                self._say(QuoteSeen(quote))
+                self._emit(QuoteSeen(quote))
 
-    async def ask(self) -> None:
+    async def ask_quiet(self) -> None:
         """Prices of what was not heard of for a while: quiet symbols, and those that are not streamed."""
         now = self._clock.monotonic()
-        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PULSE) >= PULSE]
+        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PING_EVERY) >= PING_EVERY]
         for quote in await self._prices.quotes(quiet) if quiet else ():
             self._heard[quote.symbol] = now
-            self._say(QuoteSeen(quote))
+            self._emit(QuoteSeen(quote))

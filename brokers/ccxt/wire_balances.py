@@ -55,7 +55,7 @@ class CoinBalance(Struct, frozen=True):
     free: Decimal | None
 
 
-class Cost(Struct, frozen=True):
+class PurchaseCost(Struct, frozen=True):
     """What a holding was bought for, and since when it is held."""
 
     entry: Decimal
@@ -106,7 +106,9 @@ def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DO
     return [m for m in found if m is not None and m.get("spot") is True and m.get("active") is not False]
 
 
-def position(account: str, held: CoinBalance, market: Row, orders: Sequence[Order], cost: Cost | None) -> Position:
+def position(
+    account: str, held: CoinBalance, market: Row, orders: Sequence[Order], cost: PurchaseCost | None
+) -> Position:
     """The whole balance; what may be sold of it is what is free, else what no order of ours sells already."""
     symbol = text(market, "symbol")
     free = held.free
@@ -125,7 +127,7 @@ def position(account: str, held: CoinBalance, market: Row, orders: Sequence[Orde
     )
 
 
-def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> Cost | None:
+def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> PurchaseCost | None:
     """The average price of the newest buys that make up ``quantity``, the oldest having been sold first.
 
     None when the trades that are known do not cover it: some of it came another way or before them, or was paid in
@@ -142,7 +144,7 @@ def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> Cost | None
         taken = min(left, amount)
         left, paid, since = left - taken, paid + taken * price, moment(row.get("timestamp"))
         if left <= quantity * FEES:
-            return Cost(paid / (quantity - left), since)
+            return PurchaseCost(paid / (quantity - left), since)
     return None
 
 

@@ -37,14 +37,14 @@ OKX_ENDS = {
 }
 
 
-class Listed(Struct, frozen=True):
+class ConvertibleAssets(Struct, frozen=True):
     """What could be converted, and into what. ``into`` of a conversion is empty until one is chosen."""
 
     conversions: tuple[Conversion, ...]
     targets: tuple[str, ...]
 
 
-def target(listed: Listed, into: str | None, exchange: str) -> str:
+def target(listed: ConvertibleAssets, into: str | None, exchange: str) -> str:
     """What to convert into; Refused for what the exchange does not convert into."""
     if into is not None and into not in listed.targets:
         text_ = f"{exchange} converts into {', '.join(listed.targets) or 'nothing'}, not into {into}"
@@ -55,9 +55,9 @@ def target(listed: Listed, into: str | None, exchange: str) -> str:
 # --------------------------------------------------------------------------------------------------------- Binance
 
 
-def binance_listed(body: object) -> Listed:
+def binance_listed(body: object) -> ConvertibleAssets:
     rows = _rows(body, "details", "Binance's list of dust")
-    return Listed(tuple(_binance_offer(row) for row in rows), ("BNB",))
+    return ConvertibleAssets(tuple(_binance_offer(row) for row in rows), ("BNB",))
 
 
 def _binance_offer(row: Row) -> Conversion:
@@ -90,7 +90,7 @@ def binance_logged(body: object, asked: Sequence[Conversion], since: datetime) -
 # ------------------------------------------------------------------------------------------------------------- OKX
 
 
-def okx_listed(body: object) -> Listed:
+def okx_listed(body: object) -> ConvertibleAssets:
     found: list[Conversion] = []
     targets: dict[str, None] = {}
     for group in _rows(body, "data", "OKX's list of small balances"):
@@ -99,7 +99,7 @@ def okx_listed(body: object) -> Listed:
         targets |= dict.fromkeys(str(name) for name in names if name)
         for row in _rows(group, "fromData", "OKX's list of small balances"):
             found.append(Conversion(_name(row, "fromCcy"), _quantity(row, "fromAmt"), ""))
-    return Listed(tuple(found), tuple(targets))
+    return ConvertibleAssets(tuple(found), tuple(targets))
 
 
 def okx_converted(body: object) -> list[Converted]:
@@ -123,10 +123,10 @@ def okx_logged(body: object, asked: Sequence[Conversion], since: datetime) -> li
 # ----------------------------------------------------------------------------------------------------------- Bybit
 
 
-def bybit_listed(body: object) -> Listed:
+def bybit_listed(body: object) -> ConvertibleAssets:
     result = _result(body)
     targets = result.get("supportToCoins")
-    return Listed(tuple(_bybit_offers(result, "smallAssetCoins", "", "")), _texts(targets))
+    return ConvertibleAssets(tuple(_bybit_offers(result, "smallAssetCoins", "", "")), _texts(targets))
 
 
 def bybit_quoted(body: object, into: str) -> list[Conversion]:

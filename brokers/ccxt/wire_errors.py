@@ -214,7 +214,7 @@ def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str,
     return Refused(known, sentence, code=code)
 
 
-def reach(refused: Refused) -> int:
+def limiters_hit(refused: Refused) -> int:
     """How many of a client's limiters a limit or a ban is about: those of its calls come first, then the address's."""
     if refused.code == ORDERS_OF_ACCOUNT:
         return 0

@@ -21,7 +21,7 @@ from core.units import floor_to, iso, plain
 ANY_LEVERAGE = "2"  # Kraken asks an order that reduces a margin position for one of the pair's, and uses the position's
 
 
-class Send(Struct, frozen=True):
+class OrderArguments(Struct, frozen=True):
     """The arguments of ``create_order``: sizes and prices as text, so that no digit is lost on the way.
 
     But a number of lots is one.
@@ -53,60 +53,60 @@ def check(request: OrderRequest, instrument: Instrument) -> None:
 
 
 def send(
-    request: OrderRequest, kind: Kind, venue: OrderFields, now: datetime, mode: str = "", touch: Decimal | None = None
-) -> Send:
+    request: OrderRequest, kind: Kind, fields: OrderFields, now: datetime, mode: str = "", touch: Decimal | None = None
+) -> OrderArguments:
     """``mode`` is the margin mode of the position that is closed, ``touch`` the ask, which a buy for cash may need.
 
     Raises Refused with UNSUPPORTED for what the exchange cannot express.
     """
-    params: Params = {**venue.window, venue.client_id: request.client_id}
-    if venue.deadline and venue.expiry is not None:
-        params[venue.deadline] = iso(now + timedelta(seconds=venue.expiry))
-    params |= _reduces(request, venue)
-    if mode and venue.margin_mode and kind is not Kind.SPOT:
-        params[venue.margin_mode] = mode
+    params: Params = {**fields.window, fields.client_id: request.client_id}
+    if fields.deadline and fields.expiry is not None:
+        params[fields.deadline] = iso(now + timedelta(seconds=fields.expiry))
+    params |= _reduces(request, fields)
+    if mode and fields.margin_mode and kind is not Kind.SPOT:
+        params[fields.margin_mode] = mode
     price = plain(request.price) if request.price is not None else None
     if request.type is OrderType.STOP:
-        if not venue.stop or kind not in venue.stops or request.trigger is None:
+        if not fields.stop or kind not in fields.stops or request.trigger is None:
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: no such stop can rest at this exchange")
-        params |= {venue.stop_id: request.client_id} if venue.stop_id else {}
-        params[venue.stop] = plain(request.trigger)
+        params |= {fields.stop_id: request.client_id} if fields.stop_id else {}
+        params[fields.stop] = plain(request.trigger)
     elif request.type is OrderType.LIMIT:
-        params |= _said(request, venue.tifs)
+        params |= _said(request, fields.tifs)
     else:
-        params |= _said(request, venue.market)
+        params |= _said(request, fields.market)
         price = plain(touch) if touch is not None and kind is Kind.SPOT else None
     name = "limit" if request.type is OrderType.LIMIT else "market"
     symbol = listed_as(request.symbol)
-    return Send(symbol, name, request.side.value, _amount(request, venue), price, params)
+    return OrderArguments(symbol, name, request.side.value, _amount(request, fields), price, params)
 
 
-def _amount(request: OrderRequest, venue: OrderFields) -> str | int:
+def _amount(request: OrderRequest, fields: OrderFields) -> str | int:
     """ccxt's KuCoin asks whether the size is less than 1, which of text is an error after it has sent something."""
-    if not venue.whole:
+    if not fields.whole:
         return plain(request.quantity)
     if request.quantity != request.quantity.to_integral_value():
         raise Refused(Refusal.PRECISION, f"nothing was sent: {plain(request.quantity)} is no whole number of lots")
     return int(request.quantity)
 
 
-def _reduces(request: OrderRequest, venue: OrderFields) -> Params:
+def _reduces(request: OrderRequest, fields: OrderFields) -> Params:
     """Reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse as a parameter."""
     if request.symbol.endswith(MARGIN):
         return {"reduceOnly": True, "leverage": ANY_LEVERAGE}
-    if request.leg is Leg.NET and request.reduce_only and venue.sized:
+    if request.leg is Leg.NET and request.reduce_only and fields.sized:
         if request.type is not OrderType.MARKET:  # ccxt would close at the market and drop the price
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: only a market order can be reduce-only there")
-        return {"reduceOnly": True, venue.sized: plain(request.quantity)}
+        return {"reduceOnly": True, fields.sized: plain(request.quantity)}
     if request.leg is Leg.NET:
         return {"reduceOnly": True} if request.reduce_only else {}
-    if not venue.leg and not venue.hedged:
+    if not fields.leg and not fields.hedged:
         text = "nothing was sent: there are two positions of it, and ccxt does not say there which one an order is of"
         raise Refused(Refusal.UNSUPPORTED, text)
-    if not venue.leg:
+    if not fields.leg:
         return {"hedged": True, "reduceOnly": True}
-    named: Params = {venue.leg: venue.legs[request.leg]}
-    return {**named, "reduceOnly": True} if venue.reduce_with_leg else named
+    named: Params = {fields.leg: fields.legs[request.leg]}
+    return {**named, "reduceOnly": True} if fields.reduce_with_leg else named
 
 
 def _said(request: OrderRequest, words: dict[TimeInForce, str]) -> Params:

@@ -45,18 +45,18 @@ def raw_of(exchange: str, market: Row) -> RawOrder:
     return found
 
 
-def _dated(venue: OrderFields, now: datetime) -> Params:
-    if not venue.deadline or venue.expiry is None:
+def _dated(fields: OrderFields, now: datetime) -> Params:
+    if not fields.deadline or fields.expiry is None:
         return {}
-    return {venue.deadline: iso(now + timedelta(seconds=venue.expiry))}
+    return {fields.deadline: iso(now + timedelta(seconds=fields.expiry))}
 
 
-def _leg(request: OrderRequest, venue: OrderFields, yes: object) -> Params:
+def _leg(request: OrderRequest, fields: OrderFields, yes: object) -> Params:
     """Reduce-only, or the position of hedge mode."""
     if request.leg is Leg.NET:
         return {"reduceOnly": yes} if request.reduce_only else {}
-    named: Params = {venue.leg: venue.legs[request.leg]}
-    return {**named, "reduceOnly": yes} if venue.reduce_with_leg else named
+    named: Params = {fields.leg: fields.legs[request.leg]}
+    return {**named, "reduceOnly": yes} if fields.reduce_with_leg else named
 
 
 def _listed(answer: object, *path: str) -> Row:
@@ -84,15 +84,15 @@ def _binance_filters(answer: object, market: Row) -> SizeFilters | None:
 
 
 def _binance(method: str) -> Order:
-    def order(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+    def order(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
         return method, {
             "symbol": market["id"],
             "side": request.side.value.upper(),
             "type": "MARKET",
             "quantity": plain(request.quantity),
             "newClientOrderId": request.client_id,
-            **venue.window,
-            **_leg(request, venue, "true"),
+            **fields.window,
+            **_leg(request, fields, "true"),
         }
 
     return order
@@ -118,7 +118,7 @@ def _okx_filters(answer: object, market: Row) -> SizeFilters | None:
     return SizeFilters(step, wire.number(row.get("minSz")) or ZERO, most) if step else None
 
 
-def _okx(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+def _okx(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     spot = market.get("spot") is True
     return "privatePostTradeOrder", {
         "instId": market["id"],
@@ -127,7 +127,7 @@ def _okx(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now:
         "ordType": "market",
         "sz": plain(request.quantity),
         "clOrdId": request.client_id,
-        **({"tgtCcy": "base_ccy"} if spot else _leg(request, venue, True)),
+        **({"tgtCcy": "base_ccy"} if spot else _leg(request, fields, True)),
     }
 
 
@@ -147,7 +147,7 @@ def _kraken_filters(answer: object, market: Row) -> SizeFilters | None:
     return SizeFilters(Decimal(1).scaleb(-int(places)), wire.number(row.get("ordermin")) or ZERO)
 
 
-def _kraken(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+def _kraken(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     margin = request.symbol.endswith(MARGIN)
     return "privatePostAddOrder", {
         "pair": market["id"],
@@ -155,7 +155,7 @@ def _kraken(request: OrderRequest, market: Row, venue: OrderFields, mode: str, n
         "ordertype": "market",
         "volume": plain(request.quantity),
         "cl_ord_id": request.client_id,
-        **_dated(venue, now),
+        **_dated(fields, now),
         **({"reduce_only": "true", "leverage": ANY_LEVERAGE} if margin else {}),
     }
 
@@ -175,7 +175,7 @@ def _coinbase_filters(answer: object, market: Row) -> SizeFilters | None:
     return SizeFilters(step, least, wire.positive(row.get("base_max_size"))) if step else None
 
 
-def _coinbase(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+def _coinbase(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     return "v3PrivatePostBrokerageOrders", {
         "client_order_id": request.client_id,
         "product_id": market["id"],
@@ -211,7 +211,7 @@ def _bybit_filters(answer: object, market: Row) -> SizeFilters | None:
     return SizeFilters(step, least, most) if step else None
 
 
-def _bybit(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+def _bybit(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     spot = market.get("spot") is True
     return "privatePostV5OrderCreate", {
         **_bybit_kind(market),
@@ -219,7 +219,7 @@ def _bybit(request: OrderRequest, market: Row, venue: OrderFields, mode: str, no
         "orderType": "Market",
         "qty": plain(request.quantity),
         "orderLinkId": request.client_id,
-        **({"marketUnit": "baseCoin"} if spot else _leg(request, venue, True)),
+        **({"marketUnit": "baseCoin"} if spot else _leg(request, fields, True)),
     }
 
 
@@ -238,7 +238,7 @@ def _kucoin_filters(answer: object, market: Row) -> SizeFilters | None:
     return SizeFilters(max(step, ONE), step, min(most, default=None)) if step else None
 
 
-def _kucoin(request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
+def _kucoin(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
     """Without a leverage, which an order that closes does not need."""
     return "futuresPrivatePostOrders", {
         "clientOid": request.client_id,
@@ -247,7 +247,7 @@ def _kucoin(request: OrderRequest, market: Row, venue: OrderFields, mode: str, n
         "type": "market",
         "size": int(request.quantity),
         **({"marginMode": mode.upper()} if mode else {}),
-        **_leg(request, venue, True),
+        **_leg(request, fields, True),
     }
 
 
@@ -270,7 +270,7 @@ def _krakenfutures_filters(answer: object, market: Row) -> SizeFilters | None:
 
 
 def _krakenfutures(
-    request: OrderRequest, market: Row, venue: OrderFields, mode: str, now: datetime
+    request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime
 ) -> tuple[str, Params]:
     return "privatePostSendorder", {
         "orderType": "mkt",
@@ -278,8 +278,8 @@ def _krakenfutures(
         "side": request.side.value,
         "size": plain(request.quantity),
         "cliOrdId": request.client_id,
-        **_dated(venue, now),
-        **_leg(request, venue, "true"),
+        **_dated(fields, now),
+        **_leg(request, fields, "true"),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
 from core.model import Account, OrderRequest, OrderSide
 from tests.venues.alpaca.clocks import FastClock
@@ -48,8 +48,8 @@ def closing(symbol: str = SWAP, quantity: str = "0.5", **more: Any) -> OrderRequ
 
 @asynccontextmanager
 async def connected(running: Exchange) -> AsyncIterator[CcxtBroker]:
-    setup = Setup(exchange="bybit", endpoint=running.endpoint, defaults=known_calls("bybit").options)
-    options = Options(setup=setup, login={"apiKey": "env:api_key", "secret": "env:secret"})
+    settings = ExchangeSettings(exchange="bybit", endpoint=running.endpoint, defaults=known_calls("bybit").options)
+    options = Options(settings=settings, login={"apiKey": "env:api_key", "secret": "env:secret"})
     broker = CcxtBroker(Account("user_1/a", "user_1", "a", "ccxt:bybit"), options, running.clock, bybit.LOGIN)
     await broker.connect()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from core.model import Account, OrderSide
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import kraken, krakenfutures, okx
@@ -34,7 +34,9 @@ async def test_the_executions_of_many_pages_are_read_without_those_of_another_sy
     wanted, other = SYMBOLS[exchange]
     with Exchange(made, {**rows, "orders": []}, FastClock(1.0)) as running:
         login = {NAMES[name]: f"env:{name}" for name in env}
-        options = Options(setup=Setup(exchange=exchange, endpoint=running.endpoint, burst=60.0), login=login)
+        options = Options(
+            settings=ExchangeSettings(exchange=exchange, endpoint=running.endpoint, burst=60.0), login=login
+        )
         broker = CcxtBroker(Account("user_1/a", "user_1", "a", f"ccxt:{exchange}"), options, running.clock, env)
         await broker.connect()
         await broker.holdings()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock
@@ -40,7 +40,7 @@ def sent(running: Exchange, path: str = PLACE) -> list[dict[str, Any]]:
 
 async def connected(running: Exchange) -> CcxtBroker:
     login = {"apiKey": "env:api_key", "secret": "env:secret", "password": "env:password"}
-    options = Options(setup=Setup(exchange="okx", endpoint=running.endpoint), login=login)
+    options = Options(settings=ExchangeSettings(exchange="okx", endpoint=running.endpoint), login=login)
     broker = CcxtBroker(Account("user_1/a", "user_1", "a", "ccxt:okx"), options, running.clock, okx.LOGIN)
     await broker.connect()
     return broker

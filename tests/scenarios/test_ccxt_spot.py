@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from core.errors import OutcomeUnknown, Refused
 from core.model import Account, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock
@@ -38,7 +38,7 @@ def operator(path: Path, running: Exchange, exchange: str, **more: Any) -> Opera
 
 def at_coinbase(running: Exchange) -> CcxtBroker:
     options = Options(
-        setup=Setup(exchange="coinbase", endpoint=running.endpoint),
+        settings=ExchangeSettings(exchange="coinbase", endpoint=running.endpoint),
         login={"apiKey": "env:api_key", "secret": "env:secret"},
     )
     account = Account("user_1/a", "user_1", "a", "ccxt:coinbase")

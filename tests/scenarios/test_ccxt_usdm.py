@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
 from core.errors import OutcomeUnknown
 from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
@@ -128,10 +128,10 @@ def test_one_leg_is_closed_and_the_other_of_the_same_symbol_stays(tmp_path: Path
 async def connected(running: Exchange) -> AsyncIterator[CcxtBroker]:
     """An account that was read once."""
     calls = known_calls("binanceusdm")
-    setup = Setup(exchange="binanceusdm", endpoint=running.endpoint, defaults=calls.options, burst=60.0)
+    settings = ExchangeSettings(exchange="binanceusdm", endpoint=running.endpoint, defaults=calls.options, burst=60.0)
     login = {"apiKey": "env:api_key", "secret": "env:secret"}
     account = Account("user_1/a", "user_1", "a", "ccxt:binanceusdm")
-    broker = CcxtBroker(account, Options(setup=setup, login=login), running.clock, usdm.LOGIN)
+    broker = CcxtBroker(account, Options(settings=settings, login=login), running.clock, usdm.LOGIN)
     try:
         await broker.connect()
         await broker.holdings()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from brokers.ccxt import wire
 from brokers.ccxt.client import Client
-from brokers.ccxt.exchanges.krakenfutures_wire import NAME, history, state
+from brokers.ccxt.exchanges.krakenfutures_wire import KRAKEN_FUTURES, order_from_events, order_state
 from brokers.ccxt.exchanges.order_table import Params
 from brokers.ccxt.wire import Row
 from core.errors import OutcomeUnknown, Refusal, Refused
@@ -16,20 +16,20 @@ from core.errors import OutcomeUnknown, Refusal, Refused
 MOST_PAGES = 10
 
 
-async def find(client: Client, symbol: str, native: str, since: int, order_id: str, client_id: str) -> Row | None:
+async def find_order(client: Client, symbol: str, native: str, since: int, order_id: str, client_id: str) -> Row | None:
     """As a unified row; None when no list has it. ``since``: milliseconds of the first event to look at."""
 
     def ours(row: Row) -> bool:
         return wire.text(row, "id") == order_id if order_id else wire.client_id(row) == client_id
 
     asked: Params = {"orderIds": [order_id]} if order_id else {"cliOrdIds": client_id}
-    known = next((state(row) for row in await _rows(client, "fetch_orders", asked) if ours(row)), None)
+    known = next((order_state(row) for row in await _rows(client, "fetch_orders", asked) if ours(row)), None)
     if known is None:
         known = next((row for row in await _rows(client, "fetch_open_orders", {}) if ours(row)), None)
     if known is not None:
         return known
     for method in ("historyGetOrders", "historyGetTriggers"):
-        found = history(await _events(client, method, since), native, order_id, client_id)
+        found = order_from_events(await _events(client, method, since), native, order_id, client_id)
         if found is not None:
             return {**found, "symbol": symbol}
     return None
@@ -43,7 +43,7 @@ async def _rows(client: Client, method: str, asked: Params) -> list[Row]:
         if refused.refusal is not Refusal.UNKNOWN_ORDER:
             raise
         return []
-    return wire.rows(answer, "orders", NAME)
+    return wire.rows(answer, "orders", KRAKEN_FUTURES)
 
 
 async def _events(client: Client, method: str, since: int) -> list[Row]:
@@ -53,9 +53,9 @@ async def _events(client: Client, method: str, since: int) -> list[Row]:
     for _ in range(MOST_PAGES):
         answer = await client.look_up(method, dict(more))
         page = answer if isinstance(answer, dict) else {}
-        found += wire.rows(page.get("elements"), "order events", NAME)
+        found += wire.rows(page.get("elements"), "order events", KRAKEN_FUTURES)
         token = wire.text(page, "continuationToken")
         if not token:
             return found
         more["continuation_token"] = token
-    raise OutcomeUnknown(f"{NAME}'s history does not end after {len(found)} events")
+    raise OutcomeUnknown(f"{KRAKEN_FUTURES}'s history does not end after {len(found)} events")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from brokers.ccxt import wire
-from brokers.ccxt.exchanges.krakenfutures_wire import NAME, streamed
+from brokers.ccxt.exchanges.krakenfutures_wire import KRAKEN_FUTURES, orders_from_message
 from brokers.ccxt.wire import Row
 from core.errors import OutcomeUnknown
 from core.events import BrokerEvent, OrderSeen, PositionSeen
@@ -30,15 +30,17 @@ class KrakenFuturesStream:
         self._held = set(held)
         self._since = began - LATELY
 
-    def events(self, message: Any) -> list[BrokerEvent]:
+    def read_message(self, message: Any) -> list[BrokerEvent]:
         """What this message tells; a hint that cannot be read tells nothing."""
         if not isinstance(message, Mapping):
             return []
         if message.get("feed") in ("open_orders", "open_orders_snapshot"):
-            return [event for row in streamed(message, self._orders) if (event := self._order(row)) is not None]
+            return [
+                event for row in orders_from_message(message, self._orders) if (event := self._order(row)) is not None
+            ]
         return self._gone(message.get("positions")) if message.get("feed") == "open_positions" else []
 
-    def fresh(self, message: Any) -> Any:
+    def drop_old_fills(self, message: Any) -> Any:
         """The message without executions that were read before: an old one is no news, and has nothing read again.
 
         What traded between the read and the stream is told by the snapshot alone.
@@ -51,7 +53,7 @@ class KrakenFuturesStream:
 
     def _order(self, row: Row) -> BrokerEvent | None:
         try:
-            return OrderSeen(wire.order(self._account, {**row, "symbol": self._symbol(row["market"])}, NAME))
+            return OrderSeen(wire.order(self._account, {**row, "symbol": self._symbol(row["market"])}, KRAKEN_FUTURES))
         except OutcomeUnknown:
             return None
 

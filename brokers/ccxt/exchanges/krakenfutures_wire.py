@@ -17,7 +17,7 @@ from brokers.ccxt.wire_errors import CODES
 from core.errors import FlatdeckError, OutcomeUnknown, Refused
 from core.units import ZERO, plain
 
-NAME = "krakenfutures"
+KRAKEN_FUTURES = "krakenfutures"
 TAKEN = ("placed", "partiallyFilled", "filled")
 ENDS = {"FULLY_EXECUTED": "closed", "CANCELLED": "canceled", "REJECTED": "rejected"}  # of ``orders/status``
 LIVE = ("ENTERED_BOOK", "TRIGGER_PLACED")
@@ -29,10 +29,12 @@ def check(path: str, answer: object) -> None:
     was executed in part nevertheless: the venue has a reason of that name, ``REJECTED_AFTER_EXECUTION``."""
     told = answer if isinstance(answer, dict) else {}
     if path in LISTS and not isinstance(told.get(LISTS[path]), list):
-        raise OutcomeUnknown(f"{NAME} answered without the list {LISTS[path]}")
+        raise OutcomeUnknown(f"{KRAKEN_FUTURES} answered without the list {LISTS[path]}")
     status = inner(told, "sendStatus")
     if text(status, "status") not in TAKEN and _executions(status):
-        raise OutcomeUnknown(f"{NAME} answered an order that it refused and executed: {text(status, 'status')}")
+        raise OutcomeUnknown(
+            f"{KRAKEN_FUTURES} answered an order that it refused and executed: {text(status, 'status')}"
+        )
 
 
 def _executions(status: Row) -> list[Row]:
@@ -45,13 +47,13 @@ def _executions(status: Row) -> list[Row]:
 # -------------------------------------------------------------------------------------------- what an order is answered
 
 
-def sent(row: object) -> Row:
+def order_from_status(row: object) -> Row:
     """The order that a ``sendStatus`` (``info``) tells, with what was executed of it by its events.
 
     Raises Refused for a status that says no, and OutcomeUnknown for one that says nothing that is known.
     """
     if not isinstance(row, dict):
-        raise OutcomeUnknown(f"{NAME}'s answer is no order")
+        raise OutcomeUnknown(f"{KRAKEN_FUTURES}'s answer is no order")
     told = inner(row, "info")
     if text(told, "status") not in TAKEN:
         raise _refusal(text(told, "status"))
@@ -71,23 +73,27 @@ def sent(row: object) -> Row:
 
 
 def _refusal(word: str) -> FlatdeckError:
-    known = CODES[NAME].get(word)
+    known = CODES[KRAKEN_FUTURES].get(word)
     if known is None:
-        return OutcomeUnknown(f"{NAME} answered an order with a status that says nothing known: {word or 'none'}")
+        return OutcomeUnknown(
+            f"{KRAKEN_FUTURES} answered an order with a status that says nothing known: {word or 'none'}"
+        )
     return Refused(known, word, code=word)
 
 
-def cancelled(row: object) -> None:
+def check_cancelled(row: object) -> None:
     """A cancel that went well says so; ccxt raises for those that it knows to have failed."""
     word = text(inner(row, "info"), "status") if isinstance(row, dict) else ""
     if word != "cancelled":
-        raise OutcomeUnknown(f"{NAME} answered a cancel with a status that says nothing known: {word or 'none'}")
+        raise OutcomeUnknown(
+            f"{KRAKEN_FUTURES} answered a cancel with a status that says nothing known: {word or 'none'}"
+        )
 
 
 # ------------------------------------------------------------------------------------------- what became of one
 
 
-def state(row: Row) -> Row:
+def order_state(row: Row) -> Row:
     """A row of ``orders/status``. One that is fully executed traded, also where it is told as it was before that."""
     told, word = inner(row, "info"), text(inner(row, "info"), "status")
     order = inner(told, "order")
@@ -112,7 +118,7 @@ def _ended_or_live(word: str, filled: Decimal) -> str | None:
     return ENDS.get(word, "open" if word in LIVE else None)
 
 
-def history(elements: Iterable[object], native: str, order_id: str, client_id: str) -> Row | None:
+def order_from_events(elements: Iterable[object], native: str, order_id: str, client_id: str) -> Row | None:
     """What the events of the account's history tell of one order, which is not open any more; None: nothing.
 
     Their quantity is what remains. An order that takes at once has ended even where no event says so. Of one whose
@@ -166,7 +172,7 @@ def _end(kinds: set[str], orders: list[Row], filled: Decimal, quantity: Decimal)
 # ------------------------------------------------------------------------------------------- what the stream says
 
 
-def streamed(message: Mapping[str, Any], known: dict[str, Row]) -> list[Row]:
+def orders_from_message(message: Mapping[str, Any], known: dict[str, Row]) -> list[Row]:
     """Orders that a message of ``open_orders`` tells, as rows without a symbol: ``market`` has the venue's name.
 
     What ``filled`` tells is cumulative and ``qty`` what remains. One that has ended comes with its id only: ``known``

@@ -21,14 +21,14 @@ class MarginModes:
     def __init__(self) -> None:
         self._first: dict[PositionKey, str] = {}  # the margin mode of what has the market's symbol, if any
 
-    def learn(self, listed: Sequence[tuple[Position, str]], before: Mapping[tuple[str, Leg], str]) -> None:
+    def update(self, listed: Sequence[tuple[Position, str]], before: Mapping[tuple[str, Leg], str]) -> None:
         """From a complete list of positions with their margin modes. ``before``: the modes in the list before it."""
         times = Counter(position.key for position, _ in listed)
         self._first = {key: mode for key, mode in self._first.items() if key in times}
         for key in [key for key, n in times.items() if n > 1 and key not in self._first]:
             self._first[key] = before.get((key.symbol, key.leg), "")
 
-    def symbol(self, key: PositionKey, mode: str) -> str:
+    def symbol_of(self, key: PositionKey, mode: str) -> str:
         """That of what is on such margin in a market."""
         first = self._first.get(key, mode)
         return key.symbol if not mode or mode == first else f"{key.symbol}:{mode}"

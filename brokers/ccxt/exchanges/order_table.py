@@ -186,6 +186,6 @@ _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
 PLAIN = OrderFields()
 
 
-def venue_of(exchange: str) -> OrderFields:
+def order_fields_of(exchange: str) -> OrderFields:
     """What is known of the exchange. Of others nothing is taken for granted: no stop rests there, nothing expires."""
     return _VENUES.get(exchange, PLAIN)

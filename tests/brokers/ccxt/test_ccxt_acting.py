@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt import wire, wire_orders, wire_raw_orders, wire_size_filters
-from brokers.ccxt.exchanges.order_table import venue_of
+from brokers.ccxt.exchanges.order_table import order_fields_of
 from brokers.ccxt.lazy_import import contained, load
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
@@ -25,7 +25,7 @@ def request(**more: Any) -> OrderRequest:
 
 
 def params(exchange: str, kind: Kind = Kind.PERP, mode: str = "", **more: Any) -> dict[str, Any]:
-    return wire_orders.send(request(**more), kind, venue_of(exchange), NOW, mode).params
+    return wire_orders.send(request(**more), kind, order_fields_of(exchange), NOW, mode).params
 
 
 ONE_WAY = {
@@ -40,7 +40,7 @@ ONE_WAY = {
 
 
 def size(exchange: str) -> Decimal:
-    return Decimal(5 if venue_of(exchange).whole else "0.5")
+    return Decimal(5 if order_fields_of(exchange).whole else "0.5")
 
 
 @pytest.mark.parametrize("exchange", list(ONE_WAY))
@@ -59,7 +59,7 @@ HEDGED = {
 
 @pytest.mark.parametrize("exchange", list(HEDGED))
 def test_in_hedge_mode_the_leg_is_named_on_the_closing_side(exchange: str):
-    made = wire_orders.send(request(leg=Leg.LONG, quantity=size(exchange)), Kind.PERP, venue_of(exchange), NOW)
+    made = wire_orders.send(request(leg=Leg.LONG, quantity=size(exchange)), Kind.PERP, order_fields_of(exchange), NOW)
     assert made.side == "sell"
     assert {k: made.params.get(k) for k in HEDGED[exchange]} == HEDGED[exchange]
     assert ("reduceOnly" in made.params) is ("reduceOnly" in HEDGED[exchange])
@@ -109,16 +109,18 @@ def test_one_of_two_positions_is_not_closed_where_ccxt_names_the_other_or_none(e
 @pytest.mark.parametrize("exchange", ["binance", "kraken", "okx", "bybit", "coinbase", "some_other"])
 @pytest.mark.parametrize("leg", list(Leg))
 def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg):
-    more = {"leg": leg} if venue_of(exchange).legs or leg is Leg.NET else {}
+    more = {"leg": leg} if order_fields_of(exchange).legs or leg is Leg.NET else {}
     for given in ({"reduce_only": False}, {"reduce_only": True}):
         assert params(exchange, Kind.PERP, **given, **more).get("reduceOnly", True) is True
 
 
 def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
     """ccxt would not send an order with a longer one: no position there could be closed."""
-    length = venue_of("gate").client_id_length
+    length = order_fields_of("gate").client_id_length
     exchange = client("gate")
-    made = wire_orders.send(request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, venue_of("gate"), NOW)
+    made = wire_orders.send(
+        request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, order_fields_of("gate"), NOW
+    )
     sent = exchange.create_order_request(made.symbol, made.type, made.side, made.amount, made.price, made.params)
     assert (sent["size"], sent["reduce_only"]) == (-5, True)
     assert wire.client_id({"clientOrderId": sent["text"]}) == NAME[:length]
@@ -127,7 +129,9 @@ def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
 
 def test_crypto_com_s_orders_carry_a_name_which_ccxt_drops_when_it_is_its_own_word_for_it():
     """An order whose answer is lost could not be found by it."""
-    made = wire_orders.send(request(reduce_only=False, quantity=Decimal(5)), Kind.PERP, venue_of("cryptocom"), NOW)
+    made = wire_orders.send(
+        request(reduce_only=False, quantity=Decimal(5)), Kind.PERP, order_fields_of("cryptocom"), NOW
+    )
     sent = client("cryptocom").create_order_request(made.symbol, made.type, made.side, made.amount, None, made.params)
     assert sent.get("client_oid") == NAME
 
@@ -149,12 +153,12 @@ def test_a_market_order_of_binance_has_no_time_in_force_and_one_that_cannot_be_s
     assert "timeInForce" not in params("binanceusdm")
     with pytest.raises(Refused, match="cannot express a market order that is gtc"):
         params("binanceusdm", tif=TimeInForce.GTC)
-    assert Tier.MARKET_GTC not in venue_of("binanceusdm").tiers
-    assert Tier.MARKET_GTC in venue_of("okx").tiers
+    assert Tier.MARKET_GTC not in order_fields_of("binanceusdm").tiers
+    assert Tier.MARKET_GTC in order_fields_of("okx").tiers
 
 
 def test_a_number_of_lots_is_a_number_and_no_part_of_a_lot_is_sent():
-    made = wire_orders.send(request(quantity=Decimal("5.0")), Kind.PERP, venue_of("kucoinfutures"), NOW)
+    made = wire_orders.send(request(quantity=Decimal("5.0")), Kind.PERP, order_fields_of("kucoinfutures"), NOW)
     assert made.amount == 5
     assert isinstance(made.amount, int)
     with pytest.raises(Refused, match="nothing was sent") as refused:
@@ -165,7 +169,7 @@ def test_a_number_of_lots_is_a_number_and_no_part_of_a_lot_is_sent():
 def test_kucoin_s_limit_orders_can_not_be_fill_or_kill_and_its_close_call_is_a_tier_of_its_own():
     with pytest.raises(Refused, match="cannot express a limit order that is fok"):
         params("kucoinfutures", type=OrderType.LIMIT, price=Decimal(1), tif=TimeInForce.FOK, quantity=Decimal(5))
-    assert {Tier.VENUE_CLOSE, Tier.DIRECT_API, Tier.MARKET_IOC} < venue_of("kucoinfutures").tiers
+    assert {Tier.VENUE_CLOSE, Tier.DIRECT_API, Tier.MARKET_IOC} < order_fields_of("kucoinfutures").tiers
 
 
 @pytest.mark.parametrize("leg", [Leg.NET, Leg.SHORT])
@@ -173,7 +177,7 @@ def test_kucoin_s_raw_call_reduces_in_the_position_s_own_mode_by_no_more_than_a_
     plan = wire_raw_orders.raw_of("kucoinfutures", {"spot": False})
     found = plan.filters({"data": {"lotSize": 1, "maxOrderQty": 1000000, "marketMaxOrderQty": 400}}, {})
     sized = wire_size_filters.sized(request(quantity=Decimal(500), leg=leg, side=OrderSide.BUY), found)
-    method, sent = plan.order(sized, {"id": "XBTUSDTM"}, venue_of("kucoinfutures"), "cross", NOW)
+    method, sent = plan.order(sized, {"id": "XBTUSDTM"}, order_fields_of("kucoinfutures"), "cross", NOW)
     named = {} if leg is Leg.NET else {"positionSide": "SHORT"}
     assert method == "futuresPrivatePostOrders"
     assert sent == {
@@ -270,7 +274,7 @@ def test_a_contract_of_kraken_futures_whose_step_is_not_told_is_not_sized(places
 
 def test_kraken_futures_raw_order_reduces_at_the_market_and_dies_at_its_deadline():
     plan = wire_raw_orders.raw_of("krakenfutures", {"spot": False})
-    call = plan.order(request(), {"id": "PF_XBTUSD"}, venue_of("krakenfutures"), "cross", NOW)
+    call = plan.order(request(), {"id": "PF_XBTUSD"}, order_fields_of("krakenfutures"), "cross", NOW)
     given = {"orderType": "mkt", "symbol": "PF_XBTUSD", "side": "sell", "size": "0.5", "cliOrdId": NAME}
     deadline = {"processBefore": "2026-01-02T03:04:15.000Z"}
     assert call == ("privatePostSendorder", {**given, **deadline, "reduceOnly": "true"})

@@ -102,7 +102,7 @@ def test_credentials_are_references_by_ccxt_s_names_and_identifiers_are_not_secr
     assert read.login["apiKey"] == "env:CCXT_KEY"
     assert read.login["privateKey"] == "env:PK"
     assert read.identifiers == {"uid": "u-1", "walletAddress": "0xabc"}
-    assert read.setup.sandbox
+    assert read.settings.sandbox
     assert read.streams
 
 

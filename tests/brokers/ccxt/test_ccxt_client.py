@@ -390,7 +390,7 @@ async def test_the_time_that_an_order_is_signed_by_is_asked_before_what_only_rea
     assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
     venue.answers["/order"] = {"orderId": 1}
     limiter = broker.client.limiters[1]
-    await limiter.enter(limiter.left - 1, Priority.LOOK_UP)
+    await limiter.acquire(limiter.left - 1, Priority.LOOK_UP)
     before = clock.at
     await broker.client.act(ORDER, SYMBOL)
     assert venue.paths("/time")

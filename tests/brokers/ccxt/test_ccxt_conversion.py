@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 import pytest_asyncio
 
-from brokers.ccxt import wire_conversion as wire
+from brokers.ccxt import wire_conversion
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.plans.conversion import Conversion, ConversionOffer, ConversionOutcome, Converted, Converter
 from tests.brokers.ccxt.kit import Bodies, broker_at
@@ -187,7 +187,7 @@ async def test_a_quote_is_of_twenty_coins_at_most(at_bybit: Converter, venue: Bo
 )
 def test_bybits_words_are_read_as_what_they_say(status: str, outcome: ConversionOutcome) -> None:
     asked = [Conversion("ADA", D("0.7"), "USDT", reference="q1")]
-    (result,) = wire.bybit_converted(bybit({"status": status}), asked)
+    (result,) = wire_conversion.bybit_converted(bybit({"status": status}), asked)
     assert result.outcome is outcome
 
 
@@ -199,10 +199,14 @@ def test_the_documented_binance_answers_are_read_as_they_are() -> None:
     told = {"details": [{**offer, "toBNBOffExchange": "0.01741756"}]}
     silent = {"details": [offer]}
     expected = (Conversion("ADA", D("6.21"), "BNB", D("0.01741756"), D("0.00035546")),)
-    assert wire.binance_listed(told).conversions == wire.binance_listed(silent).conversions == expected
+    assert (
+        wire_conversion.binance_listed(told).conversions
+        == wire_conversion.binance_listed(silent).conversions
+        == expected
+    )
     row = {"amount": "0.03", "fromAsset": "ETH", "operateTime": 1, "serviceChargeAmount": "0.005"}
     answer = {"transferResult": [{**row, "transferedAmount": "0.25"}]}
-    assert wire.binance_converted(answer) == [
+    assert wire_conversion.binance_converted(answer) == [
         Converted("ETH", D("0.03"), ConversionOutcome.CONVERTED, D("0.245"), D("0.005"))
     ]
 
@@ -213,28 +217,28 @@ def test_a_logged_conversion_is_ours_only_from_then_on_and_of_about_that_quantit
     def logged(amount: str, at: int) -> list[Converted]:
         row = {"fromAsset": "LTC", "amount": amount, "transferedAmount": "2", "serviceChargeAmount": "1"}
         body = {"userAssetDribblets": [{"userAssetDribbletDetails": [{**row, "operateTime": str(at)}]}]}
-        return wire.binance_logged(body, asked, AT)
+        return wire_conversion.binance_logged(body, asked, AT)
 
     assert [r.outcome for r in logged("0.006", MS)] == [ConversionOutcome.CONVERTED]
     assert logged("0.006", MS - 1) == []
     assert logged("0.004", MS) == []
-    assert wire.binance_logged({"userAssetDribblets": None}, asked, AT) == []
+    assert wire_conversion.binance_logged({"userAssetDribblets": None}, asked, AT) == []
 
 
 @pytest.mark.parametrize("body", [None, "", [], {}, {"details": 3}, {"details": ["x"]}, {"details": [{"asset": "A"}]}])
 def test_a_list_that_cannot_be_read_is_no_empty_list(body: object) -> None:
     with pytest.raises(OutcomeUnknown):
-        wire.binance_listed(body)
+        wire_conversion.binance_listed(body)
 
 
 @pytest.mark.parametrize("body", [None, "", {}, {"data": 3}, {"data": [3]}, {"data": [{"status": "filled"}]}])
 def test_an_answer_that_cannot_be_read_says_nothing(body: object) -> None:
     with pytest.raises(OutcomeUnknown):
-        wire.okx_converted(body)
+        wire_conversion.okx_converted(body)
 
 
 def test_a_status_that_okx_never_had_is_unknown() -> None:
-    (result,) = wire.okx_converted({"data": [{"fromCcy": "ADA", "status": "melted"}]})
+    (result,) = wire_conversion.okx_converted({"data": [{"fromCcy": "ADA", "status": "melted"}]})
     assert result.outcome is ConversionOutcome.UNKNOWN
 
 

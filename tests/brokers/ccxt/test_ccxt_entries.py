@@ -41,7 +41,7 @@ def history(*trades: tuple[str, str, str, str], ago: float = 100.0) -> dict[str,
 async def learned(broker: CcxtBroker) -> Decimal | None:
     """The entry of the only position after what is asked of it was answered."""
     await broker.holdings()
-    await soon(lambda: (task := broker.reads.entries._learning) is None or task.done())
+    await soon(lambda: (task := broker.reads.cost_basis._learning) is None or task.done())
     [held] = (await broker.holdings()).positions
     return held.entry
 
@@ -112,7 +112,7 @@ async def test_a_trade_that_the_stream_told_has_the_entry_asked_for_again_at_onc
     broker, venue = await at("kraken", kraken(**answers), clock=ScriptedClock())
     assert await learned(broker) == D(40000)
     venue.answers["/TradesHistory"] = history(BOUGHT, SOLD, ("buy", PAIR, "1", "60000"))
-    broker.reads.entries.traded("BTC/EUR")
+    broker.reads.cost_basis.forget_costs("BTC/EUR")
     assert await learned(broker) == D(60000)
 
 

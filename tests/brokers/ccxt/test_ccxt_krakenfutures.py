@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from brokers.ccxt.exchanges import krakenfutures_wire as wire
+from brokers.ccxt.exchanges import krakenfutures_wire
 from brokers.ccxt.exchanges.krakenfutures_stream import KrakenFuturesStream
 from core.errors import OutcomeUnknown
 from core.events import OrderSeen, PositionSeen
@@ -42,14 +42,14 @@ def answer(*events: dict[str, Any], status: str = "placed") -> dict[str, Any]:
 def test_what_was_executed_at_once_is_the_sum_of_its_events(
     events: tuple[dict[str, Any], ...], filled: str, average: str | None, status: str
 ) -> None:
-    made = wire.sent(answer(*events))
+    made = krakenfutures_wire.order_from_status(answer(*events))
     assert (made["id"], made["filled"], made["average"], made["status"]) == (ID, filled, average, status)
 
 
 @pytest.mark.parametrize("row", [None, [], "", {}, {"info": {}}, {"info": {"status": ""}}, answer(status="newWord")])
 def test_an_answer_without_a_status_that_is_known_says_nothing(row: object) -> None:
     with pytest.raises(OutcomeUnknown):
-        wire.sent(row)
+        krakenfutures_wire.order_from_status(row)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_state_is_what_its_word_says_and_none_where_that_is_not_known(
     word: str, quantity: str, filled: str, status: str | None, told: str
 ) -> None:
     row = {"id": ID, "info": {"status": word, "order": {"quantity": quantity, "filled": filled}}}
-    made = wire.state(row)
+    made = krakenfutures_wire.order_state(row)
     assert (made["status"], made["filled"], made["amount"]) == (status, told, "1")
 
 
@@ -102,7 +102,7 @@ PLACED = event("OrderPlaced", "1", "0")
 )
 def test_the_history_tells_an_end_or_none(events: list[Any], status: str | None, filled: str) -> None:
     for given in ((ID, ""), ("", NAME)):
-        made = wire.history(events, MARKET, *given)
+        made = krakenfutures_wire.order_from_events(events, MARKET, *given)
         assert made is not None
         assert (made["id"], made["status"], made["filled"], made["amount"]) == (ID, status, filled, "1")
         assert (made["side"], made["clientOrderId"]) == ("sell", NAME)
@@ -118,8 +118,8 @@ def test_the_history_tells_an_end_or_none(events: list[Any], status: str | None,
     ],
 )
 def test_an_order_that_no_event_tells_of_is_not_in_the_history(events: list[Any]) -> None:
-    assert wire.history(events, MARKET, ID, "") is None
-    assert wire.history(events, MARKET, "", "fdother") is None
+    assert krakenfutures_wire.order_from_events(events, MARKET, ID, "") is None
+    assert krakenfutures_wire.order_from_events(events, MARKET, "", "fdother") is None
 
 
 # ----------------------------------------------------------------------------------------------------------- streams
@@ -130,12 +130,14 @@ def streamed(**more: Any) -> dict[str, Any]:
     return {**order, "order_id": ID, "cli_ord_id": NAME, "direction": 1, "reduce_only": True, **more}
 
 
-def overheard(*held: str) -> KrakenFuturesStream:
+def futures_stream(*held: str) -> KrakenFuturesStream:
     return KrakenFuturesStream("u/x", {MARKET: "BTC/USD:USD", "PI_XBTUSD": "BTC/USD:BTC"}.__getitem__, held, 1_000_000)
 
 
 def orders(found: KrakenFuturesStream, *messages: dict[str, Any]) -> list[tuple[OrderStatus, Decimal, Decimal]]:
-    seen = [e.order for m in messages for e in found.events({"feed": "open_orders", **m}) if isinstance(e, OrderSeen)]
+    seen = [
+        e.order for m in messages for e in found.read_message({"feed": "open_orders", **m}) if isinstance(e, OrderSeen)
+    ]
     assert {(o.id, o.client_id, o.symbol, o.reduce_only) for o in seen} <= {(ID, NAME, "BTC/USD:USD", True)}
     return [(o.status, o.quantity, o.filled) for o in seen]
 
@@ -145,17 +147,17 @@ def test_parts_are_told_in_all_and_an_end_by_its_id_with_what_is_certain_of_it()
     part = {"order": streamed(qty=0.6, filled=0.4), "is_cancel": False, "reason": "partial_fill"}
     whole, gone = ({"order_id": ID, "is_cancel": True, "reason": r} for r in ("full_fill", "cancelled_by_user"))
     told = [(OrderStatus.OPEN, D(1), D(0)), (OrderStatus.OPEN, D(1), D("0.4"))]
-    assert orders(overheard(), first, part, whole) == [*told, (OrderStatus.FILLED, D(1), D(1))]
-    assert orders(overheard(), first, part, gone) == [*told, (OrderStatus.CANCELLED, D(1), D("0.4"))]
+    assert orders(futures_stream(), first, part, whole) == [*told, (OrderStatus.FILLED, D(1), D(1))]
+    assert orders(futures_stream(), first, part, gone) == [*told, (OrderStatus.CANCELLED, D(1), D("0.4"))]
 
 
 def test_the_end_of_an_order_that_was_never_told_is_left_to_the_reads() -> None:
-    assert orders(overheard(), {"order_id": ID, "is_cancel": True, "reason": "full_fill"}) == []
+    assert orders(futures_stream(), {"order_id": ID, "is_cancel": True, "reason": "full_fill"}) == []
 
 
 def test_an_order_that_is_refused_on_its_way_is_told_as_ended_at_once() -> None:
     message = {"order": streamed(), "is_cancel": True, "reason": "post_order_failed_because_it_would_be_filled"}
-    assert orders(overheard(), message) == [(OrderStatus.CANCELLED, D(1), D(0))]
+    assert orders(futures_stream(), message) == [(OrderStatus.CANCELLED, D(1), D(0))]
 
 
 def positions(*rows: tuple[str, float]) -> dict[str, Any]:
@@ -163,32 +165,32 @@ def positions(*rows: tuple[str, float]) -> dict[str, Any]:
 
 
 def test_a_position_that_the_list_has_no_more_is_gone_once() -> None:
-    found = overheard()
+    found = futures_stream()
     gone = [PositionSeen(PositionKey("u/x", "BTC/USD:BTC"), None)]
-    assert found.events(positions((MARKET, 0.5), ("PI_XBTUSD", -3000))) == []
-    assert found.events({"feed": "open_positions"}) == []  # without a list nothing is said
-    assert found.events({"feed": "open_positions", "positions": [None]}) == []
-    assert found.events(positions((MARKET, 0.5))) == gone
-    assert found.events(positions((MARKET, 0.5))) == []
-    assert found.events(positions((MARKET, 0.5), ("PI_XBTUSD", 100))) == []
-    assert found.events(positions((MARKET, 0.5), ("PI_XBTUSD", 0))) == gone
+    assert found.read_message(positions((MARKET, 0.5), ("PI_XBTUSD", -3000))) == []
+    assert found.read_message({"feed": "open_positions"}) == []  # without a list nothing is said
+    assert found.read_message({"feed": "open_positions", "positions": [None]}) == []
+    assert found.read_message(positions((MARKET, 0.5))) == gone
+    assert found.read_message(positions((MARKET, 0.5))) == []
+    assert found.read_message(positions((MARKET, 0.5), ("PI_XBTUSD", 100))) == []
+    assert found.read_message(positions((MARKET, 0.5), ("PI_XBTUSD", 0))) == gone
 
 
 def test_a_position_of_the_last_read_that_the_first_list_lacks_is_gone() -> None:
-    found = overheard("BTC/USD:USD", "BTC/USD:BTC")
-    assert found.events(positions((MARKET, 0.5))) == [PositionSeen(PositionKey("u/x", "BTC/USD:BTC"), None)]
+    found = futures_stream("BTC/USD:USD", "BTC/USD:BTC")
+    assert found.read_message(positions((MARKET, 0.5))) == [PositionSeen(PositionKey("u/x", "BTC/USD:BTC"), None)]
 
 
 def test_of_the_executions_before_the_stream_those_of_just_now_are_news() -> None:
     rows = [{"time": 1_000_000}, {"time": 940_000}, {"time": 939_999}, {"time": None}, None]
-    made = overheard().fresh({"feed": "fills_snapshot", "fills": rows})
+    made = futures_stream().drop_old_fills({"feed": "fills_snapshot", "fills": rows})
     assert made["fills"] == rows[:2]
-    assert overheard().fresh({"feed": "fills_snapshot"})["fills"] == []
+    assert futures_stream().drop_old_fills({"feed": "fills_snapshot"})["fills"] == []
     live = {"feed": "fills", "fills": [{"time": 1}]}
-    assert overheard().fresh(live) is live
+    assert futures_stream().drop_old_fills(live) is live
 
 
 @pytest.mark.parametrize("message", [None, "pong", [], {}, {"feed": "heartbeat"}, {"event": "info"}])
 def test_other_messages_say_nothing_of_orders_and_positions(message: object) -> None:
-    found = overheard()
-    assert (found.events(message), found.fresh(message)) == ([], message)
+    found = futures_stream()
+    assert (found.read_message(message), found.drop_old_fills(message)) == ([], message)

@@ -405,7 +405,7 @@ async def test_a_quantity_that_changed_has_its_entry_looked_for_again(at: Opened
     venue.answers["/TradesHistory"] = history(("buy", "0.5", "40000", 1_700_000_000.0), ("buy", "0.2", "47000", now))
     [changed] = (await broker.holdings()).positions
     assert changed.entry is None  # never the old quantity's
-    await asyncio.gather(broker.reads.entries._learning)
+    await asyncio.gather(broker.reads.cost_basis._learning)
     [known] = (await broker.holdings()).positions
     assert known.entry == D(42000)
 

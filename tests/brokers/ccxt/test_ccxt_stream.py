@@ -79,14 +79,14 @@ async def test_a_stream_tells_that_it_lives_orders_fills_and_prices(venue: tuple
     async with listening(broker) as stream:
         await soon(lambda: stream.of(AccountChanged) and len({e.quote.symbol for e in stream.of(QuoteSeen)}) == 2)
         assert stream.of(AccountChanged)[0].state is AccountState.LIVE
-        known = {symbol for symbol, _ in broker.reads.entries.costs}
+        known = {symbol for symbol, _ in broker.reads.cost_basis.costs}
         params = {"cl_ord_id": "a1b2c3d4e5f6a7b8c9", "timeinforce": "IOC"}
         await broker.client.act("create_order", "BTC/USD", "market", "sell", "0.3", None, params)
         filled = OrderStatus.FILLED
         await soon(lambda: [e for e in stream.of(OrderSeen) if e.order.status is filled] and stream.of(FillSeen))
         [fill] = [e.fill for e in stream.of(FillSeen)]
         assert (fill.symbol, fill.quantity, fill.price) == ("BTC/USD", D("0.3"), D(50000))
-        assert known - {symbol for symbol, _ in broker.reads.entries.costs} == {"BTC/USD"}, "asked for again"
+        assert known - {symbol for symbol, _ in broker.reads.cost_basis.costs} == {"BTC/USD"}, "asked for again"
         assert not stream.over
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from brokers.ccxt.broker import CHECKS, CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
 from core.events import BrokerEvent
 from core.model import Account
@@ -25,7 +25,7 @@ async def live(
 ) -> AsyncIterator[Live]:
     """The exchange with that book, and ``user_1/a`` that is connected there and was read."""
     with Exchange(make, book, FastClock(5.0)) as running:
-        setup = Setup(
+        settings = ExchangeSettings(
             exchange=exchange,
             endpoint=running.endpoint,
             stream=running.stream_endpoint,
@@ -36,7 +36,7 @@ async def live(
         )
         account = Account("user_1/a", "user_1", "a", f"ccxt:{exchange}")
         references = {NAMES[name]: f"env:{name}" for name in login}
-        broker = CcxtBroker(account, Options(setup=setup, login=references), running.clock, login)
+        broker = CcxtBroker(account, Options(settings=settings, login=references), running.clock, login)
         await broker.connect()
         await broker.holdings()
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import Setup
+from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
 from core.model import Account, OrderRequest, OrderSide
 from tests.venues.alpaca.clocks import FastClock
@@ -45,9 +45,11 @@ def asked(running: Exchange, call: str) -> list[dict[str, Any]]:
 @asynccontextmanager
 async def connected(running: Exchange, *, read: bool = True) -> AsyncIterator[CcxtBroker]:
     login = {"apiKey": "env:api_key", "secret": "env:secret", "password": "env:password"}
-    setup = Setup("kucoinfutures", endpoint=running.endpoint, defaults=known_calls("kucoinfutures").options)
+    settings = ExchangeSettings(
+        "kucoinfutures", endpoint=running.endpoint, defaults=known_calls("kucoinfutures").options
+    )
     account = Account("user_1/a", "user_1", "a", "ccxt:kucoinfutures")
-    broker = CcxtBroker(account, Options(setup=setup, login=login), running.clock, kucoin.LOGIN)
+    broker = CcxtBroker(account, Options(settings=settings, login=login), running.clock, kucoin.LOGIN)
     await broker.connect()
     try:
         if read:
