@@ -42,8 +42,9 @@ PURE = (
 )
 # Parsers of an adapter: of their adapter they may import other parsers only, and so neither its client nor what acts.
 PARSERS = (
-    *("brokers/*/wire*.py", "brokers/*/exchanges/*_wire.py", "brokers/*/exchanges/*_table.py"),
-    "brokers/*/exchanges/kraken_margin.py",
+    *("brokers/alpaca/wire*.py", "brokers/ccxt/wire*.py"),
+    *("brokers/ccxt/exchanges/*_wire.py", "brokers/ccxt/exchanges/*_table.py"),
+    "brokers/ccxt/exchanges/kraken_margin.py",
 )
 VOCABULARY = "errors|events|ids|model|ports|records|settings|units"
 REPLICAS = ("tui/app.py", "tui/feed.py", "tui/present/*.py", "tui/screens/*.py", "tui/widgets/*.py")

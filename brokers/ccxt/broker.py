@@ -1,7 +1,7 @@
-"""An account at any exchange that ccxt knows, as a Broker.
+"""One account at any exchange that ccxt knows, behind the Broker port.
 
-Each account has an exchange of its own (its key signs), while markets, and limits that the venue counts by address,
-are shared by all accounts there. Nothing of ccxt is imported before ``connect``.
+Each account has its own ccxt exchange, because its key signs the requests. Accounts at one exchange share the markets
+and the limits that the venue counts by address. Nothing of ccxt is imported before ``connect``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from brokers.ccxt import checks, lazy_import, wire, wire_lists
-from brokers.ccxt.client import Client, ExchangeSettings
+from brokers.ccxt.client import Client
 from brokers.ccxt.conversion import CcxtConverter, converter_of, way_out_of
 from brokers.ccxt.exchanges import krakenfutures_wire
 from brokers.ccxt.exchanges.order_table import order_fields_of
@@ -27,6 +27,7 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.order_calls import OrderCalls
 from brokers.ccxt.prices import PriceReader
 from brokers.ccxt.reads import AccountReads
+from brokers.ccxt.settings import ExchangeSettings
 from brokers.ccxt.stream import AccountStream
 from core.config.secrets import Secret, resolve
 from core.errors import ConfigError, Refusal, Refused, Unreachable
@@ -43,13 +44,13 @@ CREDENTIALS = {
     "private_key": "privateKey",
     "token": "token",
 }
-IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: written in the file as they are
+IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: the file has the values themselves
 NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
-# Kraken's counter goes up to 15, and a call that counts 1 there costs 3 here. Binance's derivatives allow twice what
-# ccxt takes from its spot, 2400 a minute: with what may leave at once no minute has more.
-# KuCoin's 2000 in each half minute of either kind, which ccxt counts double.
-# Kraken Futures allows 500 in ten seconds, of which reads take 480 at most; its costs are those of its documentation.
-# The account's history has a pool of its own, 100 in ten minutes, and is asked only for what has no other answer.
+# Kraken's counter goes up to 15. A call that counts 1 at Kraken costs 3 here. Binance's derivatives allow 2400 a
+# minute, twice the rate that ccxt takes from Binance's spot. Together with the burst no minute exceeds the limit.
+# KuCoin allows 2000 per half minute for either kind of call; ccxt counts each call double. Kraken Futures allows 500
+# per ten seconds; reads take at most 480. The costs are from its documentation. Its account history has a pool of its
+# own, 100 per ten minutes. We ask it only where no other call answers.
 BURSTS = {"kraken": 45.0, "binanceusdm": 20.0, "binancecoinm": 20.0, "kucoinfutures": 10.0, "krakenfutures": 6.0}
 RATES = {"binanceusdm": 30.0, "binancecoinm": 30.0, "kucoinfutures": 100.0, "krakenfutures": 30.0}
 COSTS: dict[str, dict[str, float]] = {
@@ -61,13 +62,13 @@ COSTS: dict[str, dict[str, float]] = {
 }
 CHECKS = {**wire_lists.CHECKS, "krakenfutures": krakenfutures_wire.check}
 BY_ADDRESS = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "mexc"})
-# "The limit strategy of private endpoints will restrict account by userid", of public ones the address: its
-# documentation of request rate limits.
+# KuCoin's documentation of request rate limits: "The limit strategy of private endpoints will restrict account by
+# userid". It limits public endpoints by address.
 OPEN_BY_ADDRESS = frozenset({"kucoin", "kucoinfutures"})
 
 
 class Options(Struct, frozen=True):
-    """What the configuration says of the account; ``login`` has references by ccxt's names of the credentials."""
+    """One account's configuration. ``login`` maps ccxt's names of the credentials to references of secrets."""
 
     settings: ExchangeSettings
     login: dict[str, str] = {}
@@ -76,7 +77,7 @@ class Options(Struct, frozen=True):
 
 
 class CcxtBroker:
-    """One account. Nothing is asked before ``connect``, and credentials are resolved there."""
+    """One account. ``connect`` resolves the credentials; before it nothing is requested."""
 
     def __init__(self, account: Account, options: Options, clock: Clock, env: Mapping[str, str]) -> None:
         self._account = account
@@ -118,7 +119,10 @@ class CcxtBroker:
 
     @property
     def _expiry(self) -> float | None:
-        """Until the credentials are known, the longer of two; never less than what is configured for a signature."""
+        """Seconds after which an unanswered order is dead, never less than the configured ``recvWindow``.
+
+        Until the credentials are known, the longer of the venue's two expiries.
+        """
         secret = (self._login or {}).get("secret")
         shared = secret is not None and "PRIVATE KEY" not in secret.reveal()
         expiry = self._fields.hmac_expiry if shared and self._fields.hmac_expiry is not None else self._fields.expiry
@@ -134,7 +138,10 @@ class CcxtBroker:
         return way_out_of(self._options.settings.exchange)
 
     async def connect(self) -> None:
-        """Resolve the credentials, import ccxt, have the markets. An exchange that there is not is a refusal."""
+        """Resolve the credentials, import ccxt and load the markets.
+
+        Raises Refused for an exchange that ccxt does not have.
+        """
         if self._login is None:
             try:
                 found = {name: resolve(reference, self._env) for name, reference in self._options.login.items()}
@@ -198,13 +205,19 @@ class CcxtBroker:
 
 
 def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> CcxtBroker:
-    """The account that ``settings`` describe; the rest is for embedded venues. May raise ConfigError."""
+    """Return the account that ``settings`` describe.
+
+    The other arguments are for embedded venues. Raises ConfigError.
+    """
     account = Account(settings.id, settings.owner, settings.name, settings.venue)
     return CcxtBroker(account, read_options(settings), clock, os.environ)
 
 
 def read_options(settings: AccountSettings) -> Options:
-    """Raises ConfigError for an exchange that is no name at all; whether ccxt has it is seen when it is imported."""
+    """Read an account's options.
+
+    Raises ConfigError if ``exchange`` is no identifier. Whether ccxt has the exchange shows when it is imported.
+    """
     given = settings.options
     exchange = str(given.get("exchange") or "")
     if not exchange.isidentifier():
@@ -233,6 +246,6 @@ def read_options(settings: AccountSettings) -> Options:
         settings=exchange_settings,
         login={name: str(given[key]) for key, name in CREDENTIALS.items() if given.get(key)},
         identifiers={name: str(given[key]) for key, name in IDENTIFIERS.items() if given.get(key)},
-        # With ``endpoint`` alone nothing is streamed: no other host is called.
+        # ``endpoint`` without ``stream_endpoint`` turns streams off, so that no other host is called.
         streams=stream != "" if stream is not None else not endpoint,
     )

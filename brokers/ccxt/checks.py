@@ -1,4 +1,7 @@
-"""What ``flatdeck check`` tries at an exchange, each thing by itself: one that is wrong does not hide the others."""
+"""The checks of ``flatdeck check`` at an exchange.
+
+Each check is independent: a failed check does not hide the others.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from core.errors import FlatdeckError, Refusal, Refused
 from core.events import BrokerEvent
 from core.ports import Capabilities, Check
 
-MOST_SKEW = 1.0  # seconds; a second ahead is what Binance takes, and what is signed carries the time
+MOST_SKEW = 1.0  # seconds. Binance accepts a request that is one second ahead; every signed request carries the time.
 STREAM_TIME = 8.0
 WITHDRAWS = "these keys may withdraw or transfer: make ones that may only read and trade"
 UNTOLD = "cannot verify: {} does not tell what these keys may do; see to it there that they may not withdraw"
 UNSURE = "as ccxt lists {} by itself: positions that settle in another currency than its usual one may be missing"
 
 Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
-# The raw call that tells what a key may do. Kraken's and Coinbase's other kinds of keys tell nothing.
+# The raw call that tells the permissions of a key. Kraken's and Coinbase's other kinds of keys tell nothing.
 RIGHTS = {
     "binance": "sapiGetAccountApiRestrictions",
     "binanceusdm": "sapiGetAccountApiRestrictions",
@@ -33,7 +36,7 @@ RIGHTS = {
 
 
 async def run_checks(client: Client, reads: AccountReads, able: Capabilities, stream: Streaming) -> list[Check]:
-    """Credentials first: without them there is nothing else to try."""
+    """Run all checks, credentials first: without credentials no other check is possible."""
     lacking = missing(client.exchange)
     if lacking:
         return [Check("credentials", ok=False, text=f"{client.settings.exchange} needs {', '.join(lacking)}, too")]
@@ -60,7 +63,7 @@ async def run_checks(client: Client, reads: AccountReads, able: Capabilities, st
 
 
 def missing(exchange: Any) -> list[str]:
-    """Credentials that the exchange asks for and the account does not have, by ccxt's names."""
+    """Return the credentials that the exchange requires and the account lacks, by ccxt's names."""
     needed = exchange.requiredCredentials or {}
     return [name for name, is_needed in needed.items() if is_needed and not getattr(exchange, name, None)]
 
@@ -82,7 +85,7 @@ async def _rights(client: Client) -> Check:
 
 
 def may_withdraw(exchange: str, answer: Mapping[str, Any]) -> bool | None:
-    """What the exchange says of the key; None where its answer does not say it."""
+    """Return whether the key may withdraw or transfer; None if the exchange's answer does not tell."""
     flags: list[Any]
     if exchange.startswith("binance"):
         keys = ("enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer")
@@ -109,7 +112,7 @@ def may_withdraw(exchange: str, answer: Mapping[str, Any]) -> bool | None:
 
 
 async def _clock(client: Client) -> Check:
-    """By the exchange's own time where it tells it, else by the date of its answers, which is known to a second."""
+    """Compare the clocks by the exchange's own time, else by the date of its answers (exact to a second)."""
     if client.has("fetchTime"):
         try:
             before = client.milliseconds()
@@ -144,7 +147,7 @@ def _able(able: Capabilities) -> list[Check]:
 
 
 async def _stream(client: Client, able: Capabilities, stream: Streaming) -> Check:
-    """Log in and wait for the first sign of life."""
+    """Open the stream and wait for its first event."""
     if not able.streams:
         return Check("stream", ok=None, text="off; the account is polled")
     try:

@@ -1,59 +1,41 @@
-"""One ccxt exchange for one account: every request of it limited, watched and sent once, every error translated.
+"""One account's ccxt exchange. It limits, watches and sends each request once and translates every error.
 
-``ask`` reads, ``look_up`` reads what an order of ours waits for, ``act`` places or cancels. Callers name ccxt's
-unified and raw methods. Each HTTP request of such a method passes ``fetch2``, which waits for the limiters.
+``ask`` reads, ``look_up`` reads the result of an order of ours, ``act`` places or cancels an order. Callers name
+ccxt's unified and raw methods. Each HTTP request of such a method passes ``fetch2``, which waits for the limiters.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import aiohttp
-from msgspec import Struct
 
 from brokers.ccxt import lazy_import, request_trace
 from brokers.ccxt.http_session import TOTAL, HttpSession
 from brokers.ccxt.limits import BURST, Limiter, NonceQueue, Priority, cost_of_call, highest_cost, retry_after_of, shared
+from brokers.ccxt.settings import ExchangeSettings
 from brokers.ccxt.wire_errors import VenueError, limiters_hit, redacted, translate
 from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 
-RETRY_AFTER = 5.0  # when a 429 does not say
-BAN = 120.0  # when a ban does not say
-ANSWERS = 8  # whose dates tell the venue's clock
-RESYNC = 60.0  # seconds until the difference of the clocks is learned again
-PROMPT = 2500  # milliseconds in which the venue's time has to come: half of the shortest window that a request has
-# A snapshot by REST in front of the stream is what the reads are for.
+RETRY_AFTER = 5.0  # seconds, when a 429 does not tell
+BAN = 120.0  # seconds, when a ban does not tell
+ANSWERS = 8  # number of answers whose dates give the venue's clock
+RESYNC = 60.0  # seconds until the clock difference is measured again
+PROMPT = 2500  # milliseconds within which the venue's time must arrive: half of the shortest validity of a request
+# The reads already give the snapshot that ccxt would fetch by REST before the stream.
 DEFAULTS = {"watchPositions": {"fetchPositionsSnapshot": False, "awaitPositionsSnapshot": False}}
-MOST_BURST = 30.0  # seconds of a rate; the whole window is not for one program
-GUESSED = frozenset({"uta", "unifiedAccount"})  # which kind of account ccxt takes it for when its question failed
-LARGE = 65_536  # a body beyond this is a list, whose parser fails where it breaks off
+MOST_BURST = 30.0  # seconds of a rate; one program must not take the whole window
+# options in which ccxt keeps a guess of the account's kind after its question failed
+GUESSED = frozenset({"uta", "unifiedAccount"})
+LARGE = 65_536  # bytes; a larger body is a list, and a list that breaks off fails in its parser
 NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-
-
-class ExchangeSettings(Struct, frozen=True):
-    """What the configuration says of an account, without credentials. ``stream`` may be empty: no streams."""
-
-    exchange: str
-    endpoint: str = ""
-    stream: str = ""
-    sandbox: bool = False
-    defaults: dict[str, Any] = {}  # of ccxt's options, by what is known of the exchange
-    options: dict[str, Any] = {}  # of ccxt's options, by the configuration, which has the last word
-    allow_withdraw: bool = False  # keys that may withdraw are taken without complaint
-    numbered: bool = False  # each signed request has to carry a greater number than the one before
-    by_address: bool = False  # the venue counts requests by address, not by account
-    open_by_address: bool = False  # it counts those so that are not signed
-    per_second: float | None = None  # cost that a second allows; None: as ccxt says
-    burst: float | None = None  # seconds of its rate that may leave at once; None: as ccxt says, within bounds
-    check: Callable[[str, object], None] | None = None  # of an answer by its path; raises for what ccxt would misread
-    costs: dict[str, float] = {}  # of calls by path, and by path and a parameter that makes them dearer; else ccxt's
 
 
 class Client:
@@ -91,24 +73,28 @@ class Client:
         return self._limiters
 
     def milliseconds(self) -> int:
-        """The time that ccxt signs with: the program's, which ages and deadlines are counted by, too."""
+        """The time that ccxt signs with: the program's clock, by which ages and deadlines are counted as well."""
         return int(self._clock.now().timestamp() * 1000)
 
     @property
     def skew(self) -> float | None:
-        """Seconds that the venue's clock is ahead, to a second, as most answers say: one may be late or wrong."""
+        """Seconds that the venue's clock is ahead: the median of the last answers, because a single answer may be late
+        or wrong. Exact to a second."""
         return sorted(self._skews)[len(self._skews) // 2] if self._skews else None
 
     def to_venue_time(self, at: datetime) -> datetime:
-        """A moment of this program's clock by the venue's, as far as its answers told it, and rather too early."""
+        """Convert a moment of this program's clock to the venue's clock, as far as its answers tell.
+
+        The result is rather too early.
+        """
         return at + timedelta(seconds=self.skew or 0.0)
 
     def has(self, feature: str) -> bool:
-        """Whether ccxt says that the exchange has it, itself and not by emulation."""
+        """Return whether ccxt says that the exchange has the feature natively, not by emulation."""
         return self.exchange.has.get(feature) is True
 
     async def open(self, login: Mapping[str, Secret]) -> None:
-        """Have an exchange with these credentials, by ccxt's names of them; one that is there already is kept."""
+        """Create the exchange with these credentials (ccxt's names). An exchange that is already open is kept."""
         async with self._opening:
             if self._exchange is not None:
                 return
@@ -121,21 +107,21 @@ class Client:
                 await session.close()
                 raise
             self._secrets = tuple(secret.reveal() for secret in login.values())
-            # What is not signed is counted apart, so that prices never take an account's own calls away.
+            # Unsigned requests have a limiter of their own, so that prices never use up an account's calls.
             together = self.settings.by_address, self.settings.by_address or self.settings.open_by_address
             own = self._limit(exchange, together[0]), self._limit(exchange, together[1])
             self._limiters = self._limiters or (*own, shared(self._clock, f"{self._place} banned", per_second=1.0))
             self._session, self._exchange = session, exchange
 
     def _make(self, made: Any, session: HttpSession, login: Mapping[str, Secret]) -> Any:
-        """The instance. Describing one takes some milliseconds, which is why this runs in a thread."""
+        """Create ccxt's instance. This takes some milliseconds and therefore runs in a thread."""
         exchange = made({"enableRateLimit": False, "timeout": int(TOTAL * 1000), "session": session})
-        exchange.number = str  # every number is the venue's own text: no binary fraction on the way
+        exchange.number = str  # keep every number as the venue's text: no binary floats
         exchange.milliseconds = self.milliseconds
         exchange.microseconds = lambda: self.milliseconds() * 1000
         exchange.seconds = lambda: self.milliseconds() // 1000
         exchange.decimal_to_precision = partial(lazy_import.contained, exchange.decimal_to_precision)
-        exchange.ssl_context = lazy_import.trust()  # else it makes one, while everything waits
+        exchange.ssl_context = lazy_import.trust()  # else ccxt creates one and blocks the event loop
         exchange.timeout_on_exit = 0
         for name, secret in login.items():
             setattr(exchange, name, secret.reveal())
@@ -162,7 +148,7 @@ class Client:
         return shared(self._clock, self._place, per_second=per_second, burst=burst)
 
     def _watch(self, exchange: Any) -> None:
-        """Stand between ccxt and the network: a turn before each request, a look at each answer."""
+        """Wrap ccxt's requests: wait for the limiters before each request, inspect each answer."""
         send = exchange.fetch2
 
         async def fetch2(
@@ -204,13 +190,13 @@ class Client:
             raise
 
     def _number(self) -> int:
-        """A nonce greater than the one before: a millisecond can have two requests."""
+        """Return a nonce greater than the one before: two requests may leave in one millisecond."""
         now = self.milliseconds() - int(self.exchange.options.get("timeDifference") or 0)
         self._last_number = max(now, self._last_number + 1)
         return self._last_number
 
     def _heard(self, status: int, headers: Mapping[str, str], body: str) -> str:
-        """Learn from an answer before ccxt reads it. One that is no JSON although all went well is no answer."""
+        """Inspect an answer before ccxt reads it. Raises OutcomeUnknown for a success that is not JSON."""
         trace = request_trace.current.get()
         if trace is not None:
             trace.status, trace.headers = status, headers
@@ -226,19 +212,22 @@ class Client:
         return said
 
     async def ask(self, method: str, *args: Any, **named: Any) -> Any:
-        """What a question is answered with."""
+        """Return the answer of a read."""
         return await self._call(Priority.READ, method, args, named)
 
     async def ask_whole(self, method: str, *args: Any) -> Any:
-        """The same where ccxt passes over a part that failed; one that is refused for good may be missing."""
+        """Like ``ask``, for methods in which ccxt ignores a failed part.
+
+        Only a part that is refused for good may be missing.
+        """
         return await self._call(Priority.READ, method, args, {}, whole=True)
 
     async def look_up(self, method: str, *args: Any, **named: Any) -> Any:
-        """The same for what an order of ours waits for, which goes before other reads."""
+        """Like ``ask``, for what an order of ours waits for; it goes before other reads."""
         return await self._call(Priority.LOOK_UP, method, args, named)
 
     async def act(self, method: str, *args: Any, **named: Any) -> Any:
-        """Send what places or cancels an order, once. Anything but a readable answer is OutcomeUnknown."""
+        """Send a request that places or cancels an order, once. Raises OutcomeUnknown unless the answer is readable."""
         return await self._call(Priority.ACT, method, args, named)
 
     async def _call(
@@ -256,14 +245,15 @@ class Client:
             return answer
         except FlatdeckError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever leaves ccxt is one of three outcomes
-            told = any(c.__name__ == "BaseError" for c in type(error).__mro__)  # with addresses, and the venue's words
+        except Exception as error:  # noqa: BLE001  # every exception of ccxt becomes one of three outcomes
+            # its cause holds addresses and the venue's text
+            told = any(c.__name__ == "BaseError" for c in type(error).__mro__)
             raise self.translate_error(error, trace) from (None if told else error)
         finally:
             request_trace.current.reset(token)
 
     def _weigh(self, failed: Exception, trace: request_trace.RequestTrace) -> None:
-        """Raises what a part that was passed over failed with, if it may be there the next time."""
+        """Raise the error of a part that ccxt ignored, if a later attempt may succeed."""
         told = failed if isinstance(failed, FlatdeckError) else self.translate_error(failed, trace)
         if not isinstance(told, Refused) or told.refusal in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK):
             given = {**self.settings.defaults, **self.settings.options}
@@ -271,9 +261,9 @@ class Client:
             raise told
 
     def translate_error(self, error: Exception, trace: request_trace.RequestTrace | None = None) -> FlatdeckError:
-        """ccxt's exception as ours, and what follows from it for the limit and the clock."""
+        """Return ccxt's exception as our error. Apply its consequences to the limiters and the clock."""
         acts = trace is not None and trace.priority is Priority.ACT
-        if trace is not None and trace.left == 0:  # ccxt itself would not send it
+        if trace is not None and trace.left == 0:  # ccxt refused to send it
             kind = Refusal.UNSUPPORTED if acts else Refusal.OTHER
             classes = {c.__name__ for c in type(error).__mro__}
             kind = Refusal.UNKNOWN_SYMBOL if "BadSymbol" in classes else kind
@@ -286,7 +276,7 @@ class Client:
 
     def _seen(self, error: Exception, trace: request_trace.RequestTrace | None) -> VenueError:
         cause = error.__cause__ or error
-        dialled = isinstance(cause, NEVER_LEFT)  # a host that has no name ends in one of these, too
+        dialled = isinstance(cause, NEVER_LEFT)  # a failed name lookup raises one of these as well
         status = trace.status if trace is not None else None
         return VenueError(
             exchange=self.settings.exchange,
@@ -321,7 +311,7 @@ class Client:
             before = self.milliseconds()
             there = int(await self.exchange.fetch_time())
             after = self.milliseconds()
-        except Exception:  # noqa: BLE001  # the call that follows is refused again, and says so
+        except Exception:  # noqa: BLE001  # the next call is refused again and reports it
             return
         finally:
             request_trace.current.reset(token)
@@ -330,7 +320,7 @@ class Client:
             self._resync_at = self._clock.monotonic() + RESYNC
 
     def error_text(self, error: BaseException) -> str:
-        """An exception's text without any of the credentials; a network error's is the reason and not the address."""
+        """Return an exception's text without credentials. For a network error it is the reason, without the address."""
         cause = error.__cause__
         text = str(error)
         if isinstance(cause, aiohttp.ClientError | TimeoutError | OSError):
@@ -338,7 +328,7 @@ class Client:
         return redacted(text or type(error).__name__, self._secrets)
 
     async def aclose(self) -> None:
-        """Close everything; never raises."""
+        """Close the exchange and its session. Never raises."""
         exchange, self._exchange = self._exchange, None
         session, self._session = self._session, None
         for closing in (exchange, session):
@@ -346,5 +336,5 @@ class Client:
                 continue
             try:
                 await closing.close()
-            except Exception:  # noqa: BLE001, S112  # what is being left need not say good-bye
+            except Exception:  # noqa: BLE001, S112  # errors while closing do not matter
                 continue

@@ -1,7 +1,7 @@
-"""Converting an account's dust where the exchange lets a program do it: Binance spot, Bybit spot, OKX spot.
+"""Convert an account's dust where the exchange has a call for it: Binance spot, Bybit spot, OKX spot.
 
-An exchange lists as small what it likes, among it what could well be sold. Only what its own rules keep from being sold
-is ever offered here: no market, or a market whose minimum it is below at a price that is known.
+An exchange's list of small balances also has assets that could be sold. We offer only assets that the exchange's own
+rules keep from being sold: no market, or a quantity below the market's minimum at a known price.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from core.plans.conversion import Conversion, Converted
 from core.portfolio.holding import Holding
 from core.units import ZERO
 
-ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet; no other converts
-EARLIER = timedelta(seconds=10)  # clocks differ by this at most, after what is known of it
-DAYS = timedelta(days=90)  # the most that Binance's dust log is asked for
+ACCOUNT = "eb_convert_uta"  # Bybit's name of the unified wallet, the only wallet that converts
+EARLIER = timedelta(seconds=10)  # the clocks differ by at most this after correction
+DAYS = timedelta(days=90)  # the longest span of one question to Binance's dust log
 CONTRACTS = "it holds contracts, and a rest of them is closed reduce-only"
 
 
 class ConversionMethod(Protocol):
-    """One exchange's way of converting. ``send`` is the only request that changes anything."""
+    """One exchange's calls for converting. Only ``send`` changes anything."""
 
     most: int
 
@@ -46,7 +46,7 @@ class ConversionMethod(Protocol):
 
 
 class BinanceConversion:
-    """Into BNB, all at once: Binance takes such a request only now and then."""
+    """Converts into BNB, all assets at once: Binance accepts such a request only now and then."""
 
     most = 1000
 
@@ -69,7 +69,10 @@ class BinanceConversion:
 
 
 class OkxConversion:
-    """Into one of the currencies that it names, five at a time; what it gives is known only afterwards."""
+    """Converts into one of the currencies that OKX names, five assets at a time.
+
+    OKX tells the proceeds only afterwards.
+    """
 
     most = 5
 
@@ -88,7 +91,10 @@ class OkxConversion:
 
 
 class BybitConversion:
-    """Into one of three, by a quote of at most twenty coins whose id is what is sent and looked up."""
+    """Converts into one of three currencies by a quote of at most twenty coins.
+
+    The quote's id is sent and looked up.
+    """
 
     most = 20
 
@@ -129,7 +135,7 @@ METHODS: dict[str, ConversionMethod] = {
 
 
 class CcxtConverter:
-    """The dust of one account at an exchange that converts it."""
+    """Converts the dust of one account."""
 
     def __init__(
         self, account: str, method: ConversionMethod, client: Client, markets: Markets, prices: PriceReader
@@ -162,7 +168,7 @@ class CcxtConverter:
         return await self._method.records(self._client, asked, there)
 
     async def _unsellable(self, some: list[Conversion]) -> list[Conversion]:
-        """Without money, and without what could be sold: what open orders hold of an asset counts, too."""
+        """Keep the assets that cannot be sold, and no money. The total includes what open orders hold."""
         if not some:
             return []
         known = known_calls(self._client.settings.exchange)
@@ -187,19 +193,19 @@ class CcxtConverter:
 
 
 def converter_of(account: str, client: Client, markets: Markets, prices: PriceReader) -> CcxtConverter | None:
-    """The account's converter; None where the exchange has no conversion that a program may ask for."""
+    """Return the account's converter; None where the exchange has no conversion for programs."""
     method = METHODS.get(client.settings.exchange)
     return CcxtConverter(account, method, client, markets, prices) if method is not None else None
 
 
 def way_out_of(exchange: str) -> str:
-    """What the exchange has for what is too small to be sold; empty where nothing is known of it."""
+    """Return what the exchange offers for amounts too small to sell; "" where nothing is known."""
     known = known_calls(exchange)
     return known.way_out or (CONTRACTS if known.positions and known.balance is None else "")
 
 
 def _highest(quote: Quote) -> Any:
-    """The price at which it is worth the most: what might be sellable at any of them is left alone."""
+    """Return the highest known price: an asset that might be sellable at any of them is not converted."""
     if quote.flaw() is not None:
         return None
     return max(p for p in (quote.bid, quote.ask, quote.last, quote.mark) if p is not None)

@@ -1,4 +1,7 @@
-"""What spot holdings were bought for: no balance tells it, the account's own trades do, as far as they reach back."""
+"""Purchase prices of spot holdings.
+
+No balance has them, so they come from the account's own trades, as far as those reach back.
+"""
 
 from __future__ import annotations
 
@@ -14,38 +17,40 @@ from core.errors import FlatdeckError
 from core.ports import Clock
 from core.units import ONE, ZERO
 
-FIRST_WAIT = 4.0  # seconds that a first read waits for them
-SOON = 8.0  # seconds until trades that a list does not have yet are asked for again
-AGAIN = 300.0  # seconds until a holding whose trades could not be had or do not cover it is asked for again
-KNOWN = 3600.0  # seconds until any is: the same quantity may have been sold and bought in between
-SLACK = 60_000  # milliseconds that the clocks may differ
-LATELY = int((KNOWN + AGAIN) * 1000)  # milliseconds in which what is known was told
+FIRST_WAIT = 4.0  # seconds that the first read waits for the trades
+SOON = 8.0  # seconds until a lagging list is asked for again
+AGAIN = 300.0  # seconds until the trades of a holding are asked for again that were unavailable or did not cover it
+KNOWN = 3600.0  # seconds until any cost is checked again: the same quantity may have been sold and bought in between
+SLACK = 60_000  # milliseconds by which the clocks may differ
+LATELY = int((KNOWN + AGAIN) * 1000)  # milliseconds; a known cost was read within this time
 PAGE = 100  # OKX, Bybit and others refuse more
-PAGES = {"binance": 500, "binanceus": 500}  # where more may be asked for at once
+PAGES = {"binance": 500, "binanceus": 500}  # exchanges that allow more rows per request
 AT_ONCE = 4
 Key = tuple[str, Decimal]
 
 
 class CostBasis:
-    """``costs`` has what is known, by symbol and quantity: a holding that changed is another one, and so is one that
-    was gone in between."""
+    """``costs`` has the known costs by symbol and quantity.
+
+    A changed quantity is a new holding; so is a holding that was gone in between.
+    """
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._due: dict[Key, float] = {}  # when each is asked for again
-        self._had: Mapping[str, Decimal] | None = None  # by the last read
-        self._read_at = 0  # when that was, in milliseconds
-        self._grown: dict[Key, int] = {}  # when there was less of it, in milliseconds
+        self._due: dict[Key, float] = {}  # when each holding is asked for again
+        self._had: Mapping[str, Decimal] | None = None  # quantities of the last read
+        self._read_at = 0  # time of the last read, in milliseconds
+        self._grown: dict[Key, int] = {}  # when a holding was last smaller, in milliseconds
         self._learning: asyncio.Task[None] | None = None
         self.costs: dict[Key, PurchaseCost] = {}
 
     async def learn_costs(
         self, held: Mapping[str, Decimal], markets: Mapping[str, Sequence[str]], *, at_once: bool = False
     ) -> None:
-        """Ask for what is not known yet. Only the first read waits for that, and not for long.
+        """Start reading the trades of holdings whose cost is unknown. Only the first read waits, for ``FIRST_WAIT``.
 
-        ``markets``: in which each may have been bought.
+        ``markets``: for each symbol the markets in which it may have been bought.
         """
         now = self._clock.monotonic()
         self._compare(held)
@@ -61,7 +66,7 @@ class CostBasis:
             await asyncio.wait({self._learning}, timeout=FIRST_WAIT)
 
     def _compare(self, held: Mapping[str, Decimal]) -> None:
-        """Forget what is not held, and note what there is more of than in the read before, by more than interest."""
+        """Forget what is no longer held. Record the holdings that grew since the last read by more than interest."""
         there = held.items()
         self.costs = {key: cost for key, cost in self.costs.items() if key in there}
         self._due = {key: due for key, due in self._due.items() if key in there}
@@ -72,7 +77,7 @@ class CostBasis:
         self._had, self._read_at = held, self._now()
 
     def _now(self) -> int:
-        """Milliseconds by the exchange's clock, which dates the trades."""
+        """Return milliseconds of the exchange's clock, which dates the trades."""
         return int(self._client.to_venue_time(self._clock.now()).timestamp() * 1000)
 
     async def _learn(self, wanted: list[Key], markets: Mapping[str, Sequence[str]], at_once: bool) -> None:
@@ -101,7 +106,7 @@ class CostBasis:
         return PAGES.get(self._client.settings.exchange, PAGE)
 
     async def _trades(self, symbol: str | None) -> list[Row] | None:
-        """The latest trades; None when they cannot be had, because unknown is a value."""
+        """Return the latest trades; None if they cannot be read."""
         try:
             found = await self._client.ask("fetch_my_trades", symbol, None, self._page)
         except FlatdeckError:
@@ -110,9 +115,10 @@ class CostBasis:
         return [row for row in rows if not on_margin(row, self._client.settings.exchange)]
 
     def _tell(self, symbol: str, quantity: Decimal, trades: list[Row]) -> None:
-        """What there is more of was bought meanwhile, or their list lags and what it covers was sold before.
+        """Set a holding's cost from its trades. A holding that grew without a recent buy has a lagging list: ask again
+        soon.
 
-        A list that does not reach a purchase any more, as Bybit's of seven days, says nothing against what it told.
+        A list that no longer reaches back to a purchase (Bybit's has seven days) does not erase the known cost.
         """
         key = symbol, quantity
         grown = self._grown.get(key)
@@ -129,7 +135,7 @@ class CostBasis:
             self.costs.pop(key, None)
 
     def forget_costs(self, symbol: str) -> None:
-        """Something of it was bought or sold: what it was bought for is asked for again."""
+        """Forget the costs of a symbol that was traded, so that its trades are read again."""
         base = symbol.partition("/")[0]
         for key in [key for key in self._due if key[0].partition("/")[0] == base]:
             del self._due[key]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
+from brokers.ccxt.settings import ExchangeSettings
 from core.model import Account, OrderRequest, OrderSide
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import bybit

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
+from brokers.ccxt.settings import ExchangeSettings
 from core.model import Account, OrderSide
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt import kraken, krakenfutures, okx

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
+from brokers.ccxt.settings import ExchangeSettings
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock

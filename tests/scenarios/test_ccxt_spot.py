@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
+from brokers.ccxt.settings import ExchangeSettings
 from core.errors import OutcomeUnknown, Refused
 from core.model import Account, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock

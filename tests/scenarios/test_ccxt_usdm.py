@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from brokers.ccxt.broker import CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
+from brokers.ccxt.settings import ExchangeSettings
 from core.errors import OutcomeUnknown
 from core.model import Account, Leg, OrderRequest, OrderSide, OrderType
 from tests.venues.alpaca.clocks import FastClock

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from brokers.ccxt.broker import CHECKS, CcxtBroker, Options
-from brokers.ccxt.client import ExchangeSettings
 from brokers.ccxt.exchanges.read_table import known_calls
+from brokers.ccxt.settings import ExchangeSettings
 from core.events import BrokerEvent
 from core.model import Account
 from tests.venues.alpaca.clocks import FastClock
