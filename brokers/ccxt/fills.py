@@ -1,7 +1,8 @@
-"""What was executed: the account's own trades of one symbol since a moment, all pages of them or an error.
+"""The account's own trades of one symbol since a moment: all pages, or an error.
 
-Exchanges page in four ways: onwards from a moment; the newest of a time, whose end is said (``until``) or counted
-(``offset``); the newest of the whole account before a moment (``before``); numbered pages (``paged``) of a ``span``.
+Exchanges page in four ways: forwards from a moment; the newest rows before an end that is given (``until``) or
+counted (``offset``); the whole account's newest rows before a moment (``before``); numbered pages (``paged``) of a
+``span``.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from core.ports import Clock
 from core.units import iso
 
 MOST_PAGES = 20
-AHEAD = timedelta(seconds=60)  # how far the venue's clock may be ahead of this one, for an end that has to be said
+AHEAD = timedelta(seconds=60)  # the venue's clock may be ahead by this; added to an end that must be given
 
 
 class FillReader:
-    """Of one account. ``asked`` has what was asked of the orders that were sent, by the venue's id of each."""
+    """One account's executions. ``asked`` maps the venue's order ids to the requests that were sent."""
 
     def __init__(
         self,
@@ -46,9 +47,10 @@ class FillReader:
         self._asked = asked
 
     async def read_fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions at or after ``since``, each time that one question can be about for itself.
+        """Return the executions at or after ``since``. Where one question covers a limited span, each span is read
+        separately.
 
-        They are dated by the exchange's clock, and so is what is asked for.
+        The exchange's clock dates the executions, so ``since`` is converted to that clock.
         """
         since = self._client.to_venue_time(since)
         if self._fields.before:
@@ -64,7 +66,7 @@ class FillReader:
         return [f for f in found.values() if f.at is None or f.at >= since]
 
     async def _within(self, symbol: str, since: datetime, more: Params) -> dict[str, Fill]:
-        """Page by page: onwards from ``since``, or back from now or from the end that ``more`` says."""
+        """Read page by page: forwards from ``since``, or backwards from now or from the end in ``more``."""
         fields, start, found = self._fields, int(since.timestamp() * 1000), dict[str, Fill]()
         for page in range(1, MOST_PAGES + 1):
             rows = await self._page(None if fields.offset else listed_as(symbol), start, more)
@@ -86,7 +88,7 @@ class FillReader:
         raise self._endless(len(found))
 
     async def _before(self, symbol: str, since: datetime) -> dict[str, Fill]:
-        """The whole account's, each page before the oldest of the last one, until one reaches beyond ``since``."""
+        """Read the whole account's list backwards, page by page, until a page reaches beyond ``since``."""
         start, found, seen, more = int(since.timestamp() * 1000), dict[str, Fill](), set[str](), Params()
         for _ in range(MOST_PAGES):
             rows = await self._page(None, None, more)
@@ -98,7 +100,7 @@ class FillReader:
             if ids <= seen:
                 break
             seen |= ids
-            until = datetime.fromtimestamp((oldest + 1) / 1000, UTC)  # with others of the oldest one's moment
+            until = datetime.fromtimestamp((oldest + 1) / 1000, UTC)  # includes other rows of the oldest row's moment
             more = {self._fields.before: iso(until)}
         raise self._endless(len(seen))
 
@@ -107,13 +109,16 @@ class FillReader:
         return wire.rows(answer, "trades", self._client.settings.exchange)
 
     def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
-        """Those of the symbol, by their ids: a list of the whole account has others, too."""
+        """Return the symbol's executions by their ids. A list of the whole account has other symbols as well."""
         market = self._markets.row(listed_as(symbol))
         made = [wire.fill(self._account, row, market) for row in rows if self._is_of(symbol, row)]
         return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
 
     def _is_of(self, symbol: str, row: Row) -> bool:
-        """OKX does not tell the margin of an execution: one of a stranger's order may be of either position there."""
+        """Return whether a row belongs to ``symbol``.
+
+        OKX does not tell an execution's margin mode: an execution of an unknown order may belong to either position.
+        """
         ours, told = self._asked.get(wire.text(row, "order")), position_symbol(row, self._client.settings.exchange)
         if ours is not None:
             return ours.symbol == symbol

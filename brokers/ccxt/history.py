@@ -1,5 +1,4 @@
-"""Closed one-minute bars of a symbol, where the exchange has them: ccxt's ``fetch_ohlcv``, whose last row is the minute
-that is not over yet."""
+"""Closed one-minute bars of a symbol by ccxt's ``fetch_ohlcv``, whose last row is the unfinished minute."""
 
 from __future__ import annotations
 
@@ -10,13 +9,13 @@ from brokers.ccxt.markets import Markets
 from core.model import Bar
 from core.ports import Clock
 
-AT_ONCE = 300  # rows of one answer: more is refused by Coinbase and OKX
-FEWER = {"kucoinfutures": 200}  # of a longer time its documentation does not say which it tells
+AT_ONCE = 300  # rows per answer; Coinbase and OKX refuse more
+FEWER = {"kucoinfutures": 200}  # its documentation does not say which rows of a longer span it returns
 MINUTE = 60_000
 
 
 class BarReader:
-    """Bars are asked for without a start: an exchange answers with its latest."""
+    """Reads bars without a start: an exchange answers with its latest bars."""
 
     def __init__(self, client: Client, markets: Markets, clock: Clock) -> None:
         self._client = client
@@ -24,7 +23,10 @@ class BarReader:
         self._clock = clock
 
     async def read_bars(self, symbol: str, count: int) -> list[Bar]:
-        """The last ``count`` closed bars, at most ``AT_ONCE``, oldest first."""
+        """Return the last ``count`` closed bars, at most ``AT_ONCE``, oldest first.
+
+        Empty where the exchange has no bars.
+        """
         await self._markets.load()
         listed = listed_as(symbol)
         if not self._client.has("fetchOHLCV") or self._markets.row(listed) is None:
@@ -38,7 +40,7 @@ class BarReader:
 
 
 def _bar(row: list[object]) -> Bar | None:
-    """``[milliseconds, open, high, low, close, volume]``; None for what is no bar, whose minute stays missing."""
+    """Return a bar of ``[milliseconds, open, high, low, close, volume]``; None for an unreadable row."""
     prices = [wire.positive(value) for value in row[1:5]]
     if len(prices) < 4 or not isinstance(row[0], int):
         return None

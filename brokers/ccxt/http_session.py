@@ -1,6 +1,6 @@
-"""Connections to an exchange: in time, no redirect followed, nothing repeated.
+"""HTTP connections to an exchange: with time limits, without redirects, without repeats.
 
-aiohttp itself sends a GET or DELETE once more over a connection that broke; not here.
+aiohttp repeats a GET or DELETE when a kept connection breaks. This session switches that off.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from brokers.ccxt import lazy_import
 
 TOTAL = 10.0  # seconds for one request
 CONNECT = 4.0
-CLOSING = 1.0  # for the other side's good-bye
+CLOSING = 1.0  # seconds to wait for the other side's close frame
 KEEP_ALIVE = 50.0
 
 
 class HttpSession:
-    """aiohttp's session as ccxt uses one, without redirects; ccxt neither makes nor closes it."""
+    """The aiohttp session that ccxt uses. ccxt neither creates nor closes it."""
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE, ssl=lazy_import.trust(), limit_per_host=30)
@@ -28,7 +28,7 @@ class HttpSession:
         self.cookie_jar = self._inner.cookie_jar
 
     def __getattr__(self, name: str) -> Any:
-        """``get``, ``post`` and the others once and in time; ``ws_connect`` without a long good-bye."""
+        """Return the method; requests get a time limit and no redirects, ``ws_connect`` a short closing time."""
         method = getattr(self._inner, name)
         if name == "ws_connect":
             return partial(method, timeout=aiohttp.ClientWSTimeout(ws_close=CLOSING))

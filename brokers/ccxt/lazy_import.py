@@ -1,12 +1,12 @@
-"""ccxt on first use, off the event loop's path, and one exchange of it alone.
+"""Import ccxt on first use, in a thread, and only one exchange of it.
 
-``ccxt.async_support`` and ``ccxt.pro`` import every exchange there is: over a second and twice the memory of one. So
-the packages are stood for by empty ones that look for a name when it is asked for; everything below them is ccxt's
-own. Where that does not work with a version of ccxt, or somebody imported it whole before, it is taken whole.
+``ccxt.async_support`` and ``ccxt.pro`` import every exchange, which takes over a second and twice the memory. So
+empty packages replace them and import a name when it is used. All modules below are ccxt's own. If this fails with a
+version of ccxt, or somebody imported ccxt before, ccxt is imported whole.
 
-Importing ``ccxt.async_support`` also switches ``aiohttp_fast_zlib`` on where that is installed, which replaces the
-compression of every aiohttp connection of the process (its ``base/exchange.py``). That is no adapter's to decide, so
-the import does not find it.
+The import of ``ccxt.async_support`` also enables ``aiohttp_fast_zlib`` where it is installed. That replaces the
+compression of every aiohttp connection of the process (its ``base/exchange.py``). An adapter must not decide this, so
+the import does not find that module.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _lock = threading.Lock()
 
 
 async def exchange_class(exchange: str) -> Any:
-    """ccxt's class of that id, with its streams where it has them. Raises ConfigError for an id that there is not."""
+    """Return ccxt's class of an exchange, with streams where it has them. Raises ConfigError for an unknown id."""
     return await asyncio.to_thread(load, exchange)
 
 
 def load(exchange: str) -> Any:
-    """The same where it is called."""
+    """Like ``exchange_class``, in the calling thread."""
     with _lock, _unpatched():
         if not exchange.isidentifier() or not exists(exchange):
             raise ConfigError(f'"{exchange}" is no exchange that ccxt knows; {_nearest(exchange)}')
-        logging.getLogger("ccxt").setLevel(logging.WARNING)  # below that it writes requests, with their signatures
+        logging.getLogger("ccxt").setLevel(logging.WARNING)  # a lower level logs requests with their signatures
         part = "pro" if streamed(exchange) else "async_support"
         try:
             if "ccxt" not in sys.modules:
@@ -59,9 +59,9 @@ def load(exchange: str) -> Any:
 
 @contextmanager
 def _unpatched() -> Iterator[None]:
-    """Within this the patching module is not there."""
+    """Hide the patching module while the context is open."""
     before = sys.modules.get(PATCHER)
-    sys.modules[PATCHER] = None  # type: ignore[assignment]  # the import system's own way of saying so
+    sys.modules[PATCHER] = None  # type: ignore[assignment]  # marks a module as not importable
     try:
         yield
     finally:
@@ -73,7 +73,7 @@ def _unpatched() -> Iterator[None]:
 
 @cache
 def folder() -> Path:
-    """Where ccxt is installed."""
+    """Return the folder in which ccxt is installed."""
     found = importlib.util.find_spec("ccxt") if "ccxt" not in sys.modules else sys.modules["ccxt"].__spec__
     places = found.submodule_search_locations if found is not None else None
     if not places:
@@ -82,7 +82,7 @@ def folder() -> Path:
 
 
 def exists(exchange: str) -> bool:
-    """Whether ccxt has an asynchronous exchange of that id."""
+    """Return whether ccxt has an asynchronous exchange of this id."""
     return (folder() / "async_support" / f"{exchange}.py").is_file()
 
 
@@ -93,19 +93,19 @@ def _nearest(exchange: str) -> str:
 
 
 def streamed(exchange: str) -> bool:
-    """Whether ccxt has streams of that exchange."""
+    """Return whether ccxt has streams of this exchange."""
     return (folder() / "pro" / f"{exchange}.py").is_file()
 
 
 def _stand_in() -> None:
-    """The three packages without what their ``__init__`` imports; a name of theirs is looked for when it is used."""
+    """Register the three packages without their ``__init__`` imports. A name is imported when it is used."""
     root = _package("ccxt", folder(), _from_base)
     for name in ("async_support", "pro"):
         setattr(root, name, _package(f"ccxt.{name}", folder() / name, _exchange_of(f"ccxt.{name}")))
 
 
 class _Package(ModuleType):
-    """ccxt's packages have the class of an exchange under the name of its module; so does what stands for them."""
+    """Like ccxt's packages, has an exchange's class under the name of its module."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = getattr(value, name, None) if isinstance(value, ModuleType) else None
@@ -125,7 +125,7 @@ def _package(name: str, place: Path, find: Any) -> ModuleType:
 
 
 def _from_base(name: str) -> Any:
-    """``from ccxt import Exchange``, an error, a constant: from the module that has it."""
+    """Find a name of ``ccxt`` (``Exchange``, an error, a constant) in the module that defines it."""
     if not name.startswith("_"):
         for part in PARTS:
             module = importlib.import_module(part)
@@ -147,23 +147,24 @@ def _exchange_of(package: str) -> Any:
 
 @cache
 def trust() -> ssl.SSLContext:
-    """What servers' certificates are checked against, made once: it takes tens of milliseconds."""
+    """Return the TLS context for server certificates. It is created once, because this takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
 def to_test_system(exchange: Any) -> None:
-    """Its sandbox from now on. Raises ConfigError where ccxt knows none; some it leaves without any address then.
+    """Switch to the exchange's sandbox. Raises ConfigError where ccxt knows none; ccxt would leave some without any
+    address.
 
-    Bitget's has the real one's addresses, and ccxt's own way of entering it.
+    Bitget's sandbox uses the real addresses, and ccxt has its own way of entering it.
     """
     if not exchange.urls.get("test") and type(exchange).set_sandbox_mode.__module__ == PARTS[1]:
-        exchange.session = None  # which it does not own; else ccxt complains that nobody closed it
+        exchange.session = None  # ccxt does not own it; else ccxt warns that nobody closed it
         raise ConfigError(f"ccxt knows no test system of {exchange.id}; without sandbox it is real money")
     exchange.set_sandbox_mode(True)
 
 
 def rebase(urls: Any, endpoint: str, stream: str, hostname: str) -> Any:
-    """Every address in ``urls``, nested as ccxt has them, below ``endpoint`` or ``stream`` and its host's first label.
+    """Move every address in ``urls`` (nested as in ccxt) below ``endpoint`` or ``stream``, plus the host's first label.
 
     ``https://fapi.binance.com/fapi/v1`` → ``<endpoint>/fapi/fapi/v1``. An empty base leaves its addresses alone.
     """
@@ -180,13 +181,19 @@ def rebase(urls: Any, endpoint: str, stream: str, hostname: str) -> Any:
 
 
 def below(stream: str, connection: Callable[[str], Any], url: str) -> Any:
-    """The connection of an address: of one that a venue told (KuCoin) as of every other it is below ``stream``."""
+    """Return the connection of an address below ``stream``.
+
+    Addresses that a venue tells at run time (KuCoin) move as well.
+    """
     base = stream.rstrip("/")
     return connection(url if url.startswith(f"{base}/") else rebase(url, "", base, ""))
 
 
 def contained(rounding: Callable[..., str], *given: Any) -> str:
-    """ccxt's rounding of a number, without what it does to everybody's: it sets the rounding mode and a trap in the
-    decimal context that it finds (``base/decimal_to_precision.py``), which is the whole program's."""
+    """Call ccxt's rounding in a decimal context of its own.
+
+    ccxt sets the rounding mode and a trap in the current context (``base/decimal_to_precision.py``), which is the
+    whole program's.
+    """
     with localcontext():
         return rounding(*given)

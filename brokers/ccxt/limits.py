@@ -1,8 +1,8 @@
-"""Which request leaves next: what closes or cancels first, what it waits to know next, reads that only watch last.
+"""The order in which requests leave: orders and cancels first, then look-ups for them, then other reads.
 
-ccxt's own throttle is one queue without priorities, in which a close waits behind every poll. Here the cost of each
-call is ccxt's (``calculate_rate_limiter_cost``), the bucket that it is taken from is filled at the exchange's rate,
-and what acts may overdraw it, because no venue counts a poll's last request against the right to get out.
+ccxt's own throttle is one queue without priorities, in which a close waits behind every poll. Here each call has
+ccxt's cost (``calculate_rate_limiter_cost``). A bucket refills at the exchange's rate. Orders and cancels may
+overdraw the bucket, because a poll must never keep us from closing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from core.errors import Refusal, Refused
 from core.ports import Clock
 
 BURST = 10.0  # seconds of the exchange's rate that may leave at once
-OVERDRAFT = 1.0  # of the burst, that what acts may take beyond it
-RESERVE = 0.4  # of the burst, that reads leave to what is looked up
-HEADWAY = 1.0  # seconds after which a request has arrived where its number counts, whatever its answer takes
-SHORTEST = 1.0  # seconds of a pause that ends at a time of the exchange's clock
-MOST_SHUT = 3600.0  # a ban that says longer is asked about again after this
+OVERDRAFT = 1.0  # part of the burst by which orders and cancels may overdraw
+RESERVE = 0.4  # part of the burst that reads leave to look-ups
+HEADWAY = 1.0  # seconds after which a request has reached the venue's counter, however long its answer takes
+SHORTEST = 1.0  # seconds; the shortest pause that ends at a time of the exchange's clock
+MOST_SHUT = 3600.0  # seconds; after a longer ban we ask again at this time
 
 
 class Priority(IntEnum):
@@ -37,7 +37,7 @@ PATIENCE = {Priority.ACT: 8.0, Priority.LOOK_UP: 12.0, Priority.READ: 12.0}  # s
 
 
 class Limiter:
-    """``enter`` returns when a request of that cost may leave; ``pause`` stops all of them for a while."""
+    """A token bucket. ``acquire`` returns when a request may leave; ``pause`` stops all requests for a while."""
 
     def __init__(self, clock: Clock, *, per_second: float, burst: float = BURST) -> None:
         self._clock = clock
@@ -53,12 +53,15 @@ class Limiter:
 
     @property
     def left(self) -> float:
-        """Cost that may leave now, for a person."""
+        """Return the cost that may leave now, for display."""
         self._fill()
         return self._tokens
 
     async def acquire(self, cost: float, priority: Priority) -> None:
-        """Wait for a turn. Raises Refused with the seconds to wait when that would take too long: nothing was sent."""
+        """Wait until a request of this cost may leave.
+
+        Raises Refused with the seconds to wait if that takes too long; nothing was sent.
+        """
         self._count += 1
         ticket = (int(priority), self._count, min(max(cost, 0.0), self.capacity))
         self._waiting.append(ticket)
@@ -73,7 +76,7 @@ class Limiter:
             self._waiting.remove(ticket)
 
     def _wait(self, ticket: tuple[int, int, float]) -> float:
-        """Seconds until this one may leave, as far as can be told now; those before it go first."""
+        """Return the seconds until this ticket may leave, as known now. Tickets before it go first."""
         self._fill()
         shut = self._shut - self._clock.monotonic()
         before = sum(cost for priority, nth, cost in self._waiting if (priority, nth) < ticket[:2])
@@ -81,7 +84,7 @@ class Limiter:
         return max(shut, lacking / self.per_second)
 
     def _floor(self, priority: int, _nth: int, cost: float) -> float:
-        """What must be left when it has left; a call that costs more than that allows takes all."""
+        """Return the tokens that must remain after the ticket. A call that costs more than that allows takes all."""
         if priority == Priority.ACT:
             return -self.capacity * OVERDRAFT
         return min(self.capacity * RESERVE, self.capacity - cost) if priority == Priority.READ else 0.0
@@ -97,16 +100,17 @@ class Limiter:
         return Refused(refusal, text, code="429", retry_after=left)
 
     def pause(self, seconds: float, reason: str, *, banned: bool = False) -> None:
-        """The venue said stop: nothing leaves before it may. A shorter pause does not end a longer one."""
+        """Stop all requests, as the venue demands. A shorter pause does not end a longer one."""
         until = self._clock.monotonic() + min(max(seconds, 0.0), MOST_SHUT)
         if until > self._shut:
             self._shut, self._reason, self._banned = until, reason, banned
 
 
 class NonceQueue:
-    """One request at a time, those that act first: where each has to carry a greater number than the one before.
+    """Lets one numbered request leave at a time, orders and cancels first: each request needs a greater number than the
+    last.
 
-    Who closes a position does not wait for the answers of others: what left ``HEADWAY`` ago has arrived.
+    A close does not wait for the answers of others: a request that left ``HEADWAY`` ago has arrived.
     """
 
     def __init__(self) -> None:
@@ -116,7 +120,7 @@ class NonceQueue:
 
     @asynccontextmanager
     async def wait_turn(self, priority: Priority) -> AsyncIterator[None]:
-        """Within this no other request leaves, but for what closes after a while."""
+        """Hold the turn while the context is open. Only an order or a look-up passes, after ``HEADWAY``."""
         if self._under_way:
             await self._wait(priority)
         else:
@@ -135,7 +139,7 @@ class NonceQueue:
         try:
             await ticket[2]
         except asyncio.CancelledError:
-            if not ticket[2].cancelled():  # it was this one's turn already
+            if not ticket[2].cancelled():  # this ticket already had the turn
                 self._end()
             raise
         finally:
@@ -145,7 +149,7 @@ class NonceQueue:
                 ahead.cancel()
 
     def _go(self, ticket: tuple[int, int, asyncio.Future[None]]) -> None:
-        """The turn of one, if it still waits: others may be given up in the same moment."""
+        """Give the turn to a ticket that still waits: several may be given up at the same moment."""
         if ticket in self._waiting:
             self._waiting.remove(ticket)
         if not ticket[2].done():
@@ -162,7 +166,7 @@ _shared: WeakKeyDictionary[Clock, dict[str, Limiter]] = WeakKeyDictionary()
 
 
 def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -> Limiter:
-    """The limiter of ``key``, the same for every account that asks: a venue that counts by address counts them all."""
+    """Return the limiter of ``key``, shared by all accounts: a venue that counts by address counts all of them."""
     limiters = _shared.setdefault(clock, {})
     if key not in limiters:
         limiters[key] = Limiter(clock, per_second=per_second, burst=burst)
@@ -170,10 +174,11 @@ def shared(clock: Clock, key: str, *, per_second: float, burst: float = BURST) -
 
 
 def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the exchange asks to be left alone, None where it does not say. ``now`` is by its own clock.
+    """Return the seconds that the exchange asks us to wait; None if it does not tell. ``now`` is by the exchange's
+    clock.
 
-    A ``Retry-After`` of a date is not used. KuCoin tells the milliseconds that are left, Bybit, whose limits are by the
-    second, when one begins anew.
+    A ``Retry-After`` with a date is ignored. KuCoin tells the milliseconds that remain. Bybit, whose limits are per
+    second, tells when the next period begins.
     """
     told = {name.lower(): int(value) for name, value in headers.items() if value.strip().isdigit()}
     if "retry-after" in told:
@@ -185,11 +190,11 @@ def retry_after_of(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def highest_cost(costs: Mapping[str, float], path: str, params: Mapping[str, Any]) -> float | None:
-    """What is known of a call's cost with these parameters; None: nothing."""
+    """Return the highest known cost of a call with these parameters; None if no cost is known."""
     known = [costs[name] for name in (path, *(f"{path} {key}" for key in params)) if name in costs]
     return max(known, default=None)
 
 
 def cost_of_call(value: Any) -> float:
-    """A call's cost; 0 is one that the venue does not count, as Kraken's orders."""
+    """Return a call's cost. 0 is a call that the venue does not count, such as Kraken's orders."""
     return value if isinstance(value, int | float) and value >= 0 else 1.0

@@ -1,8 +1,8 @@
-"""What became of an order of ours, by its id or by our name of it.
+"""Look up the state of an order of ours, by the venue's id or by our name.
 
-An order that a venue denies is None; a question that failed raises. Where an exchange has no way to ask by our name,
-its lists of open and ended orders are searched, and not being in them is what it says, nothing more: the core asks
-for fills and the position, too.
+None: the venue says that there is no such order. A failed question raises. Where an exchange cannot find an order by
+our name, its lists of open and ended orders are searched. An order that the lists lack may still exist, so the core
+also reads fills and the position.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Order, OrderRequest, OrderStatus
 from core.ports import Clock
 
-BACK = timedelta(hours=1)  # how far ended orders are searched for one that has no other way to be asked for
+BACK = timedelta(hours=1)  # ended orders are searched this far back
 ENDED = ("fetchClosedOrders", "fetchCanceledOrders", "fetchCanceledAndClosedOrders")
 
 
 class OrderLookups:
-    """Questions about one account's orders. ``asked`` is what was asked of those that were sent, by the venue's id."""
+    """Looks up one account's orders. ``asked`` maps the venue's order ids to the requests that were sent."""
 
     def __init__(self, account: str, client: Client, markets: Markets, fields: OrderFields, clock: Clock) -> None:
         self._account = account
@@ -40,19 +40,19 @@ class OrderLookups:
         self.asked: dict[str, OrderRequest] = {}
 
     def remember_request(self, order: Order, request: OrderRequest) -> None:
-        """Of an order whose later answers may leave out what was asked for."""
+        """Remember the request of a sent order: later answers may lack its fields. At most 1000 requests are kept."""
         self.asked[order.id] = request
         while len(self.asked) > 1000:
             del self.asked[next(iter(self.asked))]
 
     async def find_by_id(self, symbol: str, order_id: str) -> Order | None:
-        """The order of that id, plain or conditional."""
+        """Return the order of this id, plain or conditional; None if the venue denies it."""
         if self._client.settings.exchange == KRAKEN_FUTURES:
             return await self._remembered(symbol, order_id, "")
         return await self._each(symbol, order_id, {})
 
     async def find_by_client_id(self, symbol: str, client_id: str) -> Order | None:
-        """The order that carries our name."""
+        """Return the order that carries our name; None if the venue denies it."""
         if self._client.settings.exchange == KRAKEN_FUTURES:
             return await self._remembered(symbol, "", client_id)
         if self._fields.find and self._client.has("fetchOrder"):
@@ -60,7 +60,7 @@ class OrderLookups:
         return await self._searched(symbol, client_id)
 
     async def _each(self, symbol: str, order_id: str, params: Params) -> Order | None:
-        """Ask as for a plain order, then as for a conditional one, where that is another question."""
+        """Look up a plain order, then a conditional order where that is another question."""
         if self._fields.lists:
             return await self._filtered(symbol, params or {"orderId": order_id})
         if not self._client.has("fetchOrder"):
@@ -77,9 +77,10 @@ class OrderLookups:
         return None
 
     async def _followed(self, symbol: str, row: object) -> object:
-        """A conditional order that was triggered, with what became of the order that it is since.
+        """Follow a triggered conditional order to the order it created.
 
-        ccxt takes it for executed, of nothing or of all. Until that order is told its state is unknown.
+        ccxt reports the triggered order as executed, of nothing or of all. Until the created order is known, the
+        state is unknown.
         """
         if not isinstance(row, dict) or row.get("status") != "closed" or not self._fields.became:
             return row
@@ -95,7 +96,7 @@ class OrderLookups:
         return {**row, **{key: other.get(key) for key in ("status", "filled", "remaining", "average")}}
 
     async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
-        """In lists that are asked for this order alone: what is open and ended lately, then what ended before."""
+        """Search lists that are filtered for this order: first open and recently ended orders, then older ones."""
         for method in self._fields.lists:
             answer = await self._client.look_up(method, listed_as(symbol), None, None, dict(wanted))
             for row in wire.rows(answer, "orders", self._client.settings.exchange):
@@ -104,7 +105,7 @@ class OrderLookups:
         return None
 
     async def _remembered(self, symbol: str, order_id: str, client_id: str) -> Order | None:
-        """By either id where what has ended is soon forgotten."""
+        """Look up an order by either id where the venue soon forgets ended orders."""
         since = int((self._client.to_venue_time(self._clock.now()) - BACK).timestamp() * 1000)
         market = self._markets.row(listed_as(symbol)) or {}
         native = wire.text(market, "id")
@@ -112,12 +113,15 @@ class OrderLookups:
         return None if row is None else self._read(symbol, row)
 
     async def _searched(self, symbol: str, name: str) -> Order | None:
-        """By either id in what is open and what ended lately. Without a list of ended orders nothing can be denied."""
+        """Search open and recently ended orders by either id.
+
+        Raises OutcomeUnknown if the exchange lists neither ended orders nor trades.
+        """
         since = int((self._client.to_venue_time(self._clock.now()) - BACK).timestamp() * 1000)
         for row in await self._rows("fetch_open_orders", symbol, None):
             if name in (wire.text(row, "id"), wire.client_id(row)):
                 return self._read(symbol, row)
-        # One list of all of them where there is one: by state, Coinbase's expired and failed are in none of the others.
+        # Prefer one list of all orders: Coinbase's expired and failed orders are in none of the lists by state.
         whole = self._client.has("fetchOrders")
         ended = ["fetchOrders"] if whole else [feature for feature in ENDED if self._client.has(feature)]
         for feature in ended:
@@ -139,7 +143,7 @@ class OrderLookups:
         if made.symbol != listed_as(symbol) and made.symbol != symbol:
             raise OutcomeUnknown(f"{name} answered with an order of {made.symbol}, asked was for {symbol}")
         if known is not None and isinstance(row, dict) and row.get("status") is None:
-            made = replace(made, status=OrderStatus.UNKNOWN)  # asked for its state, and it does not say
+            made = replace(made, status=OrderStatus.UNKNOWN)  # the answer to a question about the state lacks the state
         return replace(made, symbol=symbol)
 
 

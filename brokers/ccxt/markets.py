@@ -1,4 +1,4 @@
-"""An exchange's markets, loaded once for all accounts there: every load is a body of megabytes and a limit's share."""
+"""An exchange's markets, loaded once for all accounts there: each load has megabytes and costs a part of the limit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SHARED = (
     *("id", "markets", "markets_by_id", "symbols", "ids", "currencies", "currencies_by_id"),
     *("baseCurrencies", "quoteCurrencies", "codes", "options"),
 )
-AGAIN = 3600.0  # seconds after which they are loaded anew: listings, limits and what is active change
+AGAIN = 3600.0  # seconds until a reload: listings, limits and activity change
 _loads: WeakKeyDictionary[Clock, dict[str, tuple[float, asyncio.Task[SimpleNamespace]]]] = WeakKeyDictionary()
 
 
 class Markets:
-    """The markets of one account's exchange. ``load`` has to have succeeded before anything is looked up."""
+    """The markets of one account's exchange. Call ``load`` before looking up a market."""
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
@@ -36,9 +36,9 @@ class Markets:
         self._renewing: asyncio.Task[SimpleNamespace] | None = None
 
     async def load(self) -> None:
-        """Have the markets; those that another account of the exchange has loaded are shared.
+        """Load the markets. Accounts of one exchange share them.
 
-        They are loaded anew while the old ones serve, so that no read waits for that.
+        Old markets serve while new ones load, so no read waits for a reload.
         """
         loads = _loads.setdefault(self._clock, {})
         settings = self._client.settings
@@ -49,7 +49,7 @@ class Markets:
             known = loads[key] = now, asyncio.create_task(self._load())
             known[1].add_done_callback(_failed)
         elif now - known[0] > AGAIN:
-            loads[key] = now, known[1]  # whoever asks next does not begin it, too
+            loads[key] = now, known[1]  # so that the next caller does not start a reload as well
             self._renewing = asyncio.create_task(self._load())
             self._renewing.add_done_callback(lambda done: loads.update({key: (now, done)}) if _has_any(done) else None)
         self._take(await asyncio.shield(known[1]))
@@ -62,7 +62,7 @@ class Markets:
 
     async def _load(self) -> SimpleNamespace:
         exchange = self._client.exchange
-        exchange.has["fetchCurrencies"] = False  # needs a key at some, and nothing here asks about a currency
+        exchange.has["fetchCurrencies"] = False  # some exchanges need a key for it, and we use no currencies
         await self._client.ask_whole("load_markets", True, self._known.markets)
         return SimpleNamespace(**{name: getattr(exchange, name) for name in SHARED})
 
@@ -71,14 +71,14 @@ class Markets:
 
     @property
     def rows(self) -> dict[str, Row]:
-        """ccxt's markets by their unified symbol; empty before they are loaded."""
+        """Return ccxt's markets by unified symbol; empty before ``load``."""
         return self._client.exchange.markets or {}
 
     def row(self, symbol: str) -> Row | None:
         return self.rows.get(symbol)
 
     def instrument(self, symbol: str, native: str = "") -> Instrument:
-        """The exchange's rules for it; an unknown market's is untradable."""
+        """Return the exchange's rules for a symbol. An unknown market is not tradable."""
         market = self.rows.get(symbol)
         if market is None:
             return wire_markets.unknown_instrument(symbol, native)
@@ -87,19 +87,19 @@ class Markets:
         return replace(made, reduce_only=made.reduce_only and self._client.settings.exchange not in UNBOUND)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
-        """The active spot market that sells a currency for money."""
+        """Return the preferred active spot market that sells a currency for money; None if there is none."""
         return next(iter(self.all_of_code(code, prefer)), None)
 
     def all_of_code(self, code: str, prefer: Sequence[str]) -> list[Row]:
-        """All of them, the preferred one first."""
+        """Return all active spot markets that sell a currency for money, preferred first."""
         return markets_of(code, self.rows, prefer)
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
-    """Whether it ended without markets; asking also tells asyncio that the failure was seen."""
+    """Return whether the load failed. Reading the exception also tells asyncio that the failure was seen."""
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _has_any(task: asyncio.Task[SimpleNamespace]) -> bool:
-    """Whether it ended with markets: an answer without one says nothing about those that were there."""
+    """Return whether the load has any market. An empty answer does not replace known markets."""
     return not _failed(task) and bool(task.result().markets)

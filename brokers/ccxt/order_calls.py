@@ -1,4 +1,4 @@
-"""Orders and cancels of one account: each sent once, and what the exchange answered."""
+"""Places and cancels one account's orders: each request is sent once and its answer is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreach
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
 from core.ports import Clock
 
-PROMPT = 5.0  # seconds in which there has to be what an order is made of
+PROMPT = 5.0  # seconds within which the data for an order must arrive
 
 
 class OrderCalls:
@@ -44,7 +44,7 @@ class OrderCalls:
         self._clock = clock
 
     async def submit(self, request: OrderRequest) -> Order:
-        """One order by ccxt's unified call."""
+        """Place one order by ccxt's unified call."""
         instrument = self._instrument(request.symbol)
         wire_orders.check(request, instrument)
         touch = await self._touch(request, instrument)
@@ -56,7 +56,7 @@ class OrderCalls:
         return self._taken(row, request)
 
     async def submit_direct(self, request: OrderRequest) -> Order:
-        """One market order by the exchange's raw call, its size by the exchange's own filters as they are now."""
+        """Place one market order by the exchange's raw call. Its current filters limit the size."""
         market = self._markets.row(listed_as(request.symbol))
         if not self._fields.raw or market is None:
             raise Refused(
@@ -72,13 +72,13 @@ class OrderCalls:
             row = plan.row(self._client.exchange, answer, market)
         except FlatdeckError:
             raise
-        except Exception as error:  # ccxt's parsers raise anything
+        except Exception as error:  # ccxt's parsers may raise any exception
             name = self._client.settings.exchange
             raise OutcomeUnknown(f"{name}'s answer to the order cannot be read: {type(error).__name__}") from error
         return self._taken(row, sized)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
-        """The exchange's own close call, of the whole position."""
+        """Close the whole position by the exchange's own close call."""
         instrument = self._instrument(position.symbol)
         if instrument.kind not in self._fields.close:
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: its own close call is not for this kind of position")
@@ -93,7 +93,11 @@ class OrderCalls:
         return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
 
     async def cancel(self, order: Order) -> None:
-        """One order by its id: as what it is first, then as other kinds, where conditional ones are another call."""
+        """
+
+        ancel one order by its id: first as the kind it is, then as other kinds, where conditional orders need another
+        call.
+        """
         plain, settings = listed_as(order.symbol), self._client.settings
         guess = conditional_of(settings.exchange, self._client.exchange.features, plain)
         conditional = self._fields.conditional or guess
@@ -114,7 +118,7 @@ class OrderCalls:
                 return
 
     def _now(self) -> datetime:
-        """By the exchange's clock: it is the exchange that lets an order die in time."""
+        """Return the time by the exchange's clock, because the exchange decides when an order expires."""
         return self._client.to_venue_time(self._clock.now())
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -124,7 +128,10 @@ class OrderCalls:
         return known or self._markets.instrument(symbol)
 
     async def _touch(self, request: OrderRequest, instrument: Instrument) -> Decimal | None:
-        """A market buy of a coin is paid by cost at some exchanges, for which ccxt wants a price to reckon with."""
+        """Return the ask for a market buy of a coin; else None.
+
+        Some exchanges pay such a buy by cost, and ccxt needs a price.
+        """
         buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
         if not buys:
             return None
@@ -135,9 +142,9 @@ class OrderCalls:
         return ask
 
     async def _first(self, method: str, *args: object) -> Any:
-        """What an order has to know before it is sent. Not to have it is no doubt about an order: none has left.
+        """Read data that an order needs. A failure leaves no doubt about an order: nothing was sent.
 
-        Nor has one when it came late: what becomes of an order is looked for from when it was decided on.
+        Data that come too late are refused as well: an order is looked up from the time of its decision.
         """
         begun = self._clock.monotonic()
         try:

@@ -1,8 +1,9 @@
-"""Raw lists that come in pages, each with a cursor to the next one, read to their end.
+"""Read raw lists that come in pages, each with a cursor to the next, to their end.
 
-Bybit's is followed until a page is empty or names no next one: a page that is not full need not be the last, because
-what is left out of it is left out after it was cut. ccxt's own pagination of it ends after ten pages without a word,
-and asks for the inverse contracts' orders with a settlement in USDT, where there are none.
+Bybit's list is followed until a page is empty or names no next page. A page that is not full need not be the last:
+Bybit filters rows after it has cut the page. ccxt's own pagination stops silently after ten pages. It also requests
+inverse orders with settlement in USDT, where there are none.
+
 Sources: Bybit's documentation of ``order/realtime`` and ``position/list``; ccxt's ``fetch_paginated_call_cursor``.
 """
 
@@ -21,11 +22,14 @@ Ask = Callable[..., Awaitable[Any]]
 
 
 async def read_all_pages(ask: Ask, exchange: Any, method: str, parse: str, params: dict[str, Any]) -> list[Row]:
-    """Every row of a list in ccxt's unified form; OutcomeUnknown for one that does not end or cannot be read."""
+    """Return every row of a list in ccxt's unified form.
+
+    Raises OutcomeUnknown for a list that does not end or is unreadable.
+    """
     raw = await _raw(ask, exchange.id, method, params)
     kind = "spot" if params.get("category") == "spot" else "contract"
     try:
-        # A spot market and a perpetual share an id there: which one a row is of is what the list was asked for.
+        # A spot market and a perpetual share an id. The list's parameters tell which one a row belongs to.
         return [getattr(exchange, parse)(r, exchange.safe_market(r.get("symbol"), None, None, kind)) for r in raw]
     except FlatdeckError:
         raise
@@ -34,7 +38,7 @@ async def read_all_pages(ask: Ask, exchange: Any, method: str, parse: str, param
 
 
 async def _raw(ask: Ask, name: str, method: str, params: dict[str, Any]) -> list[Row]:
-    """A row that moved from one page to the next while they were asked for is told once, as it was last."""
+    """Return all raw rows. A row that moved between pages during the read is kept once, in its last form."""
     found: dict[tuple[str, ...], Row] = {}
     cursor = ""
     for _ in range(MOST_PAGES):
@@ -46,7 +50,7 @@ async def _raw(ask: Ask, name: str, method: str, params: dict[str, Any]) -> list
         news = rows.keys() - found.keys()
         found |= rows
         if not news and len(page) >= params["limit"]:
-            break  # the same again, and what is behind it cannot be had
+            break  # a full page without new rows: the rows behind it cannot be read
         if not news or not cursor:
             return list(found.values())
     raise OutcomeUnknown(f"{name}'s list does not end after {len(found)} rows")

@@ -1,4 +1,4 @@
-"""Prices of what is held, and US dollars per unit of what they are in, asked for a kind of market at a time."""
+"""Prices of holdings, and US dollars per unit of their currencies, with one request per kind of market."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from core.model import Quote
 from core.ports import Clock
 from core.units import ONE, plain
 
-FRESH = 5.0  # seconds that a bid and an ask may stand beside a ticker that has none
-AGAIN = 30.0  # seconds until prices that a kind of market refused are asked for again
-FEW = 8  # symbols of a list that is refused as a whole that are then asked for one by one
-OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # which says nothing about the symbol that was asked for
-LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}  # by preference, with what tells of each
-Kind = tuple[str, bool]  # a market's type, and whether it is inverse: one list has one of them only
+FRESH = 5.0  # seconds for which a bid and an ask may complete a ticker without them
+AGAIN = 30.0  # seconds until refused prices are requested again
+FEW = 8  # if a list is refused, ask for up to this many symbols one by one
+OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # refusals that say nothing about the symbol
+# preferred first, with ccxt's name of the feature
+LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}
+Kind = tuple[str, bool]  # a market's type, and whether it is inverse: a list covers one of them
 Told = tuple[Row, float]  # a ticker, and when it came
 
 
 class PriceReader:
-    """``errors`` says for each kind of market why its last request failed."""
+    """Reads prices. ``errors`` has the reason of the last failed request of each kind of market."""
 
     def __init__(self, account: str, client: Client, markets: Markets, reads: AccountReads, clock: Clock) -> None:
         self._account = account
@@ -38,12 +39,12 @@ class PriceReader:
         self._reads = reads
         self._clock = clock
         self._again: dict[Kind, float] = {}
-        self._refused: dict[str, float] = {}  # symbols that have no price, and until when they are not asked for
+        self._refused: dict[str, float] = {}  # symbols without a price, and until when they are not requested
         self._touches: dict[str, Told] = {}  # the last ticker with a bid and an ask
         self.errors: dict[Kind, str] = {}
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """Prices of those that have one. What cannot be had is left out, never an error."""
+        """Return the prices that can be read. A missing price is left out and never an error."""
         await self._markets.load()
         asked: dict[Kind, list[str]] = {}
         for symbol in dict.fromkeys(listed_as(s) for s in symbols):
@@ -57,9 +58,9 @@ class PriceReader:
         return [quote for quote in made if quote is not None]
 
     def quote(self, symbol: str, row: Row, now: float) -> Quote | None:
-        """A ticker as the quote of ``symbol``, with the position's own mark where that is as new.
+        """Return a ticker as the quote of ``symbol``, with the position's own mark if that is as new.
 
-        A ticker without bid and ask stands beside those that were told last, and is as old as they are.
+        A ticker without bid and ask is combined with the last ones and is then as old as they are.
         """
         mark = self._reads.marks.get(symbol)
         fresh = mark.price if mark is not None and now - mark.at <= mark.lasts else None
@@ -83,14 +84,17 @@ class PriceReader:
             found = await self._listed(kind, wanted) if wanted else {}
         except FlatdeckError as error:
             self.errors[kind] = str(error)
-            if isinstance(error, Refused):  # what failed on its way may be asked for again at once
+            if isinstance(error, Refused):  # a network failure may be repeated at once
                 self._again[kind] = self._clock.monotonic() + min(error.retry_after or AGAIN, AGAIN)
             return {}
         self.errors.pop(kind, None)
         return found
 
     async def _listed(self, kind: Kind, symbols: list[str]) -> dict[str, Told]:
-        """Bids and asks where the exchange has a list of them (Binance's futures tickers have none), else tickers."""
+        """
+
+        ead the list of bids and asks where the exchange has one (Binance's futures tickers have none), else tickers.
+        """
         method = next((m for m, has in LISTS.items() if self._client.has(has)), None)
         if method is None:
             return await self._one_by_one(symbols)
@@ -103,8 +107,10 @@ class PriceReader:
         return found
 
     async def _parted(self, method: str, symbols: list[str]) -> dict[str, Told]:
-        """Of a list that was refused as a whole: it can be for one symbol, as of a market that has just ended, which is
-        looked for by halves."""
+        """Split a refused list: one symbol may cause the refusal, for example a market that has just ended.
+
+        Halves find it.
+        """
         if len(symbols) <= FEW:
             return await self._one_by_one(symbols)
         middle = len(symbols) // 2
@@ -119,7 +125,7 @@ class PriceReader:
         return whole if whole is not None else await self._parted(method, symbols)
 
     async def _whole(self, method: str, symbols: list[str]) -> dict[str, Told] | None:
-        """None where the list is refused for something about it."""
+        """Read a whole list; None if the exchange refuses the list for its contents."""
         try:
             return await self._told(symbols, method, symbols)
         except Refused as refused:
@@ -128,7 +134,10 @@ class PriceReader:
         return None
 
     async def _one_by_one(self, symbols: list[str]) -> dict[str, Told]:
-        """Who is refused is left out for a while, so that the others are a list again. Raises where all are."""
+        """Read symbols one by one.
+
+        A refused symbol is left out for a while, so that the others form a list again. Raises if all fail.
+        """
         asked = (self._told(symbols, "fetch_ticker", symbol) for symbol in symbols)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         failed = {s: a for s, a in zip(symbols, answers, strict=True) if isinstance(a, BaseException)}
@@ -139,14 +148,14 @@ class PriceReader:
         return {symbol: one for a in answers if isinstance(a, dict) for symbol, one in a.items()}
 
     async def _told(self, wanted: list[str], method: str, asked: object) -> dict[str, Told]:
-        """Each answer is as old as itself, and not as the slowest one beside it."""
+        """Read tickers. Each answer has its own time of arrival."""
         answer = await self._client.ask(method, asked)
         now = self._clock.monotonic()
         found = ((wire.text(row, "symbol"), row) for row in tickers(answer))
         return {symbol: (row, now) for symbol, row in found if symbol in wanted}
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
-        """USD per unit, by what a sale of it gets; of ``1/BTC`` one over the price of a BTC."""
+        """Return USD per unit by the price of a sale; for ``1/BTC`` it is one over the price of a BTC."""
         await self._markets.load()
         chosen = {c: way for c in currencies if (way := self._way(c.removeprefix("1/"))) is not None}
         found = {q.symbol: q for q in await self.quotes(sorted({symbol for symbol, _ in chosen.values()}))}
@@ -158,7 +167,7 @@ class PriceReader:
         return rates
 
     def _way(self, code: str) -> tuple[str, bool] | None:
-        """The symbol whose price is a currency's in dollars, and whether it is the other way round."""
+        """Return the symbol with a currency's price in dollars, and whether the price must be inverted."""
         for dollar in DOLLARS:
             straight = (f"{code}/{dollar}", f"{code}/{dollar}:{dollar}", f"{code}/{dollar}:{code}")
             for symbol, turned in (*((s, False) for s in straight), (f"{dollar}/{code}", True)):
@@ -169,7 +178,7 @@ class PriceReader:
 
 
 def has_touch(row: Row) -> bool:
-    """Whether a ticker tells what a close would get, on both sides."""
+    """Return whether a ticker has both bid and ask."""
     return wire.positive(row.get("bid")) is not None and wire.positive(row.get("ask")) is not None
 
 
@@ -180,7 +189,7 @@ def _price(quote: Quote | None) -> Decimal | None:
 
 
 def tickers(told: Any) -> list[Row]:
-    """The tickers of an answer: one, a list, or an object of them by symbol."""
+    """Return the tickers of an answer: one ticker, a list, or an object by symbol."""
     if isinstance(told, Mapping):
         rows: list[Any] = [told] if isinstance(told.get("symbol"), str) else list(told.values())
     else:

@@ -1,12 +1,12 @@
 """Kraken's spot margin: positions, orders and fills beside the balance of the same symbol. Pure.
 
-A margin position has a symbol of its own here, ``BTC/USD:margin``, because an order that forgets to say that it is on
-margin would sell the balance. Kraken nets: an order against a position closes it, oldest part first, so that there is
-one of a symbol and it has a side.
+A margin position has its own symbol here, ``BTC/USD:margin``: an order that does not say that it is on margin would
+sell the balance. Kraken nets positions: an order against a position closes its oldest part first. So each symbol has
+one position, and the position has a side.
 
-Source: Kraken's documentation of ``OpenPositions``, of ``AddOrder`` (``leverage``, ``reduce_only``), of ``margin`` and
-``descr.leverage`` of an order, of ``margin`` and ``misc: closing`` of a trade, and of ``margin`` and ``margin_borrow``
-of the channel ``executions``.
+Source: Kraken's documentation of ``OpenPositions``, of ``AddOrder`` (``leverage``, ``reduce_only``), of ``margin``
+and ``descr.leverage`` of an order, of ``margin`` and ``misc: closing`` of a trade, and of ``margin`` and
+``margin_borrow`` of the channel ``executions``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from core.units import ZERO
 
 EXCHANGE = "kraken"
 MARGIN = ":margin"
-BESIDE = (MARGIN, ":isolated", ":cross")  # what is behind the symbol of a second position in one market
-BORROWED = "a coin on margin; close it on the exchange's own pages"  # where only Kraken's can be closed from here
+BESIDE = (MARGIN, ":isolated", ":cross")  # suffixes of the symbol of a second position in one market
+# used where ccxt lists a margin position of an exchange other than Kraken
+BORROWED = "a coin on margin; close it on the exchange's own pages"
 NO_LEVERAGE = ("", "none", "0", "0.00000")
 
 
 def position(account: str, row: Row, exchange: str) -> Position | None:
-    """What is left of one and what it cost, which Kraken's own fields tell only."""
+    """Read one margin position. Its remaining size and its cost are only in Kraken's raw fields."""
     info = inner(row, "info")
     volume, closed, cost = number(info.get("vol")), number(info.get("vol_closed")) or ZERO, positive(info.get("cost"))
     left = {**row, "contracts": None if volume is None else str(volume - closed)}
@@ -39,7 +40,7 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
 
 
 def merged(one: Position, other: Position) -> Position:
-    """Two rows of the same position as one, at the average of their entries."""
+    """Merge two rows of one position, at the average of their entries."""
     if one.side is not other.side:
         raise OutcomeUnknown(f"{EXCHANGE}'s list has {one.symbol} long and short")
     quantity = one.quantity + other.quantity
@@ -49,7 +50,7 @@ def merged(one: Position, other: Position) -> Position:
 
 
 def on_margin(row: Row, exchange: str) -> bool:
-    """Whether an order or an execution of ccxt's is of a margin position and not of the balance."""
+    """Return whether a row of ccxt's (order or execution) belongs to a margin position instead of the balance."""
     info = inner(row, "info") if exchange == EXCHANGE else {}
     leverage = text(inner(info, "descr"), "leverage") or text(info, "leverage")
     told = info.get("margin") is True or info.get("margin_borrow") is True or "closing" in text(info, "misc")
@@ -57,12 +58,12 @@ def on_margin(row: Row, exchange: str) -> bool:
 
 
 def position_symbol(row: Row, exchange: str) -> str:
-    """The symbol of the position that an order or an execution is of."""
+    """Return the symbol of the position to which an order or an execution belongs."""
     symbol = text(row, "symbol")
     return symbol + MARGIN if symbol and on_margin(row, exchange) else symbol
 
 
 def listed_as(symbol: str) -> str:
-    """The symbol of the market in which it is traded."""
+    """Return the symbol of the market in which a position's symbol is traded."""
     suffix = next((suffix for suffix in BESIDE if symbol.endswith(suffix)), "")
     return symbol.removesuffix(suffix)

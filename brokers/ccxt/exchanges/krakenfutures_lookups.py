@@ -1,7 +1,7 @@
-"""One order of Kraken Futures by either id, which ccxt has no call for that knows an order of a while ago.
+"""Find one order of Kraken Futures by either id. ccxt has no call that knows an order for long.
 
-``orders/status`` takes our own names of orders and knows those that are open or ended within five seconds (the
-venue's documentation of it); the list of open orders has what rests, and the account's history the events of the rest.
+``orders/status`` takes our own order names and knows orders that are open or ended within five seconds (the venue's
+documentation). The list of open orders has resting orders. The account's history has the events of the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MOST_PAGES = 10
 
 
 async def find_order(client: Client, symbol: str, native: str, since: int, order_id: str, client_id: str) -> Row | None:
-    """As a unified row; None when no list has it. ``since``: milliseconds of the first event to look at."""
+    """Return the order as a unified row; None if no list has it. ``since``: milliseconds of the first event to read."""
 
     def ours(row: Row) -> bool:
         return wire.text(row, "id") == order_id if order_id else wire.client_id(row) == client_id
@@ -36,7 +36,7 @@ async def find_order(client: Client, symbol: str, native: str, since: int, order
 
 
 async def _rows(client: Client, method: str, asked: Params) -> list[Row]:
-    """Of the whole account. To say that there is no such order is to list none."""
+    """Return the rows of one list of the whole account. A refusal "unknown order" is an empty list."""
     try:
         answer = await client.look_up(method, None, None, None, asked)
     except Refused as refused:
@@ -47,7 +47,7 @@ async def _rows(client: Client, method: str, asked: Params) -> list[Row]:
 
 
 async def _events(client: Client, method: str, since: int) -> list[Row]:
-    """All events since then; a list that does not end is no answer."""
+    """Return all events since ``since``. Raises OutcomeUnknown for a list that does not end."""
     found: list[Row] = []
     more: Params = {"since": since}
     for _ in range(MOST_PAGES):

@@ -1,7 +1,7 @@
-"""What Kraken Futures' stream says of orders and positions that ccxt does not tell, or tells wrong.
+"""Orders and positions of Kraken Futures' stream that ccxt omits or misreads.
 
-ccxt adds up amounts that are cumulative already (``handle_order`` of its ``pro/krakenfutures.py``), and of the list of
-all positions it tells those that are in it: one that is not in it any more has been closed.
+ccxt adds up amounts that are already cumulative (``handle_order`` of its ``pro/krakenfutures.py``). From the list of
+all positions ccxt reports only those in the list. A position that left the list has been closed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from core.errors import OutcomeUnknown
 from core.events import BrokerEvent, OrderSeen, PositionSeen
 from core.model import PositionKey
 
-LATELY = 60_000  # milliseconds before the stream began that no read is sure to have seen
+LATELY = 60_000  # milliseconds before the stream began, which no read is sure to cover
 
 
 class KrakenFuturesStream:
-    """One run of the stream, message by message. ``symbol`` makes ccxt's of the venue's name of a market, ``held`` is
-    what the last read had, and ``began`` the milliseconds at which the stream did."""
+    """One run of the stream.
+
+    ``symbol`` converts the venue's name of a market to ccxt's, ``held`` has the symbols of the last read, ``began``
+    is the start of the stream in milliseconds.
+    """
 
     def __init__(self, account: str, symbol: Callable[[str], str], held: Iterable[str], began: int) -> None:
         self._account = account
@@ -31,7 +34,7 @@ class KrakenFuturesStream:
         self._since = began - LATELY
 
     def read_message(self, message: Any) -> list[BrokerEvent]:
-        """What this message tells; a hint that cannot be read tells nothing."""
+        """Return the events of one message. A message that cannot be read gives none."""
         if not isinstance(message, Mapping):
             return []
         if message.get("feed") in ("open_orders", "open_orders_snapshot"):
@@ -41,9 +44,9 @@ class KrakenFuturesStream:
         return self._gone(message.get("positions")) if message.get("feed") == "open_positions" else []
 
     def drop_old_fills(self, message: Any) -> Any:
-        """The message without executions that were read before: an old one is no news, and has nothing read again.
+        """Return the message without executions that a read has seen: they would only trigger another read.
 
-        What traded between the read and the stream is told by the snapshot alone.
+        The snapshot alone has the executions between the read and the start of the stream.
         """
         if not isinstance(message, Mapping) or message.get("feed") != "fills_snapshot":
             return message
@@ -58,7 +61,7 @@ class KrakenFuturesStream:
             return None
 
     def _gone(self, positions: object) -> list[BrokerEvent]:
-        """A message without the list says nothing about any of them."""
+        """Return the positions that left the list. A message without the list says nothing about any position."""
         if not isinstance(positions, list) or any(not isinstance(row, Mapping) for row in positions):
             return []
         held = {self._symbol(wire.text(row, "instrument")) for row in positions if wire.number(row.get("balance")) != 0}

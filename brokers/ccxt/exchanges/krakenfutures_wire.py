@@ -1,9 +1,9 @@
-"""Kraken Futures' own words, where ccxt's reading of them loses what they say. Pure.
+"""Kraken Futures' raw fields, where ccxt's parsing loses information. Pure.
 
-Most of what it refuses is refused in an answer that went well, with a status in place of an error. ccxt takes any
-status that it does not know for a rejection, leaves out the size of what an inverse contract traded, and reads an
-order that has ended with what it was before. Sources: the venue's documentation of ``sendorder``, ``cancelorder``,
-``orders/status``, ``history/orders`` and ``open_orders``, and ccxt's examples of their bodies.
+Kraken Futures reports most refusals in a successful answer, with a status instead of an error. ccxt treats every
+unknown status as a rejection, omits the traded size of inverse contracts, and gives an ended order its earlier state.
+Sources: the venue's documentation of ``sendorder``, ``cancelorder``, ``orders/status``, ``history/orders`` and
+``open_orders``, and ccxt's examples of their bodies.
 """
 
 from __future__ import annotations
@@ -19,14 +19,19 @@ from core.units import ZERO, plain
 
 KRAKEN_FUTURES = "krakenfutures"
 TAKEN = ("placed", "partiallyFilled", "filled")
-ENDS = {"FULLY_EXECUTED": "closed", "CANCELLED": "canceled", "REJECTED": "rejected"}  # of ``orders/status``
+# ended statuses of ``orders/status``
+ENDS = {"FULLY_EXECUTED": "closed", "CANCELLED": "canceled", "REJECTED": "rejected"}
 LIVE = ("ENTERED_BOOK", "TRIGGER_PLACED")
-LISTS = {"openorders": "openOrders", "orders/status": "orders", "fills": "fills"}  # that ccxt takes for empty
+# lists that ccxt reads as empty when they are missing
+LISTS = {"openorders": "openOrders", "orders/status": "orders", "fills": "fills"}
 
 
 def check(path: str, answer: object) -> None:
-    """Raises OutcomeUnknown for an answer without the list that was asked for, and for an order that is refused and
-    was executed in part nevertheless: the venue has a reason of that name, ``REJECTED_AFTER_EXECUTION``."""
+    """Check an answer. Raises OutcomeUnknown if the requested list is missing.
+
+    Also raises it for an order that was refused but partly executed: the venue has the reason
+    ``REJECTED_AFTER_EXECUTION``.
+    """
     told = answer if isinstance(answer, dict) else {}
     if path in LISTS and not isinstance(told.get(LISTS[path]), list):
         raise OutcomeUnknown(f"{KRAKEN_FUTURES} answered without the list {LISTS[path]}")
@@ -38,7 +43,7 @@ def check(path: str, answer: object) -> None:
 
 
 def _executions(status: Row) -> list[Row]:
-    """Those among the events of an order's status."""
+    """Return the executions among the events of an order's status."""
     events = status.get("orderEvents")
     listed = events if isinstance(events, list) else []
     return [event for event in listed if isinstance(event, dict) and event.get("type") == "EXECUTION"]
@@ -48,9 +53,9 @@ def _executions(status: Row) -> list[Row]:
 
 
 def order_from_status(row: object) -> Row:
-    """The order that a ``sendStatus`` (``info``) tells, with what was executed of it by its events.
+    """Return the order of a ``sendStatus`` (``info``) with the executed quantity of its events.
 
-    Raises Refused for a status that says no, and OutcomeUnknown for one that says nothing that is known.
+    Raises Refused for a status that refuses, and OutcomeUnknown for an unknown status.
     """
     if not isinstance(row, dict):
         raise OutcomeUnknown(f"{KRAKEN_FUTURES}'s answer is no order")
@@ -82,7 +87,10 @@ def _refusal(word: str) -> FlatdeckError:
 
 
 def check_cancelled(row: object) -> None:
-    """A cancel that went well says so; ccxt raises for those that it knows to have failed."""
+    """Check the answer to a cancel.
+
+    Raises OutcomeUnknown unless the status is ``cancelled``; ccxt raises for known failures.
+    """
     word = text(inner(row, "info"), "status") if isinstance(row, dict) else ""
     if word != "cancelled":
         raise OutcomeUnknown(
@@ -94,7 +102,10 @@ def check_cancelled(row: object) -> None:
 
 
 def order_state(row: Row) -> Row:
-    """A row of ``orders/status``. One that is fully executed traded, also where it is told as it was before that."""
+    """Return a row of ``orders/status`` in unified form.
+
+    A fully executed order traded, even where the row shows the order as it was before the execution.
+    """
     told, word = inner(row, "info"), text(inner(row, "info"), "status")
     order = inner(told, "order")
     filled, quantity = number(order.get("filled")) or ZERO, number(order.get("quantity")) or ZERO
@@ -119,10 +130,10 @@ def _ended_or_live(word: str, filled: Decimal) -> str | None:
 
 
 def order_from_events(elements: Iterable[object], native: str, order_id: str, client_id: str) -> Row | None:
-    """What the events of the account's history tell of one order, which is not open any more; None: nothing.
+    """Return one order from the events of the account's history, which is no longer open; None without events.
 
-    Their quantity is what remains. An order that takes at once has ended even where no event says so. Of one whose
-    end is not told the status is left out: it is unknown.
+    An event's quantity is the remaining quantity. An immediate order has ended even without an event of its end. The
+    status is None (unknown) if no event tells the order's end.
     """
     kinds, orders = set(), []
     for element in elements:
@@ -166,17 +177,17 @@ def _end(kinds: set[str], orders: list[Row], filled: Decimal, quantity: Decimal)
     at_once = any(text(o, "orderType").lower() in ("ioc", "mkt", "fok") for o in orders) and not trigger
     if at_once or {"OrderCancelled", "OrderTriggerCancelled"} & kinds:
         return "canceled"
-    return None  # it may have been executed since, or have become another order
+    return None  # it may have been executed or triggered since
 
 
 # ------------------------------------------------------------------------------------------- what the stream says
 
 
 def orders_from_message(message: Mapping[str, Any], known: dict[str, Row]) -> list[Row]:
-    """Orders that a message of ``open_orders`` tells, as rows without a symbol: ``market`` has the venue's name.
+    """Return the orders of an ``open_orders`` message, as rows without a symbol. ``market`` has the venue's name.
 
-    What ``filled`` tells is cumulative and ``qty`` what remains. One that has ended comes with its id only: ``known``
-    remembers the others.
+    ``filled`` is cumulative and ``qty`` is the remaining quantity. An ended order comes with its id only: ``known``
+    keeps the other fields.
     """
     listed = message.get("orders") if message.get("feed") == "open_orders_snapshot" else [message.get("order")]
     made = [_told(order) for order in listed if isinstance(order, dict)] if isinstance(listed, list) else []
@@ -205,6 +216,6 @@ def _told(order: Row) -> Row:
 
 
 def _ended(last: Row, reason: str) -> Row:
-    """Its end, and how much of it traded where that is certain."""
+    """Return the row of an ended order, with the filled quantity where it is certain."""
     whole = reason == "full_fill"
     return {**last, "filled": last["amount"] if whole else last["filled"], "status": "closed" if whole else "canceled"}

@@ -1,8 +1,8 @@
-"""Two positions in one market, one on cross and one on isolated margin (OKX), which are closed by different orders.
+"""Two positions in one market, one on cross and one on isolated margin (OKX). Different orders close them.
 
-The one that was seen alone keeps the market's symbol, and the other is ``BTC/USDT:USDT:isolated``, or ``:cross``, while
-either is there: a symbol that went over to the other would make a position out of one that is closed. Where both are
-there from the beginning neither has it: what a former life meant by it is not known.
+The position that was alone at first keeps the market's symbol. The other gets ``BTC/USDT:USDT:isolated`` (or
+``:cross``) while either exists: a symbol that changed hands would revive a closed position. If both exist at the
+start, neither gets the market's symbol: an earlier run may have meant either.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ from core.model import Leg, Position, PositionKey
 
 
 class MarginModes:
-    """What is known of one account's."""
+    """The margin modes of one account's positions."""
 
     def __init__(self) -> None:
-        self._first: dict[PositionKey, str] = {}  # the margin mode of what has the market's symbol, if any
+        self._first: dict[PositionKey, str] = {}  # the margin mode of the position with the market's symbol, if any
 
     def update(self, listed: Sequence[tuple[Position, str]], before: Mapping[tuple[str, Leg], str]) -> None:
-        """From a complete list of positions with their margin modes. ``before``: the modes in the list before it."""
+        """Update from a complete list of positions with their margin modes.
+
+        ``before``: the modes of the previous list.
+        """
         times = Counter(position.key for position, _ in listed)
         self._first = {key: mode for key, mode in self._first.items() if key in times}
         for key in [key for key, n in times.items() if n > 1 and key not in self._first]:
             self._first[key] = before.get((key.symbol, key.leg), "")
 
     def symbol_of(self, key: PositionKey, mode: str) -> str:
-        """That of what is on such margin in a market."""
+        """Return the symbol of the position with this margin mode."""
         first = self._first.get(key, mode)
         return key.symbol if not mode or mode == first else f"{key.symbol}:{mode}"
 
 
 def margin_mode(row: Row) -> str:
-    """Of a position, an order or an execution; empty where it is not told."""
+    """Return the margin mode of a position, an order or an execution; "" where the row does not tell it."""
     info = wire.inner(row, "info")
     return wire.text(row, "marginMode") or wire.text(info, "tdMode") or wire.text(info, "mgnMode")

@@ -1,8 +1,8 @@
-"""What is particular to acting at each exchange: the table of those that are known, and what holds for the rest.
+"""How each known exchange takes orders, and the defaults for other exchanges.
 
-Sources: the exchanges' documentation of their order calls, and the source of the ccxt version that is pinned. Where an
-exchange promises no time after which an unanswered order is dead, ``expiry`` is None, and an outcome that cannot be
-found out freezes the account.
+Sources: the exchanges' documentation of their order calls, and the source of the pinned ccxt version. ``expiry`` is
+None where an exchange promises no time after which an unanswered order is dead. There an unknown outcome freezes the
+account.
 """
 
 from __future__ import annotations
@@ -19,50 +19,51 @@ CONTRACTS = frozenset({Kind.PERP, Kind.FUTURE})
 
 
 class OrderFields(Struct, frozen=True):
-    """Words, parameters and promises of one exchange; seconds throughout."""
+    """Parameters and promises of one exchange. All times are seconds."""
 
-    client_id: str = "clientOrderId"  # the parameter of an order that carries our name of it
+    client_id: str = "clientOrderId"  # the parameter that carries our order name
     client_id_length: int = 32
     tifs: dict[TimeInForce, str] = field(
         default_factory=UPPER.copy
-    )  # of a limit order; one that is missing cannot be said
+    )  # of a limit order; a missing time in force cannot be expressed
     market: dict[TimeInForce, str] = field(
         default_factory=lambda: {TimeInForce.IOC: ""}
-    )  # what a market order may be, and the word for it
-    leg: str = ""  # the raw parameter that names a position of hedge mode
-    hedged: bool = False  # ccxt names it itself by ``hedged``, reduce-only and the side that closes
-    legs: dict[Leg, Any] = {}  # its values
-    reduce_with_leg: bool = False  # reduce-only is said beside the leg
+    )  # times in force of a market order, and the exchange's word for each
+    leg: str = ""  # the raw parameter that names the position in hedge mode
+    hedged: bool = False  # ccxt names the position by ``hedged``, reduce-only and the closing side
+    legs: dict[Leg, Any] = {}  # values of ``leg``
+    reduce_with_leg: bool = False  # send reduce-only together with the leg
     sized: str = (
-        ""  # where ccxt makes a close call of a reduce-only order: its parameter for the size, else it closes all
+        ""  # where ccxt turns a reduce-only order into a close call: the size parameter (without it everything closes)
     )
     margin_mode: str = ""  # the parameter that takes the position's margin mode
-    close: frozenset[Kind] = frozenset()  # of what its own close call closes one whole position and opens none
+    # kinds of which the exchange's close call closes one whole position and opens none
+    close: frozenset[Kind] = frozenset()
     expiry: float | None = None
-    hmac_expiry: float | None = None  # the same where the secret is no private key
-    window: Params = {}  # said with every order, so that what ``expiry`` says is so
+    hmac_expiry: float | None = None  # expiry where the secret is no private key
+    window: Params = {}  # sent with every order, so that ``expiry`` holds
     deadline: str = ""  # the parameter that takes the time after which the order is not accepted
     lag: float = 10.0
-    conditional: Params = {}  # with what a conditional order is found and cancelled, where that is another call
-    became: str = ""  # where a conditional order tells the id of the one that it became, which alone tells what traded
-    find: str = ""  # the parameter that finds an order by our name of it; empty: lists are searched
-    lists: tuple[str, ...] = ()  # ccxt's lists that take ``orderId`` or ``find`` as a filter; they are asked in turn
-    coin_kinds: tuple[Params, ...] = ()  # what a cancel has to name of a coin's conditional orders
-    stop: str = ""  # the parameter of a market order that makes it a stop; empty: none can rest there
-    stop_id: str = ""  # where a stop carries our name in another parameter, too
-    stops: frozenset[Kind] = frozenset(Kind)  # of what a stop can rest there
-    newest: int = 0  # rows of one answer of executions, where those are the newest of a time; 0: the first of it
-    paged: str = ""  # the parameter that is the number of a page of executions
-    span: float | None = None  # seconds of executions that one question can be about, whose end has to be said
-    whole: bool = False  # sizes are numbers of lots, which ccxt compares as numbers
-    close_leg: bool = False  # its own close call takes the position of hedge mode by ``leg``, not by ccxt's side
-    offset: str = ""  # the parameter that goes back in a list of the whole account; empty: ``until``, of one symbol
-    before: str = ""  # the same where it takes the time before which a page of ``newest`` is
-    raw: bool = False  # ``direct`` knows its raw call
+    conditional: Params = {}  # extra parameters to find and cancel a conditional order, where that is another call
+    became: str = ""  # field with the id of the order that a trigger created; only that order has the fills
+    find: str = ""  # the parameter that finds an order by our name; "": search the lists
+    lists: tuple[str, ...] = ()  # ccxt's lists that accept ``orderId`` or ``find`` as a filter, asked in turn
+    coin_kinds: tuple[Params, ...] = ()  # parameters that a cancel of a coin's conditional order needs
+    stop: str = ""  # the parameter that makes a market order a stop; "": no stop can rest there
+    stop_id: str = ""  # a second parameter that carries our name in a stop
+    stops: frozenset[Kind] = frozenset(Kind)  # kinds for which a stop can rest there
+    newest: int = 0  # rows per page of executions where a page has the newest rows; 0: a page has the oldest rows
+    paged: str = ""  # the parameter for the page number of executions
+    span: float | None = None  # longest span of one question about executions, whose end must be given; seconds
+    whole: bool = False  # sizes are whole numbers of lots, which ccxt compares as numbers
+    close_leg: bool = False  # the close call takes the hedge mode position by ``leg``, not by ccxt's side
+    offset: str = ""  # the parameter that pages back through the whole account's list; "": ``until``, per symbol
+    before: str = ""  # like ``offset``, but takes the time before which a page of ``newest`` rows ends
+    raw: bool = False  # ``submit_direct`` knows the raw call
 
     @property
     def tiers(self) -> frozenset[Tier]:
-        """The ways of closing that it can express, none of them twice under two names."""
+        """The tiers that the exchange can express, each under one name only."""
         said = {
             Tier.MARKET_IOC: TimeInForce.IOC in self.market,
             Tier.MARKET_GTC: TimeInForce.GTC in self.market,
@@ -74,7 +75,7 @@ class OrderFields(Struct, frozen=True):
         return frozenset(tier for tier, able in said.items() if able)
 
 
-# A market order of Binance takes no time in force (-1106): it is immediate, and what is left of it expires.
+# Binance refuses a time in force in a market order (-1106). The order is immediate; the rest expires.
 _BINANCE = OrderFields(expiry=5.0, window={"recvWindow": 5000}, find="origClientOrderId", raw=True)
 _BINANCE_CONTRACTS = OrderFields(
     expiry=5.0,
@@ -92,8 +93,9 @@ _VENUES: dict[str, OrderFields] = {
     "binanceus": _BINANCE,
     "binanceusdm": _BINANCE_CONTRACTS,
     "binancecoinm": _BINANCE_CONTRACTS,
-    # ``optimal_limit_ioc`` and ``market`` are two kinds of order there. A signature is good for 30 s (50102). An algo
-    # order is found by ``algoClOrdId`` only, and ccxt sends one of a coin on cross margin, where it could borrow.
+    # OKX has two kinds of market order: ``optimal_limit_ioc`` and ``market``. A signature is valid for 30 s (50102).
+    # An algo order is found only by ``algoClOrdId``. ccxt sends a coin's algo order on cross margin, where it could
+    # borrow.
     "okx": OrderFields(
         market={TimeInForce.IOC: "IOC", TimeInForce.GTC: ""},
         expiry=30.0,
@@ -110,8 +112,8 @@ _VENUES: dict[str, OrderFields] = {
         newest=100,
         raw=True,
     ),
-    # ccxt's look-up of one order sends ``orderId=None`` beside our name, and Bybit goes by the id first; what has ended
-    # is in the history only once the service was restarted. A signature is good for ``recvWindow``, 5 s.
+    # ccxt's look-up of one order sends ``orderId=None`` with our name, and Bybit prefers the id. Ended orders are in
+    # the history only after the service was restarted. A signature is valid for ``recvWindow``, 5 s.
     "bybit": OrderFields(
         expiry=5.0,
         leg="positionIdx",
@@ -124,7 +126,8 @@ _VENUES: dict[str, OrderFields] = {
         newest=50,
         raw=True,
     ),
-    # 18 free characters are the longest name that is neither a UUID nor a number. The deadline is its own promise.
+    # The longest free-form name has 18 characters (longer ones must be a UUID or a number). Kraken promises the
+    # deadline.
     "kraken": OrderFields(
         client_id_length=18,
         expiry=10.0,
@@ -134,7 +137,8 @@ _VENUES: dict[str, OrderFields] = {
         offset="ofs",
         raw=True,
     ),
-    # An upper-case IOC is taken for a limit order that rests. ccxt sends no fill-or-kill. The deadline is its promise.
+    # An upper-case IOC becomes a resting limit order. ccxt sends no fill-or-kill. Kraken Futures promises the
+    # deadline.
     "krakenfutures": OrderFields(
         tifs={TimeInForce.IOC: "ioc", TimeInForce.GTC: "gtc"},
         expiry=10.0,
@@ -144,7 +148,7 @@ _VENUES: dict[str, OrderFields] = {
         before="lastFillTime",
         raw=True,
     ),
-    # ccxt drops the unified name. A signature is good for 30 s, one by a private key for 120.
+    # ccxt drops the unified name. A signature is valid for 30 s, a signature by a private key for 120 s.
     "coinbase": OrderFields(
         client_id="client_order_id",
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
@@ -154,9 +158,9 @@ _VENUES: dict[str, OrderFields] = {
         newest=100,
         raw=True,
     ),
-    # A request is good while its time is within 5 s of the venue's (400002): by a clock that is ahead, for 10 s. A
-    # limit order is GTC or IOC. Stops are listed apart, but found and cancelled like any order. An order to close says
-    # neither side nor size and opens nothing; in hedge mode it names its position like any order, or is refused.
+    # A request is valid while its time is within 5 s of the venue's (400002), so for 10 s if our clock is ahead. A
+    # limit order is GTC or IOC. Stops have a list of their own but are found and cancelled like any order. A close
+    # order has neither side nor size and opens nothing. In hedge mode it must name its position, or it is refused.
     "kucoinfutures": OrderFields(
         tifs={TimeInForce.IOC: "IOC", TimeInForce.GTC: "GTC"},
         expiry=10.0,
@@ -175,11 +179,11 @@ _VENUES: dict[str, OrderFields] = {
         raw=True,
     ),
 }
-# What ccxt sends of an order that closes one of two positions names that one (its source). At Blofin and MEXC it is the
-# other, which would be opened or closed in its place, and of the rest none is named or it is not known.
+# At these exchanges ccxt's closing order names the right position of hedge mode (its source). At Blofin and MEXC it
+# names the other position, which the order would open or close. At the rest it names none, or we do not know.
 _NAMED = ("bitget", "bingx", "phemex", "bydfi", "deepcoin", "hashkey", "weex", "toobit", "xt")
 _VENUES |= dict.fromkeys(_NAMED, OrderFields(hedged=True))
-# ccxt refuses a longer name, and puts a prefix before it (``wire.client_id``).
+# ccxt refuses a longer name and adds a prefix (``wire.client_id``).
 _VENUES |= dict.fromkeys(("gate", "gateeu"), OrderFields(client_id_length=28))
 _VENUES["cryptocom"] = OrderFields(client_id="client_oid")  # ccxt drops the unified name
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
@@ -187,5 +191,8 @@ PLAIN = OrderFields()
 
 
 def order_fields_of(exchange: str) -> OrderFields:
-    """What is known of the exchange. Of others nothing is taken for granted: no stop rests there, nothing expires."""
+    """Return the fields of an exchange.
+
+    Unknown exchanges get the defaults: no stop can rest there and no order expires.
+    """
     return _VENUES.get(exchange, PLAIN)

@@ -1,7 +1,7 @@
-"""Which calls make one complete read at an exchange: the table of those that are known, and a guess for the rest.
+"""Which calls make one complete read at each known exchange, and a guess for the rest.
 
-What an exchange leaves out of an answer is not there for whoever reads it, so that each list is asked for in all its
-parts: settlement currencies, conditional orders, pages.
+Whatever a list lacks looks closed to the reader. So each list is requested in all its parts: settlement currencies,
+conditional orders, pages.
 """
 
 from __future__ import annotations
@@ -17,38 +17,42 @@ Params = dict[str, Any]
 
 
 class ReadCalls(Struct, frozen=True):
-    """``positions`` and ``orders``: parameters of each call. ``balance`` is None where none is a position."""
+    """``positions`` and ``orders`` have the parameters of each call.
+
+    ``balance`` is None where no balance is a position.
+    """
 
     balance: Params | None = None
     positions: tuple[Params, ...] = ()
-    positions_method: str = "fetch_positions"  # or a raw call, whose rows ``parse`` reads
+    positions_method: str = "fetch_positions"  # or a raw call; ``parse`` names the parser of its rows
     parse: str = ""
-    optional: bool = False  # an account may have no derivatives at all, which the exchange refuses to list
-    trades_at_once: bool = False  # the list of own trades is asked for once, not for each symbol
-    margin: bool = False  # its positions are spot margin, beside balances of the same symbols
+    optional: bool = False  # the exchange refuses the list to an account without derivatives
+    trades_at_once: bool = False  # one request for all own trades, not one per symbol
+    margin: bool = False  # its positions are spot margin positions, beside balances of the same symbols
     orders: tuple[Params, ...] = ({},)
-    orders_method: str = "fetch_open_orders"  # or a raw call of paged lists
-    paged: bool = False  # both raw lists come in pages with a cursor (``pages``)
-    page: int | None = None  # rows after which there may be more
-    cursor: str = ""  # the parameter that asks for the page after; empty: ccxt collects all pages itself
-    cursor_in: str = ""  # of which raw row of a page it is told by; empty: it is the smallest id of the page
-    counted: bool = False  # the cursor is the number of a page
-    worth: Params = {}  # of the balance that says what the account is worth
-    worth_each: bool = False  # that balance is of one currency of settlement at a time
-    pledged: str = ""  # where that balance tells the margin of all positions, which none is without
-    markets: Params = {}  # of the call that loads them
-    kind: str = ""  # the raw call that tells whether the account is a unified one, whose calls are not known here
+    orders_method: str = "fetch_open_orders"  # or a raw call of a paged list
+    paged: bool = False  # both raw lists come in pages with a cursor (``pagination``)
+    page: int | None = None  # rows of a full page, after which there may be more
+    cursor: str = ""  # the parameter that requests the next page; "": ccxt collects all pages itself
+    cursor_in: str = ""  # the raw row's field with the cursor; "": the cursor is the smallest id of the page
+    counted: bool = False  # the cursor is a page number
+    worth: Params = {}  # parameters of the balance call that tells the account's worth
+    worth_each: bool = False  # that call covers one settlement currency at a time
+    pledged: str = ""  # the field of that balance with the margin of all positions; no position is without margin
+    markets: Params = {}  # parameters of the call that loads the markets
+    # the raw call that tells whether the account is unified; we do not know the calls of a unified account
+    kind: str = ""
     prefer: tuple[str, ...] = TETHER_FIRST
-    exempt: bool = False  # orders that only reduce may be below its minimums
-    unlisted: str = ""  # what an account can have there that no list here has
-    way_out: str = ""  # how what is too small to be sold can be got rid of
-    options: Params = {}  # of ccxt
+    exempt: bool = False  # reduce-only orders may be below its minimums
+    unlisted: str = ""  # holdings that no list here covers
+    way_out: str = ""  # how an amount too small to sell can be got rid of
+    options: Params = {}  # ccxt's options
 
 
 _BINANCE: Params = {
     "fetchOpenOrders": {"warnWithoutSymbol": False},
     "warnOnFetchOpenOrdersWithoutSymbol": False,
-    "fetchMargins": False,  # which pairs may be traded on margin takes two signed calls
+    "fetchMargins": False,  # the list of margin pairs takes two signed calls
 }
 _ALGO = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase")
 _BYBIT: tuple[Params, ...] = (
@@ -63,7 +67,7 @@ _CODED: dict[str, ReadCalls] = {
         way_out="Binance converts small balances to BNB",
         options={**_BINANCE, "fetchMarkets": {"types": ["spot"]}},
     ),
-    # ccxt's own list leaves out a position whose entry price is 0 and asks for the brackets of every symbol first.
+    # ccxt's list omits a position whose entry price is 0, and first requests the brackets of every symbol.
     "binanceusdm": ReadCalls(
         positions=({},),
         positions_method="fapiPrivateV3GetPositionRisk",
@@ -80,7 +84,7 @@ _CODED: dict[str, ReadCalls] = {
         exempt=True,
         options={**_BINANCE, "fetchMarkets": {"types": ["inverse"]}},
     ),
-    # ccxt's own list of them cannot read rows that are not consolidated, and drops what was closed of each.
+    # ccxt's list cannot read rows that are not consolidated, and drops the closed part of each row.
     "kraken": ReadCalls(
         balance={},
         positions=({"consolidation": "market"},),
@@ -91,7 +95,7 @@ _CODED: dict[str, ReadCalls] = {
         prefer=DOLLARS,
         way_out="Kraken's app converts small balances",
     ),
-    # An account of a type that ccxt does not list is left out of its balance without a word.
+    # ccxt silently leaves accounts of a type that it does not list out of the balance.
     "coinbase": ReadCalls(
         balance={"v3": True},
         positions=({},),
@@ -112,9 +116,9 @@ _CODED: dict[str, ReadCalls] = {
         way_out="OKX converts small balances (easy convert)",
         options={"fetchMarkets": {"types": ["spot", "future", "swap"]}},
     ),
-    # A unified account is what is asked for: else ccxt asks what it is, in front of an order when nothing else did.
-    # Conditional orders are in the same lists. An order that closes is exempt there from the least value, not from the
-    # least size (help centre, "Derivatives Trading Rules").
+    # The options say "unified account"; otherwise ccxt asks for the account's kind, possibly just before an order.
+    # Conditional orders are in the same lists. An order that closes is exempt from the minimum value, not from the
+    # minimum size (help centre, "Derivatives Trading Rules").
     "bybit": ReadCalls(
         balance={"type": "unified"},
         positions=tuple({**asked, "limit": 200} for asked in _BYBIT),
@@ -134,7 +138,8 @@ _CODED: dict[str, ReadCalls] = {
         },
     ),
     "krakenfutures": ReadCalls(positions=({},)),
-    # Which pairs may be borrowed for, and whether the account trades spot by its newer calls, takes signed calls each.
+    # Finding the pairs for borrowing, and whether the account trades spot by the newer calls, takes a signed call
+    # each.
     "kucoinfutures": ReadCalls(
         positions=({},),
         orders=({"type": "swap", "pageSize": 50}, {"type": "swap", "trigger": True, "pageSize": 50}),
@@ -151,23 +156,23 @@ _CODED: dict[str, ReadCalls] = {
 _CODED |= dict.fromkeys(("myokx", "okxus"), _CODED["okx"])
 
 
-# Whose orders of contracts ccxt has no word for that says that they only reduce; it sends its own along, which nobody
-# there reads (its source: ``create_order``).
+# Exchanges whose contract orders ccxt cannot mark as reduce-only. ccxt sends its own parameter, which the exchange
+# ignores (its source: ``create_order``).
 UNBOUND = frozenset({"bullish", "cryptocom", "zebpay"})
 
 
 def known_calls(exchange: str) -> ReadCalls:
-    """What is known of the exchange before ccxt is asked: its options, its way out of dust."""
+    """Return what we know of the exchange before ccxt is asked: options, ways to get rid of dust."""
     return _CODED.get(exchange, ReadCalls())
 
 
 def is_known(exchange: str) -> bool:
-    """Whether every list of it is known to be asked for in all its parts."""
+    """Return whether we know how to read every list of the exchange completely."""
     return exchange in _CODED
 
 
 def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] | None = None) -> ReadCalls:
-    """Those of a known exchange, else by what ccxt says that it has."""
+    """Return the calls of a known exchange, else the calls that ccxt's features suggest."""
     if exchange in _CODED:
         return _CODED[exchange]
     known = features or {}
@@ -189,13 +194,16 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
 
 
 def conditional_of(exchange: str, features: Mapping[str, Any] | None, symbol: str) -> Params:
-    """With what a conditional order is cancelled at an exchange that is not known, where ccxt lists those apart."""
+    """
+
+    eturn the parameters to cancel a conditional order at an unknown exchange, where ccxt lists such orders apart.
+    """
     listed = _lists_triggers(features or {}, "swap" if ":" in symbol else "spot")
     return {"trigger": True} if listed and exchange not in _CODED else {}
 
 
 def _lists_triggers(features: Mapping[str, Any], kind: str) -> bool:
-    """Whether ccxt says that conditional orders of that kind of market are a list of their own."""
+    """Return whether ccxt says that this kind of market has a separate list of conditional orders."""
     part = features.get(kind)
     part = part.get("linear") if isinstance(part, dict) and kind == "swap" else part
     listed = part.get("fetchOpenOrders") if isinstance(part, dict) else None
