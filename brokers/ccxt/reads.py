@@ -1,7 +1,7 @@
-"""Complete reads of an account: every position and open order that the exchange has of it, or an error.
+"""Complete reads of one account: every position and open order that the exchange has, or an error.
 
-Its parts are asked for at the same time, and one that fails fails the read, because a list without one of its parts
-looks like having closed something.
+The parts are requested at the same time. One failed part fails the read, because a missing part would look like
+closed positions.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from core.ports import Clock
 MOST_PAGES = 40
 WORTH_EVERY = 60.0
 KIND_EVERY = 60.0
-OF_THE_MOMENT = 1.0  # seconds that a mark which a read told may stand beside a newer touch
+OF_THE_MOMENT = 1.0  # seconds for which a mark of a read may complete a newer bid and ask
 Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 UNIFIED = "a unified account of {}, whose calls are others than those that are known here; have it be a classic one"
 
 
 class MarkPrice(Struct, frozen=True):
-    """The venue's own mark, when it was told, and for how many seconds it may stand beside a newer touch."""
+    """The venue's mark price, its time, and for how many seconds it may complete a newer bid and ask."""
 
     price: Decimal
     at: float
@@ -47,7 +47,7 @@ class MarkPrice(Struct, frozen=True):
 
 
 class AccountReads:
-    """``holdings`` reads; what it learned of symbols and marks is kept for prices and streams."""
+    """Reads holdings and keeps their symbols, margin modes and marks for prices and streams."""
 
     def __init__(self, account: str, client: Client, markets: Markets, clock: Clock) -> None:
         self._account = account
@@ -57,18 +57,18 @@ class AccountReads:
         self._clock = clock
         self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
-        self._listed: list[Position] | None = None  # what the last list of positions had
-        self._sold_in: dict[str, list[Row]] = {}  # currency → the market that the last read had it in
+        self._listed: list[Position] | None = None  # positions of the last list
+        self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold it at the last read
         self.cost_basis = CostBasis(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
-        self.marks: dict[str, MarkPrice] = {}  # the venue's own, of what is held
+        self.marks: dict[str, MarkPrice] = {}  # the venue's marks of held symbols
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.margin_modes = MarginModes()
         self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
-        self._classic_at: float | None = None  # when it was last told that the account is no unified one
-        self._latest = -inf  # when the newest list of positions was asked for
-        self.unread = ""  # why derivatives, which the account may not have, are not listed
+        self._classic_at: float | None = None  # when the venue last said that the account is not unified
+        self._latest = -inf  # when the newest list of positions was requested
+        self.unread = ""  # why the exchange refuses the list of derivatives
 
     @property
     def _calls(self) -> ReadCalls:
@@ -79,15 +79,15 @@ class AccountReads:
 
     @property
     def lists_positions(self) -> bool:
-        """Whether there is more to it than balances."""
+        """Return whether the account has a list of positions besides balances."""
         return bool(self._calls.positions)
 
     def last_position(self, key: PositionKey) -> Position | None:
-        """As the last list of positions had it."""
+        """Return the position of the last list; None if the list lacked it."""
         return next((p for p in self._listed or () if p.key == key), None)
 
     async def holdings(self, *, urgent: bool = False) -> Holdings:
-        """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
+        """Start a complete read after this call. Urgent reads go first."""
         return await self._shared.holdings(urgent=urgent)
 
     async def _read(self, urgent: bool) -> Holdings:
@@ -123,10 +123,11 @@ class AccountReads:
         )
 
     async def _is_classic(self, ask: Ask, now: float) -> None:
-        """Refused for a unified account, whose classic lists say nothing of it. It can become one at any time.
+        """Raise Refused for a unified account, whose classic lists say nothing. An account can become unified at any
+        time.
 
-        The answer is another host's: one that was had before stands where it fails. ``uta = false`` in the
-        configuration's options has it not asked for.
+        Another host answers this question. If it fails, an earlier answer stands. ``uta = false`` in the
+        configuration's options turns the question off.
         """
         settings, before = self._client.settings, self._classic_at
         unasked = not self._calls.kind or settings.options.get("uta") is False
@@ -157,7 +158,10 @@ class AccountReads:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
-        """Balances of what can be sold, each as a position in the market that sells it, or did until it was halted."""
+        """
+
+        eturn each sellable balance as a position in the market that sells it, or that sold it until it was halted.
+        """
         held = wire_balances.holdings(balance, self._client.settings.exchange)
         all_of, before = self._markets.all_of_code, self._sold_in
         known = [(h, m) for h in held if (m := all_of(h.code, self._calls.prefer) or before.get(h.code))]
@@ -173,12 +177,12 @@ class AccountReads:
 
     async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:
         if self._calls.margin and urgent and self._listed == []:
-            return []  # where there was none, looking for one is not worth a call of the few that closing has
+            return []  # margin positions are rare: closing must not spend a call of its small limit on them
         try:
             answers = await _together(*(self._position_rows(ask, params) for params in self._calls.positions))
         except Refused as refused:
             if not self._calls.optional or refused.refusal in TRANSIENT or self._listed:
-                raise  # what was there is not gone because it may not be seen any more
+                raise  # known positions are not gone because the list is refused now
             self.unread = str(refused)
             return []
         received = self._clock.monotonic()
@@ -202,7 +206,7 @@ class AccountReads:
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
-        if asked < self._latest:  # one that was asked later is in already
+        if asked < self._latest:  # a later read has already been stored
             return list(found.values())
         self._latest = asked
         self.modes = {key: mode for key, mode in modes.items() if mode}
@@ -211,8 +215,10 @@ class AccountReads:
         return self._listed
 
     async def _without_margin(self, ask: Ask) -> None:
-        """An empty list of positions is believed when no margin is held for any: KuCoin's was empty for minutes on end
-        while there were some (ccxt#15606). Raises OutcomeUnknown."""
+        """Check that no margin is held for positions if the list is empty. Raises OutcomeUnknown.
+
+        KuCoin's list was empty for minutes while there were positions (ccxt#15606).
+        """
         settled = {wire.text(self._markets.row(p.symbol) or {}, "settle") for p in self._listed or ()}
         for code in sorted(settled - {""} or self._settled()):
             try:
@@ -220,7 +226,7 @@ class AccountReads:
             except Refused as refused:
                 if refused.refusal in TRANSIENT or self._listed:
                     raise
-                continue  # a currency that the account may not have anything in
+                continue  # the account may hold nothing in this currency
             held = wire_balances.pledged(balance, self._calls.pledged)
             if held:
                 name = self._client.settings.exchange
@@ -232,7 +238,7 @@ class AccountReads:
             return kraken_margin.position(self._account, row, name)
         made = wire.position(self._account, row, name)
         market = self._markets.row(made.symbol) if made is not None else None
-        borrowed = market is not None and market.get("spot") is True  # OKX lists them beside contracts
+        borrowed = market is not None and market.get("spot") is True  # OKX lists margin positions beside contracts
         return replace(made, symbol=made.symbol + kraken_margin.MARGIN) if made is not None and borrowed else made
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
@@ -256,7 +262,7 @@ class AccountReads:
         return [row for answer in answers for row in answer]
 
     def _resting(self, rows: list[Row]) -> list[Order]:
-        """The orders that are open, each named after its position, which the list of positions must be in for."""
+        """Return the open orders, each under its position's symbol. This needs the list of positions first."""
         made = (self._order(row) for row in rows)
         return list({(order.symbol, order.id): order for order in made if not order.status.terminal}.values())
 
@@ -267,15 +273,15 @@ class AccountReads:
         return replace(made, symbol=self.margin_modes.symbol_of(its, margin_mode(row)))
 
     async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
-        """One list of open orders with all its pages."""
+        """Return one list of open orders with all its pages."""
         if self._calls.paged:
             return await pagination.read_all_pages(
                 ask, self._client.exchange, self._calls.orders_method, "parse_order", params
             )
         name, page, cursor = self._client.settings.exchange, self._calls.page, self._calls.cursor
-        found: dict[tuple[str, str], Row] = {}  # an id is one market's at some
+        found: dict[tuple[str, str], Row] = {}  # at some exchanges an id is unique per market only
         more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
-        most = page if cursor else None  # ccxt cuts what it collected from all pages down to it
+        most = page if cursor else None  # ccxt would cut the collected pages down to this
         for nth in range(MOST_PAGES):
             rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
             keyed = {(wire.text(row, "symbol"), wire.text(row, "id")): row for row in rows}
@@ -293,7 +299,7 @@ class AccountReads:
         raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
 
     async def _equity(self, balance: Any, now: float) -> Decimal | None:
-        """What the account is worth, from the balance that was read, else asked for now and then; never an error."""
+        """Return the account's worth: from the balance of this read, else asked for once a minute; None on failure."""
         if balance is not None:
             return wire_balances.equity(balance)
         if self._worth is None or now - self._worth[0] > WORTH_EVERY:
@@ -310,11 +316,11 @@ class AccountReads:
         return wire_balances.money(await self._balances(self._client.ask, self._settled()))
 
     async def _balances(self, ask: Ask, codes: Iterable[str]) -> list[Any]:
-        """One of each currency."""
+        """Return the balances of these currencies."""
         return await _together(*(ask("fetch_balance", {**self._calls.worth, "code": code}) for code in sorted(codes)))
 
     def _settled(self) -> set[str]:
-        """The currencies that markets settle in."""
+        """Return the currencies in which the markets settle."""
         return {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
 
     async def aclose(self) -> None:
@@ -322,7 +328,7 @@ class AccountReads:
 
 
 async def _together(*calls: Any) -> list[Any]:
-    """All answers; the first failure ends the others, whose answers nobody would look at."""
+    """Return all answers. The first failure cancels the other calls."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
         return list(await asyncio.gather(*tasks))

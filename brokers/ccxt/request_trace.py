@@ -1,4 +1,4 @@
-"""What one call of ccxt's has been seen doing on the network."""
+"""What one call of ccxt did on the network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from brokers.ccxt.limits import Priority
 
 
 class RequestTrace:
-    """One call; a context's, so that calls at the same time are told apart."""
+    """The trace of one call. A context variable holds it, so simultaneous calls stay apart."""
 
     __slots__ = ("failed", "headers", "left", "priority", "status")
 
     def __init__(self, priority: Priority) -> None:
         self.priority = priority
-        self.left = 0  # requests that were given to the connection
-        self.failed: Exception | None = None  # of one of them, which ccxt may have passed over
+        self.left = 0  # requests given to the connection
+        self.failed: Exception | None = None  # a request's error, which ccxt may have ignored
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
 
@@ -27,7 +27,7 @@ current: ContextVar[RequestTrace | None] = ContextVar("trace", default=None)
 
 
 def answer_date(headers: Mapping[str, str]) -> datetime | None:
-    """When the venue says that it answered, to a second; None where it does not."""
+    """Return the date of an answer, exact to a second; None without a valid one."""
     try:
         found = parsedate_to_datetime(text) if (text := headers.get("Date")) else None
     except ValueError:

@@ -1,9 +1,9 @@
-"""The account's live stream: ccxt's ``watch`` calls as one, for orders, executions, positions and prices.
+"""The account's live stream: ccxt's ``watch`` calls for orders, executions, positions and prices in one.
 
-ccxt dials again by itself after a connection broke and tells nobody what was missed. Here the first call that fails
-ends the whole stream with its reason; the core then reads everything again and begins a new one on new sockets. What
-an exchange does not stream is left to the reads beside the stream, and prices that nobody told for a while are asked
-for. A socket that answers no ping is not believed to be alive, however quiet its market.
+ccxt reconnects silently and does not report what was missed. Here the first failed call ends the whole stream with
+its reason. The core then reads everything again and starts a new stream on new sockets. The reads cover what an
+exchange does not stream. Prices that did not come for a while are requested. A socket that answers no ping counts as
+dead, however quiet its market is.
 """
 
 from __future__ import annotations
@@ -42,23 +42,24 @@ from core.ports import Clock
 SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
-RAW_POSITIONS = frozenset({"bybit"})  # whose messages of positions are read as they come
-NEGATIVE_FEES = frozenset({"okx", "myokx", "okxus"})  # what is paid is negative there, which ccxt turns in reads only
-# ccxt listens for these on the socket of unified accounts, which are not what is connected here.
+RAW_POSITIONS = frozenset({"bybit"})  # its position messages are read raw, as they arrive
+NEGATIVE_FEES = frozenset({"okx", "myokx", "okxus"})  # fees are negative there; ccxt inverts them in reads only
+# ccxt watches these on the socket of unified accounts, which we do not support.
 NOT_WATCHED = {"kucoinfutures": frozenset({"watchPositions"})}
-NO_REDUCE_ONLY = frozenset({"kucoinfutures"})  # whether an order only reduces; the reads tell it
-# Binance's words for the end of the account's stream, whose socket stays open: of its derivatives, and of its spot.
+NO_REDUCE_ONLY = frozenset({"kucoinfutures"})  # its stream omits reduce-only; the reads tell it
+# Binance's messages for the end of the account's stream, whose socket stays open: of its derivatives, and of spot.
 ENDED = {
     "listenKeyExpired": "the listen key of {}'s stream has expired",
     "eventStreamTerminated": "{} has ended the stream of the account",
 }
-# "Most channels close within 60-90 seconds if no updates are sent": Coinbase's of a quiet account, without a word.
+# Coinbase closes a quiet account's channels silently: "Most channels close within 60-90 seconds if no updates are
+# sent".
 KEPT_OPEN = {"coinbase": "heartbeats"}
 Said = BrokerEvent | BaseException
 
 
 class AccountStream:
-    """One run of the stream. ``events`` yields until a call fails, and hangs up when it is closed."""
+    """One run of the stream. ``events`` yields until a call fails; closing it closes the sockets."""
 
     def __init__(
         self, account: str, client: Client, markets: Markets, reads: AccountReads, prices: PriceReader, clock: Clock
@@ -70,13 +71,13 @@ class AccountStream:
         self._clock = clock
         self._name = client.settings.exchange
         self._said: asyncio.Queue[Said] = asyncio.Queue(BACKLOG)
-        self._alive: dict[str, tuple[object, float]] = {}  # socket → its last sign, and when that was seen
+        self._alive: dict[str, tuple[object, float]] = {}  # socket → its last sign of life, and when we saw it
         self._tasks: set[asyncio.Task[None]] = set()
         self._price_stream = PriceStream(client, markets, reads, prices, clock, self._run, self._emit)
         self._ending = False
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
-        """Everything that the exchange says, until it stops saying it."""
+        """Yield all events of the exchange. Raises the reason of the stream's end."""
         try:
             self._intercept_messages()
             self._start()
@@ -97,16 +98,20 @@ class AccountStream:
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
             vars(self._client.exchange).pop("handle_message", None)
-            self._client.exchange.options.pop("urls", None)  # KuCoin's, with tokens that end: the next stream's are new
+            # KuCoin's addresses have tokens that expire; the next stream gets new ones
+            self._client.exchange.options.pop("urls", None)
             await self._client.exchange.close_ws_clients()
             self._client.exchange.clean_ws_data()
-        except Exception:  # noqa: BLE001  # what is being left need not say good-bye
+        except Exception:  # noqa: BLE001  # errors while closing do not matter
             return
 
     def _intercept_messages(self) -> None:
-        """ccxt passes over the word that a listen key or a subscription has ended, after which its socket answers pings
-        and tells nothing; the stream ends, and the next one asks for another. A message over which ccxt fails, as one
-        that refuses a login, has its socket read no more, and ends the stream as well."""
+        """Wrap ccxt's message handler.
+
+        ccxt ignores the message that a listen key or a subscription has ended. After it the socket answers pings but
+        sends no events. The stream ends, and the next stream requests a new key. If ccxt fails over a message, such
+        as a refused login, its socket is no longer read. That ends the stream as well.
+        """
         exchange = self._client.exchange
         pass_on = exchange.handle_message
         futures_stream = self._futures_stream() if self._name == KRAKEN_FUTURES else None
@@ -134,22 +139,28 @@ class AccountStream:
         return KrakenFuturesStream(self._account, self._client.exchange.safe_symbol, self._reads.held, milliseconds)
 
     async def _extend_listen_key(self) -> None:
-        """ccxt prolongs a listen key once and then when it is called again, which for a quiet account is never: its
-        ``keep_alive_listen_key`` looks for subscriptions in what is no dictionary. Asking for a key prolongs it."""
+        """Extend the listen key by asking for a key.
+
+        ccxt extends it once and then only when called again, which never happens for a quiet account. Its
+        ``keep_alive_listen_key`` looks for subscriptions in an object that is no dictionary.
+        """
         before = [known["listenKey"] for known in self._listen_keys()]
         if before:
-            await self._client.exchange.authenticate()  # does nothing as long as the last time is not long ago
+            await self._client.exchange.authenticate()  # does nothing if the last call was recent
             if before != [known["listenKey"] for known in self._listen_keys()]:
                 raise OutcomeUnknown(f"the listen key of {self._name}'s stream is not valid any more")
 
     def _listen_keys(self) -> list[dict[str, Any]]:
-        """What ccxt keeps of each kind of market's listen key."""
+        """Return ccxt's stored options of each listen key (one per kind of market)."""
         options = self._client.exchange.options.values()
         return [known for known in options if isinstance(known, dict) and isinstance(known.get("listenKey"), str)]
 
     def _start(self) -> None:
-        """Positions only where the reads list them: of a spot account ccxt would tell those of Binance's futures, which
-        are another account's here, or nobody's."""
+        """Start the watch calls. Positions are watched only where the reads list them.
+
+        For a spot account ccxt would watch Binance's futures positions, which belong to another account here or to
+        none.
+        """
         positions = (lambda _: None) if self._name in RAW_POSITIONS else self._position
         watches: tuple[tuple[str, str, Callable[[Row], BrokerEvent | None]], ...] = (
             ("watchOrders", "watch_orders", self._order),
@@ -165,29 +176,31 @@ class AccountStream:
             self._run(self._keep_open(KEPT_OPEN[self._name]))
 
     async def _keep_open(self, channel: str) -> None:
-        """Until the socket breaks: ccxt tells nobody what comes over it."""
+        """Subscribe to a channel that keeps the socket open; ccxt hands its messages to nobody."""
         await self._client.exchange.subscribe(channel, False)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._end_stream_with(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it began never awaited it
+        # a task that is cancelled before its start never awaits the coroutine
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _end_stream_with(self, work: Coroutine[Any, Any, None]) -> None:
-        """Whatever ends one call ends the stream, in the words of the port."""
+        """Run one call; any error of it ends the stream as one of the port's errors."""
         try:
             await work
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self._ending and task is not None and not task.cancelling():
-                self._emit(OutcomeUnknown(f"{self._name}'s stream was cut off"))  # ccxt cancels what waits on a socket
+                # ccxt cancels calls that wait on a closed socket
+                self._emit(OutcomeUnknown(f"{self._name}'s stream was cut off"))
                 return
             raise
         except FlatdeckError as error:
             self._emit(error)
-        except Exception as error:  # noqa: BLE001  # a call that nobody follows any more is never silent
+        except Exception as error:  # noqa: BLE001  # every failed call must end the stream
             self._emit(self._broken(error))
 
     def _broken(self, error: Exception) -> FlatdeckError:
@@ -196,14 +209,14 @@ class AccountStream:
         return OutcomeUnknown(f"{self._name}'s stream broke: {self._plain(error)}") if broke else told
 
     def _plain(self, error: Exception) -> str:
-        """Without the listen key, which is in the address of a socket that could not be opened."""
+        """Return the error's text without the listen key, which is in the address of a failed socket."""
         return plainly(redacted(self._client.error_text(error), [known["listenKey"] for known in self._listen_keys()]))
 
     def _emit(self, said: Said) -> None:
         try:
             self._said.put_nowait(said)
         except asyncio.QueueFull:
-            if not isinstance(said, QuoteSeen):  # a price that is dropped is followed by another
+            if not isinstance(said, QuoteSeen):  # a dropped price is followed by another
                 while not self._said.empty():
                     self._said.get_nowait()
                 self._said.put_nowait(OutcomeUnknown("more came over the stream than could be taken"))
@@ -215,14 +228,18 @@ class AccountStream:
                 try:
                     event = made(row)
                 except OutcomeUnknown:
-                    continue  # a hint that cannot be read; the reads beside it have the truth
+                    continue  # unreadable; the next read has the truth
                 if event is not None:
                     self._emit(event)
 
     def _order(self, row: Row) -> BrokerEvent | None:
-        """At Bybit a coin and its perpetual share an id: ccxt takes an order for one of the latter that says better."""
+        """Return the event of an order.
+
+        At Bybit a coin and its perpetual share an id, and ccxt takes the order for the perpetual's; ``category``
+        tells.
+        """
         if self._name == KRAKEN_FUTURES:
-            return None  # overheard
+            return None  # read from the raw messages
         info = wire.inner(row, "info")
         if info.get("category") == "spot" and ":" in wire.text(row, "symbol"):
             row = {**row, "symbol": self._client.exchange.safe_symbol(info.get("symbol"), None, None, "spot")}
@@ -239,12 +256,15 @@ class AccountStream:
         return None if made is None else FillSeen(replace(made, symbol=self._symbol(row, made.leg)))
 
     def _symbol(self, row: Row, leg: Leg) -> str:
-        """That of the position which a row is about."""
+        """Return the symbol of the position to which a row belongs."""
         key = PositionKey(self._account, position_symbol(row, self._name), leg)
         return self._reads.margin_modes.symbol_of(key, margin_mode(row))
 
     def _positions(self, rows: Any) -> None:
-        """Of messages that were read together ccxt hands on the first, and keeps no order of positions."""
+        """
+
+        mit Bybit's positions from the raw message: ccxt passes on only the first of several messages, out of order.
+        """
         for row in rows if isinstance(rows, list) else ():
             try:
                 event = self._position(self._client.exchange.parse_position(row))
@@ -257,18 +277,20 @@ class AccountStream:
         leg = wire.leg_of(row)
         made, symbol, mode = wire.position(self._account, row, self._name), self._symbol(row, leg), margin_mode(row)
         if not symbol or mode not in ("", self._reads.modes.get((symbol, leg), mode)):
-            return None  # another position than the one that was read under that name: only a whole list tells which
+            return None  # another position than the one read under this name: only a whole list tells which
         if made is None:
             return PositionSeen(PositionKey(self._account, symbol, leg), None)
         made = replace(made, symbol=symbol)
-        known = self._reads.last_position(made.key)  # Binance's stream leaves the leverage out
+        known = self._reads.last_position(made.key)  # Binance's stream omits the leverage
         if made.leverage is None and known is not None and known.side is made.side:
             made = replace(made, leverage=known.leverage)
         return PositionSeen(made.key, made)
 
     async def _keep_alive(self) -> None:
-        """A sign of life while every socket answers, prices of what is held now, and those that are due, whose answers
-        are not waited for: they say nothing about the sockets."""
+        """While every socket answers: report the account as live, watch the prices of holdings, request missing prices.
+
+        The requests run beside the pings, because their answers say nothing about the sockets.
+        """
         await self._connected()
         asking: asyncio.Task[None] | None = None
         while True:
@@ -281,7 +303,7 @@ class AccountStream:
             await self._clock.sleep(PING_EVERY)
 
     async def _connected(self) -> None:
-        """Until every socket that is dialled is open; what watches nothing needs none. Some are never dialled."""
+        """Wait until every socket is open. Nothing is needed if nothing is watched; some sockets are never dialled."""
         until = self._clock.monotonic() + LOGIN
         while self._tasks and len(self._tasks) > 1:
             sockets = list(self._sockets().values())
@@ -295,7 +317,7 @@ class AccountStream:
         return self._client.exchange.clients or {}
 
     async def _ping(self) -> None:
-        """Ask each socket for a sign; one that gave none for too long ends the stream."""
+        """Ping each socket. Raises OutcomeUnknown for a socket that was silent for too long."""
         now = self._clock.monotonic()
         for url, socket in list(self._sockets().items()):
             if not socket.isConnected or socket.closed():
@@ -306,13 +328,13 @@ class AccountStream:
                 self._alive[url] = sign, now
             elif now - known[1] > SILENCE:
                 raise OutcomeUnknown(f"{self._name}'s stream is silent for {now - known[1]:.0f} s")
-            if socket.ping:  # the exchange has a ping of its own; frames of the protocol may go unanswered there
+            if socket.ping:  # the exchange has its own ping and may ignore the protocol's
                 await socket.send(socket.ping(socket))
             else:
                 await socket.connection.ping()
 
 
 def _ended(message: Any) -> str | None:
-    """The sentence for a message that says that the account's stream is over; Binance's spot wraps what it says."""
+    """Return the reason if a message ends the account's stream, else None. Binance's spot wraps its messages."""
     told = message.get("event", message) if isinstance(message, dict) else None
     return ENDED.get(wire.text(told, "e")) if isinstance(told, dict) else None

@@ -1,6 +1,6 @@
-"""Prices of what is held, over the stream: which call of ccxt has bid and ask at each exchange, and what no call tells.
+"""Streamed prices of holdings: which call of ccxt has bid and ask at each exchange.
 
-Prices that nobody told for a while are asked for: of quiet symbols, and of those that are not streamed.
+Prices that did not come for a while are requested: of quiet symbols, and of symbols that are not streamed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from brokers.ccxt.wire import Row
 from core.events import QuoteSeen
 from core.ports import Clock
 
-PING_EVERY = 3.0  # seconds between pings, and until a price that did not come is asked for
-# Binance's tickers have no bid and ask, KuCoin's come only with a trade.
+PING_EVERY = 3.0  # seconds between pings, and until a missing price is requested
+# Binance's tickers have no bid and ask. KuCoin's come only with a trade.
 TOUCH_FIRST = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus", "kucoinfutures"})
-# ccxt dials another socket there for every set of symbols, and leaves those of the sets before open and talking.
+# ccxt opens another socket there for every set of symbols, and leaves the sockets of earlier sets open and active.
 ONE_SOCKET = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})
-# Marks come apart from the touch there: at Binance each second, at OKX when they change and else every ten.
+# Exchanges that send marks apart from bid and ask, with the seconds for which a mark is used. Binance sends them each
+# second. OKX sends them on a change, else every ten seconds.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
-ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask, that of one has
-# Whose tickers of spot alone have no bid and ask, and how many of those one subscription may name.
+ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask; the channel of one ticker has
+# Exchanges whose spot tickers have no bid and ask, with the symbols that one subscription may name.
 SPOT_TOUCHES = {"bybit": 10}
-TOGETHER = {"kucoinfutures": 100}  # symbols of one call for prices, beyond which ccxt refuses it
+TOGETHER = {"kucoinfutures": 100}  # symbols per call; ccxt refuses more
 
 
 class PriceStream:
-    """``run`` starts a call that the stream ends with, ``say`` hands an event on."""
+    """Streams prices. ``run`` starts a call whose failure ends the stream, ``emit`` passes an event on."""
 
     def __init__(
         self,
@@ -53,13 +54,13 @@ class PriceStream:
         self._run = run
         self._emit = emit
         self._name = client.settings.exchange
-        self._heard: dict[str, float] = {}  # symbol → when its price was last told
+        self._heard: dict[str, float] = {}  # symbol → when its price last came
         self._watched: dict[str, tuple[frozenset[str], asyncio.Task[None]]] = {}  # kind of market → its price task
         if self._name in ONE_SOCKET:
             client.exchange.stream = lambda *_: "0"
 
     def watch_held(self) -> None:
-        """One call for each kind of market that something is held of, begun anew when what is held changed."""
+        """Watch one call per kind of held market. A call restarts when its symbols change."""
         kinds: dict[str, set[str]] = {}
         for symbol in self._reads.held:
             market = self._markets.row(listed_as(symbol))
@@ -89,7 +90,7 @@ class PriceStream:
         methods = {"watchBidsAsks": "watch_bids_asks", "watchTickers": "watch_tickers"}
         feature = next((f for f in features if self._client.has(f)), None)
         if feature is None:
-            return  # they are asked for
+            return  # no stream: prices are requested
         if contracts and self._name in MARKS_APART and self._client.has("watchMarkPrices"):
             await asyncio.gather(self._follow_tickers(methods[feature], symbols), self._follow_marks(contracts))
         most = most or TOGETHER.get(self._name, len(symbols))
@@ -97,7 +98,7 @@ class PriceStream:
         await asyncio.gather(*(self._follow_tickers(methods[feature], part) for part in parts))
 
     async def _follow_marks(self, symbols: list[str]) -> None:
-        """They stand beside the next touch, as those that a read tells."""
+        """Store streamed marks, which complete the next bid and ask like the marks of a read."""
         while True:
             for row in tickers(await self._client.exchange.watch_mark_prices(symbols)):
                 mark = wire.positive(row.get("markPrice"))
@@ -106,14 +107,14 @@ class PriceStream:
                     self._reads.marks[wire.text(row, "symbol")] = made
 
     async def _follow_tickers(self, method: str, symbols: list[str] | str) -> None:
-        """Of prices that come at once ccxt tells the first; the others are only in what it keeps of each symbol.
+        """Emit tickers. Of prices that arrive together ccxt returns only the first; the others are in its cache.
 
-        OKX's marks, which come apart, are kept there, too.
+        OKX's marks, which arrive apart, are in that cache as well.
         """
         exchange = self._client.exchange
         watch, kept = getattr(exchange, method), "bidsasks" if method == "watch_bids_asks" else "tickers"
         wanted = [symbols] if isinstance(symbols, str) else symbols
-        told = dict(getattr(exchange, kept) or {})  # what is there from before is no news
+        told = dict(getattr(exchange, kept) or {})  # cached tickers are not new
         while True:
             rows = {wire.text(row, "symbol"): row for row in tickers(await watch(symbols))}
             now = getattr(exchange, kept) or {}
@@ -128,12 +129,12 @@ class PriceStream:
         for symbol in (told, *(told + suffix for suffix in BESIDE)) if told else ():
             quote = self._prices.quote(symbol, row, now) if symbol == told or symbol in self._reads.held else None
             if quote is not None:
-                if has_touch(row):  # else it is asked for in between
+                if has_touch(row):  # else the price is requested in between
                     self._heard[symbol] = now
                 self._emit(QuoteSeen(quote))
 
     async def ask_quiet(self) -> None:
-        """Prices of what was not heard of for a while: quiet symbols, and those that are not streamed."""
+        """Request prices that did not come for a while: of quiet symbols, and of symbols that are not streamed."""
         now = self._clock.monotonic()
         quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PING_EVERY) >= PING_EVERY]
         for quote in await self._prices.quotes(quiet) if quiet else ():

@@ -1,8 +1,8 @@
-"""ccxt's unified structures → positions, orders, fills, quotes, bars and the venue's rules for an instrument. Pure.
+"""Convert ccxt's unified structures to positions, orders, fills and quotes. Pure.
 
-ccxt is asked for numbers as the venue's own text. A field that is missing, ``None``, empty or no number is unknown,
-never 0. A position that cannot be read is an error, because leaving it out would make the list say "flat"; an order
-whose status is a word that is not known keeps ``OrderStatus.UNKNOWN``.
+ccxt gives numbers as the venue's own text. A field that is missing, ``None``, empty or no number is unknown, never 0.
+An unreadable position is an error, because a list without it would say "flat". An order with an unknown status word
+keeps ``OrderStatus.UNKNOWN``.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from core.units import ZERO, decimal
 
 Row = Mapping[str, Any]
 
-MAGNITUDE = 40  # digits before or after the point beyond which nothing is a price or a quantity
-SECONDS_MOST = 100_000_000_000  # a time below this is in seconds, above in milliseconds
+MAGNITUDE = 40  # more digits before or after the point are no price or quantity
+SECONDS_MOST = 100_000_000_000  # a smaller time is in seconds, a larger one in milliseconds
 
 STATUSES = {
     "open": OrderStatus.OPEN,
@@ -51,7 +51,7 @@ ONE_WAY = "one_way_mode"
 
 
 def number(value: object) -> Decimal | None:
-    """A finite Decimal of a size that exists, or None. A binary fraction is taken as it is written."""
+    """Return a finite Decimal of a plausible size, or None. A binary float is read as it is written."""
     try:
         found = decimal(str(value) if isinstance(value, float) else value)
     except ValueError:
@@ -60,7 +60,7 @@ def number(value: object) -> Decimal | None:
 
 
 def positive(value: object) -> Decimal | None:
-    """A price, a size, a limit: what is 0 or less says that there is none."""
+    """Return a price, size or limit; None for 0 or less, which means that there is none."""
     found = number(value)
     return found if found is not None and found > 0 else None
 
@@ -71,7 +71,7 @@ def text(row: Row, key: str) -> str:
 
 
 def moment(value: object) -> datetime | None:
-    """An aware UTC time from milliseconds, or None; seconds are recognised by their size."""
+    """Return an aware UTC time from milliseconds or seconds (recognised by size), or None."""
     found = number(value)
     if found is None or found <= 0:
         return None
@@ -82,14 +82,17 @@ def moment(value: object) -> datetime | None:
 
 
 def rows(value: object, what: str, exchange: str) -> list[Row]:
-    """The rows of a list; what is no list of objects is no answer."""
+    """Return the rows of a list. Raises OutcomeUnknown for anything but a list of objects."""
     if not isinstance(value, list) or any(not isinstance(row, dict) for row in value):
         raise OutcomeUnknown(f"{exchange}'s answer is no list of {what}")
     return value
 
 
 def listed(answer: object) -> object:
-    """The list in a raw answer: itself, or what is in ``result``, which Kraken makes an object by id now and then."""
+    """
+
+    eturn the list in a raw answer: the answer itself, or ``result``, which Kraken sometimes makes an object by id.
+    """
     if not isinstance(answer, dict):
         return answer
     found = answer.get("result")
@@ -97,7 +100,7 @@ def listed(answer: object) -> object:
 
 
 def inner(row: Row, key: str) -> Row:
-    """An object in a row, empty where there is none."""
+    """Return an object in a row; empty if there is none."""
     found = row.get(key)
     return found if isinstance(found, dict) else {}
 
@@ -106,10 +109,10 @@ def inner(row: Row, key: str) -> Row:
 
 
 def leg_of(row: Row) -> Leg:
-    """Which position of hedge mode a row is about, in the exchange's own words; ``NET`` where it does not say."""
+    """Return the hedge mode position of a row by the exchange's own fields; ``NET`` if the row does not tell."""
     info = inner(row, "info")
     if ONE_WAY in (text(info, "holdMode"), text(info, "posMode")) or info.get("onlyOnePosition") is True:
-        return Leg.NET  # as a leg, ccxt would not say that an order only reduces, and BingX refuses it (109400)
+        return Leg.NET  # with a leg ccxt would not send reduce-only, and BingX refuses the order (109400)
     said = next((LEGS[word] for key in LEG_FIELDS if (word := text(info, key).upper()) in LEGS), None)
     if said is not None:
         return said
@@ -118,7 +121,7 @@ def leg_of(row: Row) -> Leg:
 
 
 def position(account: str, row: Row, exchange: str) -> Position | None:
-    """One position in contracts; None for a row of none. OutcomeUnknown for a row whose size or side is unreadable."""
+    """Return one position in contracts; None for an empty row. Raises OutcomeUnknown for an unreadable size or side."""
     symbol, contracts = text(row, "symbol"), number(row.get("contracts"))
     side = text(row, "side") or _side_by_sign(row)
     if contracts is not None and contracts == 0:
@@ -132,7 +135,7 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
         symbol=symbol,
         side=Side.SHORT if short else Side.LONG,
         quantity=abs(contracts),
-        free=abs(contracts),  # what reduces needs nothing that other orders hold
+        free=abs(contracts),  # a reducing order needs nothing that other orders hold
         entry=positive(row.get("entryPrice")),
         leverage=leverage_of(row),
         leg=leg,
@@ -140,14 +143,19 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
 
 
 def _side_by_sign(row: Row) -> str:
-    """ccxt tells a Binance position's side by its value, which is 0 while there is no mark; its amount has a sign."""
+    """Return the side by the amount's sign.
+
+    ccxt derives a Binance position's side from its value, which is 0 without a mark.
+    """
     amount = number(inner(row, "info").get("positionAmt"))
     return "" if not amount else "long" if amount > 0 else "short"
 
 
 def leverage_of(row: Row) -> Decimal | None:
-    """As the exchange says, else what its own margin of the position tells: Binance's newer list has only that. Of
-    Kraken Futures' stream ccxt leaves it out, of its lists not."""
+    """Return the leverage: the exchange's field, else value / margin (Binance's newer list has only the margin).
+
+    ccxt omits it from Kraken Futures' stream, but not from its lists.
+    """
     told = number(row.get("leverage"))
     told = told if told is not None else number(inner(row, "info").get("max_fixed_leverage"))
     value, margin = positive(row.get("notional")), positive(inner(row, "info").get("positionInitialMargin"))
@@ -157,7 +165,7 @@ def leverage_of(row: Row) -> Decimal | None:
 
 
 def order(account: str, row: object, exchange: str) -> Order:
-    """One order. Raises OutcomeUnknown for what is none: an answer without an id says nothing about an order."""
+    """Return one order. Raises OutcomeUnknown for a row without an id or a symbol: it says nothing about an order."""
     if not isinstance(row, dict) or not text(row, "id") or not text(row, "symbol"):
         raise OutcomeUnknown(f"{exchange}'s answer is no order")
     filled = number(row.get("filled"))
@@ -187,13 +195,17 @@ def order(account: str, row: object, exchange: str) -> Order:
 
 
 def client_id(row: Row) -> str | None:
-    """Who sent it named it so. Of Kraken ccxt tells a number of the user's, which is 0 where there is none; of OKX's
-    conditional orders it tells the name of what they will place, of Kraken Futures' executions none."""
+    """Return the sender's name of the order.
+
+    For Kraken ccxt gives a number of the user's, 0 if there is none. For OKX's conditional orders it gives the name
+    of the order they will place. For Kraken Futures' executions it gives none.
+    """
     info = inner(row, "info")
     found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
     found = found or text(info, "cliOrdId") or text(info, "cli_ord_id")
-    found = found or text(info, "orderLinkId")  # of Bybit's executions ccxt does not tell it
-    found = found.removeprefix("t-") if is_ours(found.removeprefix("t-")) else found  # which Gate's have to begin with
+    found = found or text(info, "orderLinkId")  # ccxt omits it from Bybit's executions
+    # Gate's names must begin with "t-"
+    found = found.removeprefix("t-") if is_ours(found.removeprefix("t-")) else found
     return found if found not in ("", "0") else None
 
 
@@ -202,12 +214,12 @@ _REASONS = ("rejectReason", "reject_reason", "reason", "rejReason", "cancelSourc
 
 
 def status(row: Row, quantity: Decimal, filled: Decimal | None) -> OrderStatus:
-    """ccxt calls ``closed`` whatever has ended by trading; what was not filled of it was cancelled."""
+    """Return the status. ccxt calls every traded and ended order ``closed``; an unfilled rest was cancelled."""
     found = STATUSES.get(text(row, "status"), OrderStatus.UNKNOWN)
     if found is not OrderStatus.FILLED:
         return found
     if filled is None:
-        return OrderStatus.UNKNOWN  # it ended, but how much of it traded is not told
+        return OrderStatus.UNKNOWN  # the order ended, but its filled quantity is unknown
     return OrderStatus.FILLED if filled >= quantity else OrderStatus.CANCELLED
 
 
@@ -219,14 +231,16 @@ def order_type(word: str, trigger: Decimal | None) -> OrderType:
 
 
 def said(row: Row) -> str:
-    """Why it was refused or cancelled, in the exchange's words, where it has a field for that."""
+    """Return the exchange's reason of a refusal or cancellation; "" if there is no field for it."""
     info = inner(row, "info")
     return next((word for key in _REASONS if (word := text(info, key)) and word not in ("0", "EC_NoError")), "")[:200]
 
 
 def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
-    """One execution; None for a row without a size or a price, which changes nothing. Of Kraken Futures' inverse
-    contracts ccxt leaves the size out."""
+    """Return one execution; None for a row without size or price, which changes nothing.
+
+    ccxt omits the size of Kraken Futures' inverse contracts.
+    """
     quantity, price = positive(row.get("amount")), positive(row.get("price"))
     quantity = quantity if quantity is not None else positive(inner(row, "info").get("size"))
     if quantity is None or price is None or not text(row, "symbol"):
@@ -248,7 +262,7 @@ def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
 
 
 def _fee(row: Row, price: Decimal, market: Row | None) -> Decimal:
-    """In the quote currency; a fee in a third one is left out, having no price here."""
+    """Return the fee in the quote currency. A fee in a third currency is left out, because it has no price here."""
     fee = inner(row, "fee")
     cost, currency = number(fee.get("cost")), text(fee, "currency")
     base, quote = text(row, "symbol").partition(":")[0].partition("/")[::2]
@@ -263,7 +277,7 @@ def _fee(row: Row, price: Decimal, market: Row | None) -> Decimal:
 
 
 def quote(account: str, row: Row, received: float, mark: Decimal | None = None) -> Quote | None:
-    """A ticker as a quote; None where it has no price. A side that nobody quotes comes as 0 or not at all."""
+    """Return a ticker as a quote; None without any price. A missing side comes as 0 or not at all."""
     symbol = text(row, "symbol")
     bid, ask, last = (positive(row.get(key)) for key in ("bid", "ask", "last"))
     mark = mark if mark is not None else positive(row.get("markPrice"))
