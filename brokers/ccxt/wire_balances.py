@@ -1,8 +1,8 @@
-"""Balances → spot positions, what they cost, and what an account is worth. Pure.
+"""Convert balances to spot positions, their cost, and an account's worth. Pure.
 
-A balance is a position where it is of an asset that can be sold: not the money itself (US dollars and what is like
-them, state currencies, coins that stand for either), and nothing without an active market, which keeps out what is
-staked or lent (``LDBTC``, ``BTC.M``, ``ETH2.S``).
+A balance is a position if its asset can be sold. Money is no position: US dollars and the like, state currencies, and
+coins that stand for either. An asset without an active market is none either, which excludes staked or lent assets
+(``LDBTC``, ``BTC.M``, ``ETH2.S``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ STATE_MONEY = frozenset(
     | {"ARS", "MXN", "COP", "ZAR", "NGN", "UAH", "RUB", "KZT", "INR", "IDR", "PHP", "THB", "VND", "KRW", "SGD", "HKD"}
     | {"TWD", "CNY", "AED", "SAR", "ILS", "GEL"}
 )
-# Coins that stand for one unit of it, beside ``USD_LIKE``: cash that is parked, no bet. What has lost its peg is none.
+# Coins that stand for one unit of money, beside ``USD_LIKE``: parked cash, no bet. A coin that lost its peg is not
+# listed.
 STABLE = frozenset(
     {"USD1", "USDD", "USDE", "USDG", "USDQ", "USDR", "USDS", "USDTB", "RLUSD", "GUSD", "LUSD", "CRVUSD", "XUSD"}
     | {"EURC", "EURI", "AEUR", "EURQ", "EURR", "EURS", "EURCV", "TGBP"}
@@ -32,8 +33,8 @@ STABLE = frozenset(
 DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "USDP", "PYUSD", "TUSD", "BUSD", "DAI")
 TETHER_FIRST = ("USDT", "USDC", "FDUSD", "USD", "TUSD", "BUSD", "DAI", "USDP", "PYUSD")
 OTHER_MONEY = ("EUR", "GBP", "BTC", "ETH")
-# What earns there by itself is sold under the coin's own name: "to interact with your balances in them please use the
-# base asset (e.g. USDT to transact with your USDT and USDT.F balances)", Kraken's documentation of its balances.
+# Kraken sells earning balances under the coin's own name: "to interact with your balances in them please use the base
+# asset (e.g. USDT to transact with your USDT and USDT.F balances)" (its documentation of balances).
 EARNING = {"kraken": ".F"}
 NOT_CODES = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 EQUITY_FIELDS = (
@@ -56,19 +57,19 @@ class CoinBalance(Struct, frozen=True):
 
 
 class PurchaseCost(Struct, frozen=True):
-    """What a holding was bought for, and since when it is held."""
+    """A holding's average purchase price, and since when it is held."""
 
     entry: Decimal
     opened_at: datetime | None
 
 
 def is_money(code: str) -> bool:
-    """Whether it is what things are paid with, and no position."""
+    """Return whether a currency is money and so no position."""
     return code in USD_LIKE or code in STATE_MONEY or code in STABLE
 
 
 def holdings(balance: object, exchange: str) -> list[CoinBalance]:
-    """Every balance that is not money and not nothing; OutcomeUnknown for what is no balance."""
+    """Return every balance above 0 that is not money. Raises OutcomeUnknown for an answer that is no balance."""
     if not isinstance(balance, dict) or not isinstance(balance.get("total"), dict):
         raise OutcomeUnknown(f"{exchange}'s answer is no balance")
     told = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
@@ -81,7 +82,7 @@ def holdings(balance: object, exchange: str) -> list[CoinBalance]:
 
 
 def _with(one: CoinBalance | None, other: CoinBalance) -> CoinBalance:
-    """Both as one; what orders hold of one may be more than it has."""
+    """Add two balances. Orders may hold more of one than it has."""
     if one is None:
         return other
     free = None if one.free is None or other.free is None else one.free + other.free
@@ -101,7 +102,7 @@ def _holding(code: str, row: object, exchange: str) -> CoinBalance | None:
 
 
 def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> list[Row]:
-    """The active spot markets that sell it for money, by the order of ``prefer``."""
+    """Return the active spot markets that sell a currency for money, in the order of ``prefer``."""
     found = (markets.get(f"{code}/{quote}") for quote in dict.fromkeys((*prefer, *OTHER_MONEY)))
     return [m for m in found if m is not None and m.get("spot") is True and m.get("active") is not False]
 
@@ -109,7 +110,10 @@ def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DO
 def position(
     account: str, held: CoinBalance, market: Row, orders: Sequence[Order], cost: PurchaseCost | None
 ) -> Position:
-    """The whole balance; what may be sold of it is what is free, else what no order of ours sells already."""
+    """Return the whole balance as a position.
+
+    ``free`` is the exchange's number, else the total minus open sell orders.
+    """
     symbol = text(market, "symbol")
     free = held.free
     if free is None:
@@ -128,10 +132,10 @@ def position(
 
 
 def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> PurchaseCost | None:
-    """The average price of the newest buys that make up ``quantity``, the oldest having been sold first.
+    """Return the average price of the newest buys that make up ``quantity``, as if the oldest had been sold first.
 
-    None when the trades that are known do not cover it: some of it came another way or before them, or was paid in
-    something that is not ``quote``.
+    None if the trades do not cover the quantity: a part came another way, came before them, or was paid in another
+    currency than ``quote``.
     """
     left, paid, since = quantity, ZERO, None
     for row in sorted(trades, key=_at, reverse=True):
@@ -148,22 +152,22 @@ def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> PurchaseCos
     return None
 
 
-FEES = Decimal("0.005")  # of a buy that its fee may have taken from what arrived
+FEES = Decimal("0.005")  # part of a buy that its fee may have taken
 
 
 def bought_since(moment: int, trades: Sequence[Row]) -> bool:
-    """Whether one of them is a buy at or after that time in milliseconds."""
+    """Return whether a trade is a buy at or after that time in milliseconds."""
     return any(text(row, "side") == "buy" and _at(row) >= moment for row in trades)
 
 
 def as_far_back(lists: Sequence[Sequence[Row]], page: int) -> list[Row]:
-    """The newest trades of several markets, no further back than any list that is full reaches."""
+    """Return the newest trades of several markets, back to the time that every full list reaches."""
     begin = max((min(_at(row) for row in rows) for rows in lists if len(rows) >= page), default=ZERO)
     return [row for rows in lists for row in rows if _at(row) >= begin]
 
 
 def pledged(balance: object, field: str) -> Decimal:
-    """The margin that it says is held for positions; nothing where it does not say."""
+    """Return the margin held for positions; 0 if the balance does not tell."""
     data = inner(inner(balance, "info"), "data") if isinstance(balance, dict) else {}
     return number(data.get(field)) or ZERO
 
@@ -173,7 +177,7 @@ def _at(row: Row) -> Decimal:
 
 
 def equity(balance: object) -> Decimal | None:
-    """What the exchange says that the account is worth in US dollars, else the money in it, else unknown."""
+    """Return the account's worth in US dollars by the exchange, else its money, else None."""
     if not isinstance(balance, dict) or _has_more(balance.get("info")):
         return None
     told = _told(balance.get("info"), 3)
@@ -188,7 +192,7 @@ def equity(balance: object) -> Decimal | None:
 
 
 def money(balances: Sequence[object]) -> Decimal | None:
-    """What balances of one currency each come to in US dollars; unknown where one is in something that has a price."""
+    """Return the sum of single-currency balances in US dollars; None if one is in another currency."""
     total = ZERO
     for balance in balances:
         totals = balance.get("total") if isinstance(balance, dict) else None
@@ -203,7 +207,7 @@ def money(balances: Sequence[object]) -> Decimal | None:
 
 
 def _has_more(info: object) -> bool:
-    """Kraken Futures: an account of one inverse contract, in its coin, beside the one that the worth is told of."""
+    """Return whether a Kraken Futures account also has a margin account of one inverse contract, in its coin."""
     accounts = info.get("accounts") if isinstance(info, dict) else None
     rows = [row for row in accounts.values() if isinstance(row, dict)] if isinstance(accounts, dict) else []
     single = [inner(row, "auxiliary").get("pv") for row in rows if row.get("type") == "marginAccount"]
@@ -211,7 +215,10 @@ def _has_more(info: object) -> bool:
 
 
 def _told(info: object, depth: int) -> Decimal | None:
-    """The first field of that meaning, some levels deep, because each exchange wraps it another way."""
+    """
+
+    eturn the first field of that meaning, up to ``depth`` levels deep, because each exchange wraps it differently.
+    """
     inner = info[0] if isinstance(info, list) and len(info) == 1 else info
     if not isinstance(inner, dict) or depth == 0:
         return None

@@ -1,11 +1,11 @@
-"""What exchanges say of converting dust → values. Pure.
+"""Parse the exchanges' answers about converting dust. Pure.
 
-The shapes are those of the exchanges' own documentation:
+The shapes are from the exchanges' documentation. Binance spot: wallet endpoints "assets that can be converted into
+BNB", "dust transfer", "dust log". Binance tells the proceeds before a fee of 2 % of them; the difference arrives.
 
-- Binance spot, wallet endpoints "assets that can be converted into BNB", "dust transfer", "dust log". What an asset
-  becomes is told before the fee, and the fee is 2 % of just that: what arrives is their difference.
-- OKX, "easy convert": it names what it would take, at most five at a time, and not what it would give for it.
-- Bybit, "convert small balance": a quote with an id, good for thirty seconds, of at most twenty coins.
+OKX, "easy convert": it names what it would take, at most five assets at a time, but not the proceeds.
+
+Bybit, "convert small balance": a quote with an id, valid for thirty seconds, of at most twenty coins.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ OKX_ENDS = {
 
 
 class ConvertibleAssets(Struct, frozen=True):
-    """What could be converted, and into what. ``into`` of a conversion is empty until one is chosen."""
+    """Assets that can be converted, and the possible targets. A conversion's ``into`` is empty until one is chosen."""
 
     conversions: tuple[Conversion, ...]
     targets: tuple[str, ...]
 
 
 def target(listed: ConvertibleAssets, into: str | None, exchange: str) -> str:
-    """What to convert into; Refused for what the exchange does not convert into."""
+    """Return the currency to convert into. Raises Refused for a currency that the exchange does not offer."""
     if into is not None and into not in listed.targets:
         text_ = f"{exchange} converts into {', '.join(listed.targets) or 'nothing'}, not into {into}"
         raise Refused(Refusal.UNSUPPORTED, text_)
@@ -130,7 +130,7 @@ def bybit_listed(body: object) -> ConvertibleAssets:
 
 
 def bybit_quoted(body: object, into: str) -> list[Conversion]:
-    """The coins of a quote, each under the quote's id."""
+    """Return the coins of a quote, each with the quote's id."""
     result = _result(body)
     reference = text(result, "quoteId")
     if not reference:
@@ -152,7 +152,10 @@ def _bybit_offers(result: Row, key: str, into: str, reference: str) -> list[Conv
 
 
 def bybit_converted(body: object, asked: Sequence[Conversion]) -> list[Converted]:
-    """Bybit takes a request and finishes it later; the answer speaks of all coins of the quote at once."""
+    """Return the state of each coin of a quote.
+
+    Bybit accepts a request and finishes it later, for all coins at once.
+    """
     result = _result(body)
     status = text(result, "status")
     outcome = BYBIT_ENDS.get(status, ConversionOutcome.UNKNOWN)
@@ -160,12 +163,12 @@ def bybit_converted(body: object, asked: Sequence[Conversion]) -> list[Converted
         return [Converted(c.asset, c.quantity, outcome, error=text(result, "msg") or "Bybit failed it") for c in asked]
     open_ = (
         ConversionOutcome.UNKNOWN if outcome is ConversionOutcome.UNKNOWN else ConversionOutcome.PENDING
-    )  # what it gave is in its history
+    )  # the history has the proceeds
     return [Converted(c.asset, c.quantity, open_, error=f"Bybit calls it {status or 'nothing'}") for c in asked]
 
 
 def bybit_logged(body: object, reference: str) -> list[Converted]:
-    """What the history says of one quote, coin by coin."""
+    """Return the history's result of one quote, coin by coin."""
     found: list[Converted] = []
     for record in _rows(_result(body), "records", "Bybit's history"):
         if reference in (text(record, "exchangeTxId"), text(record, "quoteId")):
@@ -194,7 +197,7 @@ def _ours(
     asked: Sequence[Conversion],
     since: datetime,
 ) -> list[Converted]:
-    """Rows not older than ``since`` of what was asked, of the quantity that was asked; the last of each asset."""
+    """Return the last row of each asked asset that is not older than ``since`` and has the asked quantity."""
     wanted = {c.asset: c.quantity for c in asked}
     found: dict[str, Converted] = {}
     for row in sorted(rows, key=lambda r: number(r.get(at)) or Decimal(0)):
@@ -212,7 +215,7 @@ def chosen(conversions: Sequence[Conversion], only: Collection[str] | None) -> l
 
 
 def _rows(body: object, key: str, what: str) -> list[Row]:
-    """The rows under a key; OutcomeUnknown where they are no list of objects."""
+    """Return the rows under a key. Raises OutcomeUnknown unless they are a list of objects."""
     found = body.get(key) if isinstance(body, dict) else None
     if found is None and isinstance(body, dict) and key in body:
         return []

@@ -1,9 +1,9 @@
-"""ccxt's exceptions → refused, unreachable or unknown, once. Pure: it sees names and texts, not ccxt.
+"""Translate ccxt's exceptions to refused, unreachable or unknown. Pure: it sees names and texts, not ccxt.
 
 An exception's class alone does not tell whether an order was executed. Kraken's time-out is an ``ExchangeError`` like
-any refusal, a body that breaks off is one too, and a connection that was refused has the class of one that broke
-after sending. So the exchange's own code decides first, then what the connection was seen doing, then the class,
-and what is left says nothing about an order.
+any refusal; so is a body that breaks off. A refused connection has the class of a connection that broke after
+sending. So the exchange's own code decides first, then the state of the connection, then the class. Anything else
+says nothing about an order.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
         Refusal.BELOW_MINIMUM,
         ("size too low", "below the min", "must be greater than", "must be no smaller"),
     ),
-    # Of Binance's filter of sizes: what is known of it was heeded, so it is another by now, and read anew.
+    # Binance LOT_SIZE error although we rounded: the filter changed, so reload markets.
     (
         Refusal.PRECISION,
         ("precision", "increment", "tick size", "step size", "too accurate", "multiple of", "lot_size"),
@@ -156,7 +156,7 @@ _URL = re.compile(r"(?:https?|wss?)://\S+")
 
 
 class VenueError(Struct, frozen=True):
-    """What was seen of a request that failed."""
+    """The observed facts of a failed request."""
 
     exchange: str
     classes: tuple[str, ...]  # the exception's, from its own to the root's
@@ -168,7 +168,7 @@ class VenueError(Struct, frozen=True):
 
 
 def translate(said: VenueError, *, acts: bool) -> FlatdeckError:
-    """The error that leaves the adapter. ``acts``: what failed may have placed or cancelled an order."""
+    """Return the error that leaves the adapter. ``acts``: the request may have placed or cancelled an order."""
     code, sentence = reason(said.exchange, said.text)
     if not said.sent:
         return Unreachable(f"{said.exchange} cannot be reached: {sentence}")
@@ -198,7 +198,7 @@ def translate(said: VenueError, *, acts: bool) -> FlatdeckError:
 
 
 def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str, *, acts: bool) -> FlatdeckError:
-    """``known`` is what its code or sentence says, which the class of ccxt's does not overrule."""
+    """Return the error by ccxt's class. ``known``, the meaning of the code or sentence, takes precedence."""
     if "InvalidNonce" in said.classes:
         return Refused(Refusal.CLOCK, sentence, code=code)
     if said.classes[:2] == NOT_BASE64 and not acts:
@@ -215,20 +215,20 @@ def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str,
 
 
 def limiters_hit(refused: Refused) -> int:
-    """How many of a client's limiters a limit or a ban is about: those of its calls come first, then the address's."""
+    """Return how many of a client's limiters a limit or ban concerns: its own two first, then the address's."""
     if refused.code == ORDERS_OF_ACCOUNT:
         return 0
     return 3 if refused.refusal is Refusal.BANNED and refused.code in BANS_OF_ADDRESS else 2
 
 
 def phrase(low: str) -> tuple[bool, Refusal | None]:
-    """Whether the sentence has a phrase that is known, and what it says; None: nothing about the outcome."""
+    """Return whether a known phrase is in the sentence, and its meaning; None: nothing about the outcome."""
     found = [refusal for refusal, phrases in _PHRASES if any(p in low for p in phrases)]
     return bool(found), found[0] if found else None
 
 
 def reason(exchange: str, text: str) -> tuple[str, str]:
-    """The exchange's code and sentence out of an exception's text, which mostly is ``<exchange> <body>``."""
+    """Return the exchange's code and sentence from an exception's text, which mostly is ``<exchange> <body>``."""
     body = text.removeprefix(f"{exchange} ")
     begins = body.find("{")
     found: Any = None
@@ -244,7 +244,7 @@ def reason(exchange: str, text: str) -> tuple[str, str]:
 
 
 def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
-    """Code and sentence of an error's body, the innermost first: OKX, Bybit, Coinbase, Kraken and the rest."""
+    """Return code and sentence of an error's body, innermost first: OKX, Bybit, Coinbase, Kraken and the rest."""
     data, inner, status = body.get("data"), body.get("error_response"), body.get("sendStatus")
     error, errors = body.get("error"), body.get("errors")
     row: Mapping[str, Any] = data[0] if isinstance(data, list) and data and isinstance(data[0], dict) else {}
@@ -268,7 +268,11 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _code_of(body: str) -> str:
-    """Kraken's ``EOrder:Insufficient funds`` is its own code; ccxt says in a sentence what Kraken Futures answered."""
+    """
+
+    eturn the code in a text: Kraken's ``EOrder:Insufficient funds`` is a code; ccxt puts Kraken Futures' into a
+    sentence.
+    """
     said = re.search(r" failed due to (\w+)$", body)
     if said is not None:
         return said.group(1)
@@ -276,14 +280,14 @@ def _code_of(body: str) -> str:
 
 
 def plainly(text: str) -> str:
-    """One printable line of limited length; addresses, which carry keys and signatures, without their query."""
+    """Return one printable line of limited length. Addresses lose their query, which carries keys and signatures."""
     text = _URL.sub(lambda found: found.group().partition("?")[0], text)
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line[:LONGEST] or "without a reason"
 
 
 def redacted(text: str, secrets: Collection[str]) -> str:
-    """``text`` without any of these values; very short ones are no secrets and would riddle it."""
+    """Return ``text`` without these values. Very short values are no secrets and are kept."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 4:
             text = text.replace(secret, "•••")

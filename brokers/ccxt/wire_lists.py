@@ -1,7 +1,7 @@
-"""Answers that lack the list which was asked for. Pure.
+"""Detect answers that lack the requested list. Pure.
 
-ccxt takes most of them for an empty list, and an empty list is what an account has that is flat. Kraken Futures did
-answer so while it was degraded (ccxt#29710); ``wire_krakenfutures`` has its own.
+ccxt reads most of them as an empty list, which would mean a flat account. Kraken Futures sent such answers while it
+was degraded (ccxt#29710); ``krakenfutures_wire`` checks its own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _PLACES |= dict.fromkeys(("myokx", "okxus"), _PLACES["okx"])
 
 
 def check(exchange: str, path: str, answer: object) -> None:
-    """Raises OutcomeUnknown where the list is not there. KuCoin answers an order that it took under a list's path."""
+    """Raise OutcomeUnknown if the list is missing. KuCoin answers an accepted order under a list's path."""
     place, found = _PLACES[exchange].get(path), answer
     if place is None:
         return

@@ -1,6 +1,6 @@
-"""ccxt's markets → the exchange's rules for an instrument. Pure.
+"""Convert ccxt's markets to the exchange's rules for an instrument. Pure.
 
-A limit that is ``None`` is none; a precision is the step itself at most exchanges, and can be more than 1.
+A limit of ``None`` means no limit. At most exchanges a precision is the step itself and can be more than 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Ki
 
 
 def step_of(precision: object, mode: int) -> Decimal | None:
-    """A precision as a step. As a tick size it is one already, and can be 10 or 1000; else it counts decimals."""
+    """Return a precision as a step.
+
+    As a tick size it already is the step (even 10 or 1000); else it counts decimals.
+    """
     found = number(precision)
     if found is None:
         return None
@@ -31,9 +34,10 @@ def step_of(precision: object, mode: int) -> Decimal | None:
 
 
 def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
-    """The exchange's rules. A limit that it does not have is none: krakenfutures has only steps.
+    """Return the exchange's rules. A missing limit is no limit: krakenfutures has only steps.
 
-    ``exempt``: orders that only reduce may be below its minimums. ``way_out``: of what is too small to be sold.
+    ``exempt``: reduce-only orders may be below its minimums. ``way_out``: how to get rid of amounts too small to
+    sell.
     """
     precision, limits = inner(market, "precision"), inner(market, "limits")
     amount, cost, at_market = inner(limits, "amount"), inner(limits, "cost"), inner(limits, "market")
@@ -71,7 +75,10 @@ def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
 
 
 def _contract_size(market: Row) -> Decimal | None:
-    """ccxt takes the least order of Bybit's inverse contracts for their size, which is one of the quote currency."""
+    """Return the contract size.
+
+    ccxt takes the minimum order of Bybit's inverse contracts for it; it is one of the quote.
+    """
     if market.get("inverse") is True and inner(inner(market, "info"), "lotSizeFilter"):
         return ONE
     return positive(market.get("contractSize"))
@@ -92,7 +99,10 @@ def value_currency(market: Row) -> str:
 
 
 def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
-    """Of a symbol that ccxt has no market of: it is shown, without a value, and cannot be closed from here."""
+    """
+
+    eturn the instrument of a symbol without a market: it is shown without a value and cannot be closed from here.
+    """
     native = native or symbol
     return Instrument(symbol, native, kind=kind, quote=UNSIZED, tradable=False, way_out=NOT_KNOWN)
 

@@ -1,4 +1,4 @@
-"""An order of ours as ccxt's unified call, checked against the exchange's rules before anything leaves. Pure."""
+"""Convert our order to ccxt's unified call, checked against the exchange's rules before anything is sent. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ANY_LEVERAGE = "2"  # Kraken asks an order that reduces a margin position for on
 
 
 class OrderArguments(Struct, frozen=True):
-    """The arguments of ``create_order``: sizes and prices as text, so that no digit is lost on the way.
+    """The arguments of ``create_order``.
 
-    But a number of lots is one.
+    Sizes and prices are text, so that no digit is lost; a number of lots is an int.
     """
 
     symbol: str
@@ -36,7 +36,7 @@ class OrderArguments(Struct, frozen=True):
 
 
 def check(request: OrderRequest, instrument: Instrument) -> None:
-    """Raises Refused for what the exchange's own rules will not have. Nothing of it was sent."""
+    """Raise Refused for an order that violates the exchange's rules. Nothing was sent."""
     quantity, rule = request.quantity, ""
     if not instrument.tradable:
         raise Refused(Refusal.HALTED, f"nothing was sent: {request.symbol} cannot be traded there")
@@ -91,7 +91,7 @@ def _amount(request: OrderRequest, fields: OrderFields) -> str | int:
 
 
 def _reduces(request: OrderRequest, fields: OrderFields) -> Params:
-    """Reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse as a parameter."""
+    """Return reduce-only or the position's side. Never ``reduceOnly: false``, which some exchanges refuse."""
     if request.symbol.endswith(MARGIN):
         return {"reduceOnly": True, "leverage": ANY_LEVERAGE}
     if request.leg is Leg.NET and request.reduce_only and fields.sized:
@@ -147,7 +147,7 @@ def answered(account: str, row: object, request: OrderRequest, exchange: str) ->
 
 
 def closing(position: Position, client_id: str) -> OrderRequest:
-    """What the exchange's own close call does, as a request: for its answer, and for looking it up."""
+    """Return the request that equals the exchange's close call, for its answer and for look-ups."""
     return OrderRequest(
         account=position.account,
         symbol=position.symbol,

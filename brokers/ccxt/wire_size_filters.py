@@ -1,4 +1,4 @@
-"""What an exchange's own filters leave of a market order's size. Pure."""
+"""Apply an exchange's own size filters to a market order. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.units import ZERO, floor_to, plain
 
 
 class SizeFilters(Struct, frozen=True):
-    """Of a market order's size, in the exchange's own units."""
+    """Filters of a market order's size, in the exchange's units."""
 
     step: Decimal
     least: Decimal = ZERO
