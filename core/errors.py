@@ -75,3 +75,8 @@ class Unreachable(FlatdeckError):
 
 class OutcomeUnknown(FlatdeckError):
     """The venue may have executed the request: time-out, dropped connection, empty or broken answer."""
+
+
+def explain(error: Exception) -> str:
+    """Return the error's text; a time-out carries no text of its own."""
+    return str(error) or "no answer in time"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -92,29 +93,17 @@ class Instrument(Struct, frozen=True):
     way_out: str = ""  # how a person gets rid of an unsellable rest at this venue, in the venue's words
     tiers: tuple[Tier, ...] = ()  # the only tiers that may close it; empty: all tiers of the account
 
-
-class MinimumProblem(Enum):
-    """Why a venue refuses a closing order as too small."""
-
-    STEP = "below one step"
-    QUANTITY = "below the venue's minimum quantity"
-    COST = "below the venue's minimum cost"
+    @property
+    def late_close_opens(self) -> bool:
+        """Whether a closing order that arrives too late could open a position: nothing at the venue prevents it."""
+        return not self.reduce_only and self.kind is not Kind.SPOT
 
 
-def minimum_problem(quantity: Decimal, instrument: Instrument, price: Decimal | None) -> MinimumProblem | None:
-    """Return why the venue would refuse to close ``quantity``, which is on the instrument's step; None if it would not.
+class InstrumentKey(NamedTuple):
+    """One symbol on one account. It is a NamedTuple because every price looks it up, and a Struct hashes slower."""
 
-    Some venues exempt reduce-only orders from the minimums. The minimum cost is not checked without a price.
-    """
-    if quantity <= 0:
-        return MinimumProblem.STEP
-    if instrument.reduce_only and instrument.minimum_exempt:
-        return None
-    if quantity < instrument.min_quantity:
-        return MinimumProblem.QUANTITY
-    if price is not None and instrument.min_cost > 0 and quantity * instrument.multiplier * price < instrument.min_cost:
-        return MinimumProblem.COST
-    return None
+    account: str
+    symbol: str
 
 
 class PositionKey(Struct, frozen=True, order=True):
@@ -123,6 +112,11 @@ class PositionKey(Struct, frozen=True, order=True):
     account: str
     symbol: str
     leg: Leg = Leg.NET
+
+    @property
+    def instrument(self) -> InstrumentKey:
+        """The account and symbol without the leg."""
+        return InstrumentKey(self.account, self.symbol)
 
     def __hash__(self) -> int:  # an Enum's own hash is slow and seeded
         return hash((self.account, self.symbol, self.leg.value))

@@ -17,6 +17,10 @@ from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
 from core.units import ZERO
 
+SEND_WITHIN = 1.0  # seconds from a decision until its order leaves; an older decision is made again
+LOOK_MARGIN = 0.5  # seconds added to a request's expiry and to a list's lag before a missing order is believed
+CONCLUSIVE_MISSES = 2  # look-ups past those times that prove that an order was never executed
+
 
 class Capabilities(Struct, frozen=True):
     """What a venue can express and how its answers behave. All durations are seconds."""

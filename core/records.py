@@ -17,6 +17,8 @@ from core.plans.plan import OwnerTally, Plan
 from core.plans.results import ResultRow
 from core.units import ZERO
 
+DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})  # answers that end an intent
+
 
 class PlanApproved(Struct, frozen=True, tag=True):
     """From here on the plan is being carried out. ``by`` is ``person`` or ``rule:NAME``."""

@@ -10,7 +10,7 @@ from brokers.alpaca import wire
 from brokers.alpaca.client import Client
 from brokers.alpaca.market_hours import MarketHours
 from brokers.alpaca.prices import Prices
-from core.errors import FlatdeckError, Refusal, Refused
+from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.events import BrokerEvent
 from core.ports import Check
 from core.units import iso
@@ -111,5 +111,5 @@ async def _stream(client: Client, stream: Streaming) -> Check:
             async for _ in events:
                 break
     except (FlatdeckError, TimeoutError) as error:
-        return Check("stream", ok=False, text=str(error) or "no answer in time")
+        return Check("stream", ok=False, text=explain(error))
     return Check("stream", ok=True, text="logged in")

@@ -13,7 +13,7 @@ from typing import Any
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.read_table import is_known, known_calls
 from brokers.ccxt.reads import AccountReads
-from core.errors import FlatdeckError, Refusal, Refused
+from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.events import BrokerEvent
 from core.ports import Capabilities, Check
 
@@ -155,5 +155,5 @@ async def _stream(client: Client, able: Capabilities, stream: Streaming) -> Chec
             async for _ in events:
                 break
     except (FlatdeckError, TimeoutError) as error:
-        return Check("stream", ok=False, text=str(error) or "no answer in time")
+        return Check("stream", ok=False, text=explain(error))
     return Check("stream", ok=True, text="logged in")

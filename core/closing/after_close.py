@@ -13,11 +13,11 @@ from msgspec import structs
 
 from core.journal.journal import Journal
 from core.ladder.states import Ladder
+from core.model import InstrumentKey
 from core.ports import Clock
 from core.records import IntentAnswered, IntentWritten
 
 ORDERS_KEPT = 100
-Where = tuple[str, str]  # account and symbol
 
 
 class RecentOrders:
@@ -27,9 +27,9 @@ class RecentOrders:
         self._journal = journal
         self._clock = clock
         self._within = within
-        self._ended: dict[Where, float] = {}
-        self._live: dict[Where, str] = {}
-        self._orders: dict[Where, tuple[str, ...]] = {}  # of closes that have ended, the latest last
+        self._ended: dict[InstrumentKey, float] = {}
+        self._live: dict[InstrumentKey, str] = {}
+        self._orders: dict[InstrumentKey, tuple[str, ...]] = {}  # of closes that have ended, the latest last
         self._loaded = False
 
     async def load(self) -> None:
@@ -40,11 +40,10 @@ class RecentOrders:
         for kind in ("intent_written", "intent_answered"):
             for entry in await self._journal.entries(since=now - timedelta(seconds=self._within), kind=kind, tail=True):
                 if isinstance(entry.record, IntentWritten | IntentAnswered):
-                    key = entry.record.key
-                    self._end((key.account, key.symbol), monotonic - (now - entry.at).total_seconds())
+                    self._end(entry.record.key.instrument, monotonic - (now - entry.at).total_seconds())
         self._loaded = True
 
-    def note(self, where: Where, plan: str, ladder: Ladder) -> None:
+    def note(self, where: InstrumentKey, plan: str, ladder: Ladder) -> None:
         """A close came to its end."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
@@ -52,15 +51,15 @@ class RecentOrders:
         if ladder.request is not None or ladder.order is not None:
             self._live[where] = plan
 
-    def told(self, where: Where, ladder: Ladder) -> Ladder:
+    def told(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
         """The next close on the instrument, knowing when an order of ours there last ended, and which were ours."""
         ended = self._ended.get(where) if ladder.ended_at is None else ladder.ended_at
         others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)
         return structs.replace(ladder, ended_at=ended, others=others)
 
-    def live(self, where: Where, plan: str) -> bool:
+    def live(self, where: InstrumentKey, plan: str) -> bool:
         """Whether an order that the plan sent there may still be live."""
         return self._live.get(where) == plan
 
-    def _end(self, where: Where, at: float) -> None:
+    def _end(self, where: InstrumentKey, at: float) -> None:
         self._ended[where] = max(at, self._ended.get(where, at))

@@ -22,7 +22,7 @@ from core.ladder.results import cancel_results, result, stopped
 from core.ladder.states import CloseBroken, Limits, Transition
 from core.ladder.tiers import schedule
 from core.link.messages import PlanReport
-from core.model import Holdings, PositionKey
+from core.model import Holdings, InstrumentKey, PositionKey
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
 from core.plans import planner
@@ -60,12 +60,12 @@ class PlanExecutor:
         self._frozen = frozen
         self._wait_for_open = wait_for_open
         self._claims = claims or InstrumentLocks(clock)
-        self._busy: dict[tuple[str, str], str] = {}  # account and symbol → plan with a close in flight
+        self._busy: dict[InstrumentKey, str] = {}  # → plan with a close in flight
         lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
         self._aftermath = RecentOrders(journal, clock, lag)
         self._unwritten: list[Record] = []  # ends and freezes that the journal could not take yet
 
-    def in_flight(self) -> set[tuple[str, str]]:
+    def in_flight(self) -> set[InstrumentKey]:
         """Account and symbol of every action under way."""
         return set(self._busy)
 
@@ -73,8 +73,8 @@ class PlanExecutor:
         """Hold the instruments of plans that are about to be taken up, those first that have something under way."""
         wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
-            self._busy.setdefault((key.account, key.symbol), plan)
-            self._claims.coming(plan, [(key.account, key.symbol)])
+            self._busy.setdefault(key.instrument, plan)
+            self._claims.coming(plan, [key.instrument])
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
@@ -115,9 +115,9 @@ class PlanExecutor:
     ) -> list[ResultRow]:
         """Every instrument at once; actions on one instrument take turns, in their order."""
         plan, tasks = approved.plan.id, []
-        turns: dict[tuple[str, str], list[Action]] = {}
+        turns: dict[InstrumentKey, list[Action]] = {}
         for action in actions:
-            turns.setdefault((action.key.account, action.key.symbol), []).append(action)
+            turns.setdefault(action.key.instrument, []).append(action)
         async with asyncio.TaskGroup() as group:
             for where, own in turns.items():
                 if self._busy.setdefault(where, plan) == plan:
@@ -147,7 +147,7 @@ class PlanExecutor:
     async def _later(
         self,
         approved: ApprovedPlan,
-        where: tuple[str, str],
+        where: InstrumentKey,
         actions: list[Action],
         left: tuple[InterruptedPlan, bool],
     ) -> list[ResultRow]:
@@ -159,7 +159,7 @@ class PlanExecutor:
     async def _in_turn(
         self,
         approved: ApprovedPlan,
-        where: tuple[str, str],
+        where: InstrumentKey,
         actions: list[Action],
         left: tuple[InterruptedPlan, bool] | None,
     ) -> list[ResultRow]:
@@ -186,7 +186,7 @@ class PlanExecutor:
         if left is not None and not left[1] and not recovery.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, not_done(action, Outcome.CHANGED, why))]
-        where = (account, action.key.symbol)
+        where = action.key.instrument
         if self._aftermath.live(where, plan.id):
             why = "another order on the instrument may still be live; look at the venue"
             return [await self._end(plan, action, not_done(action, Outcome.STUCK, why))]
@@ -228,7 +228,7 @@ class PlanExecutor:
         else:
             interrupted, fresh = left
             move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
-        return structs.replace(move, ladder=self._aftermath.told((action.key.account, action.key.symbol), move.ladder))
+        return structs.replace(move, ladder=self._aftermath.told(action.key.instrument, move.ladder))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """What must never be was seen: nothing more is sent for this account until a person looked."""
@@ -333,9 +333,9 @@ class PlanExecutor:
         return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
 
 
-def _places(actions: Iterable[Action]) -> set[tuple[str, str]]:
+def _places(actions: Iterable[Action]) -> set[InstrumentKey]:
     """Account and symbol of each."""
-    return {(a.key.account, a.key.symbol) for a in actions}
+    return {a.key.instrument for a in actions}
 
 
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:

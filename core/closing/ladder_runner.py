@@ -15,14 +15,22 @@ from math import inf
 from msgspec import Struct, structs
 
 from core.closing.restore_stops import Hands, put_back
-from core.errors import FlatdeckError, InvariantBroken, JournalError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.errors import (
+    FlatdeckError,
+    InvariantBroken,
+    JournalError,
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    Unreachable,
+    explain,
+)
 from core.events import BrokerEvent, QuoteSeen
 from core.ids import epoch_of, is_ours
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
 from core.ladder import step as ladder
 from core.ladder.invariants import LiveOrders, check_send
-from core.ladder.order import SEND_WITHIN
 from core.ladder.states import (
     Acknowledged,
     CancelsAsked,
@@ -56,7 +64,7 @@ from core.orders.account_reader import AccountReader
 from core.orders.lookup import find, limited, read_beside
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
-from core.ports import Broker, Clock, OrderQuery, OrderRead
+from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.units import ZERO
 
@@ -175,7 +183,7 @@ class LadderRunner:
         except Unreachable as error:
             return SendUnreachable(str(error))
         except (OutcomeUnknown, TimeoutError) as error:  # an adapter's own fault among them: the order may have left
-            return SendUnknown(str(error) or "no answer in time")
+            return SendUnknown(explain(error))
 
     async def _intend(
         self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal, *, protects: bool = False
@@ -218,7 +226,7 @@ class LadderRunner:
         try:
             await limited(self._broker.cancel(order))
         except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
+            return explain(error)
         return ""
 
     async def _read(self, state: Ladder, touch: bool) -> Event:
@@ -233,7 +241,7 @@ class LadderRunner:
         except InvariantBroken:
             raise
         except (FlatdeckError, TimeoutError) as error:
-            return ReadFailed(str(error) or "no answer in time")
+            return ReadFailed(explain(error))
         instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
         ended = tuple(o for o in told if o.status.terminal)
         return PositionRead(
@@ -288,7 +296,7 @@ class LadderRunner:
         except Refused as refused:
             return LookFailed(str(refused), refused.refusal in HOPELESS, refused.retry_after or 0.0)
         except (FlatdeckError, TimeoutError) as error:
-            return LookFailed(str(error) or "no answer in time")
+            return LookFailed(explain(error))
 
     async def _pause(self, symbol: str, seconds: float) -> None:
         """At most ``seconds``, less when the stream rings."""

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 
-from core.errors import FlatdeckError, InvariantBroken, JournalError, Refusal, Refused, Unreachable
+from core.errors import FlatdeckError, InvariantBroken, JournalError, Refusal, Refused, Unreachable, explain
 from core.journal.journal import Journal
-from core.ladder.order import SEND_WITHIN
 from core.model import Order, OrderRequest
 from core.orders.lookup import CALL_TIMEOUT, limited, why_not_live
-from core.ports import Broker, Clock
+from core.ports import SEND_WITHIN, Broker, Clock
 
 TRIES = 3
 WAIT = 1.0
@@ -57,7 +56,7 @@ async def put_back(hands: Hands, request: OrderRequest, order: Order, read_at: f
         except InvariantBroken:
             raise
         except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
+            return explain(error)
         else:
             return ""
     return text

@@ -10,10 +10,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
-from core.errors import FlatdeckError
-from core.exits.symbol import Place
+from core.errors import FlatdeckError, explain
 from core.market.bars import KEPT
-from core.model import Bar
+from core.model import Bar, InstrumentKey
 from core.orders.lookup import limited
 from core.ports import Clock
 
@@ -32,22 +31,22 @@ class BarBackfill:
         ask: Ask,
         clock: Clock,
         spawn: Callable[[Coroutine[object, object, object]], None],
-        take: Callable[[Place, list[Bar]], None],
-        failed: Callable[[Place, str], None],
+        take: Callable[[InstrumentKey, list[Bar]], None],
+        failed: Callable[[InstrumentKey, str], None],
     ) -> None:
         self._ask, self._clock, self._spawn = ask, clock, spawn
         self._take, self._failed = take, failed
-        self._asked: dict[Place, float] = {}
-        self._under_way: set[Place] = set()
+        self._asked: dict[InstrumentKey, float] = {}
+        self._under_way: set[InstrumentKey] = set()
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    def want(self, places: Iterable[Place]) -> None:
+    def want(self, places: Iterable[InstrumentKey]) -> None:
         """Have the bars of these filled up, each as soon as it may be asked again."""
         for place in sorted(set(places) - self._under_way):
             self._under_way.add(place)
             self._spawn(self._fill(place))
 
-    async def _fill(self, place: Place) -> None:
+    async def _fill(self, place: InstrumentKey) -> None:
         try:
             due = self._asked.get(place, self._clock.monotonic() - AGAIN) + AGAIN
             await self._clock.sleep(max(due - self._clock.monotonic(), 0.0))
@@ -56,14 +55,14 @@ class BarBackfill:
         finally:
             self._under_way.discard(place)
 
-    async def _tried(self, place: Place) -> None:
+    async def _tried(self, place: InstrumentKey) -> None:
         why = ""
         for attempt in range(TRIES):
             self._asked[place] = self._clock.monotonic()
             try:
                 bars = await limited(self._asking(place))
             except (FlatdeckError, TimeoutError) as error:
-                why = str(error) or "no answer in time"
+                why = explain(error)
                 if attempt + 1 < TRIES:
                     await self._clock.sleep(FIRST_WAIT * 2**attempt)
             else:
@@ -71,6 +70,6 @@ class BarBackfill:
                 return
         self._failed(place, why)
 
-    async def _asking(self, place: Place) -> list[Bar]:
+    async def _asking(self, place: InstrumentKey) -> list[Bar]:
         """Whatever goes wrong on the way to the question goes wrong in here."""
         return await self._ask(*place, KEPT)

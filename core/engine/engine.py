@@ -30,12 +30,13 @@ from core.ladder.recovery import InterruptedPlan, interrupted
 from core.ladder.states import Transition
 from core.link import rows
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, PositionRow, Snapshot
-from core.model import Holdings
+from core.model import Holdings, InstrumentKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.plans import planner
+from core.plans.cleanup import blocked_by
 from core.plans.pending import PendingPlans
-from core.plans.plan import ApprovedPlan, NotApproved, Plan, Reason
+from core.plans.plan import ApprovedPlan, NotApproved, Plan
 from core.plans.planner import Situation
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
@@ -107,7 +108,7 @@ class Engine:
         given = (self.settings, gear, journal, self.clock, self._claims)
         return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
 
-    def _busy(self) -> set[tuple[str, str]]:
+    def _busy(self) -> set[InstrumentKey]:
         """Account and symbol of every close in flight."""
         return self._executor.in_flight() if self._executor else set()
 
@@ -206,14 +207,12 @@ class Engine:
 
     def situation(self) -> Situation:
         """What plans and rows depend on besides the book."""
-        blocked = {f"{a}|{s}": (Reason.CLOSING, "a close of it is already in flight") for a, s in self._busy()}
-        blocked.update({a: (Reason.FROZEN, f"account is frozen: {why}") for a, why in self.frozen.items()})
         return Situation(
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
             max_age=self._max_age,
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
-            blocked=blocked,
+            blocked=blocked_by(self._busy(), self.frozen),
             first_run=self._cleanups == 0,
             legacy=self.reconciler.legacy,
         )
@@ -330,7 +329,7 @@ class Engine:
         busy = self._busy()
         for owner in (o.id for o in self.settings.owners if o.id in owners):
             accounts = planner.owner_accounts(self.settings, owner)
-            closing = {k for k in self.book.keys(accounts) if (k.account, k.symbol) in busy}
+            closing = {k for k in self.book.keys(accounts) if k.instrument in busy}
             row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing, self.protector.view)
             self.hub.put_owner(row, positions)
             made.extend(positions)

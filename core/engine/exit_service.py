@@ -20,13 +20,12 @@ from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
 from core.exits.monitor import ExitMonitor, ExitSignal
 from core.exits.rules import Rule
-from core.exits.symbol import Place
 from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
 from core.link.messages import DueRow, ExitsDue
-from core.model import Bar, PositionKey
+from core.model import Bar, InstrumentKey, PositionKey
 from core.plans.pending import PendingPlans
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, by_rule
 from core.plans.request import PlanRequest
@@ -59,7 +58,7 @@ class Hands(NamedTuple):
     """What the engine does for the exits."""
 
     max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
-    busy: Callable[[], set[tuple[str, str]]]  # account and symbol of closes in flight
+    busy: Callable[[], set[InstrumentKey]]  # account and symbol of closes in flight
     reread: Callable[[set[str]], None]
     spawn: Callable[[Coroutine[object, object, object]], None]
     bars: Ask
@@ -93,7 +92,7 @@ class ExitService:
         beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
         kept, wrong = exit_states.guards_of(await view.kept())
-        bars, gone = exit_states.candles_of(await view.bars(), {(k.key.account, k.key.symbol) for k in kept})
+        bars, gone = exit_states.candles_of(await view.bars(), {k.key.instrument for k in kept})
         for error in wrong:
             self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
         if self._journal is not None:
@@ -165,13 +164,13 @@ class ExitService:
         if self._journal is not None and (changed or bars.gone or bars.candles):
             self._journal.keep(exit_states.states_of(changed), exit_states.rows_of(bars))
 
-    def _fill(self, place: Place, bars: list[Bar]) -> None:
+    def _fill(self, place: InstrumentKey, bars: list[Bar]) -> None:
         """A broker's answer about bars. What came is written with the next price."""
         minute = int(self._engine.clock.now().timestamp()) // 60
         if self._guardian.fill(place, bars, minute) is None:
             self._unfilled(place, "the broker's bars are a jump away from its price")
 
-    def _unfilled(self, place: Place, why: str) -> None:
+    def _unfilled(self, place: InstrumentKey, why: str) -> None:
         account, symbol = place
         text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
         self._engine.say("debug", text, account)
@@ -189,7 +188,7 @@ class ExitService:
         now = self._engine.clock.monotonic()
         for due in found:
             key, waiting = due.key, self._waiting.get(due.key)
-            if key in self._closing or self._paused.get(key, now) > now or (key.account, key.symbol) in self._busy():
+            if key in self._closing or self._paused.get(key, now) > now or key.instrument in self._busy():
                 continue
             if self.armed:
                 self._closing.add(key)

@@ -13,10 +13,10 @@ from core.entries.rules import Code, EntryDraft, EntryRequest, GateInput, NotAll
 from core.errors import FlatdeckError, Refusal, Refused
 from core.journal.journal import JournalView
 from core.journal.ledger import PositionLedger
-from core.model import Instrument, OrderSide, Position, PositionKey, Quote
+from core.model import Instrument, InstrumentKey, OrderSide, Position, PositionKey, Quote
 from core.orders.lookup import limited
 from core.plans import cleanup, planner
-from core.plans.plan import Reason, is_our_stop
+from core.plans.plan import is_our_stop
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.portfolio.holding import leg_for
@@ -165,16 +165,18 @@ class EntryDrafter:
         held = list(planner.holdings_of(book, [a for a in accounts if book.readable(a)], situation))
         held = [h for h in held if spared not in (h.position.symbol, h.instrument.native_symbol)]
         verdicts = cleanup.judge(held, settings.cleanup.dust_usd, settings.cap(owner))
-        closing = [place.split("|", 1) for place, why in situation.blocked.items() if why[0] is Reason.CLOSING]
+        closing = {i for i in situation.blocked if isinstance(i, InstrumentKey) and i.account in accounts}
         return GateInput(
             now=engine.clock.now(),
             cap=settings.cap(owner),
             counted=planner.counted(verdicts),
             accounts=tuple(accounts),
             held=frozenset(
-                (h.key.account, name) for h in held for name in (h.position.symbol, h.instrument.native_symbol)
+                InstrumentKey(h.key.account, name)
+                for h in held
+                for name in (h.position.symbol, h.instrument.native_symbol)
             ),
-            closing=frozenset((account, symbol) for account, symbol in closing if account in accounts),
+            closing=frozenset(closing),
             pending=tuple(beliefs.pending.values()),
             signals=dict(beliefs.signals),
             duplicate_window=settings.entries.duplicate_window,

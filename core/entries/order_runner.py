@@ -11,16 +11,15 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct, structs
 
-from core.errors import FlatdeckError, Refusal
+from core.errors import FlatdeckError, Refusal, explain
 from core.ids import client_order_id
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
-from core.ladder.order import LOOK_MARGIN
 from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
 from core.orders.account_reader import AccountReader
 from core.orders.lookup import limited
 from core.orders.submit import LONGEST_POLL, POLL, look, send
-from core.ports import Broker, Clock, OrderQuery
+from core.ports import LOOK_MARGIN, Broker, Clock, OrderQuery
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
 GLANCE = 0.05
@@ -170,7 +169,7 @@ class EntryOrderRunner:
             try:
                 seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
             except (FlatdeckError, TimeoutError) as error:
-                seen, text = None, str(error) or "no answer in time"
+                seen, text = None, explain(error)
             if seen is not None and seen.status is not OrderStatus.UNKNOWN:
                 order = structs.replace(seen, filled=max(seen.filled, order.filled))  # cumulative: it never falls
             if withdrawn is not None and not order.status.terminal:
@@ -205,7 +204,7 @@ class EntryOrderRunner:
         try:
             await limited(self._broker.cancel(order))
         except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
+            return explain(error)
         return ""
 
     def _answered(

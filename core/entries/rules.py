@@ -15,7 +15,7 @@ from enum import Enum
 from msgspec import Struct
 
 from core.errors import FlatdeckError
-from core.model import Instrument, OrderSide, PositionKey, Quote, Side
+from core.model import Instrument, InstrumentKey, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
 from core.settings import EntrySettings
 from core.units import ONE, ZERO, floor_to, percent, plain, round_price
@@ -75,14 +75,14 @@ class EntryRequest(Struct, frozen=True):
 
 
 class GateInput(Struct, frozen=True):
-    """What is known of an owner at the moment of asking. Places are account and symbol."""
+    """What is known of an owner at the moment of asking."""
 
     now: datetime
     cap: int
     counted: int  # positions that count against the cap
     accounts: tuple[str, ...]
-    held: frozenset[tuple[str, str]] = frozenset()
-    closing: frozenset[tuple[str, str]] = frozenset()
+    held: frozenset[InstrumentKey] = frozenset()
+    closing: frozenset[InstrumentKey] = frozenset()
     pending: tuple[EntryApproved, ...] = ()  # approved and not ended, of any owner
     signals: dict[tuple[str, str, OrderSide], datetime] = {}  # when each was last approved
     unreadable: dict[str, str] = {}
@@ -154,7 +154,7 @@ def _room(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
 
 def arriving(owner: str, scene: GateInput) -> int:
     """New positions of an owner on their way that are not among those held yet."""
-    entries = {e.plan: (e.key.account, e.key.symbol) for e in scene.pending if e.owner == owner and e.what == "open"}
+    entries = {e.plan: e.key.instrument for e in scene.pending if e.owner == owner and e.what == "open"}
     return sum(place not in scene.held for place in entries.values())
 
 

@@ -25,6 +25,7 @@ from core.journal.journal import Journal
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
+from core.plans.cleanup import why_blocked
 from core.plans.plan import NotApproved
 from core.ports import Broker
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
@@ -174,8 +175,7 @@ class EntryService:
 
     def _barred(self, key: PositionKey) -> bool:
         """A close of the symbol is in flight, or the account is frozen."""
-        blocked = self._engine.situation().blocked
-        return f"{key.account}|{key.symbol}" in blocked or key.account in blocked
+        return why_blocked(self._engine.situation().blocked, key) is not None
 
     async def _finish(self, entry: EntryApproved, placed: OrderResult) -> Report:
         """Verify, record and tell the end; an unknown one stays on record as open."""

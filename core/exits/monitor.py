@@ -19,13 +19,13 @@ from core.exits import state as exits
 from core.exits.rules import Exit, Rule, rules_of
 from core.exits.snapshot import ExitSnapshot, resumed, split_since
 from core.exits.state import ExitState
-from core.exits.symbol import BarChanges, Place, SymbolState
+from core.exits.symbol import BarChanges, SymbolState
 from core.exits.trailing import Distance
 from core.exits.view import ExitView, StopMove
 from core.market.bars import Bars, Candle
 from core.market.price_gate import jumps
 from core.market.splits import SPLIT, Rereads, split_ratio
-from core.model import Bar, Instrument, Kind, Position, PositionKey, move, roi
+from core.model import Bar, Instrument, InstrumentKey, Kind, Position, PositionKey, move, roi
 from core.settings import ExitsOf
 from core.units import percent, plain
 
@@ -51,8 +51,8 @@ class ExitMonitor:
 
     def __init__(self, exits_of: ExitsOf) -> None:
         self._exits_of = exits_of
-        self._markets: dict[Place, SymbolState] = {}
-        self._former: dict[Place, list[Candle]] = {}  # bars of a former life, not taken up yet
+        self._markets: dict[InstrumentKey, SymbolState] = {}
+        self._former: dict[InstrumentKey, list[Candle]] = {}  # bars of a former life, not taken up yet
         self._held: dict[PositionKey, Position] = {}
         self._kept: dict[PositionKey, ExitSnapshot] = {}  # of a former life, not taken up yet
         self._due: dict[PositionKey, ExitSignal] = {}
@@ -61,12 +61,12 @@ class ExitMonitor:
         self._rereads = Rereads()
         self._changed: set[PositionKey] = set()
         self._bars = BarChanges()
-        self._touched: set[Place] = set()  # whose bars changed
-        self._wanting: set[Place] = set()
+        self._touched: set[InstrumentKey] = set()  # whose bars changed
+        self._wanting: set[InstrumentKey] = set()
 
     # ------------------------------------------------------------------------------------------------- positions
 
-    def remember(self, kept: Iterable[ExitSnapshot], bars: Mapping[Place, list[Candle]]) -> None:
+    def remember(self, kept: Iterable[ExitSnapshot], bars: Mapping[InstrumentKey, list[Candle]]) -> None:
         """States of a former life: for positions to come, and for those that are held already."""
         self._former.update(bars)
         for place in [place for place in self._former if place in self._markets]:
@@ -134,12 +134,12 @@ class ExitMonitor:
         guards.remove(key)
         if not len(guards):
             self._clear(key)
-            del self._markets[key.account, key.symbol]
+            del self._markets[key.instrument]
         self._changed.add(key)
 
     def _clear(self, key: PositionKey) -> None:
         """The bars and prices that were say nothing any more."""
-        market, place = self._market(key), (key.account, key.symbol)
+        market, place = self._market(key), key.instrument
         market.bars, market.last = Bars(), None
         self._bars.gone.add(place)
         self._wanting.add(place)
@@ -170,7 +170,7 @@ class ExitMonitor:
         return True
 
     def _market(self, key: PositionKey) -> SymbolState:
-        place = (key.account, key.symbol)
+        place = key.instrument
         market = self._markets.get(place)
         if market is None:
             market = self._markets[place] = SymbolState(bars=Bars(self._former.pop(place, ())))
@@ -183,7 +183,8 @@ class ExitMonitor:
         self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime
     ) -> list[ExitSignal]:
         """One usable price, received at ``received`` (monotonic) and ``at``: who is to leave, at every such price."""
-        market = self._markets.get((account, instrument.symbol))
+        place = InstrumentKey(account, instrument.symbol)
+        market = self._markets.get(place)
         if market is None:
             return []
         keys = list(market.guards)
@@ -195,14 +196,14 @@ class ExitMonitor:
             self._rereads.read(key, asked=self._asked.get(account, 0.0), priced=received)
         if any(self._rereads.waits(key, received) for key in keys):
             return []
-        place, before = (account, instrument.symbol), {key: _mark(market.guards.get(key)) for key in keys}
+        before = {key: _mark(market.guards.get(key)) for key in keys}
         if market.count(price, at.timestamp()):
             self._wanting.add(place)
         self._touched.add(place)
         market.tick = instrument.tick
         return self._step(market, before, price, at)
 
-    def fill(self, place: Place, bars: Sequence[Bar], minute: int) -> int | None:
+    def fill(self, place: InstrumentKey, bars: Sequence[Bar], minute: int) -> int | None:
         """A broker's bars of minutes before ``minute``: how many were missing, None where they do not fit our price."""
         market = self._markets.get(place)
         if market is None:
@@ -210,14 +211,14 @@ class ExitMonitor:
         self._touched.add(place)
         return market.fill(bars, minute, self._exits_of(*place).max_jump)
 
-    def wanting(self) -> set[Place]:
+    def wanting(self) -> set[InstrumentKey]:
         """Where bars are missing since the last call, and used: what is new here, and what had a gap in its prices."""
         wanting, self._wanting = self._wanting, set()
         return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
 
     def waits(self, account: str, symbol: str, now: float) -> bool:
         """Whether a position of this symbol has to be read again before its rules go on."""
-        market = self._markets.get((account, symbol))
+        market = self._markets.get(InstrumentKey(account, symbol))
         return market is not None and any(self._rereads.waits(key, now) for key in market.guards)
 
     def _step(

@@ -17,17 +17,15 @@ from core.exits.group import ExitGroup
 from core.market.bars import Bars, Candle
 from core.market.indicators import indicators_of
 from core.market.price_gate import jumps
-from core.model import Bar, PositionKey
+from core.model import Bar, InstrumentKey, PositionKey
 from core.units import ZERO
-
-Place = tuple[str, str]  # account and symbol
 
 
 class BarChanges(Struct):
     """What is to be written of bars: nothing is left of the ``gone``, and then these; None of dropped minutes."""
 
-    gone: set[Place] = field(default_factory=set)
-    candles: dict[tuple[Place, int], Candle | None] = field(default_factory=dict)
+    gone: set[InstrumentKey] = field(default_factory=set)
+    candles: dict[tuple[InstrumentKey, int], Candle | None] = field(default_factory=dict)
 
 
 class SymbolState(Struct):

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import structs
 
 from core.exits.snapshot import ExitSnapshot
-from core.exits.symbol import BarChanges, Place
+from core.exits.symbol import BarChanges
 from core.journal.tables import BarRows, Row
 from core.market.bars import Candle
-from core.model import PositionKey
+from core.model import InstrumentKey, PositionKey
 
 _KEPT: msgspec.json.Decoder[ExitSnapshot] = msgspec.json.Decoder(ExitSnapshot)
-_PLACE: msgspec.json.Decoder[Place] = msgspec.json.Decoder(tuple[str, str])
+_PLACE: msgspec.json.Decoder[InstrumentKey] = msgspec.json.Decoder(InstrumentKey)
 _PRICES: msgspec.json.Decoder[tuple[float, float, float, float, int, int]] = msgspec.json.Decoder(
     tuple[float, float, float, float, int, int]
 )
@@ -43,9 +43,9 @@ def rows_of(bars: BarChanges) -> BarRows:
     return BarRows(gone, rows)
 
 
-def candles_of(rows: Iterable[Row], watched: set[Place]) -> tuple[dict[Place, list[Candle]], BarRows]:
+def candles_of(rows: Iterable[Row], watched: set[InstrumentKey]) -> tuple[dict[InstrumentKey, list[Candle]], BarRows]:
     """The bars of what is ``watched``, oldest first, and what is to be deleted: all others, and unreadable ones."""
-    found, gone = dict[Place, list[Candle]](), BarRows()
+    found, gone = dict[InstrumentKey, list[Candle]](), BarRows()
     for name, minute, body in rows:
         try:
             place, prices = _PLACE.decode(name), _PRICES.decode(body)

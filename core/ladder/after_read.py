@@ -8,12 +8,12 @@ from msgspec import structs
 
 from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
-from core.ladder.order import SEND_WITHIN
 from core.ladder.sizing import size_close
 from core.ladder.states import DoSend, Ladder, Phase, PositionRead, Transition
-from core.model import Instrument, Kind, Order, Tier
+from core.model import Order, Tier
 from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
+from core.ports import SEND_WITHIN
 from core.units import ZERO, floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that must agree
@@ -73,7 +73,8 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
     if absent and not too_late:
         since = _odd_since(ladder, now)
-        doubtful = may_open(read.instrument) and not _lagged(ladder, since, now)  # its fill may not show yet
+        # the order's fill may not show yet
+        doubtful = read.instrument.late_close_opens and not _lagged(ladder, since, now)
         if doubtful or not absent <= ladder.absent:
             return wait(structs.replace(ladder, absent=absent, odd_since=since), SECOND_LOOK)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
@@ -159,15 +160,10 @@ def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
             return wait(structs.replace(ladder, odd_since=since))
         if size.available <= 0:
             return give_up(ladder, "all of it is held by orders at the venue")
-    if may_open(instrument) and not _lagged(ladder, ladder.ended_at, now):
+    if instrument.late_close_opens and not _lagged(ladder, ladder.ended_at, now):
         # the ended order may have filled more than it reported: another order would open a position
         return wait(ladder)
     return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
-
-
-def may_open(instrument: Instrument) -> bool:
-    """Return whether a closing order that arrives too late would open a position at this venue."""
-    return not instrument.reduce_only and instrument.kind is not Kind.SPOT
 
 
 def _odd_since(ladder: Ladder, now: float) -> float:

@@ -22,7 +22,7 @@ from core.ladder.states import (
 )
 from core.model import Order, OrderStatus
 from core.plans.results import Outcome
-from core.ports import OrderQuery, OrderRead
+from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, SEND_WITHIN, OrderQuery, OrderRead
 from core.records import IntentAnswered
 from core.units import ZERO, plain
 
@@ -31,9 +31,6 @@ HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKN
 REREADS = 3  # re-reads after refusals of one step before the ladder takes the next step
 RATE_LIMIT_WAIT = 1.0  # seconds
 UNREACHABLE_WAIT = 0.5  # seconds
-SEND_WITHIN = 1.0  # seconds from the decision until the order has left; later the close decides again
-LOOK_MARGIN = 0.5  # seconds past a request's own expiry
-CONCLUSIVE_MISSES = 2
 
 
 def not_journaled(ladder: Ladder, event: NotJournaled, now: float) -> Transition:

@@ -16,10 +16,17 @@ from core.ladder.states import Ladder, Limits, Phase, SendUnknown, Transition
 from core.ladder.tiers import Step
 from core.model import PositionKey, Tier
 from core.plans.plan import Action, ActionKind, ApprovedPlan, reopened
-from core.records import CancelAsked, ClosingEnded, Entry, IntentAnswered, IntentWritten, PlanApproved, Record
+from core.records import (
+    DEFINITIVE,
+    CancelAsked,
+    ClosingEnded,
+    Entry,
+    IntentAnswered,
+    IntentWritten,
+    PlanApproved,
+    Record,
+)
 from core.units import ZERO
-
-DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})
 
 
 class InterruptedPlan(Struct, frozen=True):

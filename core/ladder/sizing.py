@@ -6,7 +6,8 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.model import Instrument, Position, minimum_problem
+from core.model import Instrument, Position
+from core.plans.minimums import minimum_problem
 from core.units import floor_to
 
 

@@ -23,7 +23,6 @@ from core.errors import InvariantBroken
 from core.ladder.after_read import decide
 from core.ladder.moves import answer, cancel, end, give_up, go, read, wait
 from core.ladder.order import (
-    SEND_WITHIN,
     UNREACHABLE_WAIT,
     acknowledged,
     look_failed,
@@ -59,7 +58,7 @@ from core.ladder.states import (
 from core.ladder.tiers import Step
 from core.plans.plan import Action
 from core.plans.results import Outcome
-from core.ports import OrderRead
+from core.ports import SEND_WITHIN, OrderRead
 
 
 def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float) -> Transition:

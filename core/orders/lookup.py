@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from core.errors import FlatdeckError, OutcomeUnknown
+from core.errors import FlatdeckError, OutcomeUnknown, explain
 from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
 from core.orders.account_reader import AccountReader
 from core.ports import Broker, OrderQuery, OrderRead
@@ -101,7 +101,7 @@ async def why_not_live(broker: Broker, request: OrderRequest) -> str:
     try:
         order = await limited(broker.find_order(request.symbol, client_id=request.client_id))
     except (FlatdeckError, TimeoutError) as error:
-        return str(error) or "no answer in time"
+        return explain(error)
     if order is None:
         return f"the venue does not know {request.client_id}, which left before a restart"
     return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""

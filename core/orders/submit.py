@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from core.errors import FlatdeckError, Refusal, Refused, Unreachable
-from core.ladder.order import CONCLUSIVE_MISSES, LOOK_MARGIN
+from core.errors import FlatdeckError, Refusal, Refused, Unreachable, explain
 from core.model import Order, OrderRequest, OrderStatus
 from core.orders.account_reader import AccountReader
 from core.orders.lookup import CALL_TIMEOUT, find, limited
-from core.ports import Broker, Clock, OrderQuery
+from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, Broker, Clock, OrderQuery
 
 POLL = 0.1
 LONGEST_POLL = 1.0
@@ -41,7 +40,7 @@ async def send(broker: Broker, request: OrderRequest) -> Submitted:
     except Unreachable as error:
         return Submitted("unreachable", None, str(error))
     except (FlatdeckError, TimeoutError) as error:
-        text = str(error) or "no answer in time"
+        text = explain(error)
     else:
         if order.id and order.status is not OrderStatus.UNKNOWN:
             return Submitted("acknowledged", order)
@@ -68,7 +67,7 @@ async def look(
         try:
             found = await limited(find(broker, reader, do, since, asked))
         except (FlatdeckError, TimeoutError) as error:
-            text = str(error) or "no answer in time"
+            text = explain(error)
         else:
             if found.order is not None and found.order.status is not OrderStatus.UNKNOWN:
                 return Submitted("acknowledged", found.order)

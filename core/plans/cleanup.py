@@ -10,19 +10,35 @@ Per owner, over all of the owner's accounts together:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.model import MinimumProblem, Order, Tier, minimum_problem
+from core.model import InstrumentKey, Order, PositionKey, Tier
 from core.plans.cancel_policy import OrderPolicy
+from core.plans.minimums import MinimumProblem, minimum_problem
 from core.plans.plan import Action, ActionKind, OwnerTally, Reason
 from core.portfolio.holding import Holding
 from core.units import ZERO, dollars, floor_to, money, plain
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+# Instruments with a close in flight and accounts that are frozen (by id): why nothing may be planned for them now.
+Blocked = dict[InstrumentKey | str, tuple[Reason, str]]
+
+
+def blocked_by(closing: Iterable[InstrumentKey], frozen: Mapping[str, str]) -> Blocked:
+    """Return what instruments with a close in flight and frozen accounts (with the reason) block."""
+    blocked: Blocked = dict.fromkeys(closing, (Reason.CLOSING, "a close of it is already in flight"))
+    return blocked | {a: (Reason.FROZEN, f"account is frozen: {why}") for a, why in frozen.items()}
+
+
+def why_blocked(blocked: Blocked, key: PositionKey) -> tuple[Reason, str] | None:
+    """Return why nothing may be planned for a position now, the instrument's reason before the account's."""
+    return blocked.get(key.instrument) or blocked.get(key.account)
 
 
 class Verdict(Struct, frozen=True):
@@ -115,14 +131,10 @@ def plan_owner(
     cap: int,
     policy: OrderPolicy,
     tiers: dict[str, tuple[Tier, ...]],
-    blocked: dict[str, tuple[Reason, str]],
+    blocked: Blocked,
     complete: bool,
 ) -> OwnerPlan:
-    """Plan the cleanup of one owner.
-
-    ``tiers`` is by account. ``blocked`` maps ``account|symbol`` or an account id to the reason why nothing may be
-    planned for it now (a close in flight, a frozen account).
-    """
+    """Plan the cleanup of one owner. ``tiers`` is by account; ``blocked`` says where nothing may be planned now."""
     verdicts = judge(holdings, dust_usd, cap)
     actions: list[Action] = []
     for verdict in sorted(verdicts, key=_sequence):
@@ -141,12 +153,12 @@ def _actions(
     cap: int,
     policy: OrderPolicy,
     tiers: dict[str, tuple[Tier, ...]],
-    blocked: dict[str, tuple[Reason, str]],
+    blocked: Blocked,
 ) -> list[Action]:
     holding, key = verdict.holding, verdict.holding.key
     if verdict.why in (Reason.UNSELLABLE, Reason.NO_PRICE):
         return [skip(holding, verdict.why, verdict.text, verdict.rank)]
-    why_not = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)
+    why_not = why_blocked(blocked, key)
     if why_not:
         return [skip(holding, why_not[0], why_not[1], verdict.rank)]
     if holding.orders and not policy.cancels(holding.value, verdict.rank, cap):

@@ -53,7 +53,7 @@ def actions(
     *,
     equity: Mapping[str, Decimal | None],
     tiers: dict[str, tuple[Tier, ...]],
-    blocked: dict[str, tuple[Reason, str]],
+    blocked: cleanup.Blocked,
 ) -> list[Action]:
     """The force-close of these legacy positions, their orders first; ``blocked`` as in ``cleanup.plan_owner``."""
     made: list[Action] = []
@@ -63,7 +63,7 @@ def actions(
         stop = stop_of(holding, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
         at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
         why = text(position.leverage, at_risk, ULTRA_CONSERVATIVE if limit is None else limit)
-        barred = blocked.get(f"{key.account}|{key.symbol}") or blocked.get(key.account)
+        barred = cleanup.why_blocked(blocked, key)
         unsellable = cleanup.unsellable(holding)
         if barred:
             made.append(cleanup.skip(holding, *barred))

@@ -25,7 +25,7 @@ class Situation(Struct, frozen=True):
     monotonic: float
     max_age: Callable[[str, str], float]  # by account and symbol: how old a usable price may be
     tiers: dict[str, tuple[Tier, ...]]
-    blocked: dict[str, tuple[Reason, str]]
+    blocked: cleanup.Blocked
     first_run: bool
     legacy: frozenset[PositionKey] = frozenset()  # positions from before this program, to be force-closed
 
@@ -180,7 +180,7 @@ def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
     for holding in scope.holdings:
         if not selected(scope.request, holding.key, holding.instrument.native_symbol):
             continue
-        blocked = _blocked(scope.situation, holding.key)
+        blocked = cleanup.why_blocked(scope.situation.blocked, holding.key)
         reason = cleanup.unsellable(holding)
         if blocked:
             actions.append(cleanup.skip(holding, *blocked))
@@ -218,7 +218,7 @@ def _lone_cancels(scope: _Scope, reason: Reason, going: set[tuple[str, str]]) ->
             key = PositionKey(account, order.symbol, order.leg)
             native = book.instrument(account, order.symbol).native_symbol
             wanted = selected(scope.request, key, native) and (account, order.id) not in going
-            if wanted and not book.is_ours(order.client_id) and not _blocked(scope.situation, key):
+            if wanted and not book.is_ours(order.client_id) and not cleanup.why_blocked(scope.situation.blocked, key):
                 actions.append(_cancel(scope.owner, key, order, reason))
     return actions
 
@@ -240,15 +240,11 @@ def _cancel(owner: str, key: PositionKey, order: Order, reason: Reason) -> Actio
 def selected(request: PlanRequest, key: PositionKey, native_symbol: str) -> bool:
     """Return whether a request selects this position, by key, or by account and symbol."""
     if request.keys:
-        same = {(k.account, k.symbol) for k in request.keys}
-        return key in request.keys or (request.cause == "cancel-orders" and (key.account, key.symbol) in same)
+        same = {k.instrument for k in request.keys}
+        return key in request.keys or (request.cause == "cancel-orders" and key.instrument in same)
     in_accounts = not request.accounts or key.account in request.accounts
     in_symbols = not request.symbols or key.symbol in request.symbols or native_symbol in request.symbols
     return in_accounts and in_symbols
-
-
-def _blocked(situation: Situation, key: PositionKey) -> tuple[Reason, str] | None:
-    return situation.blocked.get(f"{key.account}|{key.symbol}") or situation.blocked.get(key.account)
 
 
 def counted(verdicts: list[cleanup.Verdict]) -> int:

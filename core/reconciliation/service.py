@@ -13,14 +13,13 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from core.errors import FlatdeckError
+from core.errors import FlatdeckError, explain
 from core.ids import is_ours
 from core.journal.believed import BelievedPositions, believed
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
-from core.model import Holdings, PositionKey
+from core.model import Holdings, InstrumentKey, PositionKey
 from core.orders.account_reader import AccountReader
-from core.plans.plan import Reason
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.ports import Clock
@@ -165,7 +164,7 @@ class ReconciliationService:
             await self._engine.clock.sleep(AGREE_WAIT)
             return reconcile.confirmed(first, await self._look(account))
         except (FlatdeckError, TimeoutError) as error:
-            return str(error) or "no answer in time"
+            return explain(error)
 
     async def _look(self, account: str) -> list[Discrepancy]:
         """One read against what is believed. A symbol in which something is under way is left to that."""
@@ -192,9 +191,9 @@ class ReconciliationService:
 
     def _busy(self, account: str, beliefs: BelievedPositions) -> frozenset[str]:
         blocked = self._engine.situation().blocked
-        places = [place.split("|", 1) for place, why in blocked.items() if why[0] is Reason.CLOSING]
+        closing = {i.symbol for i in blocked if isinstance(i, InstrumentKey) and i.account == account}
         entering = {e.key.symbol for e in beliefs.pending.values() if e.key.account == account}
-        return frozenset({symbol for owner, symbol in places if owner == account} | entering)
+        return frozenset(closing | entering)
 
     async def _strangers(self, holdings: Holdings) -> frozenset[str]:
         """Client ids with our mark that the journal has no intent for."""

@@ -14,21 +14,18 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.errors import FlatdeckError
+from core.errors import FlatdeckError, explain
 from core.ids import client_order_id, epoch_of, is_ours
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
-from core.ladder.after_read import may_open
-from core.ladder.order import SEND_WITHIN
-from core.ladder.recovery import DEFINITIVE
 from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import CALL_TIMEOUT, limited
 from core.orders.submit import LONGEST_POLL, POLL, Submitted, look, send
 from core.plans.plan import is_our_stop
-from core.ports import Broker, Clock, OrderQuery
-from core.records import CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
+from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery
+from core.records import DEFINITIVE, CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
 from core.units import ZERO
 from core.venue_stops.rules import StopDecision, request_for, same_place
 
@@ -67,7 +64,7 @@ class VenueStopOrders:
     async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
         """An order that is to take a part off needs what a resting stop holds: ours goes first, and stays away
         meanwhile. One that does not go leaves it to the venue to refuse. Raises JournalError."""
-        where = (key.account, key.symbol)
+        where = key.instrument
         self._claims.coming(plan, [where])
         try:
             await self._claims.settled(where)
@@ -97,11 +94,11 @@ class VenueStopOrders:
         self, position: Position, instrument: Instrument, decision: StopDecision, number: int
     ) -> tuple[IntentWritten, Submitted]:
         """Send one, decided just now on a fresh read; ``not_sent`` where a close comes first. Raises JournalError."""
-        key, where = position.key, (position.account, position.symbol)
+        key, where = position.key, position.key.instrument
         name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
         request = request_for(decision, position, instrument, name[: self.broker.capabilities.client_id_length])
         intent = self._intent(key, request, number, position)
-        with self._claims.placing(where, CALL_TIMEOUT if may_open(instrument) else YIELD):
+        with self._claims.placing(where, CALL_TIMEOUT if instrument.late_close_opens else YIELD):
             if self._claims.closing(where):
                 return intent, Submitted("not_sent")
             decided = self._clock.monotonic()
@@ -132,11 +129,11 @@ class VenueStopOrders:
                     again = self._clock.monotonic() + ASK_AGAIN
                     await limited(self.broker.cancel(order))
             except (FlatdeckError, TimeoutError) as error:
-                text = str(error) or "no answer in time"
+                text = explain(error)
             try:
                 order = await self.seen(order, intent)
             except (FlatdeckError, TimeoutError) as error:
-                text = str(error) or "no answer in time"
+                text = explain(error)
             if order.status.terminal or self._clock.monotonic() >= until:
                 return order, text
             await self._clock.sleep(pause)

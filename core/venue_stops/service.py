@@ -12,11 +12,11 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from core.errors import FlatdeckError, Refusal
+from core.errors import FlatdeckError, Refusal, explain
 from core.exits.view import ExitView
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
-from core.model import Order, OrderStatus, Position, PositionKey
+from core.model import InstrumentKey, Order, OrderStatus, Position, PositionKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
@@ -84,7 +84,7 @@ class VenueStopService:
         self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
         self._posts: dict[PositionKey, VenueStop] = {}
         self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
-        self._working: set[tuple[str, str]] = set()
+        self._working: set[InstrumentKey] = set()
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> ExitView | None:
@@ -132,7 +132,7 @@ class VenueStopService:
         if self._engine.settings.protect.enabled:
             keys |= set(book.keys([account]))
         for key in sorted(keys):
-            where = (key.account, key.symbol)
+            where = key.instrument
             post = self._posts.get(key) or await self._opened(key)
             if where in self._working or post.until > now:
                 continue
@@ -167,7 +167,7 @@ class VenueStopService:
         self, key: PositionKey, post: VenueStop, position: Position | None, listed: Iterable[Order], asked: float
     ) -> StopDecision:
         """What to do about one position by a read of ``asked``; what is learnt from it is kept."""
-        where, now, settings = (key.account, key.symbol), self._engine.clock.monotonic(), self._engine.settings.protect
+        where, now, settings = key.instrument, self._engine.clock.monotonic(), self._engine.settings.protect
         live = {o.id: o for o in listed if same_place(o, key) and o.id not in post.gone}
         if post.order is not None:
             post.order = live.setdefault(post.order.id, post.order)
@@ -201,7 +201,7 @@ class VenueStopService:
         """From when on a read shows what a close, or a former life, sent there last."""
         able = self._hands[key.account].broker.capabilities
         latest = LATEST if able.request_expiry is None else able.request_expiry
-        closed = self._claims.closed((key.account, key.symbol))
+        closed = self._claims.closed(key.instrument)
         return max(self._begun, closed or self._begun) + latest + able.position_lag
 
     # ---------------------------------------------------------------------------------------------------- acting
@@ -214,11 +214,11 @@ class VenueStopService:
                     if key.account in self._engine.frozen or not await self._step(key, post):
                         return
         except (FlatdeckError, TimeoutError) as error:
-            self._failed(key, post, str(error) or "no answer in time")
+            self._failed(key, post, explain(error))
         except Exception as error:  # noqa: BLE001 - else it would be tried again at once, for ever
             self._failed(key, post, f"a fault in the program: {error!r}")
         finally:
-            self._working.discard((key.account, key.symbol))
+            self._working.discard(key.instrument)
 
     async def _step(self, key: PositionKey, post: VenueStop) -> bool:
         """Find out, look, do one thing; whether to go on. Raises what a read and the journal raise."""
@@ -323,9 +323,9 @@ class VenueStopService:
 
     def _closed_lately(self, key: PositionKey) -> bool:
         """A close takes the order along and says itself what came of it."""
-        closed = self._claims.closed((key.account, key.symbol))
+        closed = self._claims.closed(key.instrument)
         late = closed is not None and self._engine.clock.monotonic() - closed < LATELY
-        return late or self._claims.closing((key.account, key.symbol))
+        return late or self._claims.closing(key.instrument)
 
     def _tell(self, key: PositionKey, post: VenueStop, decision: StopDecision) -> None:
         """Why nothing rests, once."""

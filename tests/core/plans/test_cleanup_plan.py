@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
+from core.model import InstrumentKey
 from core.plans.cancel_policy import OrderPolicy, parse_cancel_if
 from core.plans.cleanup import OwnerPlan, plan_owner
 from core.plans.plan import Action, ActionKind, Reason
@@ -23,7 +24,7 @@ def planned(
     dust: str = "1.00",
     cap: int = 8,
     policy: OrderPolicy = NEVER,
-    blocked: Mapping[str, tuple[Reason, str]] | None = None,
+    blocked: Mapping[str | InstrumentKey, tuple[Reason, str]] | None = None,
     complete: bool = True,
 ) -> OwnerPlan:
     tiers = {COINBASE: TIERS, KRAKEN: TIERS[:1]}
@@ -170,22 +171,22 @@ def test_unsellable_and_unpriced_positions_are_shown_last_and_never_sent() -> No
 @pytest.mark.parametrize(
     ("blocked", "reason"),
     [
-        ({f"{COINBASE}|S1": CLOSING}, Reason.CLOSING),
+        ({InstrumentKey(COINBASE, "S1"): CLOSING}, Reason.CLOSING),
         ({COINBASE: FROZEN}, Reason.FROZEN),
-        ({COINBASE: FROZEN, f"{COINBASE}|S1": CLOSING}, Reason.CLOSING),
+        ({COINBASE: FROZEN, InstrumentKey(COINBASE, "S1"): CLOSING}, Reason.CLOSING),
     ],
 )
 def test_what_is_closing_or_frozen_is_left_alone_with_the_reason(
-    blocked: dict[str, tuple[Reason, str]], reason: Reason
+    blocked: dict[str | InstrumentKey, tuple[Reason, str]], reason: Reason
 ) -> None:
     made = planned(*nine(), blocked=blocked)
     action = only(made)
     assert (action.kind, action.reason, action.key.symbol) == (ActionKind.SKIP, reason, "S1")
-    assert action.text == blocked.get(f"{COINBASE}|S1", FROZEN)[1]
+    assert action.text == blocked.get(InstrumentKey(COINBASE, "S1"), FROZEN)[1]
 
 
 def test_a_block_of_another_symbol_or_account_changes_nothing() -> None:
-    assert closed(planned(*nine(), blocked={f"{COINBASE}|S2": CLOSING, KRAKEN: FROZEN})) == ["S1"]
+    assert closed(planned(*nine(), blocked={InstrumentKey(COINBASE, "S2"): CLOSING, KRAKEN: FROZEN})) == ["S1"]
 
 
 def test_positions_that_may_stay_are_not_mentioned() -> None:

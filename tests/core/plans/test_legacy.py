@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from core.journal.believed import BelievedPosition
-from core.model import Instrument, Order, OrderSide, OrderType, Position, Side, Tier
+from core.model import Instrument, InstrumentKey, Order, OrderSide, OrderType, Position, Side, Tier
 from core.plans import legacy
 from core.plans.plan import ActionKind, Reason
 from core.portfolio.holding import Holding
@@ -159,7 +159,7 @@ def test_a_force_close_takes_its_orders_along() -> None:
 
 
 def test_what_cannot_be_closed_now_is_shown_and_left() -> None:
-    blocked = {f"{ACCOUNT}|BTC": (Reason.CLOSING, "a close of it is already in flight")}
+    blocked = {InstrumentKey(ACCOUNT, "BTC"): (Reason.CLOSING, "a close of it is already in flight")}
     (made,) = legacy.actions([holding()], settings(), equity={}, tiers=TIERS, blocked=blocked)
     assert (made.kind, made.reason) == (ActionKind.SKIP, Reason.CLOSING)
     frozen = {ACCOUNT: (Reason.FROZEN, "frozen")}

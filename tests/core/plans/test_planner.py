@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from core.events import OrderSeen
-from core.model import Leg, Order, PositionKey, Side, Tier
+from core.model import InstrumentKey, Leg, Order, PositionKey, Side, Tier
 from core.plans.plan import ActionKind, Plan, Reason
 from core.plans.planner import ladder_tiers
 from core.plans.request import PlanRequest
@@ -196,8 +196,12 @@ def test_a_flatten_closes_what_has_no_price_and_shows_what_cannot_be_sold() -> N
     assert (tally.initial, tally.unsellable, tally.final) == (2, 1, 1)
 
 
-@pytest.mark.parametrize(("where", "reason"), [(KRAKEN, Reason.FROZEN), (f"{KRAKEN}|BTC-USD", Reason.CLOSING)])
-def test_a_flatten_leaves_alone_what_is_closing_or_frozen_with_its_orders(where: str, reason: Reason) -> None:
+@pytest.mark.parametrize(
+    ("where", "reason"), [(KRAKEN, Reason.FROZEN), (InstrumentKey(KRAKEN, "BTC-USD"), Reason.CLOSING)]
+)
+def test_a_flatten_leaves_alone_what_is_closing_or_frozen_with_its_orders(
+    where: str | InstrumentKey, reason: Reason
+) -> None:
     blocked = {where: (reason, "why")}
     plan = plan_of(world(), SETTINGS, PlanRequest("flatten", symbols=("BTC-USD",)), blocked=blocked)
     assert keys(plan) == {(a, "BTC-USD") for a in ALL if a != KRAKEN}

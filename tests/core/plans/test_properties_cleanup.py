@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hypothesis import given, strategies as st
 
-from core.model import Instrument, Order
+from core.model import Instrument, InstrumentKey, Order
 from core.plans.cancel_policy import CancelIf, Condition, OrderPolicy
 from core.plans.cleanup import OwnerPlan, judge, plan_owner, prune_order, unsellable
 from core.plans.plan import ActionKind, Plan, Reason, confirm
@@ -61,13 +61,17 @@ def policies(draw: st.DrawFn) -> OrderPolicy:
 
 
 blocks = st.dictionaries(
-    st.sampled_from([COINBASE, f"{COINBASE}|S01", f"{KRAKEN}|S02", f"{KRAKEN}|S03"]),
+    st.sampled_from(
+        [COINBASE, InstrumentKey(COINBASE, "S01"), InstrumentKey(KRAKEN, "S02"), InstrumentKey(KRAKEN, "S03")]
+    ),
     st.sampled_from([(Reason.CLOSING, "closing"), (Reason.FROZEN, "frozen")]),
 )
 caps = st.integers(0, 10)
 
 
-def planned(held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]]) -> OwnerPlan:
+def planned(
+    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str | InstrumentKey, tuple[Reason, str]]
+) -> OwnerPlan:
     return plan_owner(
         "user_123",
         held,
@@ -94,7 +98,11 @@ def test_the_pruning_order_is_total(held: list[Holding]) -> None:
 
 @given(portfolios(), caps, policies(), blocks, st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_the_order_of_the_holdings(
-    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]], dice: object
+    held: list[Holding],
+    cap: int,
+    policy: OrderPolicy,
+    blocked: dict[str | InstrumentKey, tuple[Reason, str]],
+    dice: object,
 ) -> None:
     mixed = list(held)
     dice.shuffle(mixed)  # type: ignore[attr-defined]  # a random.Random
@@ -133,7 +141,7 @@ def test_without_obstacles_no_plan_leaves_more_than_the_cap_and_it_leaves_the_la
 
 @given(portfolios(), caps, policies(), blocks)
 def test_what_stays_beyond_the_cap_is_explained_by_skips_and_unknown_values(
-    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]]
+    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str | InstrumentKey, tuple[Reason, str]]
 ) -> None:
     tally = planned(held, cap, policy, blocked).tally
     assert tally.final - tally.unsellable <= cap + tally.skipped
@@ -142,7 +150,7 @@ def test_what_stays_beyond_the_cap_is_explained_by_skips_and_unknown_values(
 
 @given(portfolios(), caps, policies(), blocks)
 def test_obstacles_only_take_closes_away(
-    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]]
+    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str | InstrumentKey, tuple[Reason, str]]
 ) -> None:
     free = planned(held, cap, OrderPolicy("always"), {})
     made = planned(held, cap, policy, blocked)
@@ -154,7 +162,7 @@ def test_obstacles_only_take_closes_away(
 
 @given(portfolios(), caps, policies(), blocks)
 def test_nothing_is_sent_for_what_is_unsellable_unknown_blocked_or_held_by_kept_orders(
-    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]]
+    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str | InstrumentKey, tuple[Reason, str]]
 ) -> None:
     by_key = {h.key: h for h in held}
     for action in planned(held, cap, policy, blocked).actions:
@@ -164,7 +172,7 @@ def test_nothing_is_sent_for_what_is_unsellable_unknown_blocked_or_held_by_kept_
         assert unsellable(target) is None
         assert target.value is not None
         assert action.key.account not in blocked
-        assert f"{action.key.account}|{action.key.symbol}" not in blocked
+        assert action.key.instrument not in blocked
         assert not target.orders or policy.mode != "never"
         if action.kind is ActionKind.CLOSE:
             assert action.quantity == target.position.quantity
@@ -173,7 +181,7 @@ def test_nothing_is_sent_for_what_is_unsellable_unknown_blocked_or_held_by_kept_
 
 @given(portfolios(), caps, policies(), blocks)
 def test_every_cancel_of_a_cleanup_belongs_to_a_close(
-    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str, tuple[Reason, str]]
+    held: list[Holding], cap: int, policy: OrderPolicy, blocked: dict[str | InstrumentKey, tuple[Reason, str]]
 ) -> None:
     made = planned(held, cap, policy, blocked)
     plan = Plan("p1", "cleanup", NOW, made.actions, (made.tally,))
