@@ -59,8 +59,8 @@ class PaperBroker:
         await self._read()
 
     async def aclose(self) -> None:
-        for listener in self._streams:
-            listener.close()
+        for stream in self._streams:
+            stream.close()
         self.venue.aclose()
 
     async def holdings(self, *, urgent: bool = False) -> Holdings:
@@ -83,7 +83,7 @@ class PaperBroker:
     async def instrument(self, symbol: str) -> Instrument:
         """The rules for a symbol, held or not; permissive ones for a symbol that the book does not describe."""
         await self._read()
-        listing = self.venue.floor.market.listings.get(symbol) or default_listing(symbol)
+        listing = self.venue.matching.market.listings.get(symbol) or default_listing(symbol)
         await self._clock.sleep(self._half)
         return listing.instrument
 
@@ -146,14 +146,14 @@ class PaperBroker:
     async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
         """Quotes of every symbol at least each second, and orders, fills and positions as they change."""
         await self._read()
-        listener = Stream(self.venue, self._clock)
-        self._streams.append(listener)
+        stream = Stream(self.venue, self._clock)
+        self._streams.append(stream)
         try:
-            async for event in listener.events():
+            async for event in stream.events():
                 yield event
         finally:
-            self._streams.remove(listener)
-            listener.stop()
+            self._streams.remove(stream)
+            stream.stop()
 
     async def _read(self) -> None:
         """On the way to an answer: half of the latency, after what bars every call."""
@@ -212,7 +212,7 @@ class PaperBroker:
             raise OutcomeUnknown("the answer cannot be read")
         if faults.strikes("delay_ack", symbol):
             await self._clock.sleep(faults.numbers["lag_seconds"])
-        return reports.told(self.venue, order)
+        return reports.report_order(self.venue, order)
 
     async def _there_and_back(self, act: Callable[[], T]) -> T:
         reply = self.venue.post(self._half, act)

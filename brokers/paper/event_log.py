@@ -21,7 +21,7 @@ class EventLog:
         self._readers: list[tuple[deque[BrokerEvent], Callable[[], None]]] = []
 
     @property
-    def listened(self) -> bool:
+    def has_readers(self) -> bool:
         return bool(self._readers)
 
     def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:

@@ -103,13 +103,13 @@ class Script(Struct):
 class Faults:
     """Which faults strike. Chance is drawn only for a fault whose probability is above 0."""
 
-    def __init__(self, dice: RandomStreams, probabilities: Mapping[str, float] | None = None) -> None:
+    def __init__(self, random: RandomStreams, probabilities: Mapping[str, float] | None = None) -> None:
         given = dict(probabilities or {})
         self.numbers = {name: float(given.pop(name, default)) for name, default in NUMBERS.items()}
         self.probabilities = {name: p for name, p in given.items() if p > 0}
         self.scripts: list[Script] = []
         self._scripted: set[str] = set()
-        self._dice = dice
+        self._random = random
 
     def script(self, name: str, *, times: int = 1, symbol: str | None = None, after: int = 0) -> None:
         """Make ``name`` strike exactly; raises ConfigError for an unknown name."""
@@ -135,11 +135,11 @@ class Faults:
                     self.scripts.remove(script)
                 return True
         probability = self.probabilities.get(name, 0.0)
-        return probability > 0 and self._dice.random() < probability
+        return probability > 0 and self._random.random() < probability
 
     def coin(self) -> bool:
         """Half of the times True."""
-        return self._dice.random() < 0.5
+        return self._random.random() < 0.5
 
     def possible(self, *names: str) -> bool:
         """Whether any of them may strike or was ever scripted to: what it did may last."""

@@ -11,7 +11,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Overlay(Generic[K, V]):
+class FormerValues(Generic[K, V]):
     """Former values, each shown until its time; a later change of the same thing adds one more."""
 
     def __init__(self) -> None:
@@ -35,6 +35,6 @@ class ListLag:
     """Positions, orders and fills that are reported late. A former position of None means that there was none."""
 
     def __init__(self) -> None:
-        self.positions: Overlay[Key, Position | None] = Overlay()
-        self.orders: Overlay[str, Order] = Overlay()
-        self.fills: Overlay[str, None] = Overlay()
+        self.positions: FormerValues[Key, Position | None] = FormerValues()
+        self.orders: FormerValues[str, Order] = FormerValues()
+        self.fills: FormerValues[str, None] = FormerValues()

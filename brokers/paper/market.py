@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from brokers.paper.wire import Listing, Top, default_listing
+from brokers.paper.wire import ListedInstrument, TopOfBook, default_listing
 from core.model import Kind, Order, OrderSide, OrderType
 from core.units import ZERO
 
@@ -12,19 +12,19 @@ from core.units import ZERO
 class Market:
     """Listings, quotes, and the depth that is still there."""
 
-    def __init__(self, listings: dict[str, Listing], tops: dict[str, Top]) -> None:
+    def __init__(self, listings: dict[str, ListedInstrument], tops: dict[str, TopOfBook]) -> None:
         self.listings = dict(listings)
         self.tops = dict(tops)
         self._taken: dict[tuple[str, OrderSide], Decimal] = {}
 
-    def listing(self, symbol: str, kind: Kind = Kind.SPOT) -> Listing:
+    def listing(self, symbol: str, kind: Kind = Kind.SPOT) -> ListedInstrument:
         """The symbol's listing; one is made up for a symbol that came in by hand."""
         return self.listings.setdefault(symbol, default_listing(symbol, kind))
 
-    def top(self, symbol: str) -> Top:
-        return self.tops.get(symbol, Top())
+    def top(self, symbol: str) -> TopOfBook:
+        return self.tops.get(symbol, TopOfBook())
 
-    def set_top(self, symbol: str, top: Top) -> None:
+    def set_top(self, symbol: str, top: TopOfBook) -> None:
         """A new price brings new depth."""
         self.tops[symbol] = top
         self.refresh(symbol)

@@ -16,8 +16,8 @@ from brokers.paper.faults import Faults
 from brokers.paper.list_lag import ListLag
 from brokers.paper.market import Market
 from brokers.paper.order_checks import closes_leg
-from brokers.paper.state import Crossing, Key, State, Ticket, end, triggered, would_reduce
-from brokers.paper.wire import CASH, Top
+from brokers.paper.state import Key, PositionFlip, State, VenueOrder, end, triggered, would_reduce
+from brokers.paper.wire import CASH, TopOfBook
 from core.events import FillSeen, OrderSeen, PositionSeen
 from core.model import Order, OrderSide, OrderStatus, OrderType, PositionKey, TimeInForce
 from core.ports import Clock
@@ -32,15 +32,15 @@ class MatchingEngine:
 
     def __init__(self, account: str, state: State, market: Market, faults: Faults, clock: Clock) -> None:
         self.account, self.state, self.market, self.faults, self.clock = account, state, market, faults, clock
-        self.tape, self.lags = EventLog(), ListLag()
+        self.event_log, self.list_lag = EventLog(), ListLag()
         self.time = clock.monotonic()
-        self.crossed_zero: deque[Crossing] = deque(maxlen=AUDITED)
+        self.crossed_zero: deque[PositionFlip] = deque(maxlen=AUDITED)
 
     def now(self) -> datetime:
         """Wall time of what is happening."""
         return self.clock.now() - timedelta(seconds=self.clock.monotonic() - self.time)
 
-    def enter(self, ticket: Ticket) -> Order:
+    def enter(self, ticket: VenueOrder) -> Order:
         """An accepted order arrives: it trades what it can, and rests or ends with what is left."""
         self._report(self.state.put(ticket))
         if ticket.order.type is not OrderType.STOP or self.market.reached(ticket.order):
@@ -57,7 +57,7 @@ class MatchingEngine:
             self._report(self.state.put(end(ticket, status)))
             self._report_position((ticket.order.symbol, ticket.order.leg), self.time)
 
-    def move(self, symbol: str, top: Top) -> None:
+    def move(self, symbol: str, top: TopOfBook) -> None:
         """A price with new depth: resting orders of the symbol trigger and trade."""
         self.market.set_top(symbol, top)
         self.match_resting(symbol)
@@ -79,14 +79,14 @@ class MatchingEngine:
         if quantity > 0:
             self._execute(ticket, quantity, self._price(ticket.order, arriving=True) or ONE)
 
-    def _triggered(self, ticket: Ticket) -> Ticket:
+    def _triggered(self, ticket: VenueOrder) -> VenueOrder:
         if ticket.order.type is not OrderType.STOP:
             return ticket
         ticket = triggered(ticket)
         self._report(self.state.put(ticket))
         return ticket
 
-    def _match(self, ticket: Ticket, *, arriving: bool) -> None:
+    def _match(self, ticket: VenueOrder, *, arriving: bool) -> None:
         order = ticket.order
         wanted = self._wanted(ticket)
         if wanted <= 0:
@@ -102,7 +102,7 @@ class MatchingEngine:
         self.market.take(order.symbol, order.side, quantity)
         self._execute(ticket, quantity, price)
 
-    def _wanted(self, ticket: Ticket) -> Decimal:
+    def _wanted(self, ticket: VenueOrder) -> Decimal:
         """What an order may still trade: no more than the position where it is bound to one."""
         order = ticket.order
         held = self.state.positions.get((order.symbol, order.leg))
@@ -133,7 +133,7 @@ class MatchingEngine:
         touch = self.market.touch(order.symbol, order.side, held.entry if held else None)
         return ONE if touch is None and held is not None else touch
 
-    def _execute(self, ticket: Ticket, quantity: Decimal, price: Decimal) -> None:
+    def _execute(self, ticket: VenueOrder, quantity: Decimal, price: Decimal) -> None:
         order = ticket.order
         key = (order.symbol, order.leg)
         listing = self.market.listing(order.symbol)
@@ -141,23 +141,23 @@ class MatchingEngine:
         fee = listing.fee_rate * quantity * listing.instrument.multiplier * price
         fill, crossed = self.state.fill(ticket, quantity, price, listing.instrument, fee, self.now())
         if seen_at > self.time:
-            self.lags.fills.add(fill.trade_id, seen_at, None)
+            self.list_lag.fills.add(fill.trade_id, seen_at, None)
         if crossed is not None and ticket.own:
             self.crossed_zero.append(crossed)
-        self.tape.put(FillSeen(fill), seen_at)
+        self.event_log.put(FillSeen(fill), seen_at)
         self._report(self.state.tickets[order.id].order, seen_at)
         self._report_position(key, seen_at)
         self._tidy(order.symbol)
 
-    def _veil(self, ticket: Ticket, key: Key) -> float:
+    def _veil(self, ticket: VenueOrder, key: Key) -> float:
         """Decide what the coming fill hides for a while; when its events are seen."""
         symbol, until = key[0], self.time + self.faults.numbers["lag_seconds"]
         late = self.faults.strikes("late_fill", symbol)
         if late or self.faults.strikes("position_lag", symbol):
-            self.lags.positions.add(key, until, self.state.positions.get(key))
+            self.list_lag.positions.add(key, until, self.state.positions.get(key))
         if late:
             status = OrderStatus.EXPIRED if ticket.tif in AT_ONCE else ticket.order.status
-            self.lags.orders.add(ticket.order.id, until, replace(ticket.order, status=status))
+            self.list_lag.orders.add(ticket.order.id, until, replace(ticket.order, status=status))
         return until if late else self.time
 
     def _tidy(self, symbol: str) -> None:
@@ -177,10 +177,10 @@ class MatchingEngine:
                     room[symbol, order.leg] = left
 
     def _report(self, order: Order, at: float | None = None) -> None:
-        self.tape.put(OrderSeen(order), self.time if at is None else at)
+        self.event_log.put(OrderSeen(order), self.time if at is None else at)
 
     def _report_position(self, key: Key, at: float) -> None:
         held = self.state.positions.get(key)
         if held is not None:
             held = replace(held, free=self.state.free(held, self.market.listing(key[0]).instrument))
-        self.tape.put(PositionSeen(PositionKey(self.account, *key), held), at)
+        self.event_log.put(PositionSeen(PositionKey(self.account, *key), held), at)

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from brokers.paper.faults import check_faults
 from brokers.paper.json_fields import nearest
-from brokers.paper.price_replay import Row, read_rows
-from brokers.paper.prices import Feed, Frozen, Replay, Walk
+from brokers.paper.price_replay import ReplayRow, read_rows
+from brokers.paper.prices import Feed, FrozenPrices, PriceReplay, RandomWalk
 from brokers.paper.random_streams import seeded
 from brokers.paper.wire import Book, parse_book
 from core.errors import ConfigError
@@ -24,7 +24,7 @@ class Options(Struct, frozen=True):
     """``latency`` in seconds. ``replays`` maps a price file's name before ``-1m`` to its rows."""
 
     book: Book
-    replays: dict[str, list[Row]]
+    replays: dict[str, list[ReplayRow]]
     faults: dict[str, float]
     frozen: bool = False
     latency: float = 0.0
@@ -63,11 +63,11 @@ def make_feeds(options: Options) -> dict[str, Feed]:
     listings = options.book.listings
     for symbol in options.book.quotes:
         tick = listings[symbol].instrument.tick
-        walk = Walk(seeded(options.seed, "price", symbol), tick, options.speed)
-        feeds[symbol] = Frozen() if options.frozen else walk
+        walk = RandomWalk(seeded(options.seed, "price", symbol), tick, options.speed)
+        feeds[symbol] = FrozenPrices() if options.frozen else walk
     for name, rows in options.replays.items():
         meant = (s for s, li in listings.items() if bare(name) in (bare(s), bare(li.instrument.native_symbol)))
-        feeds[next(meant, name)] = Replay(rows, options.speed)
+        feeds[next(meant, name)] = PriceReplay(rows, options.speed)
     return feeds
 
 
@@ -86,5 +86,5 @@ def _text(path: Path, settings: AccountSettings) -> str:
         raise ConfigError(f"Paper account {settings.id}: {path} cannot be read: {why}.") from None
 
 
-def _rows(path: Path, settings: AccountSettings) -> list[Row]:
+def _rows(path: Path, settings: AccountSettings) -> list[ReplayRow]:
     return read_rows(_text(path, settings).splitlines(), str(path))

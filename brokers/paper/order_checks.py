@@ -12,13 +12,15 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from brokers.paper.state import State, would_reduce
-from brokers.paper.wire import CASH, Listing
+from brokers.paper.wire import CASH, ListedInstrument
 from core.errors import Refusal, Refused
 from core.model import Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position, Side
 from core.units import ZERO, floor_to, plain
 
 
-def admit(request: OrderRequest, listing: Listing, state: State, price: Decimal | None, now: datetime) -> OrderRequest:
+def admit(
+    request: OrderRequest, listing: ListedInstrument, state: State, price: Decimal | None, now: datetime
+) -> OrderRequest:
     """``price`` is what the order would trade at, None when nobody knows. Raises Refused."""
     open_for_orders(listing, now)
     _well_formed(request, listing)
@@ -33,7 +35,7 @@ def admit(request: OrderRequest, listing: Listing, state: State, price: Decimal 
     return request
 
 
-def open_for_orders(listing: Listing, now: datetime) -> None:
+def open_for_orders(listing: ListedInstrument, now: datetime) -> None:
     """Refused while the instrument is halted or its market is closed."""
     symbol = listing.instrument.symbol
     if not listing.instrument.tradable:
@@ -43,7 +45,7 @@ def open_for_orders(listing: Listing, now: datetime) -> None:
         raise Refused(Refusal.MARKET_CLOSED, f"the market of {symbol} is closed", code="closed", opens_at=opens)
 
 
-def _well_formed(request: OrderRequest, listing: Listing) -> None:
+def _well_formed(request: OrderRequest, listing: ListedInstrument) -> None:
     instrument = listing.instrument
     if request.quantity <= 0:
         raise Refused(Refusal.OTHER, "quantity must be more than 0", code="quantity")
@@ -63,7 +65,7 @@ def _well_formed(request: OrderRequest, listing: Listing) -> None:
         raise Refused(Refusal.OTHER, text, code="max_market")
 
 
-def _right_leg(request: OrderRequest, listing: Listing, state: State) -> None:
+def _right_leg(request: OrderRequest, listing: ListedInstrument, state: State) -> None:
     hedged = state.hedge and listing.instrument.kind not in CASH
     if hedged and request.leg is Leg.NET:
         raise Refused(Refusal.OTHER, "the account is in hedge mode: name the leg", code="position_side")
@@ -71,7 +73,7 @@ def _right_leg(request: OrderRequest, listing: Listing, state: State) -> None:
         raise Refused(Refusal.OTHER, "the account is in one-way mode: there are no legs", code="position_side")
 
 
-def _reducing(request: OrderRequest, listing: Listing, position: Position | None) -> OrderRequest:
+def _reducing(request: OrderRequest, listing: ListedInstrument, position: Position | None) -> OrderRequest:
     """A reduce-only order is clamped to its position."""
     if not request.reduce_only:
         return request
@@ -84,7 +86,7 @@ def _reducing(request: OrderRequest, listing: Listing, position: Position | None
     return replace(request, quantity=min(request.quantity, position.quantity))
 
 
-def _covered(request: OrderRequest, listing: Listing, state: State, position: Position | None) -> None:
+def _covered(request: OrderRequest, listing: ListedInstrument, state: State, position: Position | None) -> None:
     """Spot and equity: what closes a position must be free, and nothing is sold that is not there."""
     if position is None:
         if request.side is OrderSide.SELL:
@@ -112,7 +114,7 @@ def _within_leg(request: OrderRequest, position: Position | None) -> None:
         raise Refused(Refusal.REDUCE_ONLY, "the order is larger than the leg", code="reduce_only")
 
 
-def _large_enough(request: OrderRequest, listing: Listing, price: Decimal | None) -> None:
+def _large_enough(request: OrderRequest, listing: ListedInstrument, price: Decimal | None) -> None:
     instrument = listing.instrument
     if request.reduce_only and instrument.minimum_exempt:
         return

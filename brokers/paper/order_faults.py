@@ -1,24 +1,28 @@
-"""Faults that strike at the venue when an order arrives: others act first, or the venue refuses."""
+"""Faults of an arriving order: somebody else trades first, or the venue refuses the order.
+
+The functions see the venue only through ``TradableVenue``, so this module does not import the venue.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import Protocol
 
 from msgspec.structs import replace
 
+from brokers.paper.faults import Faults
+from brokers.paper.matching import MatchingEngine
+from brokers.paper.state import State
 from brokers.paper.wire import CASH
 from core.errors import Refusal, Refused
-from core.model import Leg, OrderRequest, OrderType, TimeInForce
+from core.model import Account, Leg, Order, OrderRequest, OrderSide, OrderType, TimeInForce
 from core.units import ONE, ZERO, floor_to, plain
 
-if TYPE_CHECKING:
-    from brokers.paper.venue import Venue
-
 AWAY = 2  # a foreign order rests at this multiple of the price, or its inverse
-COARSER = 10
+COARSER = 10  # factor of the new step and minimums after "limits_changed"
 
-# ordinary call: which fault refuses which order
+# the fault that refuses an order of the ordinary call
 REJECTS = {
     (OrderType.MARKET, TimeInForce.IOC): "reject_ioc",
     (OrderType.MARKET, TimeInForce.GTC): "reject_gtc",
@@ -27,11 +31,31 @@ REJECTS = {
 }
 
 
-def befall(venue: Venue, symbol: str, leg: Leg) -> None:
-    """What others do to the position just before the order arrives."""
+class TradableVenue(Protocol):
+    """The parts of a venue that a fault needs: its state, and trading by hand."""
+
+    @property
+    def account(self) -> Account: ...
+
+    @property
+    def faults(self) -> Faults: ...
+
+    @property
+    def matching(self) -> MatchingEngine: ...
+
+    @property
+    def state(self) -> State: ...
+
+    def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order: ...
+
+    def place_by_hand(self, request: OrderRequest) -> Order: ...
+
+
+def change_before_order(venue: TradableVenue, symbol: str, leg: Leg) -> None:
+    """Let the scripted faults change the position or its limits just before an order arrives."""
     faults = venue.faults
     held = venue.state.positions.get((symbol, leg))
-    listing = venue.floor.market.listings.get(symbol)
+    listing = venue.matching.market.listings.get(symbol)
     if listing is None:
         return
     step = listing.instrument.step
@@ -53,16 +77,16 @@ def befall(venue: Venue, symbol: str, leg: Leg) -> None:
             min_quantity=listing.instrument.min_quantity * COARSER,
             min_cost=listing.instrument.min_cost * COARSER,
         )
-        venue.floor.market.listings[symbol] = replace(listing, instrument=instrument)
+        venue.matching.market.listings[symbol] = replace(listing, instrument=instrument)
 
 
-def _foreign_order(venue: Venue, symbol: str, leg: Leg) -> None:
-    """A limit order of the user far from the price, that would close a tenth of the position."""
+def _foreign_order(venue: TradableVenue, symbol: str, leg: Leg) -> None:
+    """Place a limit order of the user far from the price. The order would close a tenth of the position."""
     held = venue.state.positions[symbol, leg]
-    instrument = venue.floor.market.listing(symbol).instrument
+    instrument = venue.matching.market.listing(symbol).instrument
     free = venue.state.free(held, instrument)
     quantity = min(max(floor_to(held.quantity / 10, instrument.step), instrument.step), free)
-    touch = venue.floor.market.touch(symbol, held.side.closing, held.entry) or ONE
+    touch = venue.matching.market.touch(symbol, held.side.closing, held.entry) or ONE
     price = floor_to(touch * AWAY if held.side.sign > 0 else touch / AWAY, instrument.tick)
     if quantity > 0 and price > 0:
         venue.place_by_hand(
@@ -76,13 +100,13 @@ def _foreign_order(venue: Venue, symbol: str, leg: Leg) -> None:
         )
 
 
-def refuse(venue: Venue, call: str, request: OrderRequest) -> None:
-    """The refusals that are scripted for this order. Raises Refused."""
+def refuse_by_fault(venue: TradableVenue, call: str, request: OrderRequest) -> None:
+    """Refuse the order if a fault says so. Raises Refused."""
     faults, symbol = venue.faults, request.symbol
     if faults.strikes("halted", symbol):
         raise Refused(Refusal.HALTED, f"trading in {symbol} is halted", code="halted")
     if faults.strikes("market_closed", symbol):
-        opens = venue.floor.now() + timedelta(seconds=faults.numbers["closed_seconds"])
+        opens = venue.matching.now() + timedelta(seconds=faults.numbers["closed_seconds"])
         raise Refused(Refusal.MARKET_CLOSED, f"the market of {symbol} is closed", code="closed", opens_at=opens)
     if call == "close_position":
         if faults.strikes("reject_close_call", symbol):
@@ -99,7 +123,7 @@ def refuse(venue: Venue, call: str, request: OrderRequest) -> None:
         raise Refused(Refusal.REDUCE_ONLY, "reduce-only order is rejected", code="reduce_only")
 
 
-def _refuse_unified(venue: Venue, request: OrderRequest) -> None:
+def _refuse_unified(venue: TradableVenue, request: OrderRequest) -> None:
     faults, symbol = venue.faults, request.symbol
     name = REJECTS.get((request.type, request.tif))
     if request.type is OrderType.LIMIT and faults.strikes("reject_limit", symbol):

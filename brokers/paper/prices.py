@@ -10,9 +10,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from brokers.paper.price_replay import Row
+from brokers.paper.price_replay import ReplayRow
 from brokers.paper.random_streams import RandomStreams
-from brokers.paper.wire import Top
+from brokers.paper.wire import TopOfBook
 from core.units import round_price
 
 BAR_SECONDS = 60.0
@@ -24,26 +24,26 @@ SLOWEST_TICK, FASTEST_TICK = 1.0, 0.05
 class Feed(Protocol):
     """The prices of one symbol; ``elapsed`` is seconds since the venue was opened and never falls."""
 
-    def advance(self, elapsed: float, now: Top) -> Sequence[Top]:
+    def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
         """The prices that came since the last call, oldest first."""
 
 
-class Frozen:
+class FrozenPrices:
     """Prices that stay."""
 
-    def advance(self, elapsed: float, now: Top) -> Sequence[Top]:
+    def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
         return ()
 
 
-class Walk:
+class RandomWalk:
     """A random step each second; bid, ask and mark keep their distance from the last price."""
 
-    def __init__(self, dice: RandomStreams, tick: Decimal, speed: float) -> None:
-        self._dice, self._tick, self._sigma = dice, tick, SIGMA * sqrt(speed)
+    def __init__(self, random: RandomStreams, tick: Decimal, speed: float) -> None:
+        self._random, self._tick, self._sigma = random, tick, SIGMA * sqrt(speed)
         self._steps = 0
 
-    def advance(self, elapsed: float, now: Top) -> Sequence[Top]:
-        tops: list[Top] = []
+    def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
+        tops: list[TopOfBook] = []
         self._steps = max(self._steps, int(elapsed) - LONGEST_WALK)
         while self._steps < int(elapsed):
             self._steps += 1
@@ -51,25 +51,25 @@ class Walk:
             tops.append(now)
         return tops
 
-    def _step(self, now: Top) -> Top:
+    def _step(self, now: TopOfBook) -> TopOfBook:
         price = _middle(now)
         if price is None:
             return now
-        factor = Decimal(f"{exp(self._dice.gauss(0.0, self._sigma)):.10f}")
+        factor = Decimal(f"{exp(self._random.gauss(0.0, self._sigma)):.10f}")
         shift = round_price(price * factor, self._tick, up=factor > 1) - price
         moved = {n: p + shift for n in ("bid", "ask", "last", "mark") if (p := getattr(now, n)) is not None}
         return replace(now, **moved) if all(p > 0 for p in moved.values()) else now
 
 
-class Replay:
+class PriceReplay:
     """A price file walked at ``speed``: a bar takes a minute divided by it. At its end the last price stays."""
 
-    def __init__(self, rows: Sequence[Row], speed: float) -> None:
+    def __init__(self, rows: Sequence[ReplayRow], speed: float) -> None:
         self._tops = list(chain.from_iterable(row.tops() for row in rows))
         self._pace = speed * len(rows[0].prices) / BAR_SECONDS
         self._seen = 0
 
-    def advance(self, elapsed: float, now: Top) -> Sequence[Top]:
+    def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
         # a tick that is due right now must not be missed by a rounding of the clock
         due = min(int(elapsed * self._pace + 1e-6) + 1, len(self._tops))
         fresh, self._seen = self._tops[self._seen : due], max(due, self._seen)
@@ -81,7 +81,7 @@ def tick_seconds(speed: float, *, replayed: bool) -> float:
     return min(SLOWEST_TICK, max(FASTEST_TICK, BAR_SECONDS / 4 / speed)) if replayed else SLOWEST_TICK
 
 
-def _middle(top: Top) -> Decimal | None:
+def _middle(top: TopOfBook) -> Decimal | None:
     if top.last is not None:
         return top.last
     if top.bid is not None and top.ask is not None:

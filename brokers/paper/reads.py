@@ -1,31 +1,49 @@
-"""What the account is told when it asks: the truth, as far as lags and faults let it through."""
+"""The answers to the account's reads: the venue's state, changed by scripted delays and faults.
+
+The functions see the venue only through ``ReadableVenue``, so this module does not import the venue.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from brokers.paper.state import Key
-from core.model import Fill, Instrument, Order, OrderStatus, Position, Quote
+from brokers.paper.faults import Faults
+from brokers.paper.matching import MatchingEngine
+from brokers.paper.state import Key, State
+from core.model import Account, Fill, Instrument, Order, OrderStatus, Position, Quote
 from core.units import ZERO
-
-if TYPE_CHECKING:
-    from brokers.paper.venue import Venue
 
 BAD_PRICES = (Decimal("NaN"), ZERO, Decimal(-1))
 TOO_LOW = Decimal("0.67")
 CROSSED = Decimal("1.01")
 
 
-def positions(venue: Venue) -> tuple[Position, ...]:
-    """The positions as listed now, with what open orders leave free."""
-    floor = venue.floor
-    shown: dict[Key, Position | None] = {**floor.state.positions, **floor.lags.positions.shown(floor.time)}
+class ReadableVenue(Protocol):
+    """The parts of a venue that a read needs."""
+
+    @property
+    def account(self) -> Account: ...
+
+    @property
+    def faults(self) -> Faults: ...
+
+    @property
+    def matching(self) -> MatchingEngine: ...
+
+    @property
+    def state(self) -> State: ...
+
+
+def positions(venue: ReadableVenue) -> tuple[Position, ...]:
+    """Return the positions as the venue lists them now. ``free`` is the quantity that no open order holds."""
+    matching = venue.matching
+    shown: dict[Key, Position | None] = {**matching.state.positions, **matching.list_lag.positions.shown(matching.time)}
     listed = [
-        replace(held, free=floor.state.free(held, floor.market.listing(held.symbol).instrument))
+        replace(held, free=matching.state.free(held, matching.market.listing(held.symbol).instrument))
         for held in sorted((p for p in shown.values() if p is not None), key=lambda p: (p.symbol, p.leg.value))
     ]
     if venue.faults.strikes("empty_list"):
@@ -35,34 +53,34 @@ def positions(venue: Venue) -> tuple[Position, ...]:
     return tuple(listed)
 
 
-def open_orders(venue: Venue) -> tuple[Order, ...]:
-    """The open orders as listed now."""
-    shown = [told(venue, t.order) for t in venue.state.live_orders()]
+def open_orders(venue: ReadableVenue) -> tuple[Order, ...]:
+    """Return the open orders as the venue lists them now."""
+    shown = [report_order(venue, t.order) for t in venue.state.live_orders()]
     return tuple(o for o in shown if not o.status.terminal)
 
 
-def told(venue: Venue, order: Order) -> Order:
-    """An order as the venue tells it."""
-    order = venue.floor.lags.orders.shown(venue.floor.time).get(order.id, order)
+def report_order(venue: ReadableVenue, order: Order) -> Order:
+    """Return the order as the venue reports it: possibly its former state, or with an unknown status."""
+    order = venue.matching.list_lag.orders.shown(venue.matching.time).get(order.id, order)
     if venue.faults.strikes("unknown_status", order.symbol):
         return replace(order, status=OrderStatus.UNKNOWN)
     return order
 
 
-def find(venue: Venue, symbol: str, client_id: str | None, order_id: str | None) -> Order | None:
-    """An order by either id, or None when the venue has none to show."""
+def find(venue: ReadableVenue, symbol: str, client_id: str | None, order_id: str | None) -> Order | None:
+    """Return an order by either id, or None when the venue shows no such order in ``symbol``."""
     ticket = venue.state.find(client_id, order_id)
     if ticket is None or ticket.order.symbol != symbol:
         return None
-    young = venue.floor.time - ticket.placed < venue.faults.numbers["lag_seconds"]
+    young = venue.matching.time - ticket.placed < venue.faults.numbers["lag_seconds"]
     if young and venue.faults.strikes("lookup_not_found_at_first", symbol):
         return None
-    return told(venue, ticket.order)
+    return report_order(venue, ticket.order)
 
 
-def fills(venue: Venue, symbol: str, since: datetime) -> list[Fill]:
-    """The account's executions in a symbol, those that are reported late left out."""
-    hidden = venue.floor.lags.fills.shown(venue.floor.time)
+def fills(venue: ReadableVenue, symbol: str, since: datetime) -> list[Fill]:
+    """Return the account's fills in a symbol since ``since``, without fills that are still reported late."""
+    hidden = venue.matching.list_lag.fills.shown(venue.matching.time)
     return [
         f
         for f in venue.state.fills.values()
@@ -70,19 +88,19 @@ def fills(venue: Venue, symbol: str, since: datetime) -> list[Fill]:
     ]
 
 
-def instruments(venue: Venue, *lists: tuple[Position, ...] | tuple[Order, ...]) -> tuple[Instrument, ...]:
-    """The instrument of every symbol in the lists."""
+def instruments(venue: ReadableVenue, *lists: tuple[Position, ...] | tuple[Order, ...]) -> tuple[Instrument, ...]:
+    """Return the instrument of every symbol in the lists, sorted by symbol."""
     symbols = sorted({item.symbol for items in lists for item in items})
-    return tuple(venue.floor.market.listing(symbol).instrument for symbol in symbols)
+    return tuple(venue.matching.market.listing(symbol).instrument for symbol in symbols)
 
 
-def quote(venue: Venue, symbol: str) -> Quote | None:
-    """The prices of a symbol, or None when it has none."""
-    top = venue.floor.market.tops.get(symbol)
+def quote(venue: ReadableVenue, symbol: str) -> Quote | None:
+    """Return the quote of a symbol, or None when the symbol has no price."""
+    top = venue.matching.market.tops.get(symbol)
     faults = venue.faults
     if top is None or faults.strikes("missing_price", symbol):
         return None
-    seen = Quote(venue.account.id, symbol, venue.floor.time, top.bid, top.ask, top.last, top.mark)
+    seen = Quote(venue.account.id, symbol, venue.matching.time, top.bid, top.ask, top.last, top.mark)
     price = seen.reference
     if price is None:
         price = seen.bid if seen.bid is not None else seen.ask
@@ -91,7 +109,7 @@ def quote(venue: Venue, symbol: str) -> Quote | None:
     if faults.strikes("stale_quote", symbol):
         seen = replace(seen, received=seen.received - faults.numbers["stale_seconds"])
     if faults.strikes("bad_price", symbol):
-        bad = BAD_PRICES[int(venue.floor.time) % len(BAD_PRICES)]
+        bad = BAD_PRICES[int(venue.matching.time) % len(BAD_PRICES)]
         seen = replace(seen, bid=bad, ask=bad, last=bad, mark=None)
     if faults.strikes("crossed_quote", symbol):
         seen = replace(seen, bid=price * CROSSED, ask=price)

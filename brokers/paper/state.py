@@ -21,7 +21,7 @@ KEPT = 10_000  # ended orders and fills that can still be looked up
 Key = tuple[str, Leg]
 
 
-class Ticket(Struct, frozen=True):
+class VenueOrder(Struct, frozen=True):
     """An order with what only the venue knows. ``own`` is False for the user's orders by hand."""
 
     order: Order
@@ -30,7 +30,7 @@ class Ticket(Struct, frozen=True):
     placed: float = 0.0  # monotonic; 0 for what was there at the start
 
 
-class Crossing(Struct, frozen=True):
+class PositionFlip(Struct, frozen=True):
     """A fill that turned a position around: the signed quantities before and after."""
 
     order_id: str
@@ -45,7 +45,7 @@ class State:
 
     def __init__(self, book: Book) -> None:
         self.positions: dict[Key, Position] = {(p.symbol, p.leg): p for p in book.positions}
-        self.tickets: dict[str, Ticket] = {o.id: Ticket(o) for o in book.orders}
+        self.tickets: dict[str, VenueOrder] = {o.id: VenueOrder(o) for o in book.orders}
         self.live: dict[str, None] = dict.fromkeys(self.tickets)  # ids in order of arrival
         self.by_client: dict[str, str] = {o.client_id: o.id for o in book.orders if o.client_id}
         self.fills: dict[str, Fill] = {}
@@ -74,7 +74,7 @@ class State:
         name = f"p{self.last_order}"
         return name if name not in self.tickets else self.order_id()
 
-    def put(self, ticket: Ticket) -> Order:
+    def put(self, ticket: VenueOrder) -> Order:
         """Record an order as it is now."""
         order = ticket.order
         self.tickets[order.id] = ticket
@@ -88,16 +88,16 @@ class State:
             self.live[order.id] = None
         return order
 
-    def find(self, client_id: str | None, order_id: str | None) -> Ticket | None:
+    def find(self, client_id: str | None, order_id: str | None) -> VenueOrder | None:
         known = order_id if order_id is not None else self.by_client.get(client_id or "")
         return self.tickets.get(known or "")
 
-    def live_orders(self, symbol: str | None = None) -> list[Ticket]:
+    def live_orders(self, symbol: str | None = None) -> list[VenueOrder]:
         """Open orders, the oldest first."""
         found = [self.tickets[i] for i in self.live]
         return found if symbol is None else [t for t in found if t.order.symbol == symbol]
 
-    def closing(self, position: Position) -> list[Ticket]:
+    def closing(self, position: Position) -> list[VenueOrder]:
         """The open orders that would reduce a position."""
         side = position.side.closing
         tickets = self.live_orders(position.symbol)
@@ -110,8 +110,8 @@ class State:
         return max(position.quantity - sum((t.order.remaining for t in self.closing(position)), ZERO), ZERO)
 
     def fill(
-        self, ticket: Ticket, quantity: Decimal, price: Decimal, instrument: Instrument, fee: Decimal, at: datetime
-    ) -> tuple[Fill, Crossing | None]:
+        self, ticket: VenueOrder, quantity: Decimal, price: Decimal, instrument: Instrument, fee: Decimal, at: datetime
+    ) -> tuple[Fill, PositionFlip | None]:
         """Execute ``quantity`` of an order: its fill, and whether that turned the position around."""
         order = ticket.order
         self.last_trade += 1
@@ -130,9 +130,9 @@ class State:
         )
         self.fills[fill.trade_id] = fill
         self.dirty_fills[fill.trade_id] = None
-        self.put(Ticket(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
+        self.put(VenueOrder(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
         before, after = self._trade(fill, instrument)
-        crossed = Crossing(order.id, order.client_id, order.symbol, before, after) if before * after < 0 else None
+        crossed = PositionFlip(order.id, order.client_id, order.symbol, before, after) if before * after < 0 else None
         return fill, crossed
 
     def _trade(self, fill: Fill, instrument: Instrument) -> tuple[Decimal, Decimal]:
@@ -169,14 +169,14 @@ class State:
                 self.dirty_fills.pop(name, None)
 
 
-def end(ticket: Ticket, status: OrderStatus, text: str = "") -> Ticket:
+def end(ticket: VenueOrder, status: OrderStatus, text: str = "") -> VenueOrder:
     """The order in a terminal state."""
-    return Ticket(replace(ticket.order, status=status, text=text), ticket.tif, ticket.own, ticket.placed)
+    return VenueOrder(replace(ticket.order, status=status, text=text), ticket.tif, ticket.own, ticket.placed)
 
 
-def triggered(ticket: Ticket) -> Ticket:
+def triggered(ticket: VenueOrder) -> VenueOrder:
     """A stop whose trigger was reached: a market order that rests until it is filled."""
-    return Ticket(replace(ticket.order, type=OrderType.MARKET), TimeInForce.GTC, ticket.own, ticket.placed)
+    return VenueOrder(replace(ticket.order, type=OrderType.MARKET), TimeInForce.GTC, ticket.own, ticket.placed)
 
 
 def _filled(order: Order, quantity: Decimal, price: Decimal) -> Order:

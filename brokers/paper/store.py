@@ -19,7 +19,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from brokers.paper.state import State, Ticket
+from brokers.paper.state import State, VenueOrder
 from brokers.paper.wire import Book
 from core.errors import ConfigError, Refusal, Refused
 from core.model import Fill, Position
@@ -39,7 +39,7 @@ class Stored(Struct, frozen=True):
     """What a file holds. ``fingerprint`` is that of the book it began with."""
 
     positions: list[Position]
-    tickets: list[Ticket]
+    tickets: list[VenueOrder]
     fills: list[Fill]
     last_order: int
     last_trade: int
@@ -153,7 +153,7 @@ def _read(uri: str) -> Stored | None:
             return None
         return Stored(
             positions=[msgspec.json.decode(b, type=Position) for (b,) in _bodies(connection, "positions", "key")],
-            tickets=[msgspec.json.decode(b, type=Ticket) for (b,) in _bodies(connection, "orders", "number")],
+            tickets=[msgspec.json.decode(b, type=VenueOrder) for (b,) in _bodies(connection, "orders", "number")],
             fills=[msgspec.json.decode(b, type=Fill) for (b,) in _bodies(connection, "fills", "number")],
             last_order=int(meta["last_order"]),
             last_trade=int(meta["last_trade"]),

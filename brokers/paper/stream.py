@@ -21,15 +21,15 @@ class Stream:
         self._wake = asyncio.Event()
         self._reader = venue.subscribe(self._wake.set)
         self._closed = self._silent = False
-        self._pulse = asyncio.get_running_loop().create_task(self._beat())
+        self._ticker = asyncio.get_running_loop().create_task(self._wake_at_ticks())
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
         """Raises Unreachable when the stream breaks."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if self._pulse.done() and not self._pulse.cancelled():
-                self._pulse.result()
+            if self._ticker.done() and not self._ticker.cancelled():
+                self._ticker.result()
             if self._closed:
                 return
             if self._venue.faults.strikes("stream_drops"):
@@ -43,10 +43,10 @@ class Stream:
         self._wake.set()
 
     def stop(self) -> None:
-        self._pulse.cancel()
-        self._venue.floor.tape.unsubscribe(self._reader)
+        self._ticker.cancel()
+        self._venue.matching.event_log.unsubscribe(self._reader)
 
-    async def _beat(self) -> None:
+    async def _wake_at_ticks(self) -> None:
         try:
             while True:
                 await self._clock.sleep(max(self._venue.next_tick - self._clock.monotonic(), SHORTEST_SLEEP))

@@ -20,11 +20,11 @@ from brokers.paper.faults import Faults
 from brokers.paper.market import Market
 from brokers.paper.matching import AUDITED, MatchingEngine
 from brokers.paper.order_checks import admit
-from brokers.paper.order_faults import befall, refuse
+from brokers.paper.order_faults import change_before_order, refuse_by_fault
 from brokers.paper.prices import SLOWEST_TICK, Feed
 from brokers.paper.reads import quote
 from brokers.paper.scheduled_requests import Reply, RequestSchedule
-from brokers.paper.state import Crossing, State, Ticket, would_reduce
+from brokers.paper.state import PositionFlip, State, VenueOrder, would_reduce
 from brokers.paper.store import Store, restore
 from brokers.paper.wire import Book, likely_kind
 from core.errors import Refusal, Refused
@@ -46,7 +46,7 @@ CATCH_UP = 600  # ticks that are made up for after a pause
 UNIFIED, DIRECT, CLOSE, CANCEL = "submit", "submit_direct", "close_position", "cancel"
 
 
-class Sent(Struct, frozen=True):
+class ReceivedRequest(Struct, frozen=True):
     """A request as it arrived. ``live`` are the program's other orders that were closing the same position then."""
 
     at: float  # monotonic
@@ -73,30 +73,30 @@ class Venue:
         store: Store | None = None,
     ) -> None:
         self.account, self.book, self.faults = account, book, faults
-        self.requests: deque[Sent] = deque(maxlen=AUDITED)
-        self.close_sends: deque[Sent] = deque(maxlen=AUDITED)
+        self.requests: deque[ReceivedRequest] = deque(maxlen=AUDITED)
+        self.close_sends: deque[ReceivedRequest] = deque(maxlen=AUDITED)
         self.passive = True  # until somebody trades or listens, what happens by itself is not saved
         self.warning = ""
         self._clock, self._feeds, self._store = clock, dict(feeds or {}), store
-        self._timeline = RequestSchedule()
+        self._schedule = RequestSchedule()
         self._started = clock.monotonic()
         self._tick, self._next_tick, self._emitted = tick, self._started, -1
         self._advancing = False
-        self.floor = MatchingEngine(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
+        self.matching = MatchingEngine(account.id, self._load(), Market(book.listings, book.quotes), faults, clock)
         for position in self.state.positions.values():
-            self.floor.market.listing(position.symbol, likely_kind(position))
+            self.matching.market.listing(position.symbol, likely_kind(position))
         for symbol in self._feeds:
-            self.floor.market.listing(symbol)
+            self.matching.market.listing(symbol)
 
     @property
     def state(self) -> State:
         """The truth."""
-        return self.floor.state
+        return self.matching.state
 
     @property
-    def crossed_zero(self) -> deque[Crossing]:
+    def crossed_zero(self) -> deque[PositionFlip]:
         """Fills of the program's own orders that turned a position around."""
-        return self.floor.crossed_zero
+        return self.matching.crossed_zero
 
     @property
     def next_tick(self) -> float:
@@ -110,44 +110,44 @@ class Venue:
         self._advancing, now = True, self._clock.monotonic()
         self._next_tick = max(self._next_tick, now - CATCH_UP * self._tick)
         try:
-            while (at := min(self._timeline.next_at, self._next_tick)) <= now:
-                self.floor.time = max(self.floor.time, at)
-                if self._timeline.next_at <= self._next_tick:
-                    self._timeline.pop().perform()
+            while (at := min(self._schedule.next_at, self._next_tick)) <= now:
+                self.matching.time = max(self.matching.time, at)
+                if self._schedule.next_at <= self._next_tick:
+                    self._schedule.pop().perform()
                 else:
                     self._next_tick += self._tick
                     self._prices()
-            self.floor.time = max(self.floor.time, now)
+            self.matching.time = max(self.matching.time, now)
         finally:
             self._advancing = False
-        self.floor.tape.flush(now)
+        self.matching.event_log.flush(now)
 
     def post(self, delay: float, act: Callable[[], Any]) -> Reply:
         """Send something that arrives in ``delay`` seconds, whether or not its sender still waits by then."""
-        return self._timeline.put(self._clock.monotonic() + delay, act)
+        return self._schedule.put(self._clock.monotonic() + delay, act)
 
     def place(self, request: OrderRequest, *, direct: bool = False) -> Order:
         """Take an order of the program and match it. Raises Refused."""
         with self._command():
-            befall(self, request.symbol, request.leg)
+            change_before_order(self, request.symbol, request.leg)
             call = DIRECT if direct else UNIFIED
             self._audit(call, request)
-            refuse(self, call, request)
+            refuse_by_fault(self, call, request)
             return self._admitted(request)
 
     def close(self, position: Position) -> Order:
         """The venue's own close call: all that is free, at the market. It cancels nothing and takes no client id."""
         with self._command():
-            befall(self, position.symbol, position.leg)
+            change_before_order(self, position.symbol, position.leg)
             held = self.state.positions.get((position.symbol, position.leg))
-            listing = self.floor.market.listings.get(position.symbol)
+            listing = self.matching.market.listings.get(position.symbol)
             free = self.state.free(held, listing.instrument) if held and listing else ZERO
             side = (held or position).side.closing
             request = OrderRequest(self.account.id, position.symbol, side, free, "", leg=position.leg)
             self._audit(CLOSE, request)
             if held is None or listing is None:
                 raise Refused(Refusal.NO_POSITION, f"there is no position in {position.symbol}", code="no_position")
-            refuse(self, CLOSE, request)
+            refuse_by_fault(self, CLOSE, request)
             if free <= 0:
                 raise Refused(Refusal.HELD, f"open orders hold all of {position.symbol}", code="insufficient")
             return self._admitted(replace(request, reduce_only=listing.instrument.reduce_only), whole=True)
@@ -157,20 +157,20 @@ class Venue:
         with self._command():
             ticket = self.state.tickets.get(order_id)
             symbol = ticket.order.symbol if ticket else ""
-            self.requests.append(Sent(self.floor.time, CANCEL, symbol, ZERO, order_id))
+            self.requests.append(ReceivedRequest(self.matching.time, CANCEL, symbol, ZERO, order_id))
             if ticket is None or ticket.order.status.terminal:
                 text = "there is no such order" if ticket is None else f"the order is {ticket.order.status.value}"
                 raise Refused(Refusal.UNKNOWN_ORDER, text, code="unknown_order")
             if self.faults.strikes("cancel_fails", symbol):
                 raise Refused(Refusal.OTHER, "the order cannot be cancelled now", code="cancel_rejected")
             if self.faults.strikes("cancel_fill_race", symbol):
-                self.floor.fill_whole(order_id)
+                self.matching.fill_whole(order_id)
             elif self.faults.strikes("cancel_lag", symbol):
-                self._timeline.put(
-                    self.floor.time + self.faults.numbers["lag_seconds"], lambda: self.cancel_by_hand(order_id)
+                self._schedule.put(
+                    self.matching.time + self.faults.numbers["lag_seconds"], lambda: self.cancel_by_hand(order_id)
                 )
             else:
-                self.floor.finish(order_id)
+                self.matching.finish(order_id)
 
     def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order:
         """The user, or the venue itself, trades; the depth does not matter, and spot is never sold short."""
@@ -178,32 +178,32 @@ class Venue:
         with self._command():
             ticket = self._ticket(request, own=False)
             order = self.state.put(ticket)
-            self.floor.fill_whole(order.id)
-            self.floor.finish(order.id)
+            self.matching.fill_whole(order.id)
+            self.matching.finish(order.id)
             return self.state.tickets[order.id].order
 
     def place_by_hand(self, request: OrderRequest) -> Order:
         """The user places an order, which rests if it can."""
         with self._command():
-            return self.floor.enter(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
+            return self.matching.enter(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
 
     def cancel_by_hand(self, order_id: str) -> None:
         """The user cancels an order, their own or the program's."""
         with self._command():
-            self.floor.finish(order_id)
+            self.matching.finish(order_id)
 
     def set_quote(self, symbol: str, **prices: Decimal | None) -> None:
         """Set ``bid``, ``ask``, ``last``, ``mark``, ``bid_size`` or ``ask_size``; the rest of the quote stays."""
         with self._command():
-            self.floor.move(symbol, replace(self.floor.market.top(symbol), **prices))
+            self.matching.move(symbol, replace(self.matching.market.top(symbol), **prices))
             self._emit((symbol,))
 
     def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:
         """The events from now on; ``wake`` is called when there are some."""
         self.passive = False
-        reader = self.floor.tape.subscribe(wake)
-        self._emit(self.floor.market.tops)
-        self.floor.tape.flush(self.floor.time)
+        reader = self.matching.event_log.subscribe(wake)
+        self._emit(self.matching.market.tops)
+        self.matching.event_log.flush(self.matching.time)
         return reader
 
     def aclose(self) -> None:
@@ -226,11 +226,11 @@ class Venue:
             try:
                 self._store.save(self.state)
             except Refused:
-                self.floor.tape.drop()
-                self.floor.state = self._load()
+                self.matching.event_log.drop()
+                self.matching.state = self._load()
                 raise
         if not self._advancing:
-            self.floor.tape.flush(self.floor.time)
+            self.matching.event_log.flush(self.matching.time)
 
     def _load(self) -> State:
         stored = self._store.load() if self._store is not None else None
@@ -242,42 +242,44 @@ class Venue:
 
     def _prices(self) -> None:
         """One tick: prices go on, depth is refreshed, resting orders get their turn."""
-        elapsed = self.floor.time - self._started
-        market = self.floor.market
+        elapsed = self.matching.time - self._started
+        market = self.matching.market
         moved = []
         for symbol, feed in self._feeds.items():
             tops = feed.advance(elapsed, market.top(symbol))
             for top in tops:
-                self.floor.move(symbol, top)
+                self.matching.move(symbol, top)
                 self._emit((symbol,))
             moved.extend([symbol] if tops else [])
         market.refresh()
-        self.floor.match_resting()
+        self.matching.match_resting()
         if int(elapsed) != self._emitted:
             self._emitted = int(elapsed)
             self._emit([s for s in market.tops if s not in moved])
         self._settle()
 
     def _emit(self, symbols: Iterable[str]) -> None:
-        for symbol in symbols if self.floor.tape.listened else ():
+        for symbol in symbols if self.matching.event_log.has_readers else ():
             seen = quote(self, symbol)
             if seen is not None:
-                self.floor.tape.put(QuoteSeen(seen), self.floor.time)
+                self.matching.event_log.put(QuoteSeen(seen), self.matching.time)
 
     def _admitted(self, request: OrderRequest, *, whole: bool = False) -> Order:
         """The venue's own rules, then its book. ``whole`` passes over the step: the close call knows its quantity."""
-        listing = self.floor.market.listings.get(request.symbol)
+        listing = self.matching.market.listings.get(request.symbol)
         if listing is None:
             raise Refused(Refusal.UNKNOWN_SYMBOL, f"there is no symbol {request.symbol}", code="symbol")
         if request.client_id and request.client_id in self.state.by_client:
             raise Refused(Refusal.DUPLICATE, f"client order id {request.client_id} exists already", code="duplicate")
         held = self.state.positions.get((request.symbol, request.leg))
-        price = self.floor.market.touch(request.symbol, request.side, held.entry if held else None)
+        price = self.matching.market.touch(request.symbol, request.side, held.entry if held else None)
         if whole:
             listing = replace(listing, instrument=replace(listing.instrument, step=ZERO))
-        return self.floor.enter(self._ticket(admit(request, listing, self.state, price, self.floor.now()), own=True))
+        return self.matching.enter(
+            self._ticket(admit(request, listing, self.state, price, self.matching.now()), own=True)
+        )
 
-    def _ticket(self, request: OrderRequest, *, own: bool) -> Ticket:
+    def _ticket(self, request: OrderRequest, *, own: bool) -> VenueOrder:
         order = Order(
             account=self.account.id,
             symbol=request.symbol,
@@ -291,15 +293,15 @@ class Venue:
             reduce_only=request.reduce_only,
             leg=request.leg,
         )
-        return Ticket(order, request.tif, own, self.floor.time)
+        return VenueOrder(order, request.tif, own, self.matching.time)
 
     def _audit(self, call: str, request: OrderRequest) -> None:
         held = self.state.positions.get((request.symbol, request.leg))
         closing = call == CLOSE or would_reduce(held, request.side)
         rivals = self.state.closing(held) if held else []
         live = tuple(t.order.id for t in rivals if t.own and t.order.type is not OrderType.STOP)
-        sent = Sent(
-            self.floor.time, call, request.symbol, request.quantity, request.client_id, closing=closing, live=live
+        sent = ReceivedRequest(
+            self.matching.time, call, request.symbol, request.quantity, request.client_id, closing=closing, live=live
         )
         self.requests.append(sent)
         if closing and request.type is not OrderType.STOP:

@@ -43,7 +43,7 @@ POSITION = ("symbol", "side", "quantity", "entry", "leverage", "opened_at")
 ORDER = ("id", "symbol", "side", "quantity", "price", "type", "trigger", "reduce_only", "client_id", "leg")
 
 
-class Listing(Struct, frozen=True):
+class ListedInstrument(Struct, frozen=True):
     """An instrument with what only its venue knows. ``fee_rate`` is a fraction of the value traded."""
 
     instrument: Instrument
@@ -52,7 +52,7 @@ class Listing(Struct, frozen=True):
     depth: Decimal | None = None
 
 
-class Top(Struct, frozen=True):
+class TopOfBook(Struct, frozen=True):
     """The top of one book; a size of None has no end."""
 
     bid: Decimal | None = None
@@ -66,8 +66,8 @@ class Top(Struct, frozen=True):
 class Book(Struct, frozen=True):
     """Everything that a book file says. ``fingerprint`` tells one text from another."""
 
-    listings: dict[str, Listing] = {}
-    quotes: dict[str, Top] = {}
+    listings: dict[str, ListedInstrument] = {}
+    quotes: dict[str, TopOfBook] = {}
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
     rates: dict[str, Decimal] = {}
@@ -114,9 +114,9 @@ def fingerprint(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def default_listing(symbol: str, kind: Kind = Kind.SPOT) -> Listing:
+def default_listing(symbol: str, kind: Kind = Kind.SPOT) -> ListedInstrument:
     """What is assumed of an instrument that the book does not describe: it takes nearly anything."""
-    return Listing(Instrument(symbol=symbol, native_symbol=symbol, kind=kind, reduce_only=kind in FLAGGED))
+    return ListedInstrument(Instrument(symbol=symbol, native_symbol=symbol, kind=kind, reduce_only=kind in FLAGGED))
 
 
 def leg_of(instrument: Instrument, side: Side, *, hedge: bool) -> Leg:
@@ -130,8 +130,8 @@ def likely_kind(position: Position) -> Kind:
     return Kind.PERP if leveraged or position.side is Side.SHORT else Kind.SPOT
 
 
-def _listings(top: Fields) -> dict[str, Listing]:
-    listings: dict[str, Listing] = {}
+def _listings(top: Fields) -> dict[str, ListedInstrument]:
+    listings: dict[str, ListedInstrument] = {}
     for path, item in top.items("instruments"):
         fields = Fields(item, top.file, path, INSTRUMENT)
         listing = _listing(fields)
@@ -141,7 +141,7 @@ def _listings(top: Fields) -> dict[str, Listing]:
     return listings
 
 
-def _listing(fields: Fields) -> Listing:
+def _listing(fields: Fields) -> ListedInstrument:
     symbol = fields.text("symbol")
     kind = fields.word("kind", Kind, Kind.SPOT)
     instrument = Instrument(
@@ -160,7 +160,7 @@ def _listing(fields: Fields) -> Listing:
         tradable=fields.flag("tradable", True),
         way_out=fields.text("way_out", ""),
     )
-    return Listing(
+    return ListedInstrument(
         instrument,
         hours=_hours(fields),
         fee_rate=fields.decimal("fee_rate", ZERO),
@@ -185,8 +185,8 @@ def _time(fields: Fields, key: str, default: str) -> time:
         raise fields.error(key, 'must be a time in UTC like "14:30".') from None
 
 
-def _quote(fields: Fields) -> Top:
-    return Top(**{key: fields.decimal(key) for key in QUOTE})
+def _quote(fields: Fields) -> TopOfBook:
+    return TopOfBook(**{key: fields.decimal(key) for key in QUOTE})
 
 
 def _position(fields: Fields, account: str) -> Position:
@@ -207,7 +207,7 @@ def _position(fields: Fields, account: str) -> Position:
 
 
 def _orders(
-    top: Fields, account: str, positions: Iterable[Position], listings: dict[str, Listing]
+    top: Fields, account: str, positions: Iterable[Position], listings: dict[str, ListedInstrument]
 ) -> tuple[Order, ...]:
     orders: dict[str, Order] = {}
     held = {p.symbol: p for p in positions}

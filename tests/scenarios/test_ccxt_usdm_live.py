@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from brokers.paper.wire import Top
+from brokers.paper.wire import TopOfBook
 from core.errors import FlatdeckError, OutcomeUnknown
 from core.events import BrokerEvent, FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import (
@@ -220,7 +220,7 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
 TOLD = Order("a", SWAP, "p1", OrderSide.SELL, Decimal("0.5"), price=Decimal(60000), client_id="mine")
 FILL = Fill("a", SWAP, "t1", "p1", OrderSide.SELL, Decimal("0.2"), Decimal(60000), at=AT)
 HELD = Position("a", SWAP, Side.LONG, Decimal("0.5"), Decimal("0.5"), Decimal(40000), Decimal(5))
-TOP = Top(Decimal(50000), Decimal("50000.1"), Decimal(50000))
+TOP = TopOfBook(Decimal(50000), Decimal("50000.1"), Decimal(50000))
 MESSAGES = {
     "user_data_json/account_update": usdm_events.account(HELD.key, HELD, AT),
     "user_data_json/order_update_new": usdm_events.order(TOLD, 1, AT),

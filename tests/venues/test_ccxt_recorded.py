@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from brokers.paper.state import Ticket
-from brokers.paper.wire import Top, parse_book
+from brokers.paper.state import VenueOrder
+from brokers.paper.wire import TopOfBook, parse_book
 from core.model import Fill, Order, OrderSide, OrderStatus, OrderType, Position, Side, TimeInForce
 from tests.venues.ccxt import coinbase, coinbase_bodies, kraken, kraken_bodies, okx, okx_bodies
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "venues"
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-TOP = Top(Decimal("50000"), Decimal("50000.1"), Decimal("50000"), None, Decimal(1), Decimal(1))
+TOP = TopOfBook(Decimal("50000"), Decimal("50000.1"), Decimal("50000"), None, Decimal(1), Decimal(1))
 LIMIT = Order(
     account="user_1/loopback",
     symbol="BTC/USD",
@@ -96,11 +96,11 @@ CASES: dict[str, tuple[tuple[str, tuple[str | int, ...]], Any]] = {
     "kraken ticker": (("kraken/http_ticker.json", ("result", "*")), kraken_bodies.ticker(TOP)),
     "kraken open order": (
         ("kraken/http_open_orders.json", ("result", "open", "*")),
-        kraken_bodies.order(Ticket(LIMIT), LIMIT, 1.5, []),
+        kraken_bodies.order(VenueOrder(LIMIT), LIMIT, 1.5, []),
     ),
     "kraken closed order": (
         ("kraken/http_closed_orders.json", ("result", "closed", "*")),
-        kraken_bodies.order(Ticket(ENDED), ENDED, 1.5, []),
+        kraken_bodies.order(VenueOrder(ENDED), ENDED, 1.5, []),
     ),
     "kraken stream ticker": (
         ("kraken/ws_ticker_snapshot.json", ()),
@@ -113,11 +113,11 @@ CASES: dict[str, tuple[tuple[str, tuple[str | int, ...]], Any]] = {
     "coinbase product": (("coinbase/http_product.json", ()), coinbase_bodies.product(SPOT, TOP)),
     "coinbase order": (
         ("coinbase/http_order.json", ("order",)),
-        coinbase_bodies.order(Ticket(LIMIT), LIMIT, SPOT.instrument, AT, 0),
+        coinbase_bodies.order(VenueOrder(LIMIT), LIMIT, SPOT.instrument, AT, 0),
     ),
     "coinbase market order": (
         ("coinbase/http_orders_list.json", ("orders", 1, "status")),
-        coinbase_bodies.order(Ticket(ENDED, TimeInForce.IOC), ENDED, SPOT.instrument, AT, 1)["status"],
+        coinbase_bodies.order(VenueOrder(ENDED, TimeInForce.IOC), ENDED, SPOT.instrument, AT, 1)["status"],
     ),
     "coinbase fill": (("coinbase/http_fills.json", ("fills", 0)), coinbase_bodies.fill(FILL, SPOT.instrument)),
     "coinbase touch": (

@@ -53,7 +53,7 @@ def check(venue, cash, ended):
     for position in state.positions.values():
         assert position.quantity > 0
         holding = sum(t.order.remaining for t in state.closing(position))
-        free = state.free(position, venue.floor.market.listing("BTC").instrument)
+        free = state.free(position, venue.matching.market.listing("BTC").instrument)
         assert free >= 0
         if cash:
             assert free == position.quantity - holding

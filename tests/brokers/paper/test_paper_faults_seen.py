@@ -100,7 +100,7 @@ async def test_missing_price_leaves_the_symbol_out():
 
 async def test_stale_quote_was_received_a_minute_ago():
     broker, seen = await quote("stale_quote")
-    assert broker.venue.floor.time - seen.received == 60
+    assert broker.venue.matching.time - seen.received == 60
 
 
 @pytest.mark.parametrize(("name", "flaw"), [("bad_price", "price not positive"), ("crossed_quote", "crossed")])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from brokers.paper.price_replay import read_rows
-from brokers.paper.prices import Frozen, Replay, Walk
+from brokers.paper.prices import FrozenPrices, PriceReplay, RandomWalk
 from brokers.paper.random_streams import seeded
-from brokers.paper.wire import Top
+from brokers.paper.wire import TopOfBook
 from core.errors import ConfigError
 from tests.brokers.paper.kit import GTC, STOP, D, ask, book, opened
 
@@ -58,17 +58,17 @@ def test_a_bad_price_file_is_an_error_that_names_file_and_line(text, said):
 
 
 def test_a_replay_at_speed_60_walks_a_bar_each_second_and_its_last_price_stays():
-    replay = Replay(rows(), 60)
-    assert [t.last for t in replay.advance(0, Top())] == [100]
-    assert [t.last for t in replay.advance(0.75, Top())] == [95, 105, 104]
-    assert [t.last for t in replay.advance(60, Top())] == [104, 104, 90, 91]
-    assert replay.advance(600, Top()) == []
+    replay = PriceReplay(rows(), 60)
+    assert [t.last for t in replay.advance(0, TopOfBook())] == [100]
+    assert [t.last for t in replay.advance(0.75, TopOfBook())] == [95, 105, 104]
+    assert [t.last for t in replay.advance(60, TopOfBook())] == [104, 104, 90, 91]
+    assert replay.advance(600, TopOfBook()) == []
 
 
 def test_a_walk_follows_its_seed_and_keeps_the_spread_on_the_tick():
     def walked(seed):
-        top, tops = Top(D("99.9"), D("100.1"), D(100)), []
-        walk = Walk(seeded(seed), D("0.1"), 60)
+        top, tops = TopOfBook(D("99.9"), D("100.1"), D(100)), []
+        walk = RandomWalk(seeded(seed), D("0.1"), 60)
         for second in range(1, 200):
             tops.extend(walk.advance(second, top))
             top = tops[-1]
@@ -81,11 +81,11 @@ def test_a_walk_follows_its_seed_and_keeps_the_spread_on_the_tick():
 
 
 def test_a_walk_makes_up_for_a_pause_only_so_far():
-    assert 0 < len(Walk(seeded(1), D("0.1"), 1).advance(100_000, Top(last=D(100)))) < 1000
+    assert 0 < len(RandomWalk(seeded(1), D("0.1"), 1).advance(100_000, TopOfBook(last=D(100)))) < 1000
 
 
 def test_frozen_prices_stay():
-    assert Frozen().advance(100, Top()) == ()
+    assert FrozenPrices().advance(100, TopOfBook()) == ()
 
 
 async def test_a_price_file_moves_its_symbol_and_leaves_frozen_ones_alone(tmp_path):
@@ -126,5 +126,5 @@ def test_recorded_markets_replay_within_their_bars(name):
     for row in recorded:
         assert min(row.prices) > 0
         assert max(row.prices) in row.prices[1:3]
-    tops = Replay(recorded, 6000).advance(10, Top())
+    tops = PriceReplay(recorded, 6000).advance(10, TopOfBook())
     assert len(tops) == 4001

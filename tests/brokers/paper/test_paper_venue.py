@@ -226,7 +226,7 @@ def test_nothing_is_opened_at_a_price_that_nobody_knows_or_in_a_symbol_that_nobo
     venue, _ = make_venue(content)
     assert venue.place(ask("1", BUY, symbol="ETH")).filled == 0
     assert refusal(venue, ask("1", BUY, symbol="BTX")).refusal is Refusal.UNKNOWN_SYMBOL
-    assert "BTX" not in venue.floor.market.listings
+    assert "BTX" not in venue.matching.market.listings
 
 
 def test_fees_are_a_fraction_of_the_value_traded():
@@ -297,14 +297,14 @@ def test_the_same_seed_tells_the_same_story_whatever_the_hash_seed():
 
 ROOT = Path(__file__).parents[3]
 STORY = """
-from brokers.paper.prices import Walk
+from brokers.paper.prices import RandomWalk
 from brokers.paper.random_streams import seeded
 from core.errors import Refused
 from tests.brokers.paper.kit import D, GTC, ask, book, make_venue
 
 venue, clock = make_venue(book("perp", quantity="50", depth="0.7"))
-venue.floor.faults.probabilities = {"partial_fill": 0.5, "held": 0.3, "foreign_trade": 0.1, "foreign_order": 0.2}
-venue._feeds["BTC"] = Walk(seeded(1), D("0.1"), 60)
+venue.matching.faults.probabilities = {"partial_fill": 0.5, "held": 0.3, "foreign_trade": 0.1, "foreign_order": 0.2}
+venue._feeds["BTC"] = RandomWalk(seeded(1), D("0.1"), 60)
 for number in range(30):
     clock.seconds += 1.5
     try:

@@ -140,7 +140,7 @@ async def test_an_order_of_ours_that_has_no_position_is_an_orphan_and_one_withou
             ACCOUNT, "ETH", OrderSide.BUY, D(1), mine, OrderType.LIMIT, TimeInForce.GTC, price=D(1), reduce_only=False
         )
         desk.venue.set_quote("ETH", bid=D(99), ask=D(100))
-        desk.venue.floor.market.listing("ETH")
+        desk.venue.matching.market.listing("ETH")
         desk.venue.place(order)
         made = await desk.engine.reconciler.reconcile()
         assert [(d.kind.value, d.alarm) for d in made.found] == [("orphan_order", True)]

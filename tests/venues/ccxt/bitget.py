@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from brokers.paper.state import Ticket
+from brokers.paper.state import VenueOrder
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused
 from core.model import Fill, Instrument, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Position, TimeInForce
@@ -172,7 +172,7 @@ class Bitget(Polled):
         ]
 
     def _ticker(self, instrument: Instrument) -> Row:
-        top, last = self.venue.floor.market.top(instrument.symbol), plain(self.price(instrument.symbol))
+        top, last = self.venue.matching.market.top(instrument.symbol), plain(self.price(instrument.symbol))
         prices = {"lastPr": last, "bidPr": plain(top.bid or ZERO), "askPr": plain(top.ask or ZERO), "markPrice": last}
         sizes = {"bidSz": "0.703", "askSz": "13.894", "high24h": last, "low24h": last, "open24h": last}
         return {"symbol": instrument.native_symbol, **prices, **sizes, "ts": str(self.millis())}
@@ -214,7 +214,7 @@ class Bitget(Polled):
     def _mode(self) -> str:
         return "hedge_mode" if self.venue.state.hedge else "one_way_mode"
 
-    def _order(self, ticket: Ticket, state: str) -> Row:
+    def _order(self, ticket: VenueOrder, state: str) -> Row:
         """An order; its status is called ``state`` where one is asked for and ``status`` in lists."""
         told = self.told(ticket)
         stop = {"planType": "normal_plan", "triggerPrice": plain(told.trigger or ZERO), "planStatus": "live"}

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from brokers.paper.state import Ticket
+from brokers.paper.state import VenueOrder
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused
 from core.model import Fill, OrderRequest, OrderSide, OrderStatus, OrderType, TimeInForce
@@ -129,7 +129,7 @@ class Bitstamp(Polled):
         return next(i.symbol for i in self.instruments() if self._pair(i.symbol) == pair)
 
     def _ticker(self, symbol: str) -> Row:
-        top, last = self.venue.floor.market.top(symbol), plain(self.price(symbol))
+        top, last = self.venue.matching.market.top(symbol), plain(self.price(symbol))
         day = {"high": last, "last": last, "vwap": last, "volume": "3563", "low": last, "open": last, "open_24": last}
         touch = {"bid": plain(top.bid or ZERO), "ask": plain(top.ask or ZERO), "percent_change_24": "0"}
         return {"timestamp": str(self.millis() // 1000), **day, **touch, "pair": symbol}
@@ -141,12 +141,12 @@ class Bitstamp(Polled):
         rows += [(p.symbol.partition("/")[0].lower(), p.quantity, p.free) for p in self.positions()]
         return [{"currency": c, "total": plain(t), "available": plain(f), "reserved": plain(t - f)} for c, t, f in rows]
 
-    def _order(self, ticket: Ticket) -> Row:
+    def _order(self, ticket: VenueOrder) -> Row:
         """An open one, whose amount is what is left of it; without an id of the client's the field is empty."""
         told = self.told(ticket)
         amounts = {"price": plain(told.price or ZERO), "amount": plain(told.remaining), "type": SIDES[told.side]}
         names = {"id": told.id, "client_order_id": told.client_id or "", "currency_pair": told.symbol}
-        return {**names, **amounts, "datetime": f"{self.venue.floor.now():%Y-%m-%d %H:%M:%S}"}
+        return {**names, **amounts, "datetime": f"{self.venue.matching.now():%Y-%m-%d %H:%M:%S}"}
 
     def _status(self, form: Row) -> Row:
         ticket = self.find(form.get("client_order_id"), form.get("id"))

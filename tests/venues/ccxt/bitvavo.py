@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from brokers.paper.state import Ticket
+from brokers.paper.state import VenueOrder
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused
 from core.model import Fill, OrderRequest, OrderSide, OrderStatus, OrderType, TimeInForce
@@ -134,7 +134,7 @@ class Bitvavo(Polled):
         ]
 
     def _ticker(self, symbol: str) -> Row:
-        top, last = self.venue.floor.market.top(symbol), plain(self.price(symbol))
+        top, last = self.venue.matching.market.top(symbol), plain(self.price(symbol))
         touch = {"bid": plain(top.bid or ZERO), "bidSize": "1", "ask": plain(top.ask or ZERO), "askSize": "1"}
         day = {"open": last, "high": last, "low": last, "last": last, "volume": "25", "volumeQuote": "1000"}
         return {"market": symbol.replace("/", "-"), **day, **touch, "timestamp": self.millis()}
@@ -148,7 +148,7 @@ class Bitvavo(Polled):
             rows.append({"symbol": held.symbol.partition("/")[0], "available": plain(held.free), "inOrder": used})
         return rows
 
-    def _order(self, ticket: Ticket) -> Row:
+    def _order(self, ticket: VenueOrder) -> Row:
         told = self.told(ticket)
         open_word = "partiallyFilled" if told.filled else "awaitingTrigger" if told.trigger else "new"
         row = {

@@ -43,10 +43,10 @@ class BybitAccount:
         self._numbers: dict[str, str] = {}
 
     def now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def symbol(self, given: Row) -> str:
-        for symbol in self.venue.floor.market.listings:
+        for symbol in self.venue.matching.market.listings:
             if (bodies.category(symbol), bodies.native(symbol)) == (given.get("category"), given.get("symbol")):
                 return symbol
         raise No(10001, "params error: symbol invalid")
@@ -59,20 +59,20 @@ class BybitAccount:
     # --------------------------------------------------------------------------------------------- what anybody is told
 
     def instruments(self, given: Row) -> Row:
-        listings = self.venue.floor.market.listings
+        listings = self.venue.matching.market.listings
         rows = [bodies.instrument(v) for s, v in listings.items() if bodies.category(s) == given["category"]]
         wanted = [row for row in rows if given.get("symbol") in (None, row["symbol"])]
         return self._list(given, [] if given.get("status") == "PreLaunch" else wanted, cursor="")
 
     def tickers(self, given: Row) -> Row:
-        tops = sorted(self.venue.floor.market.tops.items())
+        tops = sorted(self.venue.matching.market.tops.items())
         rows = [bodies.ticker(s, top) for s, top in tops if bodies.category(s) == given["category"]]
         return self._list(given, [row for row in rows if given.get("symbol") in (None, row["symbol"])], cursor="")
 
     def candles(self, given: Row) -> Row:
         """Five minutes of what the price is now, the newest first; the first is not over."""
         minute = int(self.now().timestamp()) // 60 * 60
-        price = bodies.text(self.venue.floor.market.tops[self.symbol(given)].last)
+        price = bodies.text(self.venue.matching.market.tops[self.symbol(given)].last)
         rows = [[str((minute - 60 * n) * 1000), *[price] * 4, "1", "1"] for n in range(5)]
         return {"category": given["category"], "symbol": given["symbol"], "list": rows}
 
@@ -93,7 +93,7 @@ class BybitAccount:
         if given.get("accountType") != "UNIFIED":
             raise No(10001, "accountType only support UNIFIED.")
         coins = [bodies.coin(code, held, ZERO, held) for code, held in self.cash.items()]
-        tops = self.venue.floor.market.tops
+        tops = self.venue.matching.market.tops
         for held in reports.positions(self.venue):
             if bodies.category(held.symbol) == "spot":
                 top = tops.get(held.symbol)
@@ -110,7 +110,7 @@ class BybitAccount:
         return self._list(given, [self.told(p) for p in held], most=200)
 
     def told(self, held: Position, *, streamed: bool = False) -> Row:
-        top = self.venue.floor.market.tops.get(held.symbol)
+        top = self.venue.matching.market.tops.get(held.symbol)
         return bodies.position(held, (top.mark or top.last) if top else None, self.now(), streamed=streamed)
 
     def row(self, order: Order, *, streamed: bool = False) -> Row:
@@ -141,7 +141,7 @@ class BybitAccount:
         return [order for order in self._all() if order.client_id == name]
 
     def executions(self, given: Row) -> Row:
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         fills = [f for f in self.venue.state.fills.values() if f.trade_id not in hidden and _meets(f, given)]
         rows = [self.execution(fill) for fill in fills]
         first = int(given.get("startTime", int((self.now() - WEEK).timestamp() * 1000)))

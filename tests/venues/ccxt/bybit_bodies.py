@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.paper.order_checks import closes_leg
-from brokers.paper.wire import Listing, Top
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Instrument, Leg, Order, OrderStatus, OrderType, Position, TimeInForce
 from core.units import ZERO, plain
 
@@ -51,7 +51,7 @@ def text(value: Decimal | None) -> str:
     return plain(value) if value is not None else ""
 
 
-def instrument(listing: Listing) -> Row:
+def instrument(listing: ListedInstrument) -> Row:
     known = listing.instrument
     base, _, rest = known.symbol.partition("/")
     quote, _, settle = rest.partition(":")
@@ -112,7 +112,7 @@ def _lots(known: Instrument) -> Row:
     }
 
 
-def ticker(symbol: str, top: Top) -> Row:
+def ticker(symbol: str, top: TopOfBook) -> Row:
     """As REST tells it, and a contract's stream in its snapshot."""
     last = text(top.last)
     row = {
@@ -133,7 +133,7 @@ def ticker(symbol: str, top: Top) -> Row:
     return {**row, **more, "indexPrice": mark, "markPrice": mark, "prevPrice1h": last, "basis": ""}
 
 
-def streamed(symbol: str, top: Top) -> Row:
+def streamed(symbol: str, top: TopOfBook) -> Row:
     """A spot market's stream of tickers has no bid and no ask."""
     row = ticker(symbol, top)
     touch = ("bid1Price", "bid1Size", "ask1Price", "ask1Size")

@@ -233,7 +233,7 @@ class BybitRest(BybitAccount):
         if not spot and not reduces:
             raise Refused(Refusal.REDUCE_ONLY, what)
         if spot and held is not None:
-            listing = self.venue.floor.market.listing(request.symbol)
+            listing = self.venue.matching.market.listing(request.symbol)
             if request.quantity > self.venue.state.free(held, listing.instrument):
                 self.violations.append(f"an order to {what} is more than is free")
 

@@ -73,7 +73,7 @@ class BybitStreams(Sockets):
 
     def _quote(self, socket: web.WebSocketResponse, symbol: str, topic: str) -> None:
         """A first message is whole, each later one of a contract's ticker has what is new in it."""
-        top, stamp = self.rest.venue.floor.market.top(symbol), int(bodies.millis(self.rest.now()))
+        top, stamp = self.rest.venue.matching.market.top(symbol), int(bodies.millis(self.rest.now()))
         if topic.startswith("orderbook"):
             sides = {"b": [[bodies.text(top.bid), "10"]], "a": [[bodies.text(top.ask), "10"]]}
             book = {"s": bodies.native(symbol), **sides, "u": 18521288, "seq": 7961638724}

@@ -10,8 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.state import Ticket
-from brokers.paper.wire import Listing, Top
+from brokers.paper.state import VenueOrder
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Instrument, Kind, Order, OrderStatus, OrderType, Position, Side, TimeInForce
 from core.units import ZERO, plain
 
@@ -74,7 +74,7 @@ def account(currency: str, free: Decimal, hold: Decimal) -> Row:
     }
 
 
-def product(listing: Listing, top: Top) -> Row:
+def product(listing: ListedInstrument, top: TopOfBook) -> Row:
     """One of ``products``; a future has its details and no base currency of its own."""
     instrument = listing.instrument
     base, _, rest = instrument.symbol.partition("/")
@@ -128,14 +128,14 @@ def details(instrument: Instrument, base: str) -> Row:
     }
 
 
-def book(instrument: Instrument, top: Top, at: datetime) -> Row:
+def book(instrument: Instrument, top: TopOfBook, at: datetime) -> Row:
     """One of ``best_bid_ask``'s price books; a side that nobody quotes is empty."""
     sides = {"bids": (top.bid, top.bid_size), "asks": (top.ask, top.ask_size)}
     rows = {name: [{"price": plain(p), "size": plain(s or Decimal(1))}] if p else [] for name, (p, s) in sides.items()}
     return {"product_id": product_id(instrument), **rows, "time": iso(at)}
 
 
-def ticker(instrument: Instrument, top: Top, at: datetime) -> Row:
+def ticker(instrument: Instrument, top: TopOfBook, at: datetime) -> Row:
     """``products/{id}/ticker``: the last trades, and the touch beside them."""
     trade = {
         "trade_id": "995098663",
@@ -173,7 +173,7 @@ def configuration(order: Order, tif: TimeInForce) -> Row:
     return {"limit_limit_gtc": {**size, **limit, "post_only": False}}
 
 
-def order(ticket: Ticket, told: Order, instrument: Instrument, placed: datetime, fills: int) -> Row:
+def order(ticket: VenueOrder, told: Order, instrument: Instrument, placed: datetime, fills: int) -> Row:
     """One of ``orders/historical``."""
     average = told.average_price or ZERO
     return {
@@ -235,7 +235,7 @@ def fill(found: Fill, instrument: Instrument) -> Row:
     }
 
 
-def position(held: Position, instrument: Instrument, top: Top, *, objects: bool) -> Row:
+def position(held: Position, instrument: Instrument, top: TopOfBook, *, objects: bool) -> Row:
     """One of ``cfm/positions``; amounts are texts, or objects as in other samples."""
     price, entry = top.mark or top.last or top.bid or ZERO, held.entry or ZERO
     gain = held.side.sign * (price - entry) * held.quantity * instrument.multiplier
@@ -268,7 +268,7 @@ def ws_order(told: Order, instrument: Instrument, at: datetime) -> Row:
     }
 
 
-def ws_ticker(instrument: Instrument, top: Top, *, batch: bool) -> Row:
+def ws_ticker(instrument: Instrument, top: TopOfBook, *, batch: bool) -> Row:
     """The batch, which comes every five seconds, has no bid and ask."""
     last = plain(top.last or top.bid or ZERO)
     row = {

@@ -17,9 +17,9 @@ from typing import Any
 from aiohttp import web
 
 from brokers.paper import reads as reports
-from brokers.paper.state import Ticket, would_reduce
+from brokers.paper.state import VenueOrder, would_reduce
 from brokers.paper.venue import Venue
-from brokers.paper.wire import Listing
+from brokers.paper.wire import ListedInstrument
 from core.errors import Refusal, Refused
 from core.model import Kind, OrderRequest, OrderSide, OrderStatus, OrderType, TimeInForce
 from core.units import ZERO
@@ -156,46 +156,46 @@ class CoinbaseRest:
     # ------------------------------------------------------------------------------------------------- the market
 
     def now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def _time(self) -> Row:
         now = self.now()
         stamps = {"epochSeconds": str(int(now.timestamp())), "epochMillis": str(int(now.timestamp() * 1000))}
         return {"iso": bodies.iso(now), **stamps, "data": {"iso": bodies.iso(now), "epoch": int(now.timestamp())}}
 
-    def listing(self, product: str) -> Listing:
-        found = self.venue.floor.market.listings.values()
+    def listing(self, product: str) -> ListedInstrument:
+        found = self.venue.matching.market.listings.values()
         listing = next((x for x in found if bodies.product_id(x.instrument) == product), None)
         if listing is None:
             raise No(404, "NOT_FOUND", f"product not found: {product}")
         return listing
 
-    def _asked(self, request: web.Request, kind: Kind) -> list[Listing]:
+    def _asked(self, request: web.Request, kind: Kind) -> list[ListedInstrument]:
         ids = request.query.getall("product_ids", [])
         if ids:
             return [self.listing(name) for name in ids]
-        listings = self.venue.floor.market.listings.values()
+        listings = self.venue.matching.market.listings.values()
         return [x for x in listings if (x.instrument.kind is Kind.SPOT) == (kind is Kind.SPOT)]
 
     def _products(self, request: web.Request) -> Row:
         kind = Kind.FUTURE if request.query.get("product_type") == "FUTURE" else Kind.SPOT
-        top = self.venue.floor.market.top
+        top = self.venue.matching.market.top
         rows = [bodies.product(x, top(x.instrument.symbol)) for x in self._asked(request, kind)]
         return {"products": rows, "num_products": len(rows), "pagination": None}
 
     def _product(self, request: web.Request) -> Row:
         listing = self.listing(request.match_info["id"])
-        return bodies.product(listing, self.venue.floor.market.top(listing.instrument.symbol))
+        return bodies.product(listing, self.venue.matching.market.top(listing.instrument.symbol))
 
-    def _book(self, listing: Listing) -> Row:
-        return bodies.book(listing.instrument, self.venue.floor.market.top(listing.instrument.symbol), self.now())
+    def _book(self, listing: ListedInstrument) -> Row:
+        return bodies.book(listing.instrument, self.venue.matching.market.top(listing.instrument.symbol), self.now())
 
     def _ticker(self, request: web.Request) -> Row:
         instrument = self.listing(request.match_info["id"]).instrument
-        return bodies.ticker(instrument, self.venue.floor.market.top(instrument.symbol), self.now())
+        return bodies.ticker(instrument, self.venue.matching.market.top(instrument.symbol), self.now())
 
     def _candles(self, request: web.Request) -> Row:
-        top = self.venue.floor.market.top(self.listing(request.match_info["id"]).instrument.symbol)
+        top = self.venue.matching.market.top(self.listing(request.match_info["id"]).instrument.symbol)
         start, end = int(request.query["start"]) // 60 * 60, int(request.query["end"])
         last = min(end, int(self.now().timestamp()))
         rows = [bodies.candle(at, top.last or top.bid or ZERO) for at in range(start, last, 60)]
@@ -206,7 +206,7 @@ class CoinbaseRest:
     def _accounts(self) -> list[Row]:
         rows = {currency: (amount, ZERO) for currency, amount in self.cash.items()}
         for held in reports.positions(self.venue):
-            if self.venue.floor.market.listing(held.symbol).instrument.kind is Kind.SPOT:
+            if self.venue.matching.market.listing(held.symbol).instrument.kind is Kind.SPOT:
                 rows[held.symbol.partition("/")[0]] = (held.free, held.quantity - held.free)
         return [bodies.account(currency, *row) for currency, row in rows.items()]
 
@@ -223,16 +223,16 @@ class CoinbaseRest:
     def _positions(self) -> list[Row]:
         if not self.futures:
             raise No(403, "PERMISSION_DENIED", "the account is not enabled for futures")
-        market = self.venue.floor.market
+        market = self.venue.matching.market
         found = [(p, market.listing(p.symbol).instrument) for p in reports.positions(self.venue)]
         futures = [(p, i) for p, i in found if i.kind is not Kind.SPOT]
         return [bodies.position(p, i, market.top(p.symbol), objects=self.objects) for p, i in futures]
 
-    def _row(self, ticket: Ticket) -> Row:
-        told, now = reports.told(self.venue, ticket.order), self.now()
-        age = max(self.venue.floor.time - ticket.placed, 0.0) if ticket.placed else 3600.0
+    def _row(self, ticket: VenueOrder) -> Row:
+        told, now = reports.report_order(self.venue, ticket.order), self.now()
+        age = max(self.venue.matching.time - ticket.placed, 0.0) if ticket.placed else 3600.0
         count = sum(f.order_id == told.id for f in self.venue.state.fills.values())
-        instrument = self.venue.floor.market.listing(told.symbol).instrument
+        instrument = self.venue.matching.market.listing(told.symbol).instrument
         return bodies.order(ticket, told, instrument, now - timedelta(seconds=age), count)
 
     def _orders(self, request: web.Request) -> list[Row]:
@@ -251,8 +251,8 @@ class CoinbaseRest:
         return {"order": self._row(ticket)}
 
     def _fills(self, request: web.Request) -> list[Row]:
-        query, market = request.query, self.venue.floor.market
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        query, market = request.query, self.venue.matching.market
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         fills = [f for f in reversed(self.venue.state.fills.values()) if f.trade_id not in hidden]
         rows = [bodies.fill(f, market.listing(f.symbol).instrument) for f in fills]
         products = [*query.getall("product_id", []), *query.getall("product_ids", [])]
@@ -286,7 +286,7 @@ class CoinbaseRest:
     def _submit(self, given: Row) -> Row:
         request = self.request(given)
         held = self.venue.state.positions.get((request.symbol, request.leg))
-        cash = self.venue.floor.market.listing(request.symbol).instrument.kind is Kind.SPOT
+        cash = self.venue.matching.market.listing(request.symbol).instrument.kind is Kind.SPOT
         larger = held is not None and not cash and request.quantity > held.quantity
         known = self.venue.state.find(request.client_id, None)
         if known is None and (not would_reduce(held, request.side) or larger):
@@ -299,7 +299,7 @@ class CoinbaseRest:
             order = known.order if known is not None else self.venue.place(request)
         except Refused as refused:
             return self._failure(refused, request, configuration)
-        product = bodies.product_id(self.venue.floor.market.listing(order.symbol).instrument)
+        product = bodies.product_id(self.venue.matching.market.listing(order.symbol).instrument)
         made = {"order_id": bodies.native(order.id), "product_id": product, "side": order.side.name}
         answer = {**made, "client_order_id": order.client_id, "attached_order_id": ""}
         return {"success": True, "success_response": answer, "order_configuration": configuration}
@@ -310,7 +310,7 @@ class CoinbaseRest:
         if refused.refusal in (Refusal.AUTH, Refusal.BANNED):
             raise No(403, "PERMISSION_DENIED", "user is not allowed to trade")
         reason, text = REASONS.get(refused.code, ("UNKNOWN_FAILURE_REASON", str(refused)))
-        least = self.venue.floor.market.listing(request.symbol).instrument.min_quantity
+        least = self.venue.matching.market.listing(request.symbol).instrument.min_quantity
         error = {"error": "UNKNOWN_FAILURE_REASON", "message": text.format(min=least), "error_details": ""}
         error |= {"preview_failure_reason": reason}
         return {"success": False, "error_response": error, "order_configuration": configuration}

@@ -40,19 +40,19 @@ class CoinbaseStreams(Sockets):
             if isinstance(event, QuoteSeen):
                 self.price(event.quote.symbol)
             elif isinstance(event, OrderSeen):
-                instrument = self.rest.venue.floor.market.listing(event.order.symbol).instrument
+                instrument = self.rest.venue.matching.market.listing(event.order.symbol).instrument
                 row = bodies.ws_order(event.order, instrument, self.rest.now())
                 self._to("user", bodies.product_id(instrument), {"type": "update", "orders": [row]})
 
     def price(self, symbol: str) -> None:
         """The present ticker to whoever subscribed it."""
-        instrument = self.rest.venue.floor.market.listing(symbol).instrument
+        instrument = self.rest.venue.matching.market.listing(symbol).instrument
         for channel in TICKERS:
             row = self._ticker(channel, bodies.product_id(instrument))
             self._to(channel, bodies.product_id(instrument), {"type": "update", "tickers": [row]})
 
     def _close_quiet(self) -> None:
-        now = self.rest.venue.floor.time
+        now = self.rest.venue.matching.time
         for socket, heard in self._heard.items():
             for channel in [c for c in heard if now - self._told.get((socket, c), now) > self.quiet]:
                 if "heartbeats" not in heard:
@@ -63,7 +63,7 @@ class CoinbaseStreams(Sockets):
 
     def _ticker(self, channel: str, product: str) -> Row:
         instrument = self.rest.listing(product).instrument
-        top = self.rest.venue.floor.market.top(instrument.symbol)
+        top = self.rest.venue.matching.market.top(instrument.symbol)
         return bodies.ws_ticker(instrument, top, batch=channel == "ticker_batch")
 
     def _to(self, channel: str, product: str, event: Row) -> None:
@@ -74,7 +74,7 @@ class CoinbaseStreams(Sockets):
 
     def _event(self, socket: web.WebSocketResponse, channel: str, event: Row) -> None:
         self._sequence += 1
-        self._told[socket, channel] = self.rest.venue.floor.time
+        self._told[socket, channel] = self.rest.venue.matching.time
         head = {"channel": channel, "client_id": "", "timestamp": bodies.iso(self.rest.now())}
         self._say(socket, {**head, "sequence_num": self._sequence, "events": [event]})
 
@@ -119,7 +119,7 @@ class CoinbaseStreams(Sockets):
             rows = [self._ticker(channel, product) for product in products]
             self._event(socket, channel, {"type": "snapshot", "tickers": rows})
         elif channel == "user":
-            listing, now = self.rest.venue.floor.market.listing, self.rest.now()
+            listing, now = self.rest.venue.matching.market.listing, self.rest.now()
             live = self.rest.venue.state.live_orders()
             orders = [bodies.ws_order(t.order, listing(t.order.symbol).instrument, now) for t in live]
             self._event(socket, channel, {"type": "snapshot", "orders": orders})

@@ -11,8 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.state import Ticket
-from brokers.paper.wire import Listing, Top
+from brokers.paper.state import VenueOrder
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Order, OrderStatus, OrderType, Position, Side, TimeInForce
 from core.units import ZERO, plain
 
@@ -71,7 +71,7 @@ def altname(symbol: str) -> str:
     return "".join(alias(part) for part in split(symbol))
 
 
-def pair(listing: Listing) -> Row:
+def pair(listing: ListedInstrument) -> Row:
     """One row of ``AssetPairs``."""
     instrument = listing.instrument
     base, quote = split(instrument.symbol)
@@ -124,7 +124,7 @@ def balance(total: Decimal, held: Decimal) -> Row:
     return {"balance": f"{total:.10f}", "hold_trade": f"{held:.10f}"}
 
 
-def ticker(top: Top) -> Row:
+def ticker(top: TopOfBook) -> Row:
     """One row of ``Ticker``; a side that nobody quotes is 0, as Kraken writes it."""
     bid, ask = top.bid or ZERO, top.ask or ZERO
     last = top.last or bid
@@ -170,7 +170,7 @@ def describe(order: Order) -> Row:
     }
 
 
-def order(ticket: Ticket, order: Order, placed: float, trades: list[str]) -> Row:
+def order(ticket: VenueOrder, order: Order, placed: float, trades: list[str]) -> Row:
     """One of ``OpenOrders``, ``ClosedOrders`` or ``QueryOrders``. ``order`` is as told; ``placed`` epoch seconds."""
     spent = order.filled * (order.average_price or ZERO)
     row: Row = {
@@ -251,7 +251,7 @@ def position(held: Position) -> Row:
     }
 
 
-def ws_ticker(symbol: str, top: Top, kind: str) -> Row:
+def ws_ticker(symbol: str, top: TopOfBook, kind: str) -> Row:
     bid, ask = float(top.bid or ZERO), float(top.ask or ZERO)
     last = float(top.last or top.bid or ZERO)
     sizes = {"bid_qty": float(top.bid_size or 1), "ask_qty": float(top.ask_size or 1)}

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from brokers.paper import reads as reports
-from brokers.paper.state import Ticket, would_reduce
+from brokers.paper.state import VenueOrder, would_reduce
 from brokers.paper.venue import Venue
 from core.errors import Refusal, Refused
 from core.model import Fill, Kind, Order, OrderRequest, OrderSide, OrderType, Position, TimeInForce
@@ -146,10 +146,10 @@ class KrakenRest:
     # ------------------------------------------------------------------------------------------------ the market
 
     def _now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def _listings(self) -> dict[str, Any]:
-        return {s: x for s, x in sorted(self.venue.floor.market.listings.items()) if x.instrument.kind is Kind.SPOT}
+        return {s: x for s, x in sorted(self.venue.matching.market.listings.items()) if x.instrument.kind is Kind.SPOT}
 
     def _currencies(self) -> set[str]:
         return (
@@ -164,13 +164,13 @@ class KrakenRest:
         raise No("EQuery:Unknown asset pair")
 
     def _ticker(self, given: Row) -> Row:
-        tops = self.venue.floor.market.tops
+        tops = self.venue.matching.market.tops
         asked = [self.symbol(p) for p in given["pair"].split(",")] if given.get("pair") else list(self._listings())
         return {bodies.pair_id(s): bodies.ticker(tops[s]) for s in asked if s in tops}
 
     def _candles(self, given: Row) -> Row:
         symbol, step = self.symbol(given["pair"]), int(given.get("interval", "1")) * 60
-        top, now = self.venue.floor.market.top(symbol), int(self._now().timestamp())
+        top, now = self.venue.matching.market.top(symbol), int(self._now().timestamp())
         price, last = top.last or top.bid or ZERO, now // step * step
         rows = [bodies.candle(last - n * step, price) for n in range(60, -1, -1)]
         return {bodies.pair_id(symbol): [r for r in rows if r[0] > int(given.get("since", "0"))], "last": last - step}
@@ -194,19 +194,19 @@ class KrakenRest:
                 rows[quote] = (rows[quote][0] + paid, rows[quote][1])
         return rows
 
-    def _row(self, ticket: Ticket, told: Order, trades: bool = False) -> Row:
-        placed = self._now().timestamp() - max(self.venue.floor.time - ticket.placed, 0.0) if ticket.placed else 1.0
+    def _row(self, ticket: VenueOrder, told: Order, trades: bool = False) -> Row:
+        placed = self._now().timestamp() - max(self.venue.matching.time - ticket.placed, 0.0) if ticket.placed else 1.0
         fills = [f.trade_id for f in self._told_fills() if f.order_id == told.id] if trades else []
         return bodies.order(ticket, told, round(placed, 4), fills)
 
     def _told_fills(self) -> list[Fill]:
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         return [f for f in self.venue.state.fills.values() if f.trade_id not in hidden]
 
-    def _tickets(self, given: Row) -> list[tuple[Ticket, Order]]:
+    def _tickets(self, given: Row) -> list[tuple[VenueOrder, Order]]:
         name = given.get("cl_ord_id")
         tickets = self.venue.state.tickets.values()
-        return [(t, reports.told(self.venue, t.order)) for t in tickets if name in (None, t.order.client_id)]
+        return [(t, reports.report_order(self.venue, t.order)) for t in tickets if name in (None, t.order.client_id)]
 
     def _open(self, given: Row) -> Row:
         rows = [(t, o) for t, o in self._tickets(given) if not o.status.terminal]

@@ -48,7 +48,7 @@ class KrakenStreams(Sockets):
 
     def price(self, symbol: str) -> None:
         """The present ticker to whoever subscribed it."""
-        top = self.rest.venue.floor.market.top(symbol)
+        top = self.rest.venue.matching.market.top(symbol)
         self._to(f"ticker:{symbol}", bodies.ws_ticker(symbol, top, "update"))
 
     def beat(self) -> None:
@@ -58,7 +58,7 @@ class KrakenStreams(Sockets):
                 self._send(socket, {"channel": "heartbeat"})
 
     def _now(self) -> datetime:
-        return self.rest.venue.floor.now()
+        return self.rest.venue.matching.now()
 
     def _rows(self, channel: str, *rows: Row, kind: str = "update") -> Row:
         self._sequence += 1
@@ -105,7 +105,7 @@ class KrakenStreams(Sockets):
         if method != "subscribe":
             return "Unsupported method"
         if channel == "ticker":
-            known = self.rest.venue.floor.market.listings
+            known = self.rest.venue.matching.market.listings
             unknown = [s for s in params["symbol"] if s not in known]
             return f"Currency pair not supported {unknown[0]}" if unknown else ""
         if channel not in ("executions", "balances") or not private:
@@ -115,7 +115,7 @@ class KrakenStreams(Sockets):
     def _snapshot(self, socket: web.WebSocketResponse, channel: str, name: str) -> None:
         state = self.rest.venue.state
         if channel == "ticker":
-            top = self.rest.venue.floor.market.top(name[7:])
+            top = self.rest.venue.matching.market.top(name[7:])
             self._send(socket, bodies.ws_ticker(name[7:], top, "snapshot"))
         elif channel == "balances":
             rows = [bodies.ws_balance(c, row[0]) for c, row in self.rest.balances().items()]

@@ -37,30 +37,30 @@ class KrakenFuturesAccount:
         self._placed: dict[str, datetime] = {}
 
     def now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def symbol(self, native: str) -> str | None:
-        return next((s for s in self.venue.floor.market.listings if bodies.native(s) == native), None)
+        return next((s for s in self.venue.matching.market.listings if bodies.native(s) == native), None)
 
     # ---------------------------------------------------------------------------------------------- the market
 
     def instruments(self, given: Row) -> Row:
-        return {"instruments": [bodies.instrument(known) for known in self.venue.floor.market.listings.values()]}
+        return {"instruments": [bodies.instrument(known) for known in self.venue.matching.market.listings.values()]}
 
     def tickers(self, given: Row) -> Row:
-        tops = self.venue.floor.market.tops
+        tops = self.venue.matching.market.tops
         return {"tickers": [bodies.index(self.now()), *(bodies.ticker(s, tops[s], self.now()) for s in sorted(tops))]}
 
     def ticker(self, given: Row) -> Row:
         symbol = self.symbol(given["symbol"])
         if symbol is None:
             raise No("contractNotFound")
-        return {"ticker": bodies.ticker(symbol, self.venue.floor.market.tops[symbol], self.now())}
+        return {"ticker": bodies.ticker(symbol, self.venue.matching.market.tops[symbol], self.now())}
 
     def candles(self, given: Row) -> Row:
         """Five minutes of what the price is now, the oldest first; the last is not closed."""
         symbol = self.symbol(given["symbol"])
-        top = self.venue.floor.market.tops[symbol or ""]
+        top = self.venue.matching.market.tops[symbol or ""]
         minute, price = bodies.millis(self.now()) // 60_000 * 60_000, str(bodies.num(top.last))
         prices = dict.fromkeys(("open", "high", "low", "close"), price)
         first = int(given.get("from", "0")) * 1000
@@ -90,7 +90,7 @@ class KrakenFuturesAccount:
 
     def known(self) -> list[Order]:
         """Those that are open or ended just now."""
-        told = [reports.told(self.venue, ticket.order) for ticket in self.venue.state.tickets.values()]
+        told = [reports.report_order(self.venue, ticket.order) for ticket in self.venue.state.tickets.values()]
         return [o for o in told if not o.status.terminal or self.now() - self._end(o) <= SHORTLY]
 
     def _end(self, order: Order) -> datetime:
@@ -133,7 +133,7 @@ class KrakenFuturesAccount:
 
     def fills(self, given: Row) -> Row:
         """The newest hundred, or those before a time."""
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         before = given.get("lastFillTime", [None])[0]
         limit = datetime.fromisoformat(before) if before else None
         shown = [f for f in self.venue.state.fills.values() if f.trade_id not in hidden]

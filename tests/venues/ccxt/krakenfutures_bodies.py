@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.wire import Listing, Top
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Order, OrderSide, OrderStatus, OrderType, Position, Side, TimeInForce
 from core.units import ZERO, iso, plain
 
@@ -56,7 +56,7 @@ def millis(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
-def instrument(listing: Listing) -> Row:
+def instrument(listing: ListedInstrument) -> Row:
     """``contractValueTradePrecision`` counts decimals of the size; below 0 it counts zeros."""
     known = listing.instrument
     name = native(known.symbol)
@@ -84,7 +84,7 @@ def instrument(listing: Listing) -> Row:
     }
 
 
-def ticker(symbol: str, top: Top, now: datetime) -> Row:
+def ticker(symbol: str, top: TopOfBook, now: datetime) -> Row:
     row = {
         "symbol": native(symbol),
         "tag": "perpetual",

@@ -54,7 +54,7 @@ class KrakenFuturesStreams(Sockets):
                 self._to("open_positions", self._positions())
 
     def _prices(self, symbol: str, only: web.WebSocketResponse | None = None, feeds: tuple[str, ...] = ()) -> None:
-        top = self.rest.venue.floor.market.tops.get(symbol)
+        top = self.rest.venue.matching.market.tops.get(symbol)
         if top is None:
             return
         row = bodies.ticker(symbol, top, self.rest.now())
@@ -83,7 +83,7 @@ class KrakenFuturesStreams(Sockets):
 
     def _positions(self) -> Row:
         self._seq += 1
-        tops = self.rest.venue.floor.market.tops
+        tops = self.rest.venue.matching.market.tops
         marks = {s: top.mark or top.last for s, top in tops.items()}
         names = self.rest.isolated
         positions = reports.positions(self.rest.venue)

@@ -47,10 +47,10 @@ class KucoinFuturesAccount:
         self._numbers: dict[str, str] = {}
 
     def now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def symbol(self, native: object) -> str:
-        for symbol in self.venue.floor.market.listings:
+        for symbol in self.venue.matching.market.listings:
             if bodies.native(symbol) == native:
                 return symbol
         raise No("200003", "The symbol is not available.")
@@ -63,12 +63,12 @@ class KucoinFuturesAccount:
         return "ISOLATED" if bodies.native(symbol) in self.isolated else "CROSS"
 
     def size(self, symbol: str) -> Decimal:
-        return self.venue.floor.market.listings[symbol].instrument.multiplier
+        return self.venue.matching.market.listings[symbol].instrument.multiplier
 
     # ------------------------------------------------------------------------------------------------ the market
 
     def contracts(self, given: Row) -> list[Row]:
-        market = self.venue.floor.market
+        market = self.venue.matching.market
         return [
             bodies.contract(x, market.tops.get(s), self.market_most.get(bodies.native(s)))
             for s, x in market.listings.items()
@@ -80,14 +80,14 @@ class KucoinFuturesAccount:
         return next(row for row in self.contracts(given) if row["symbol"] == given["symbol"])
 
     def tickers(self, given: Row) -> list[Row]:
-        return [bodies.ticker(s, top, self.now()) for s, top in sorted(self.venue.floor.market.tops.items())]
+        return [bodies.ticker(s, top, self.now()) for s, top in sorted(self.venue.matching.market.tops.items())]
 
     def ticker(self, given: Row) -> Row:
         return next(row for row in self.tickers(given) if row["symbol"] == given["symbol"])
 
     def candles(self, given: Row) -> list[list[Any]]:
         """Minutes of what the price is now, the oldest first, at most 200; the last is not closed."""
-        top = self.venue.floor.market.tops[self.symbol(given["symbol"])]
+        top = self.venue.matching.market.tops[self.symbol(given["symbol"])]
         price, last = bodies.number(top.last), bodies.millis(self.now()) // 60_000 * 60_000
         times = range(-(-int(given["from"]) // 60_000) * 60_000, last + 1, 60_000)
         return [[t, price, price, price, price, 1] for t in times[:200]]
@@ -113,7 +113,7 @@ class KucoinFuturesAccount:
         return [self.told(p) for p in held if given.get("currency") in (None, bodies.settled(p.symbol))]
 
     def told(self, held: Position) -> Row:
-        top = self.venue.floor.market.tops.get(held.symbol)
+        top = self.venue.matching.market.tops.get(held.symbol)
         mark = (top.mark or top.last) if top else None
         key = self.number(f"position {held.symbol} {held.leg.value}")
         return bodies.position(held, key, self.mode(held.symbol), self.size(held.symbol), mark, self.now())
@@ -126,7 +126,7 @@ class KucoinFuturesAccount:
         if given.get("status", "active") == "active":
             found = [o for o in reports.open_orders(self.venue) if o.type is not OrderType.STOP]
         else:
-            told = [reports.told(self.venue, t.order) for t in self.venue.state.tickets.values()]
+            told = [reports.report_order(self.venue, t.order) for t in self.venue.state.tickets.values()]
             found = [o for o in told if o.status.terminal]
         return self._paged(self._of(found, given), given)
 
@@ -162,7 +162,7 @@ class KucoinFuturesAccount:
         first = int(given["startAt"]) if "startAt" in given else int(given.get("endAt", now)) - DAY
         last = int(given.get("endAt", first + DAY))
         first = max(first, last - 7 * DAY)
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         made = [f for f in self.venue.state.fills.values() if f.trade_id not in hidden]
         rows = [self._fill(f) for f in made if given.get("symbol") in (None, bodies.native(f.symbol))]
         timely = [row for row in rows if first <= row["createdAt"] <= last]

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.wire import Listing, Top
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Leg, Order, OrderStatus, OrderType, Position
 from core.units import ZERO, plain
 
@@ -56,7 +56,7 @@ def text(value: Decimal | None) -> str | None:
     return plain(value) if value is not None else None
 
 
-def contract(listing: Listing, top: Top | None, market_most: int | None) -> Row:
+def contract(listing: ListedInstrument, top: TopOfBook | None, market_most: int | None) -> Row:
     """``market_most``: of one market order, where that is another limit than of any order."""
     known = listing.instrument
     base, _, rest = known.symbol.partition("/")
@@ -93,7 +93,7 @@ def contract(listing: Listing, top: Top | None, market_most: int | None) -> Row:
     }
 
 
-def ticker(symbol: str, top: Top, now: datetime) -> Row:
+def ticker(symbol: str, top: TopOfBook, now: datetime) -> Row:
     """``allTickers`` and, without the last trade, ``tickerV2``; there is no mark in either."""
     return {
         "sequence": 1697895100310,
@@ -106,7 +106,7 @@ def ticker(symbol: str, top: Top, now: datetime) -> Row:
     }
 
 
-def touch(symbol: str, top: Top, now: datetime) -> Row:
+def touch(symbol: str, top: TopOfBook, now: datetime) -> Row:
     return {
         "symbol": native(symbol),
         "bestBidPrice": text(top.bid),

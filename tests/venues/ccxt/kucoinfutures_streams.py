@@ -57,7 +57,7 @@ class KucoinFuturesStreams(Sockets):
             event = self._tape.popleft()
             if isinstance(event, QuoteSeen):
                 name = bodies.native(event.quote.symbol)
-                top = self.rest.venue.floor.market.top(event.quote.symbol)
+                top = self.rest.venue.matching.market.top(event.quote.symbol)
                 row = bodies.touch(event.quote.symbol, top, self.rest.now())
                 self._to(f"{TOUCH}:{name}", "tickerV2", row)
             elif isinstance(event, FillSeen):

@@ -40,11 +40,11 @@ class OkxAccount:
         self._numbers: dict[str, str] = {}
 
     def now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def symbol(self, native: str, mode: str = "") -> str:
         """``mode``: the margin of the position that is meant, where the truth may hold one on either."""
-        listings = self.venue.floor.market.listings
+        listings = self.venue.matching.market.listings
         for symbol in listings:
             if bodies.native(symbol) == native:
                 return beside if mode == "isolated" and (beside := symbol + ISOLATED) in listings else symbol
@@ -60,13 +60,13 @@ class OkxAccount:
         return "isolated" if symbol.endswith(ISOLATED) or bodies.native(symbol) in self.isolated else "cross"
 
     def instruments(self, given: Row) -> list[Row]:
-        listings = self.venue.floor.market.listings
+        listings = self.venue.matching.market.listings
         rows = [bodies.instrument(listing) for symbol, listing in listings.items() if not symbol.endswith(ISOLATED)]
         wanted = given.get("instId")
         return [r for r in rows if r["instType"] == given["instType"] and wanted in (None, r["instId"])]
 
     def tickers(self, given: Row) -> list[Row]:
-        rows = [bodies.ticker(s, top, self.now()) for s, top in sorted(self.venue.floor.market.tops.items())]
+        rows = [bodies.ticker(s, top, self.now()) for s, top in sorted(self.venue.matching.market.tops.items())]
         rows = list({row["instId"]: row for row in reversed(rows)}.values())  # a market has one price
         key = "instId" if "instId" in given else "instType"
         return [row for row in rows if row[key] == given[key]]
@@ -78,7 +78,7 @@ class OkxAccount:
 
     def candles(self, given: Row) -> list[list[str]]:
         """Five minutes of what the price is now, the newest first; the last is not closed."""
-        top = self.venue.floor.market.tops[self.symbol(given["instId"])]
+        top = self.venue.matching.market.tops[self.symbol(given["instId"])]
         minute, price = int(self.now().timestamp()) // 60 * 60, bodies._text(top.last)
         rows = [[str((minute - 60 * n) * 1000), *[price] * 4, "1", "1", "1", "0" if n == 0 else "1"] for n in range(5)]
         return [row for row in rows if int(row[0]) > int(given.get("before", "0"))]
@@ -91,7 +91,7 @@ class OkxAccount:
 
     def balance(self) -> Row:
         details = [bodies.asset(code, held, held, held, self.now()) for code, held in self.cash.items()]
-        tops = self.venue.floor.market.tops
+        tops = self.venue.matching.market.tops
         for held in reports.positions(self.venue):
             if ":" not in held.symbol:
                 top = tops.get(held.symbol)
@@ -107,7 +107,7 @@ class OkxAccount:
 
     def told(self, held: Position) -> Row:
         """A position's row."""
-        floor = self.venue.floor.market
+        floor = self.venue.matching.market
         top, size = floor.tops.get(held.symbol), floor.listings[held.symbol].instrument.multiplier
         mark = (top.mark or top.last) if top else None
         number = self.number(f"position {held.symbol} {held.leg.value}")
@@ -146,7 +146,7 @@ class OkxAccount:
         return self._listed(orders if given["ordType"] == "conditional" else [], given, "algoId")
 
     def ended(self, given: Row) -> list[Row]:
-        told = [reports.told(self.venue, t.order) for t in self.venue.state.tickets.values()]
+        told = [reports.report_order(self.venue, t.order) for t in self.venue.state.tickets.values()]
         return self._listed([o for o in told if o.status.terminal and o.type is not OrderType.STOP], given, "ordId")
 
     def find(self, given: Row, number: str, name: str, unknown: tuple[str, str]) -> Order:
@@ -165,7 +165,7 @@ class OkxAccount:
 
     def fills(self, given: Row) -> list[Row]:
         """The newest 100 between ``begin`` and ``end``, both of which count."""
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         fills = [f for f in self.venue.state.fills.values() if f.trade_id not in hidden]
         rows = [self._fill(f) for f in fills if given.get("instId") in (None, bodies.native(f.symbol))]
         first, last = int(given.get("begin", "0")), int(given.get("end", 1 << 60))

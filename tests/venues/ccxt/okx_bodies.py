@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.wire import Listing, Top
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Kind, Leg, Order, OrderStatus, OrderType, Position, TimeInForce
 from core.units import ZERO, plain
 
@@ -47,7 +47,7 @@ def side_of(leg: Leg, symbol: str) -> str:
     return leg.value if ":" in symbol else ""
 
 
-def instrument(listing: Listing) -> Row:
+def instrument(listing: ListedInstrument) -> Row:
     known = listing.instrument
     spot = known.kind is Kind.SPOT
     base, _, rest = known.symbol.partition("/")
@@ -87,7 +87,7 @@ def instrument(listing: Listing) -> Row:
     }
 
 
-def ticker(symbol: str, top: Top, now: datetime) -> Row:
+def ticker(symbol: str, top: TopOfBook, now: datetime) -> Row:
     last = _text(top.last)
     return {
         "instType": kind_of(symbol),

@@ -218,7 +218,7 @@ class OkxRest(OkxAccount):
         if not spot and held is not None and request.quantity > held.quantity:
             raise No(*ERRORS[Refusal.REDUCE_ONLY])
         if spot and held is not None and request.side is OrderSide.SELL:
-            listing = self.venue.floor.market.listing(request.symbol)
+            listing = self.venue.matching.market.listing(request.symbol)
             if request.quantity > self.venue.state.free(held, listing.instrument):
                 self.violations.append(f"an order to {what} is more than is free")
         return request

@@ -7,7 +7,7 @@ from typing import Any
 
 from brokers.paper import reads as reports
 from brokers.paper.order_checks import closes_leg
-from brokers.paper.state import Ticket, would_reduce
+from brokers.paper.state import VenueOrder, would_reduce
 from brokers.paper.venue import Venue
 from brokers.paper.wire import CASH
 from core.model import Fill, Instrument, Order, OrderRequest, Position
@@ -40,34 +40,34 @@ class Polled:
         return self.venue.place(request)
 
     def instrument(self, symbol: str) -> Instrument:
-        return self.venue.floor.market.listing(symbol).instrument
+        return self.venue.matching.market.listing(symbol).instrument
 
     def instruments(self) -> list[Instrument]:
-        return [listing.instrument for _, listing in sorted(self.venue.floor.market.listings.items())]
+        return [listing.instrument for _, listing in sorted(self.venue.matching.market.listings.items())]
 
     def positions(self) -> tuple[Position, ...]:
         return reports.positions(self.venue)
 
     def fills(self) -> list[Fill]:
         """The newest first, those that are reported late left out."""
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         return [f for f in reversed(self.venue.state.fills.values()) if f.trade_id not in hidden]
 
-    def told(self, ticket: Ticket) -> Order:
-        return reports.told(self.venue, ticket.order)
+    def told(self, ticket: VenueOrder) -> Order:
+        return reports.report_order(self.venue, ticket.order)
 
-    def open_orders(self) -> list[Ticket]:
+    def open_orders(self) -> list[VenueOrder]:
         return [t for t in self.venue.state.live_orders() if not self.told(t).status.terminal]
 
-    def find(self, client_id: str | None, order_id: str | None) -> Ticket | None:
+    def find(self, client_id: str | None, order_id: str | None) -> VenueOrder | None:
         ticket = self.venue.state.find(client_id, order_id)
         if ticket is None or reports.find(self.venue, ticket.order.symbol, None, ticket.order.id) is None:
             return None
         return ticket
 
     def price(self, symbol: str) -> Decimal:
-        top = self.venue.floor.market.top(symbol)
+        top = self.venue.matching.market.top(symbol)
         return top.last or top.bid or Decimal(0)
 
     def millis(self) -> int:
-        return int(self.venue.floor.now().timestamp() * 1000)
+        return int(self.venue.matching.now().timestamp() * 1000)

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from brokers.paper.wire import Listing, Top
+from brokers.paper.wire import ListedInstrument, TopOfBook
 from core.model import Fill, Leg, Order, OrderStatus, OrderType, Position, TimeInForce
 from core.units import ZERO, plain
 
@@ -35,7 +35,7 @@ def millis(at: datetime | None) -> int:
     return int(at.timestamp() * 1000) if at is not None else 0
 
 
-def symbol_info(listing: Listing, market_step: Decimal | None) -> Row:
+def symbol_info(listing: ListedInstrument, market_step: Decimal | None) -> Row:
     """``market_step``: what ``MARKET_LOT_SIZE`` says where that is coarser than ``LOT_SIZE``."""
     known = listing.instrument
     base, _, rest = known.symbol.partition("/")
@@ -195,7 +195,7 @@ def trade(fill: Fill, number: int, order_number: int) -> Row:
     }
 
 
-def book_ticker(symbol: str, top: Top, now: datetime) -> Row:
+def book_ticker(symbol: str, top: TopOfBook, now: datetime) -> Row:
     def text(value: Decimal | None) -> str:
         return plain(value) if value is not None else "0"
 
@@ -209,7 +209,7 @@ def book_ticker(symbol: str, top: Top, now: datetime) -> Row:
     }
 
 
-def ticker(symbol: str, top: Top, now: datetime) -> Row:
+def ticker(symbol: str, top: TopOfBook, now: datetime) -> Row:
     last = plain(top.last) if top.last is not None else "0"
     names = ("lastPrice", "openPrice", "highPrice", "lowPrice", "weightedAvgPrice")
     zeros = dict.fromkeys(("priceChange", "priceChangePercent", "volume", "quoteVolume", "lastQty"), "0")
@@ -225,7 +225,7 @@ def ticker(symbol: str, top: Top, now: datetime) -> Row:
     }
 
 
-def premium(symbol: str, top: Top, now: datetime) -> Row:
+def premium(symbol: str, top: TopOfBook, now: datetime) -> Row:
     mark = plain(top.mark or top.last or ZERO)
     return {
         "symbol": native(symbol),

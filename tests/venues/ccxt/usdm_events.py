@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from brokers.paper.wire import Top
+from brokers.paper.wire import TopOfBook
 from core.model import Fill, Order, OrderStatus, OrderType, Position, PositionKey
 from core.units import ZERO, plain
 from tests.venues.ccxt.usdm_bodies import ALGO, SIDES, STATUSES, Row, millis, native
@@ -116,7 +116,7 @@ def expired(key: str, at: datetime) -> Row:
     return {"e": "listenKeyExpired", "E": millis(at), "listenKey": key}
 
 
-def touch(symbol: str, top: Top, at: datetime) -> Row:
+def touch(symbol: str, top: TopOfBook, at: datetime) -> Row:
     """``bookTicker``, when the best bid or ask changed."""
 
     def text(value: Decimal | None) -> str:
@@ -136,7 +136,7 @@ def touch(symbol: str, top: Top, at: datetime) -> Row:
     )
 
 
-def mark(symbol: str, top: Top, at: datetime) -> Row:
+def mark(symbol: str, top: TopOfBook, at: datetime) -> Row:
     """``markPriceUpdate``, each second."""
     price = plain(top.mark or top.last or ZERO)
     told = event("markPriceUpdate", at, s=native(symbol), p=price, i=price, P=price, r="0.00038167", st=1)

@@ -150,10 +150,10 @@ class UsdmRest:
     # ------------------------------------------------------------------------------------------------ the market
 
     def _now(self) -> datetime:
-        return self.venue.floor.now()
+        return self.venue.matching.now()
 
     def symbol(self, native: str) -> str:
-        for symbol in self.venue.floor.market.listings:
+        for symbol in self.venue.matching.market.listings:
             if bodies.native(symbol) == native:
                 return symbol
         raise No(-1121, "Invalid symbol.")
@@ -167,7 +167,7 @@ class UsdmRest:
         return self.number(f"{order.id} fired" if _fired(order) else order.id)
 
     def _info(self, given: Row) -> Row:
-        listings = self.venue.floor.market.listings.values()
+        listings = self.venue.matching.market.listings.values()
         rows = [bodies.symbol_info(x, self.market_step.get(bodies.native(x.instrument.symbol))) for x in listings]
         return {
             "timezone": "UTC",
@@ -178,14 +178,14 @@ class UsdmRest:
         }
 
     def _prices(self, given: Row, make: Callable[..., Row]) -> Any:
-        tops = self.venue.floor.market.tops
+        tops = self.venue.matching.market.tops
         if "symbol" in given:
             symbol = self.symbol(given["symbol"])
             return make(symbol, tops[symbol], self._now())
         return [make(symbol, top, self._now()) for symbol, top in sorted(tops.items())]
 
     def _candles(self, given: Row) -> list[list[Any]]:
-        top, now = self.venue.floor.market.top(self.symbol(given["symbol"])), bodies.millis(self._now())
+        top, now = self.venue.matching.market.top(self.symbol(given["symbol"])), bodies.millis(self._now())
         price, last = str(top.last or ZERO), now // 60_000 * 60_000
         times = [last - n * 60_000 for n in range(int(given.get("limit", "100")) - 1, -1, -1)]
         return [[t, price, price, price, price, "1", t + 59_999, price, 1, "1", price, "0"] for t in times]
@@ -197,7 +197,7 @@ class UsdmRest:
         return {"ipRestrict": True, "enableWithdrawals": self.may_withdraw, **dict.fromkeys(names, False)}
 
     def _positions(self, given: Row) -> list[Row]:
-        tops, now = self.venue.floor.market.tops, self._now()
+        tops, now = self.venue.matching.market.tops, self._now()
         held = reports.positions(self.venue)
         return [bodies.position(p, (t := tops.get(p.symbol)) and (t.mark or t.last), now) for p in held]
 
@@ -216,7 +216,7 @@ class UsdmRest:
 
     def _all(self, given: Row) -> list[Row]:
         symbol = self.symbol(given["symbol"])
-        told = [reports.told(self.venue, t.order) for t in self.venue.state.tickets.values()]
+        told = [reports.report_order(self.venue, t.order) for t in self.venue.state.tickets.values()]
         return [self._row(o) for o in told if o.symbol == symbol and o.type is not OrderType.STOP]
 
     def _row(self, order: Order) -> Row:
@@ -248,7 +248,7 @@ class UsdmRest:
 
     def _trades(self, given: Row) -> list[Row]:
         symbol, since = self.symbol(given["symbol"]), int(given.get("startTime", "0"))
-        hidden = self.venue.floor.lags.fills.shown(self.venue.floor.time)
+        hidden = self.venue.matching.list_lag.fills.shown(self.venue.matching.time)
         fills = [f for f in self.venue.state.fills.values() if f.symbol == symbol and f.trade_id not in hidden]
         tickets = self.venue.state.tickets
         orders = [self.placed(tickets[f.order_id].order) if f.order_id in tickets else self.number("") for f in fills]
@@ -321,7 +321,7 @@ class UsdmRest:
         if self.stubborn > 0:
             self.stubborn -= 1
             self._again(order)
-        told = self._row(reports.told(self.venue, self.venue.state.tickets[order.id].order))
+        told = self._row(reports.report_order(self.venue, self.venue.state.tickets[order.id].order))
         return (
             told
             if "orderId" in told

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from aiohttp import WSMsgType, web
 
-from brokers.paper.wire import Top
+from brokers.paper.wire import TopOfBook
 from core.events import FillSeen, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Fill, Order, OrderType
 from tests.venues.ccxt import usdm_events as events
@@ -72,7 +72,7 @@ class UsdmStreams(Sockets):
                 self._to(self.key, events.account(event.key, event.position, now))
         if self._marked is None or now - self._marked >= EVERY:
             self._marked = now
-            for symbol in self.rest.venue.floor.market.tops:
+            for symbol in self.rest.venue.matching.market.tops:
                 self._to(_stream(symbol, "markPrice@1s"), events.mark(symbol, self._top(symbol), now))
 
     def _order(self, told: Order, fill: Fill | None) -> None:
@@ -85,10 +85,10 @@ class UsdmStreams(Sockets):
             self._to(self.key, events.order(told, number, now))
 
     def _now(self) -> datetime:
-        return self.rest.venue.floor.now()
+        return self.rest.venue.matching.now()
 
-    def _top(self, symbol: str) -> Top:
-        return self.rest.venue.floor.market.top(symbol)
+    def _top(self, symbol: str) -> TopOfBook:
+        return self.rest.venue.matching.market.top(symbol)
 
     def _to(self, name: str, message: Row) -> None:
         for socket, heard in self._heard.items():
