@@ -1,7 +1,7 @@
-"""What the journal holds: one record per fact, appended and never changed. Replaying them rebuilds the state.
+"""The journal's records: one record per fact. The journal appends records and never changes them.
 
-An intent is durable before its order leaves; its outcome is appended after. A plan that was approved and has not
-ended is what a restart takes up again, beginning with every intent that has no terminal answer.
+Replaying the records rebuilds the state. An intent is durable before its order leaves; its outcome is appended after.
+A restart resumes every plan that was approved and has not ended. It begins with the intents without a terminal answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})  # a
 
 
 class PlanApproved(Struct, frozen=True, tag=True):
-    """From here on the plan is being carried out. ``by`` is ``person`` or ``rule:NAME``."""
+    """The start of a plan's execution. ``by`` is ``person`` or ``rule:NAME``."""
 
     plan: Plan
     by: str
@@ -29,9 +29,9 @@ class PlanApproved(Struct, frozen=True, tag=True):
 
 
 class IntentWritten(Struct, frozen=True, tag=True):
-    """An order is about to leave. Written again, with the same client id, only after it provably did not.
+    """An order that is about to leave. It is written again, with the same client id, only if it provably never left.
 
-    ``protects``: the program's own protective order, placed by it or put back, and not one of the user's put back.
+    ``protects``: the order is the program's own protective order, placed or put back. False for a user's order.
     """
 
     plan: str
@@ -47,7 +47,7 @@ class IntentWritten(Struct, frozen=True, tag=True):
 
 
 class IntentAnswered(Struct, frozen=True, tag=True):
-    """What is known of an intent. ``outcome``: acknowledged, refused, unreachable, unknown, terminal, not_found.
+    """The outcome of an intent. ``outcome``: acknowledged, refused, unreachable, unknown, terminal, not_found.
 
     ``terminal`` carries the order in its last state with its cumulative fill; ``not_found`` is conclusive.
     """
@@ -61,7 +61,7 @@ class IntentAnswered(Struct, frozen=True, tag=True):
 
 
 class CancelAsked(Struct, frozen=True, tag=True):
-    """A cancel of somebody's resting order is about to leave."""
+    """A cancel of a resting order, of anybody, that is about to leave."""
 
     plan: str
     key: PositionKey
@@ -69,27 +69,27 @@ class CancelAsked(Struct, frozen=True, tag=True):
 
 
 class FillRecorded(Struct, frozen=True, tag=True):
-    """An execution, once per venue trade id."""
+    """A fill. It is recorded once per trade id of the venue."""
 
     fill: Fill
 
 
 class ProfitPending(Struct, frozen=True, tag=True):
-    """A close of this position began; its outcome is not known yet."""
+    """The start of a position's close. The outcome of the close is not known yet."""
 
     plan: str
     key: PositionKey
 
 
 class ClosingEnded(Struct, frozen=True, tag=True):
-    """The end of one action of a plan; with something closed, the record that moves PENDING to CONFIRMED."""
+    """The end of one action of a plan. If the action closed something, this record moves PENDING to CONFIRMED."""
 
     plan: str
     result: ResultRow
 
 
 class PlanEnded(Struct, frozen=True, tag=True):
-    """Carried out, with what the brokers said afterwards. ``final`` are the owners' tallies of what was really done."""
+    """The end of a plan, after the brokers were read again. ``final``: each owner's tally of what was really done."""
 
     plan: str
     success: bool
@@ -97,14 +97,14 @@ class PlanEnded(Struct, frozen=True, tag=True):
 
 
 class AccountFrozen(Struct, frozen=True, tag=True):
-    """Nothing is sent for the account until a person looked; ``why`` None thaws it."""
+    """A freeze: nothing is sent for the account until a person thaws it. ``why`` is None for the thaw itself."""
 
     account: str
     why: str | None
 
 
 class EntryApproved(Struct, frozen=True, tag=True):
-    """An order that adds to a position, or takes a part of it off, passed the gate and was confirmed.
+    """A confirmed order that passed the gate. The order adds to a position or reduces a part of it.
 
     An entry counts against the cap from here to its EntryEnded. ``what``: open, scale_in, scale_out.
     """
@@ -120,13 +120,16 @@ class EntryApproved(Struct, frozen=True, tag=True):
     price: Decimal | None = None  # of a limit order
     leverage: Decimal | None = None  # as asked for
     stop_pct: Decimal | None = None
-    before: Decimal = ZERO  # what was held
-    entry: Decimal | None = None  # of what was held
+    before: Decimal = ZERO  # quantity held before the order
+    entry: Decimal | None = None  # entry price of the quantity held before
     reduce_only: bool = False
 
 
 class EntryEnded(Struct, frozen=True, tag=True):
-    """``outcome``: filled, partial, not_filled, refused, unreachable, not_sent; ``realised`` is P&L of a part."""
+    """The end of an entry. ``realised``: profit or loss of a part that was taken off.
+
+    ``outcome``: filled, partial, not_filled, refused, unreachable, not_sent.
+    """
 
     plan: str
     key: PositionKey
@@ -138,7 +141,10 @@ class EntryEnded(Struct, frozen=True, tag=True):
 
 
 class Opened(Struct, frozen=True, tag=True):
-    """A position of ours. ``settings`` is the fingerprint of what it was opened under; its stop begins from these."""
+    """A position that the program opened. ``settings``: fingerprint of the settings at that time.
+
+    The position's stop starts from these fields.
+    """
 
     plan: str
     key: PositionKey
@@ -152,7 +158,10 @@ class Opened(Struct, frozen=True, tag=True):
 
 
 class Scaled(Struct, frozen=True, tag=True):
-    """A position after it was added to or reduced: its entry is averaged or kept, its stop, target and peak stay."""
+    """A position after an addition or a reduction. An addition averages the entry; a reduction keeps it.
+
+    The stop, the target and the peak stay.
+    """
 
     plan: str
     key: PositionKey
@@ -161,9 +170,9 @@ class Scaled(Struct, frozen=True, tag=True):
 
 
 class Adopted(Struct, frozen=True, tag=True):
-    """What the broker reports is taken over. ``why``: legacy, missed, quantity, side, entry.
+    """A position taken over as the broker reports it. ``why``: legacy, missed, quantity, side, entry.
 
-    ``settings`` is the fingerprint of those it is accepted under; empty when it was only noticed.
+    ``settings``: fingerprint of the settings it was accepted under; empty when the program only noticed the position.
     """
 
     key: PositionKey
@@ -176,14 +185,17 @@ class Adopted(Struct, frozen=True, tag=True):
 
 
 class PositionClosed(Struct, frozen=True, tag=True):
-    """A position that we knew is no longer at the broker, and not by a close of ours."""
+    """A known position that the broker no longer has, although no close of ours ended it."""
 
     key: PositionKey
     why: str
 
 
 class ConversionAsked(Struct, frozen=True, tag=True):
-    """A request to convert dust is about to leave, once. A venue has no client id for it: its records tell the rest."""
+    """A request to convert dust that is about to leave, once.
+
+    Venues take no client id for a conversion, so the venue's own records tell its outcome.
+    """
 
     plan: str  # names the conversion, as a plan's id names a plan
     account: str
@@ -192,7 +204,10 @@ class ConversionAsked(Struct, frozen=True, tag=True):
 
 
 class ConversionAnswered(Struct, frozen=True, tag=True):
-    """What is known of it; written again when more is. Of what is neither here nor refused nothing is known."""
+    """The known results of a conversion request. The record is written again when more results are known.
+
+    A conversion that is missing here and was not refused has an unknown outcome.
+    """
 
     plan: str
     account: str
@@ -200,7 +215,7 @@ class ConversionAnswered(Struct, frozen=True, tag=True):
 
 
 class Logged(Struct, frozen=True, tag=True):
-    """A line of the log, as consoles show it."""
+    """One log line, as consoles show it."""
 
     level: str
     text: str
@@ -232,7 +247,7 @@ Record = (
 
 
 class Entry(Struct, frozen=True):
-    """A record with its place in the journal."""
+    """A record with its sequence number in the journal."""
 
     seq: int
     at: datetime
