@@ -146,7 +146,15 @@ class Engine:
         self._spawn(pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._doubt_all).run())
         if self._lasting:
             self._spawn(self.protector.run())
-        await ScheduledRuns(self, self.hub, self.settings, self.clock).run()
+        await ScheduledRuns(
+            self.settings,
+            self.clock,
+            self.hub,
+            judge_legacy=self.reconciler.judge,
+            prepare=self.prepare,
+            carry_out=self.carry_out,
+            say=self.say,
+        ).run()
 
     async def stop(self) -> None:
         """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""

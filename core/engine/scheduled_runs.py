@@ -1,9 +1,8 @@
-"""Runs that nobody asked for, as the configuration arms them: legacy at start, then cleanups every so many cycles."""
+"""Starts what the configuration schedules: the legacy force-close of new accounts, then cleanups at an interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from core.engine.publisher import Publisher
 from core.errors import FlatdeckError
@@ -13,37 +12,33 @@ from core.ports import Clock
 from core.settings import Settings
 
 
-class Judge(Protocol):
-    """Says what the first read of an account found."""
-
-    async def judge(self) -> bool: ...
-
-
-class Runs(Protocol):
-    """What automation needs of the engine."""
-
-    async def prepare(self, request: PlanRequest) -> Plan: ...
-
-    async def carry_out(self, approved: ApprovedPlan) -> object: ...
-
-    @property
-    def say(self) -> Callable[[str, str], None]: ...
-
-    @property
-    def reconciler(self) -> Judge: ...
-
-
 class ScheduledRuns:
-    """``ask`` leaves a plan waiting for a person; ``auto`` carries it out."""
+    """Mode ``ask`` leaves a plan waiting for a person; mode ``auto`` carries the plan out."""
 
-    def __init__(self, engine: Runs, hub: Publisher, settings: Settings, clock: Clock) -> None:
-        self._engine = engine
-        self._hub = hub
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        publisher: Publisher,
+        *,
+        judge_legacy: Callable[[], Awaitable[bool]],  # whether there are legacy positions to force-close
+        prepare: Callable[[PlanRequest], Awaitable[Plan]],
+        carry_out: Callable[[ApprovedPlan], Awaitable[object]],
+        say: Callable[[str, str], None],
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._publisher = publisher
+        self._judge_legacy = judge_legacy
+        self._prepare = prepare
+        self._carry_out = carry_out
+        self._say = say
 
     async def run(self) -> None:
-        """For ever: legacy of accounts that were not read before, a cleanup at once and every ``interval_cycles``."""
+        """Run until cancelled. Each cycle judges accounts read for the first time.
+
+        A cleanup runs in the first cycle and then every ``interval_cycles``.
+        """
         cycle = 0
         while True:
             await self._legacy()
@@ -53,34 +48,34 @@ class ScheduledRuns:
             cycle += 1
 
     async def _legacy(self) -> None:
-        """Force-close what was there before, where the settings ask for it; one run, as a cleanup is."""
+        """Force-close legacy positions where the settings ask for it."""
         try:
-            if await self._engine.reconciler.judge():
-                plan = await self._engine.prepare(PlanRequest("legacy"))
-                self._engine.say("warning", f"LEGACY POSITIONS: {_count(plan)}")
+            if await self._judge_legacy():
+                plan = await self._prepare(PlanRequest("legacy"))
+                self._say("warning", f"LEGACY POSITIONS: {_count(plan)}")
                 await self._decide(plan, "a force-close of legacy", self._settings.automation.legacy)
         except (FlatdeckError, ValueError) as error:
-            self._engine.say("alarm", f"legacy positions were not dealt with: {error}")
+            self._say("alarm", f"legacy positions were not dealt with: {error}")
 
     async def _cleanup(self, why: str) -> None:
-        """One run; what goes wrong is said and does not end the watching."""
+        """Plan one cleanup. An error becomes an alarm and does not end the schedule."""
         try:
-            plan = await self._engine.prepare(PlanRequest("cleanup"))
-            self._engine.say("info", f"FORCED CLEANUP TRIGGERED: {why}, {_count(plan)}")
+            plan = await self._prepare(PlanRequest("cleanup"))
+            self._say("info", f"FORCED CLEANUP TRIGGERED: {why}, {_count(plan)}")
             await self._decide(plan, "a cleanup", self._settings.automation.cleanup)
         except (FlatdeckError, ValueError) as error:
-            self._engine.say("alarm", f"cleanup failed: {error}")
+            self._say("alarm", f"cleanup failed: {error}")
 
     async def _decide(self, plan: Plan, what: str, mode: str) -> None:
-        """Carry it out where the configuration armed it, else leave it to a person."""
-        self._hub.drop_waiting(plan.cause)
+        """Carry the plan out in mode ``auto``, else show it to a person."""
+        self._publisher.drop_waiting(plan.cause)
         if plan.empty:
             return
         if mode == "auto":
-            await self._engine.carry_out(by_rule(plan, plan.cause, armed=True, now=self._clock.now()))
+            await self._carry_out(by_rule(plan, plan.cause, armed=True, now=self._clock.now()))
         else:
-            self._hub.show_plan(plan, "waiting", PlanRequest(plan.cause))
-            self._engine.say("warning", f"{what} waits for a person: {_count(plan)}")
+            self._publisher.show_plan(plan, "waiting", PlanRequest(plan.cause))
+            self._say("warning", f"{what} waits for a person: {_count(plan)}")
 
 
 def _count(plan: Plan) -> str:
