@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from core.events import BrokerEvent
-from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote, Tier
+from core.model import Account, Bar, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
 from core.units import ZERO
 
 SEND_WITHIN = 1.0  # seconds from a decision until its order leaves; an older decision is made again
@@ -114,6 +114,14 @@ class Broker(Protocol):
 
     async def check(self) -> list[Check]:
         """Try credentials, permissions, clock skew and limits, and say what is wrong."""
+
+
+@runtime_checkable
+class InstrumentLister(Protocol):
+    """A broker that can report its venue's rules for a symbol that the account does not hold."""
+
+    async def instrument(self, symbol: str) -> Instrument | None:
+        """Return the rules for this symbol; None where the venue lists no such symbol."""
 
 
 class OrderQuery(Struct, frozen=True):

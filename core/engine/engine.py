@@ -1,7 +1,7 @@
-"""The shell: one queue with one consumer, book → rows → consoles, plans made, confirmed and handed to the executor.
+"""The engine: one queue of broker events with one consumer. It updates the book and calls the services.
 
-Nothing here decides what is to be closed; that is in the pure modules. With no journal the engine is dry: it reads and
-makes plans, and has nothing with which it could send.
+The pure packages decide what is closed; the engine only connects the parts. Without a journal the engine is dry: it
+reads accounts and makes plans, and it has no executor that could send an order.
 """
 
 from __future__ import annotations
@@ -14,22 +14,24 @@ from msgspec import structs
 from core.closing.executor import PlanExecutor
 from core.closing.ladder_runner import AccountTools, LadderRunner
 from core.engine.account_feed import AccountFeed, first_of_all
-from core.engine.exit_service import ExitService, Hands
+from core.engine.exit_service import ExitService
 from core.engine.log import LogWriter
 from core.engine.loop_monitor import pulse_of
 from core.engine.outages import OutageLog
 from core.engine.publisher import Publisher
+from core.engine.rereads import AccountRereads
+from core.engine.row_updater import RowUpdater
 from core.engine.scheduled_runs import ScheduledRuns
 from core.entries.service import EntryService
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
+from core.journal.ledger import PositionLedger
 from core.ladder.invariants import another_writer
 from core.ladder.recovery import InterruptedPlan, interrupted
 from core.ladder.states import Transition
-from core.link import rows
-from core.link.messages import EngineRow, Finished, LogRow, PlanReport, PositionRow, Snapshot
+from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
 from core.model import Holdings, InstrumentKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
@@ -43,11 +45,8 @@ from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.reconciliation.service import ReconciliationService
 from core.settings import Settings, exits_of, max_age_of
-from core.venue_stops.service import Eyes, VenueStopService
+from core.venue_stops.service import VenueStopService
 
-PUBLISH_EVERY = 0.25
-REVIEW_EVERY = 1.0  # rows are made again so that ages and staleness show
-DOUBT_WAIT = 0.5
 INBOX = 20_000
 
 
@@ -74,6 +73,7 @@ class Engine:
         self.read_only = read_only or journal is None
         self._lasting = lasting
         self._journal = journal
+        self.ledger = PositionLedger(journal)
         self._brokers = {b.account.id: b for b in brokers}
         self.exits_of = exits_of(settings)
         self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
@@ -85,25 +85,62 @@ class Engine:
         self._closers: dict[str, LadderRunner] = {}
         self.desk = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
         self._tasks: set[asyncio.Task[object]] = set()
-        self._dirty: set[str] = set()
-        self._doubted: set[str] = set()
         self._cleanups = 0
         self._outages = OutageLog()
         self.frozen: dict[str, str] = {}
         self.say = LogWriter(self.hub, journal, clock, settings.engine.log_level).say
+        self._rereads = AccountRereads(clock, self._readers, spawn=self._spawn, say=self.say)
         self._claims = InstrumentLocks(clock)
         self._executor = None if journal is None else self._fit_out(journal)
-        hands = Hands(self._max_age, self._busy, self._doubt, self._spawn, lambda a, *of: self._brokers[a].bars(*of))
-        self.sentry = ExitService(self, journal, hands, lasting=lasting)
-        self.reconciler = ReconciliationService(self, self._readers, journal)
-        self.opener = EntryService(self, self._brokers, self._readers, ids, journal, self._claims)
-        eyes = Eyes(self.sentry.view, self._max_age, self._spawn)
-        self.protector = VenueStopService(self, self._brokers, self._readers, journal, self._claims, eyes)
+        self._mount_services(ids, None if self.read_only else journal)
+
+    def _mount_services(self, ids: Ids, acting: Journal | None) -> None:
+        """Build the services. ``acting`` is the journal of an engine that may send, else None."""
+        known = (self.settings, self.clock, self.book)
+        self.sentry = ExitService(
+            *(*known, self.desk, self.hub, acting),
+            lasting=self._lasting,
+            exits_of=self.exits_of,
+            max_age=self._max_age,
+            closing=self._busy,
+            carry_out=self.carry_out,
+            reread=self._rereads.request,
+            spawn=self._spawn,
+            bars=lambda account, *of: self._brokers[account].bars(*of),
+            say=self.say,
+        )
+        self.reconciler = ReconciliationService(
+            *known, self._readers, self._journal, self.ledger, closing=self._busy, say=self.say
+        )
+        self.opener = EntryService(
+            *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._claims),
+            frozen=self.frozen,
+            situation=self.situation,
+            expect=self.sentry.expect,
+            say=self.say,
+        )
+        self.protector = VenueStopService(
+            *(*known, self._brokers, self._readers, acting, self.ledger, self._claims),
+            frozen=self.frozen,
+            watched=self.sentry.view,
+            max_age=self._max_age,
+            spawn=self._spawn,
+            say=self.say,
+        )
+        self._rows = RowUpdater(
+            *(*known, self.hub),
+            frozen=self.frozen,
+            situation=self.situation,
+            closing=self._busy,
+            view=self.protector.view,
+        )
 
     def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
-            self._closers[account] = LadderRunner(*args, changed=self._moved, emit=self._emit, max_age=self._max_age)
+            self._closers[account] = LadderRunner(
+                *args, changed=self._show_closing, emit=self._emit, max_age=self._max_age
+            )
         gear = {a: AccountTools(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
         given = (self.settings, gear, journal, self.clock, self._claims)
         return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
@@ -117,7 +154,7 @@ class Engine:
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
-            await self.sentry.recall(self._journal, self.opener.drafts.ledger)
+            await self.sentry.recall(self._journal, self.ledger)
         await first_of_all(self._watchers.values())
         await self._settled()
         if self._executor is not None and not self.read_only:
@@ -140,10 +177,12 @@ class Engine:
         """Watch live, and do by itself what the configuration armed, until cancelled."""
         for watcher in self._watchers.values():
             self._spawn(watcher.run())
-        self._spawn(self._publish())
+        self._spawn(self._rows.run())
         self._spawn(self.reconciler.run())
         self.sentry.watch()
-        self._spawn(pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._doubt_all).run())
+        self._spawn(
+            pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
+        )
         if self._lasting:
             self._spawn(self.protector.run())
         await ScheduledRuns(
@@ -170,7 +209,7 @@ class Engine:
 
     def snapshot(self) -> Snapshot:
         """Everything as of now, published first, so that the next update follows it."""
-        self._review({o.id for o in self.settings.owners})
+        self._rows.update_all_rows()
         self.hub.publish()
         return self.hub.snapshot()
 
@@ -233,7 +272,7 @@ class Engine:
         """What the brokers said, as rows, for whoever asked and for every console."""
         await self._settled()
         owners = {o.id for o in report.plan.owners}
-        report = structs.replace(report, positions=tuple(self._review(owners)))
+        report = structs.replace(report, positions=tuple(self._rows.update_rows(owners)))
         self.hub.finished(Finished(report))
         return report
 
@@ -249,7 +288,7 @@ class Engine:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:
             if not isinstance(event, QuoteSeen):
-                self._doubt_all()
+                self._rereads.request_all()
 
     async def _consume(self) -> None:
         while True:
@@ -258,17 +297,14 @@ class Engine:
                 self._take(event)
             except Exception as error:  # noqa: BLE001 - one event that cannot be taken in never ends the taking
                 self.say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
-                self._doubt_all()
+                self._rereads.request_all()
             finally:
                 self._inbox.task_done()
 
     def _take(self, event: BrokerEvent) -> None:
         change = self.book.apply(event, self.clock.now())
-        accounts = change.accounts | {k.account for k in change.positions}
-        self._dirty.update(self.book.accounts[a].account.owner for a in accounts)
-        for account in change.accounts:
-            self.hub.put_account(rows.account_row(self.book.accounts[account], self.frozen.get(account)))
-        self._doubt(change.doubted)
+        self._rows.apply_change(change)
+        self._rereads.request(change.doubted)
         self.sentry.take(event, change)
         match event:
             case HoldingsRead(holdings):
@@ -294,56 +330,12 @@ class Engine:
         if closer is not None:
             closer.ring(symbol)
 
-    def _doubt_all(self) -> None:
-        self._doubt(set(self._brokers))
-
-    def _doubt(self, accounts: set[str]) -> None:
-        """What is known of them may be wrong: read them again, each once."""
-        for account in sorted(accounts - self._doubted):
-            self._doubted.add(account)
-            self._spawn(self._read_doubted(account))
-
-    async def _read_doubted(self, account: str) -> None:
-        """A list got shorter without a reason: a second read decides."""
-        await self.clock.sleep(DOUBT_WAIT)
-        self._doubted.discard(account)
-        try:
-            await self._readers[account].read(urgent=False)
-        except FlatdeckError as error:
-            self.say("warning", f"{account} could not be read again: {error}", account)
-
     async def _settled(self) -> None:
         """Until everything that came in so far is in the book."""
         await self._inbox.join()
 
-    def _moved(self, move: Transition) -> None:
-        self.hub.put_closing(rows.closing_row(move, self.clock.now()))
-        self._dirty.add(move.ladder.action.owner)
-
-    async def _publish(self) -> None:
-        last_review = self.clock.monotonic()
-        while True:
-            await self.clock.sleep(PUBLISH_EVERY)
-            if self.clock.monotonic() - last_review >= REVIEW_EVERY:
-                last_review = self.clock.monotonic()
-                self._dirty.update(o.id for o in self.settings.owners)
-            self._review(self._dirty)
-            self._dirty = set()
-            self.hub.publish()
-
-    def _review(self, owners: set[str]) -> list[PositionRow]:
-        """Make the rows of those owners anew."""
-        situation, made = self.situation(), list[PositionRow]()
-        busy = self._busy()
-        for owner in (o.id for o in self.settings.owners if o.id in owners):
-            accounts = planner.owner_accounts(self.settings, owner)
-            closing = {k for k in self.book.keys(accounts) if k.instrument in busy}
-            row, positions = rows.owner_rows(owner, self.settings, self.book, situation, closing, self.protector.view)
-            self.hub.put_owner(row, positions)
-            made.extend(positions)
-        for account in self.book.accounts.values():
-            self.hub.put_account(rows.account_row(account, self.frozen.get(account.account.id)))
-        return made
+    def _show_closing(self, transition: Transition) -> None:
+        self._rows.show_closing(transition)
 
     def _spawn(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)

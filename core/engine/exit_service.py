@@ -8,9 +8,8 @@ be sent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from decimal import Decimal
-from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
@@ -37,50 +36,49 @@ PAUSE = 30.0  # seconds after a close before its position may be closed by an ex
 AGAIN = 5.0  # the same after one that never began, as when the journal could not be written
 
 
-class Runs(Protocol):
-    """What the exits need of the engine."""
-
-    settings: Settings
-    exits_of: ExitsOf
-    clock: Clock
-    book: Book
-    desk: PendingPlans
-    hub: Publisher
-    read_only: bool
-
-    @property
-    def say(self) -> Callable[..., None]: ...
-
-    async def carry_out(self, approved: ApprovedPlan) -> object: ...
-
-
-class Hands(NamedTuple):
-    """What the engine does for the exits."""
-
-    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
-    busy: Callable[[], set[InstrumentKey]]  # account and symbol of closes in flight
-    reread: Callable[[set[str]], None]
-    spawn: Callable[[Coroutine[object, object, object]], None]
-    bars: Ask
-
-
 class ExitService:
     """Without a journal that it may write it only watches."""
 
-    def __init__(self, engine: Runs, journal: Journal | None, hands: Hands, *, lasting: bool) -> None:
-        self._engine = engine
-        self._journal = None if engine.read_only else journal
-        self._max_age, self._busy, self._reread, self._spawn, ask = hands
-        self._almanac = BarBackfill(ask, engine.clock, self._spawn, self._fill, self._unfilled)
-        self._auto = engine.settings.automation.exits == "auto"
-        self._guardian = ExitMonitor(engine.exits_of)
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
+        plans: PendingPlans,
+        publisher: Publisher,
+        journal: Journal | None,
+        *,
+        lasting: bool,
+        exits_of: ExitsOf,
+        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
+        closing: Callable[[], set[InstrumentKey]],  # instruments with a close in flight
+        carry_out: Callable[[ApprovedPlan], Awaitable[object]],
+        reread: Callable[[Iterable[str]], None],
+        spawn: Callable[[Coroutine[object, object, object]], None],
+        bars: Ask,
+        say: Callable[..., None],
+    ) -> None:
+        self._clock = clock
+        self._book = book
+        self._plans = plans
+        self._publisher = publisher
+        self._journal = journal
+        self._max_age = max_age
+        self._in_flight = closing
+        self._carry_out = carry_out
+        self._reread = reread
+        self._spawn = spawn
+        self._log = say
+        self._backfill = BarBackfill(bars, clock, spawn, self._fill, self._unfilled)
+        self._auto = settings.automation.exits == "auto"
+        self._monitor = ExitMonitor(exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
         self._watching = False
         self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # with the id of the plan that waits for a person
         self._closing: set[PositionKey] = set()
         self._paused: dict[PositionKey, float] = {}
         self._told: dict[PositionKey, str] = {}  # exits that could not be planned
-        self._arm(self._auto and not (engine.read_only and lasting))
+        self._arm(self._auto and not (journal is None and lasting))
 
     # -------------------------------------------------------------------------------------------------- its life
 
@@ -94,10 +92,10 @@ class ExitService:
         kept, wrong = exit_states.guards_of(await view.kept())
         bars, gone = exit_states.candles_of(await view.bars(), {k.key.instrument for k in kept})
         for error in wrong:
-            self._engine.say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
+            self._log("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
         if self._journal is not None:
             self._journal.keep({}, gone)
-        self._guardian.remember(kept, bars)
+        self._monitor.remember(kept, bars)
 
     def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
         """A position is about to be opened with a stop of its own."""
@@ -108,9 +106,9 @@ class ExitService:
         """From now on exits fire, beginning with those that are due already."""
         self._watching = True
         if self.armed:
-            self._engine.say("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
+            self._log("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
         self._fire(self._fresh())
-        self._almanac.want(self._guardian.wanting())
+        self._backfill.want(self._monitor.wanting())
 
     # ---------------------------------------------------------------------------------------------------- events
 
@@ -119,76 +117,76 @@ class ExitService:
         due: list[ExitSignal] = []
         match event:
             case QuoteSeen(quote):
-                if self._engine.book.quote(quote.account, quote.symbol) is quote:
+                if self._book.quote(quote.account, quote.symbol) is quote:
                     due = self._price(quote.account, quote.symbol)
             case AccountChanged(account):
                 self._follow(change.positions)
-                for symbol in sorted({k.symbol for k in self._guardian.keys(account)}):
+                for symbol in sorted({k.symbol for k in self._monitor.keys(account)}):
                     due += self._price(account, symbol)
             case HoldingsRead(holdings):
-                self._guardian.read(holdings.account, holdings.asked)
+                self._monitor.read(holdings.account, holdings.asked)
                 self._follow(change.positions)
             case _:
                 self._follow(change.positions)
         self._keep()
         self._fire(due)
         if self._watching:
-            self._almanac.want(self._guardian.wanting())
+            self._backfill.want(self._monitor.wanting())
 
     def _follow(self, keys: Iterable[PositionKey]) -> None:
-        now = self._engine.clock.monotonic()
+        now = self._clock.monotonic()
         for key in sorted(keys):
-            position = self._engine.book.position(key)
+            position = self._book.position(key)
             if position is None:
                 self._let_go(key)
                 for forgotten in (self._paused, self._told, self._stops):
                     forgotten.pop(key, None)
-            kind = self._engine.book.instrument(key.account, key.symbol).kind
-            if self._guardian.follow(key, position, kind, self._stops.get(key), now):
+            kind = self._book.instrument(key.account, key.symbol).kind
+            if self._monitor.follow(key, position, kind, self._stops.get(key), now):
                 self._reread({key.account})
 
     def _price(self, account: str, symbol: str) -> list[ExitSignal]:
         """The latest price, where the rules may use it."""
-        book, now = self._engine.book, self._engine.clock.monotonic()
+        book, now = self._book, self._clock.monotonic()
         quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
         if quote is None or quote.reference is None or not book.readable(account):
             return []
-        instrument, at = book.instrument(account, symbol), self._engine.clock.now()
-        due = self._guardian.take(account, instrument, quote.reference, quote.received, at)
-        if self._guardian.waits(account, symbol, now):
+        instrument, at = book.instrument(account, symbol), self._clock.now()
+        due = self._monitor.take(account, instrument, quote.reference, quote.received, at)
+        if self._monitor.waits(account, symbol, now):
             self._reread({account})
         return due
 
     def _keep(self) -> None:
-        changed, bars = self._guardian.changed(), self._guardian.bar_changes()
+        changed, bars = self._monitor.changed(), self._monitor.bar_changes()
         if self._journal is not None and (changed or bars.gone or bars.candles):
             self._journal.keep(exit_states.states_of(changed), exit_states.rows_of(bars))
 
     def _fill(self, place: InstrumentKey, bars: list[Bar]) -> None:
         """A broker's answer about bars. What came is written with the next price."""
-        minute = int(self._engine.clock.now().timestamp()) // 60
-        if self._guardian.fill(place, bars, minute) is None:
+        minute = int(self._clock.now().timestamp()) // 60
+        if self._monitor.fill(place, bars, minute) is None:
             self._unfilled(place, "the broker's bars are a jump away from its price")
 
     def _unfilled(self, place: InstrumentKey, why: str) -> None:
         account, symbol = place
         text = f"{symbol} on {account}: no bars to warm up with, its own prices make them: {why}"
-        self._engine.say("debug", text, account)
+        self._log("debug", text, account)
 
     def view(self, key: PositionKey) -> ExitView | None:
         """How a position is watched, in prices of its instrument."""
-        return self._guardian.view(key, self._engine.book.instrument(key.account, key.symbol).tick)
+        return self._monitor.view(key, self._book.instrument(key.account, key.symbol).tick)
 
     # ---------------------------------------------------------------------------------------------------- firing
 
     def _fire(self, found: Iterable[ExitSignal]) -> None:
         """Close, or leave waiting; what is under way is left alone, and the same exit never waits twice."""
-        if not self._watching or self._engine.read_only:
+        if not self._watching or self._journal is None:
             return
-        now = self._engine.clock.monotonic()
+        now = self._clock.monotonic()
         for due in found:
             key, waiting = due.key, self._waiting.get(due.key)
-            if key in self._closing or self._paused.get(key, now) > now or key.instrument in self._busy():
+            if key in self._closing or self._paused.get(key, now) > now or key.instrument in self._in_flight():
                 continue
             if self.armed:
                 self._closing.add(key)
@@ -198,7 +196,7 @@ class ExitService:
 
     def _plan(self, due: ExitSignal) -> Plan | None:
         """The plan of an exit; None, said once, where nothing can be closed."""
-        plan = self._engine.desk.prepare(_request(due))
+        plan = self._plans.prepare(_request(due))
         if not plan.empty:
             self._told.pop(due.key, None)
             return plan
@@ -214,7 +212,7 @@ class ExitService:
             return
         self._let_go(due.key)
         self._waiting[due.key] = due, plan.id
-        self._engine.hub.show_plan(plan, "waiting", _request(due), due.text)
+        self._publisher.show_plan(plan, "waiting", _request(due), due.text)
         self._say("alarm", due, "waits for a person")
 
     async def _close(self, due: ExitSignal) -> None:
@@ -225,8 +223,8 @@ class ExitService:
             elif (plan := self._plan(due)) is not None:
                 level = "alarm" if due.exit.rule is Rule.EMERGENCY else "warning"
                 self._say(level, due, "is being closed")
-                approved = by_rule(plan, "exits", armed=self.armed, now=self._engine.clock.now())
-                await self._engine.carry_out(approved)
+                approved = by_rule(plan, "exits", armed=self.armed, now=self._clock.now())
+                await self._carry_out(approved)
                 self._pause((due.key,))
         except FlatdeckError as error:  # nothing left
             self._pause((due.key,), AGAIN)
@@ -244,23 +242,23 @@ class ExitService:
         self._pause(a.key for a in plan.closes)
 
     def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
-        until = self._engine.clock.monotonic() + seconds
-        self._paused.update((key, until) for key in keys if self._engine.book.position(key) is not None)
+        until = self._clock.monotonic() + seconds
+        self._paused.update((key, until) for key in keys if self._book.position(key) is not None)
 
     def _let_go(self, key: PositionKey) -> None:
         waiting = self._waiting.pop(key, None)
         if waiting is not None:
-            self._engine.hub.drop_plan(waiting[1])
+            self._publisher.drop_plan(waiting[1])
 
     def _say(self, level: str, due: ExitSignal, what: str) -> None:
-        self._engine.say(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
+        self._log(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
 
     # ---------------------------------------------------------------------------------------------------- arming
 
     @property
     def armed(self) -> bool:
         """Whether exits close by themselves."""
-        return self._engine.hub.engine.armed
+        return self._publisher.engine.armed
 
     def preview(self) -> ExitsDue:
         """The exits that would fire if it were armed now."""
@@ -272,21 +270,21 @@ class ExitService:
         if not on:
             if self.armed:
                 self._arm(False)
-                self._engine.say("warning", "DISARMED by a person: exits wait to be confirmed")
+                self._log("warning", "DISARMED by a person: exits wait to be confirmed")
             return
         if refused := self._refused():
             raise NotApproved("not_armed", refused)
         if (digest or _digest(())) != self.preview().digest:
             raise NotApproved("changed", "the exits that would fire changed since they were shown; look again")
         self._arm(True)
-        self._engine.say("warning", "ARMED by a person: exits close by themselves")
+        self._log("warning", "ARMED by a person: exits close by themselves")
         self._fire(self._fresh())
 
     def _arm(self, on: bool) -> None:
-        self._engine.hub.put_engine(structs.replace(self._engine.hub.engine, armed=on))
+        self._publisher.put_engine(structs.replace(self._publisher.engine, armed=on))
 
     def _refused(self) -> str:
-        if self._engine.read_only:
+        if self._journal is None:
             return "this engine is read-only; nothing can be closed from here"
         if not self._auto:
             return 'every exit waits for a person here; set exits = "auto" in [automation] to let them run armed'
@@ -294,13 +292,13 @@ class ExitService:
 
     def _fresh(self) -> list[ExitSignal]:
         """What the latest prices call for, where they still are usable."""
-        book, now = self._engine.book, self._engine.clock.monotonic()
+        book, now = self._book, self._clock.monotonic()
 
         def fresh(key: PositionKey) -> bool:
             age = self._max_age(key.account, key.symbol)
             return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
 
-        return [due for due in self._guardian.due() if fresh(due.key)]
+        return [due for due in self._monitor.due() if fresh(due.key)]
 
 
 def _request(due: ExitSignal) -> PlanRequest:

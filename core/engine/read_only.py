@@ -12,9 +12,9 @@ from core.plans.plan import ActionKind
 async def load_read_only(engine: Engine, journal: JournalView) -> None:
     """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
-    engine.opener.drafts.recall(journal)
+    engine.ledger.read_from(journal)
     await engine.reconciler.recall(journal)
-    await engine.sentry.recall(journal, engine.opener.drafts.ledger)
+    await engine.sentry.recall(journal, engine.ledger)
     for entries in await journal.open_plans():
         left = interrupted(entries)
         for action in left.left():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
 
 from msgspec import structs
 
 from core.entries import rules as entries
 from core.entries.rules import Code, EntryDraft, EntryRequest, GateInput, NotAllowed, Rejection
 from core.errors import FlatdeckError, Refusal, Refused
-from core.journal.journal import JournalView
 from core.journal.ledger import PositionLedger
 from core.model import Instrument, InstrumentKey, OrderSide, Position, PositionKey, Quote
 from core.orders.lookup import limited
@@ -20,53 +18,32 @@ from core.plans.plan import is_our_stop
 from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.portfolio.holding import leg_for
-from core.ports import Broker, Clock
+from core.ports import Broker, Clock, InstrumentLister
 from core.settings import Settings
 from core.units import ZERO, floor_to, plain
-
-
-class Expects(Protocol):
-    """Is told of a position before it is there."""
-
-    def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None: ...
-
-
-class Runs(Protocol):
-    """What entries need of the engine."""
-
-    settings: Settings
-    clock: Clock
-    book: Book
-    frozen: dict[str, str]
-    read_only: bool
-
-    def situation(self) -> Situation: ...
-
-    @property
-    def say(self) -> Callable[..., None]: ...
-
-    @property
-    def sentry(self) -> Expects: ...
-
-
-@runtime_checkable
-class Lists(Protocol):
-    """A broker that can say its venue's rules for a symbol that is not held; None where it lists no such symbol."""
-
-    async def instrument(self, symbol: str) -> Instrument | None: ...
 
 
 class EntryDrafter:
     """Reads the engine's book, which the caller has had read, and the journal's ledger."""
 
-    def __init__(self, engine: Runs, brokers: Mapping[str, Broker], journal: JournalView | None) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
+        brokers: Mapping[str, Broker],
+        ledger: PositionLedger,
+        *,
+        frozen: Mapping[str, str],
+        situation: Callable[[], Situation],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._book = book
         self._brokers = brokers
-        self.ledger = PositionLedger(journal)
-
-    def recall(self, view: JournalView) -> None:
-        """Know what is in the journal, where it may only be looked at."""
-        self.ledger = PositionLedger(view)
+        self._ledger = ledger
+        self._frozen = frozen
+        self._situation = situation
 
     async def check(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
         """Every reason why this may not be opened now; with ``flatten_first`` as if the symbol were flat already.
@@ -80,7 +57,7 @@ class EntryDrafter:
 
     async def priced(self, signal: EntryRequest) -> bool:
         """Whether any account that is meant has a usable price of the symbol."""
-        meant = [signal.account] if signal.account else planner.owner_accounts(self._engine.settings, signal.owner)
+        meant = [signal.account] if signal.account else planner.owner_accounts(self._settings, signal.owner)
         for account in meant:
             try:
                 await self._quote(account, signal.symbol)
@@ -100,7 +77,7 @@ class EntryDrafter:
         if not instrument.tradable:
             raise NotAllowed(Rejection(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
         reference = entries.taking_price(signal.side, quote)
-        offset = self._engine.settings.entries.limit_offset
+        offset = self._settings.entries.limit_offset
         price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
         quantity = floor_to(signal.amount, instrument.step)
         least = entries.minimum(instrument, price or reference)
@@ -110,9 +87,7 @@ class EntryDrafter:
         return EntryDraft(
             kind="open",
             owner=signal.owner,
-            key=PositionKey(
-                account, symbol, leg_for(entries.direction(signal.side), self._engine.book.positions(account))
-            ),
+            key=PositionKey(account, symbol, leg_for(entries.direction(signal.side), self._book.positions(account))),
             side=signal.side,
             quantity=quantity,
             asked=signal.amount,
@@ -131,14 +106,14 @@ class EntryDrafter:
         if not quantity.is_finite() or quantity <= 0:
             raise NotAllowed(Rejection(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
         held = await self.scalable(account, symbol)
-        instrument = self._engine.book.instrument(account, held.symbol)
+        instrument = self._book.instrument(account, held.symbol)
         quote = await self._quote(account, held.symbol)
         side = OrderSide.BUY if (held.side.sign > 0) is inward else OrderSide.SELL
         size, warning = entries.sized(
             quantity, instrument, entries.taking_price(side, quote), exempt=not inward and instrument.minimum_exempt
         )
         closes = not inward and size >= held.quantity
-        ours = (o.remaining for o in self._engine.book.concerning(held.key, ours=True) if is_our_stop(o))
+        ours = (o.remaining for o in self._book.concerning(held.key, ours=True) if is_our_stop(o))
         free = min(held.free + sum(ours, ZERO), held.quantity)  # a protective order of ours makes room
         if not inward and not closes and not instrument.reduce_only and size > free:
             text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
@@ -159,15 +134,15 @@ class EntryDrafter:
 
     async def scene(self, owner: str, spared: str | None = None) -> GateInput:
         """What the gate asks about an owner; positions in the ``spared`` symbol count as gone. Raises JournalError."""
-        engine, book, settings = self._engine, self._engine.book, self._engine.settings
-        beliefs = await self.ledger.read()
-        situation, accounts = engine.situation(), planner.owner_accounts(settings, owner)
+        book, settings = self._book, self._settings
+        beliefs = await self._ledger.read()
+        situation, accounts = self._situation(), planner.owner_accounts(settings, owner)
         held = list(planner.holdings_of(book, [a for a in accounts if book.readable(a)], situation))
         held = [h for h in held if spared not in (h.position.symbol, h.instrument.native_symbol)]
         verdicts = cleanup.judge(held, settings.cleanup.dust_usd, settings.cap(owner))
         closing = {i for i in situation.blocked if isinstance(i, InstrumentKey) and i.account in accounts}
         return GateInput(
-            now=engine.clock.now(),
+            now=self._clock.now(),
             cap=settings.cap(owner),
             counted=planner.counted(verdicts),
             accounts=tuple(accounts),
@@ -181,12 +156,12 @@ class EntryDrafter:
             signals=dict(beliefs.signals),
             duplicate_window=settings.entries.duplicate_window,
             unreadable={a: book.accounts[a].error or "not read yet" for a in accounts if not book.readable(a)},
-            frozen={a: why for a, why in engine.frozen.items() if a in accounts},
+            frozen={a: why for a, why in self._frozen.items() if a in accounts},
         )
 
     async def scalable(self, account: str, symbol: str) -> Position:
         """The one position that is meant, with nothing under way in it. Raises NotAllowed."""
-        book = self._engine.book
+        book = self._book
         scene = await self.scene(account.partition("/")[0])
         found = [
             p for p in book.positions(account) if symbol in (p.symbol, book.instrument(account, p.symbol).native_symbol)
@@ -212,7 +187,7 @@ class EntryDrafter:
         """False where the venue says that it has no such symbol; a question that fails says nothing."""
         broker = self._brokers[account]
         try:
-            if isinstance(broker, Lists):
+            if isinstance(broker, InstrumentLister):
                 return await limited(broker.instrument(symbol)) is not None
             await limited(broker.quotes([symbol]))
         except Refused as refused:
@@ -224,13 +199,13 @@ class EntryDrafter:
     async def _instrument(self, account: str, symbol: str) -> Instrument:
         """The venue's rules; permissive ones where nobody can say, and then the venue refuses what does not fit."""
         broker = self._brokers[account]
-        if isinstance(broker, Lists):
+        if isinstance(broker, InstrumentLister):
             try:
                 return await limited(broker.instrument(symbol)) or Instrument(symbol, symbol)
             except (FlatdeckError, TimeoutError) as error:
                 text = f"the rules for {symbol} at {account} cannot be asked: {error}"
                 raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, text)) from error
-        return self._engine.book.instrument(account, symbol)
+        return self._book.instrument(account, symbol)
 
     async def _quote(self, account: str, symbol: str) -> Quote:
         """Fresh prices. Nothing is opened or scaled without one."""

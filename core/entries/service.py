@@ -9,27 +9,30 @@ No call at a venue sets the leverage. What was asked for is on record, and a pos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 
 from msgspec import Struct, structs
 
 from core.entries import rules as entries
-from core.entries.drafts import EntryDrafter, Runs
+from core.entries.drafts import EntryDrafter
 from core.entries.order_runner import EntryOrderRunner, OrderResult, Timeouts
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.errors import FlatdeckError
 from core.ids import Ids
 from core.journal.journal import Journal
+from core.journal.ledger import PositionLedger
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.plans.cleanup import why_blocked
 from core.plans.plan import NotApproved
-from core.ports import Broker
+from core.plans.planner import Situation
+from core.portfolio.book import Book
+from core.ports import Broker, Clock
 from core.records import EntryApproved, EntryEnded, Opened, Record, Scaled
-from core.settings import risk_fingerprint
+from core.settings import Settings, risk_fingerprint
 from core.units import ZERO, plain
 from core.venue_stops.orders import VenueStopOrders
 
@@ -65,25 +68,37 @@ class EntryService:
 
     def __init__(
         self,
-        engine: Runs,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
         brokers: Mapping[str, Broker],
         readers: Mapping[str, AccountReader],
         ids: Ids,
         journal: Journal | None,
-        claims: InstrumentLocks,
+        ledger: PositionLedger,
+        locks: InstrumentLocks,
+        *,
+        frozen: Mapping[str, str],
+        situation: Callable[[], Situation],
+        expect: Callable[[PositionKey, Decimal | None], None],  # told the own stop of a position before it opens
+        say: Callable[..., None],
     ) -> None:
-        self.drafts = EntryDrafter(engine, brokers, journal)
-        self._engine = engine
-        self._readers = readers
+        self.drafts = EntryDrafter(settings, clock, book, brokers, ledger, frozen=frozen, situation=situation)
+        self._settings = settings
+        self._clock = clock
+        self._book = book
         self._brokers = brokers
+        self._readers = readers
         self._ids = ids
         self._journal = journal
-        self._claims = claims
+        self._ledger = ledger
+        self._locks = locks
+        self._situation = situation
+        self._expect = expect
+        self._log = say
         self._turn = asyncio.Lock()
-        self._placers = (
-            {}
-            if journal is None
-            else {a: EntryOrderRunner(b, readers[a], journal, engine.clock) for a, b in brokers.items()}
+        self._order_runners = (
+            {} if journal is None else {a: EntryOrderRunner(b, readers[a], journal, clock) for a, b in brokers.items()}
         )
 
     async def carry_out(self, draft: EntryDraft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
@@ -91,7 +106,7 @@ class EntryService:
 
         Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.
         """
-        if self._journal is None or self._engine.read_only:
+        if self._journal is None:
             raise NotApproved("read_only", "this engine is read-only; nothing can be opened from here")
         account = draft.key.account
         async with self._turn:
@@ -99,14 +114,14 @@ class EntryService:
             entry = self._approved(draft, by)
             await self._journal.append(entry)
         if draft.kind == "open":
-            self._engine.sentry.expect(draft.key, draft.stop_pct)
+            self._expect(draft.key, draft.stop_pct)
         self._say("info", entries.begun(entry), entry)
-        settings = self._engine.settings.ladder
+        settings = self._settings.ladder
         fill = settings.tier_timeout if draft.price is None else wait
         patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
         known = frozenset(o.id for o in before.orders)
         async with self._room(entry, before.orders, self._journal):
-            placed = await self._placers[account].place(entry, known, patience)
+            placed = await self._order_runners[account].place(entry, known, patience)
         return await self._finish(entry, placed)
 
     def _room(
@@ -116,23 +131,21 @@ class EntryService:
         if entry.what != "scale_out" or entry.reduce_only:
             return nullcontext()
         account = entry.key.account
-        hand = VenueStopOrders(
-            self._brokers[account], self._readers[account], journal, self._engine.clock, self._claims
-        )
+        hand = VenueStopOrders(self._brokers[account], self._readers[account], journal, self._clock, self._locks)
         return hand.aside(entry.plan, entry.key, orders)
 
     async def take_up(self) -> None:
         """Find out what became of entries that were on their way when the last engine ended. Raises JournalError."""
-        if self._journal is None or self._engine.read_only:
+        if self._journal is None:
             return
-        for entry in list((await self.drafts.ledger.read()).pending.values()):
+        for entry in list((await self._ledger.read()).pending.values()):
             account = entry.key.account
-            if account not in self._placers or not self._engine.book.readable(account):
+            if account not in self._order_runners or not self._book.readable(account):
                 self._say("warning", f"ENTRY {entry.plan} was interrupted, and {account} cannot be asked for it", entry)
                 continue
             self._say("warning", f"ENTRY {entry.plan} was interrupted: what became of it is asked", entry)
             written = await self._journal.of_plan(entry.plan)
-            placed = await self._placers[account].resume(entry, written, Timeouts(0, RESUME_TOTAL))
+            placed = await self._order_runners[account].resume(entry, written, Timeouts(0, RESUME_TOTAL))
             await self._finish(entry, placed)
 
     async def _unchanged(self, draft: EntryDraft) -> Holdings:
@@ -164,7 +177,7 @@ class EntryService:
             side=draft.side,
             quantity=draft.quantity,
             by=by,
-            at=self._engine.clock.now(),
+            at=self._clock.now(),
             price=draft.price,
             leverage=draft.leverage,
             stop_pct=draft.stop_pct,
@@ -175,7 +188,7 @@ class EntryService:
 
     def _barred(self, key: PositionKey) -> bool:
         """A close of the symbol is in flight, or the account is frozen."""
-        return why_blocked(self._engine.situation().blocked, key) is not None
+        return why_blocked(self._situation().blocked, key) is not None
 
     async def _finish(self, entry: EntryApproved, placed: OrderResult) -> Report:
         """Verify, record and tell the end; an unknown one stays on record as open."""
@@ -192,7 +205,7 @@ class EntryService:
             report = await self._verified(report)
             records.append(self._held(report))
         ended = EntryEnded(entry.plan, entry.key, report.outcome, filled, price, report.realised, report.error)
-        await self._placers[entry.key.account].end(entry, *records, ended)
+        await self._order_runners[entry.key.account].end(entry, *records, ended)
         level = "info" if report.success else "alarm" if filled > 0 else "warning"
         gain = "" if report.realised is None else f", realised {plain(report.realised)}"
         at = "" if price is None else f" at {plain(price)}"
@@ -206,9 +219,9 @@ class EntryService:
         """Read until the position is as the fills make it; a filled order and a position are two conditions."""
         entry = report.entry
         change = -report.filled if entry.what == "scale_out" else report.filled
-        expected, clock = entry.before + change, self._engine.clock
+        expected, clock = entry.before + change, self._clock
         deadline = clock.monotonic() + self._brokers[entry.key.account].capabilities.position_lag + VERIFY_MARGIN
-        instrument = self._engine.book.instrument(entry.key.account, entry.key.symbol)
+        instrument = self._book.instrument(entry.key.account, entry.key.symbol)
         position: Position | None = None
         error = ""
         while True:
@@ -252,7 +265,7 @@ class EntryService:
                 leverage=position.leverage if position else None,
                 asked_leverage=entry.leverage,
                 stop_pct=entry.stop_pct,
-                settings=risk_fingerprint(self._engine.settings, entry.key),
+                settings=risk_fingerprint(self._settings, entry.key),
             )
         if entry.what == "scale_out":
             quantity, average = entry.before - report.filled, entry.entry
@@ -263,7 +276,7 @@ class EntryService:
         return Scaled(entry.plan, entry.key, quantity, average if known is None else known)
 
     def _say(self, level: str, text: str, entry: EntryApproved) -> None:
-        self._engine.say(level, text, entry.key.account)
+        self._log(level, text, entry.key.account)
 
 
 def _signal(draft: EntryDraft) -> EntryRequest:

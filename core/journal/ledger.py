@@ -1,4 +1,4 @@
-"""Reads from the journal what is believed to be held and what is on its way, and only what is new since last time."""
+"""Adds up the journal's records to positions and entries under way. Each read asks only for newer records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PAGE = 1000
 
 
 class PositionLedger:
-    """Without a journal nothing is believed."""
+    """One engine's ledger, shared by every service. Without a journal the ledger stays empty."""
 
     def __init__(self, journal: JournalView | None) -> None:
         self._journal = journal
@@ -22,14 +22,21 @@ class PositionLedger:
         self._after = 0
         self._turn = asyncio.Lock()
 
+    def read_from(self, journal: JournalView) -> None:
+        """Forget what was read and read from this journal. A read-only engine does so."""
+        self._journal, self._beliefs, self._after = journal, BelievedPositions(), 0
+
     async def read(self) -> BelievedPositions:
-        """What the journal says by now. Raises JournalError."""
+        """Return the ledger up to the journal's last record. Later reads change the returned object.
+
+        Raises JournalError.
+        """
         if self._journal is None:
             return self._beliefs
         async with self._turn:
             last = await self._journal.entries(after=self._after, limit=1, tail=True)
             if last:
-                end = last[0].seq + 1  # what is written meanwhile is for the next time, whatever its kind
+                end = last[0].seq + 1  # a record written meanwhile is left to the next read, whatever its kind
                 new = [entry for kind in FOLDED for entry in await self._new(self._journal, kind, end)]
                 for entry in sorted(new, key=lambda e: e.seq):
                     self._beliefs.take(entry)
@@ -38,7 +45,7 @@ class PositionLedger:
 
     @property
     def held(self) -> dict[PositionKey, BelievedPosition]:
-        """The positions, as last read."""
+        """The believed positions, as of the last read."""
         return self._beliefs.held
 
     async def _new(self, journal: JournalView, kind: str, end: int) -> Sequence[Entry]:

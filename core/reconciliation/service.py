@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -20,7 +19,6 @@ from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
 from core.model import Holdings, InstrumentKey, PositionKey
 from core.orders.account_reader import AccountReader
-from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.ports import Clock
 from core.reconciliation import rules as reconcile
@@ -31,19 +29,6 @@ from core.units import percent, plain
 EVERY = 3600.0
 LOOK_EVERY = 0.5  # seconds between two looks at whether an account came back
 AGREE_WAIT = 1.0  # seconds between the two reads that must agree
-
-
-class Runs(Protocol):
-    """What reconciliation needs of the engine."""
-
-    settings: Settings
-    clock: Clock
-    book: Book
-
-    def situation(self) -> Situation: ...
-
-    @property
-    def say(self) -> Callable[..., None]: ...
 
 
 class Reconciled(Struct, frozen=True):
@@ -60,12 +45,27 @@ class Reconciled(Struct, frozen=True):
 class ReconciliationService:
     """Without a journal to write it compares and changes nothing. ``counted`` are discrepancies since the start."""
 
-    def __init__(self, engine: Runs, readers: Mapping[str, AccountReader], journal: Journal | None) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
+        readers: Mapping[str, AccountReader],
+        journal: Journal | None,
+        ledger: PositionLedger,
+        *,
+        closing: Callable[[], set[InstrumentKey]],  # instruments with a close in flight
+        say: Callable[..., None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._book = book
         self._readers = readers
         self._journal = journal
         self._view: JournalView | None = journal
-        self._ledger = PositionLedger(journal)
+        self._ledger = ledger
+        self._closing = closing
+        self._say = say
         self._judged: set[str] = set()
         self._any_judged = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -74,16 +74,16 @@ class ReconciliationService:
 
     async def recall(self, view: JournalView) -> None:
         """Know what is in the journal, where it may only be looked at. Raises JournalError."""
-        self._view, self._ledger = view, PositionLedger(view)
-        if closes_legacy_positions(self._engine.settings):
-            await self._unknown(a for a in self._readers if self._engine.book.readable(a))
+        self._view = view
+        if closes_legacy_positions(self._settings):
+            await self._unknown(a for a in self._readers if self._book.readable(a))
 
     async def judge(self) -> bool:
         """Accounts read for the first time: adopt what is not known, or mark it as legacy.
 
         True when there is legacy to be force-closed. Raises JournalError.
         """
-        book, settings = self._engine.book, self._engine.settings
+        book, settings = self._book, self._settings
         accounts = [a for a in self._readers if book.readable(a) and a not in self._judged]
         if self._journal is None or not accounts:
             return False
@@ -95,22 +95,22 @@ class ReconciliationService:
         risk = settings.legacy.risk_per_trade
         if closes_legacy_positions(settings) and risk is not None:
             text = f"risk_per_trade is {percent(risk)} %, {len(strangers)} positions are to be force-closed"
-            self._engine.say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
+            self._say("warning", f"[LEGACY] ULTRA-CONSERVATIVE MODE: {text}")
             return True
         positions = [p for p in (book.position(k) for k in strangers) if p is not None]
         await self._journal.append(*(adopted(p, "legacy", self._mark(p.key)) for p in positions))
         for account, count in sorted(Counter(p.account for p in positions).items()):
             text = f"{count} positions were held before and are adopted, their stops begin now"
-            self._engine.say("info", f"[LEGACY][ADOPTED] {account}: {text}", account)
+            self._say("info", f"[LEGACY][ADOPTED] {account}: {text}", account)
         for p in positions:
             text = f"{p.symbol} {plain(p.quantity)} {p.side.value} Account: {p.account}"
-            self._engine.say("debug", f"[LEGACY][ADOPTED] {text}", p.account)
+            self._say("debug", f"[LEGACY][ADOPTED] {text}", p.account)
         return False
 
     async def _unknown(self, accounts: Iterable[str]) -> list[PositionKey]:
         """What the journal does not know as opened or adopted under the present settings; marked in an emergency."""
-        beliefs, settings = await self._ledger.read(), self._engine.settings
-        held = [p for a in accounts for p in self._engine.book.positions(a)]
+        beliefs, settings = await self._ledger.read(), self._settings
+        held = [p for a in accounts for p in self._book.positions(a)]
         found = [p.key for p in unknown(held, beliefs.held, self._mark)]
         if closes_legacy_positions(settings):
             self.legacy |= frozenset(found)
@@ -120,7 +120,7 @@ class ReconciliationService:
         """Compare, and where it may be written make the journal right: broker truth wins. Raises JournalError."""
         async with self._turn:
             chosen = list(self._readers if accounts is None else accounts)
-            self.legacy = frozenset(k for k in self.legacy if self._engine.book.position(k) is not None)
+            self.legacy = frozenset(k for k in self.legacy if self._book.position(k) is not None)
             parts = await asyncio.gather(*(self._account(a) for a in chosen))
             unread = {a: part for a, part in zip(chosen, parts, strict=True) if isinstance(part, str)}
             found = [d for part in parts if not isinstance(part, str) for d in part]
@@ -130,20 +130,20 @@ class ReconciliationService:
             return Reconciled(tuple(found), unread)
 
     def _mark(self, key: PositionKey) -> str:
-        return risk_fingerprint(self._engine.settings, key)
+        return risk_fingerprint(self._settings, key)
 
     def _accepted(self, key: PositionKey) -> str:
         """Under which settings a position is accepted from now on; none where it would be force-closed."""
-        return "" if closes_legacy_positions(self._engine.settings) else self._mark(key)
+        return "" if closes_legacy_positions(self._settings) else self._mark(key)
 
     async def run(self) -> None:
         """For ever, from the first account that was judged on."""
         if self._journal is None:
             return
         await self._any_judged.wait()
-        due, away = self._engine.clock.monotonic(), set[str]()
+        due, away = self._clock.monotonic(), set[str]()
         while True:
-            now, book = self._engine.clock.monotonic(), self._engine.book
+            now, book = self._clock.monotonic(), self._book
             back = {a for a in away if book.readable(a)}
             away = {a for a in self._readers if not book.readable(a)}
             wanted = {a for a in self._judged if a not in away and (now >= due or a in back)}
@@ -152,8 +152,8 @@ class ReconciliationService:
                 try:
                     await self.reconcile(sorted(wanted))
                 except FlatdeckError as error:
-                    self._engine.say("alarm", f"RECONCILE failed: {error}")
-            await self._engine.clock.sleep(LOOK_EVERY)
+                    self._say("alarm", f"RECONCILE failed: {error}")
+            await self._clock.sleep(LOOK_EVERY)
 
     async def _account(self, account: str) -> list[Discrepancy] | str:
         """What two reads agree on, or why it could not be read."""
@@ -161,7 +161,7 @@ class ReconciliationService:
             first = await self._look(account)
             if not first:
                 return []
-            await self._engine.clock.sleep(AGREE_WAIT)
+            await self._clock.sleep(AGREE_WAIT)
             return reconcile.confirmed(first, await self._look(account))
         except (FlatdeckError, TimeoutError) as error:
             return explain(error)
@@ -172,7 +172,7 @@ class ReconciliationService:
             holdings = await self._readers[account].read(urgent=False)
         beliefs = await self._ledger.read()
         busy = self._busy(account, beliefs)
-        book = self._engine.book
+        book = self._book
         found = reconcile.compare(
             believed(beliefs.held, account),
             holdings.positions,
@@ -190,10 +190,8 @@ class ReconciliationService:
         return one.kind is Kind.MISSED and one.key in self.legacy and one.key.account in self._judged
 
     def _busy(self, account: str, beliefs: BelievedPositions) -> frozenset[str]:
-        blocked = self._engine.situation().blocked
-        closing = {i.symbol for i in blocked if isinstance(i, InstrumentKey) and i.account == account}
         entering = {e.key.symbol for e in beliefs.pending.values() if e.key.account == account}
-        return frozenset(closing | entering)
+        return frozenset({i.symbol for i in self._closing() if i.account == account} | entering)
 
     async def _strangers(self, holdings: Holdings) -> frozenset[str]:
         """Client ids with our mark that the journal has no intent for."""
@@ -205,9 +203,9 @@ class ReconciliationService:
         for one in found:
             self.counted[one.kind.value] += 1
             level = "alarm" if one.alarm else "warning"
-            self._engine.say(level, f"[RECONCILE][{one.kind.value.upper()}] {one.text}", one.key.account)
+            self._say(level, f"[RECONCILE][{one.kind.value.upper()}] {one.text}", one.key.account)
         for account, why in unread.items():
-            self._engine.say("warning", f"[RECONCILE] {account} could not be read: {why}", account)
+            self._say("warning", f"[RECONCILE] {account} could not be read: {why}", account)
         kinds = ", ".join(f"{n} {kind}" for kind, n in reconcile.counts(found).items() if n) or "no discrepancies"
         level = "info" if found else "debug"
-        self._engine.say(level, f"RECONCILE: {kinds} in {asked - len(unread)} accounts")
+        self._say(level, f"RECONCILE: {kinds} in {asked - len(unread)} accounts")

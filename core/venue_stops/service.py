@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.errors import FlatdeckError, Refusal, explain
 from core.exits.view import ExitView
@@ -40,56 +39,50 @@ LATEST, LATELY = 30.0, 60.0  # seconds in which an order without an expiry may a
 FIRED = "protective_stop"
 
 
-class Runs(Protocol):
-    """What protecting needs of the engine."""
-
-    settings: Settings
-    clock: Clock
-    book: Book
-    frozen: dict[str, str]
-    read_only: bool
-
-    @property
-    def say(self) -> Callable[..., None]: ...
-
-
-class Eyes(Struct, frozen=True):
-    """What the engine knows for it, and what it starts for it."""
-
-    watched: Callable[[PositionKey], ExitView | None]
-    max_age: Callable[[str, str], float]  # of a usable price, by account and symbol
-    spawn: Callable[[Coroutine[object, object, object]], None]
-
-
 class VenueStopService:
     """Without a journal, or where nothing may be sent, it does nothing."""
 
     def __init__(
         self,
-        engine: Runs,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
         brokers: Mapping[str, Broker],
         readers: Mapping[str, AccountReader],
         journal: Journal | None,
-        claims: InstrumentLocks,
-        eyes: Eyes,
+        ledger: PositionLedger,
+        locks: InstrumentLocks,
+        *,
+        frozen: Mapping[str, str],
+        watched: Callable[[PositionKey], ExitView | None],
+        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
+        spawn: Callable[[Coroutine[object, object, object]], None],
+        say: Callable[..., None],
     ) -> None:
-        self._engine = engine
-        self._claims = claims
-        self._eyes = eyes
+        self._settings = settings
+        self._clock = clock
+        self._book = book
         self._journal = journal
-        self._hands: dict[str, VenueStopOrders] = {}
-        if journal is not None and not engine.read_only:
+        self._ledger = ledger
+        self._locks = locks
+        self._frozen = frozen
+        self._watched = watched
+        self._max_age = max_age
+        self._spawn = spawn
+        self._log = say
+        self._orders: dict[str, VenueStopOrders] = {}
+        if journal is not None:
             for account, broker in brokers.items():
-                self._hands[account] = VenueStopOrders(broker, readers[account], journal, engine.clock, claims)
+                self._orders[account] = VenueStopOrders(broker, readers[account], journal, clock, locks)
         self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
-        self._posts: dict[PositionKey, VenueStop] = {}
+        self._stops: dict[PositionKey, VenueStop] = {}
         self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
         self._working: set[InstrumentKey] = set()
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> ExitView | None:
         """How a position is watched, and why no order rests for it where one should."""
-        seen, post = self._eyes.watched(key), self._posts.get(key)
+        seen, post = self._watched(key), self._stops.get(key)
         if seen is None or post is None or not post.note:
             return seen
         note = f"no protective order: {post.note}" if post.order is None else f"protective order: {post.note}"
@@ -97,60 +90,60 @@ class VenueStopService:
 
     async def run(self) -> None:
         """For ever: every account by itself."""
-        self._begun = self._engine.clock.monotonic()
-        await asyncio.gather(*(self._watch(account) for account in self._hands))
+        self._begun = self._clock.monotonic()
+        await asyncio.gather(*(self._watch(account) for account in self._orders))
 
     async def _watch(self, account: str) -> None:
         failed, recalled = "", False
-        every = LOOK_EVERY if self._engine.settings.protect.enabled else LOOK_SELDOM
+        every = LOOK_EVERY if self._settings.protect.enabled else LOOK_SELDOM
         while True:
-            await self._engine.clock.sleep(every)
+            await self._clock.sleep(every)
             try:
-                if account not in self._engine.frozen and self._engine.book.readable(account):
+                if account not in self._frozen and self._book.readable(account):
                     recalled = recalled or await self._recall(account)
                     await self._look(account)
                 failed = ""
             except Exception as error:  # noqa: BLE001 - a fault here never ends the protection of the others
                 if failed != (failed := str(error) or repr(error)):
-                    self._engine.say("alarm", f"[PROTECT] {account} cannot be looked after: {failed}", account)
+                    self._log("alarm", f"[PROTECT] {account} cannot be looked after: {failed}", account)
 
     async def _recall(self, account: str) -> bool:
         """What was believed to be held: of one that fired while nobody looked it is told, too. Raises JournalError."""
-        for belief in (await PositionLedger(self._journal).read()).held.values():
+        for belief in list((await self._ledger.read()).held.values()):
             if belief.key.account == account:
                 (await self._opened(belief.key)).position = belief.position
         return True
 
     async def _look(self, account: str) -> None:
         """Begin to act wherever the book calls for it. Raises JournalError."""
-        book, now = self._engine.book, self._engine.clock.monotonic()
+        book, now = self._book, self._clock.monotonic()
         ours = await self._protective(book.orders(account))
         listed, asked = {o.id for o in ours}, book.accounts[account].asked or 0.0
         keys = {PositionKey(o.account, o.symbol, o.leg) for o in ours} | {
-            k for k in self._posts if k.account == account
+            k for k in self._stops if k.account == account
         }
-        if self._engine.settings.protect.enabled:
+        if self._settings.protect.enabled:
             keys |= set(book.keys([account]))
         for key in sorted(keys):
             where = key.instrument
-            post = self._posts.get(key) or await self._opened(key)
+            post = self._stops.get(key) or await self._opened(key)
             if where in self._working or post.until > now:
                 continue
             decision = self._decided(key, post, book.position(key), ours, now)  # by the book: it is read before acting
             self._tell(key, post, decision)
             missing = post.order is not None and post.order.id not in listed and asked > post.changed
-            if decision.do is not StopAction.NOTHING or post.unknown or (missing and not self._claims.closing(where)):
+            if decision.do is not StopAction.NOTHING or post.unknown or (missing and not self._locks.closing(where)):
                 self._working.add(where)
-                self._eyes.spawn(self._act(key, post))
+                self._spawn(self._act(key, post))
             elif post.order is None and book.position(key) is None:
                 if post.fired and not self._closed_lately(key):
-                    self._hands[account].remember(key, PositionClosed(key, FIRED))
-                del self._posts[key]
+                    self._orders[account].remember(key, PositionClosed(key, FIRED))
+                del self._stops[key]
 
     async def _opened(self, key: PositionKey) -> VenueStop:
         """What a former life left of a position's order. Raises JournalError."""
-        past = await self._hands[key.account].past(key)
-        self._posts[key] = post = VenueStop(past.number, intent=past.open, changed=self._begun)
+        past = await self._orders[key.account].past(key)
+        self._stops[key] = post = VenueStop(past.number, intent=past.open, changed=self._begun)
         return post
 
     async def _protective(self, orders: Iterable[Order]) -> list[Order]:
@@ -167,7 +160,7 @@ class VenueStopService:
         self, key: PositionKey, post: VenueStop, position: Position | None, listed: Iterable[Order], asked: float
     ) -> StopDecision:
         """What to do about one position by a read of ``asked``; what is learnt from it is kept."""
-        where, now, settings = key.instrument, self._engine.clock.monotonic(), self._engine.settings.protect
+        where, now, settings = key.instrument, self._clock.monotonic(), self._settings.protect
         live = {o.id: o for o in listed if same_place(o, key) and o.id not in post.gone}
         if post.order is not None:
             post.order = live.setdefault(post.order.id, post.order)
@@ -175,16 +168,16 @@ class VenueStopService:
             post.order = max(live.values(), key=lambda o: o.id)
             post.intent, post.note = self._known[post.order.client_id or ""], ""
         post.position = position or post.position
-        guard, book = self._eyes.watched(key), self._engine.book
-        quote = book.usable_quote(*where, now, self._eyes.max_age(*where))
+        guard, book = self._watched(key), self._book
+        quote = book.usable_quote(*where, now, self._max_age(*where))
         seen = StopSituation(
             position=position,
             instrument=book.instrument(*where),
             orders=tuple(live.values()),
             stop=guard.stop if guard else None,
             price=quote.reference if quote else None,
-            able=self._hands[key.account].broker.capabilities.protective_stops,
-            closing=self._claims.closing(where),
+            able=self._orders[key.account].broker.capabilities.protective_stops,
+            closing=self._locks.closing(where),
             unknown=post.unknown,
             fresh=asked > post.changed,
             settled=asked >= self._settled(key),
@@ -199,9 +192,9 @@ class VenueStopService:
 
     def _settled(self, key: PositionKey) -> float:
         """From when on a read shows what a close, or a former life, sent there last."""
-        able = self._hands[key.account].broker.capabilities
+        able = self._orders[key.account].broker.capabilities
         latest = LATEST if able.request_expiry is None else able.request_expiry
-        closed = self._claims.closed(key.instrument)
+        closed = self._locks.closed(key.instrument)
         return max(self._begun, closed or self._begun) + latest + able.position_lag
 
     # ---------------------------------------------------------------------------------------------------- acting
@@ -211,7 +204,7 @@ class VenueStopService:
         try:
             async with self._gates[key.account]:
                 for _ in range(STEPS):
-                    if key.account in self._engine.frozen or not await self._step(key, post):
+                    if key.account in self._frozen or not await self._step(key, post):
                         return
         except (FlatdeckError, TimeoutError) as error:
             self._failed(key, post, explain(error))
@@ -222,7 +215,7 @@ class VenueStopService:
 
     async def _step(self, key: PositionKey, post: VenueStop) -> bool:
         """Find out, look, do one thing; whether to go on. Raises what a read and the journal raise."""
-        hand = self._hands[key.account]
+        hand = self._orders[key.account]
         if post.order is None and post.intent is not None:
             await self._took(key, post, post.intent, await hand.look(post.intent), sent_now=False)
             return not post.unknown
@@ -235,16 +228,16 @@ class VenueStopService:
             post.order = await hand.seen(post.order, post.intent)
             if post.order.status.terminal:
                 await self._ended(key, post, post.order, post.intent)
-                return post.until <= self._engine.clock.monotonic()
-            post.until = self._engine.clock.monotonic() + FIRST_PAUSE  # a list that lags is not asked every second
+                return post.until <= self._clock.monotonic()
+            post.until = self._clock.monotonic() + FIRST_PAUSE  # a list that lags is not asked every second
         position = holdings.position(key)
-        if position is None and self._engine.book.position(key) is not None:
+        if position is None and self._book.position(key) is not None:
             return False  # one list is no proof: the book asks for another
         decision = self._decided(key, post, position, listed, holdings.asked)
         self._tell(key, post, decision)
         if decision.do is StopAction.PLACE and position is not None:
             post.number += 1
-            rules = self._engine.book.instrument(key.account, key.symbol)
+            rules = self._book.instrument(key.account, key.symbol)
             intent, sent = await hand.place(position, rules, decision, post.number)
             self._known[intent.client_id] = intent
             await self._took(key, post, intent, sent, sent_now=True)
@@ -256,7 +249,7 @@ class VenueStopService:
         self, key: PositionKey, post: VenueStop, intent: IntentWritten, sent: Submitted, *, sent_now: bool
     ) -> None:
         """What became of one that was sent."""
-        post.changed, order, request = self._engine.clock.monotonic(), sent.order, intent.request
+        post.changed, order, request = self._clock.monotonic(), sent.order, intent.request
         post.intent = intent if sent.outcome == "unknown" else None
         if order is not None and not order.status.terminal:
             post.order, post.intent, post.moved, post.replaced = order, intent, post.changed, None
@@ -277,7 +270,7 @@ class VenueStopService:
         """Cancel one; whether it has ended."""
         intent = self._known[order.client_id or ""]
         assert intent is not None
-        ended, text = await self._hands[key.account].cancel(intent, order)
+        ended, text = await self._orders[key.account].cancel(intent, order)
         if not ended.status.terminal:
             self._failed(key, post, f"order {order.id} could not be cancelled: {text}")
             return False
@@ -292,10 +285,10 @@ class VenueStopService:
     ) -> None:
         """It is not live any more: by our cancel, by somebody else's, or because it fired."""
         post.gone.add(order.id)
-        post.changed = now = self._engine.clock.monotonic()
+        post.changed = now = self._clock.monotonic()
         if post.order is not None and post.order.id == order.id:
             post.order = post.intent = None
-        self._hands[key.account].answered(intent, Submitted("terminal", order))
+        self._orders[key.account].answered(intent, Submitted("terminal", order))
         rests = plain(intent.request.trigger or ZERO)
         if order.filled > 0:
             await self._fired(key, post, order, intent)
@@ -303,13 +296,13 @@ class VenueStopService:
             post.refusals, post.refused = post.refusals + 1, (order.quantity, order.trigger or ZERO)
             self._failed(key, post, order.text or "the venue rejected it")
         elif not asked and not self._closed_lately(key):
-            post.until = now + self._engine.settings.protect.min_interval
+            post.until = now + self._settings.protect.min_interval
             self._say("warning", key, f"the stop at {rests} is {order.status.value}, and not by this program")
 
     async def _fired(self, key: PositionKey, post: VenueStop, order: Order, intent: IntentWritten) -> None:
         """The venue closed the position, or a part of it."""
-        hand, held = self._hands[key.account], post.position
-        post.changed = self._engine.clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
+        hand, held = self._orders[key.account], post.position
+        post.changed = self._clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
         fills = await hand.fills(intent, order)
         price = order.average_price
         if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
@@ -323,9 +316,9 @@ class VenueStopService:
 
     def _closed_lately(self, key: PositionKey) -> bool:
         """A close takes the order along and says itself what came of it."""
-        closed = self._claims.closed(key.instrument)
-        late = closed is not None and self._engine.clock.monotonic() - closed < LATELY
-        return late or self._claims.closing(key.instrument)
+        closed = self._locks.closed(key.instrument)
+        late = closed is not None and self._clock.monotonic() - closed < LATELY
+        return late or self._locks.closing(key.instrument)
 
     def _tell(self, key: PositionKey, post: VenueStop, decision: StopDecision) -> None:
         """Why nothing rests, once."""
@@ -338,7 +331,7 @@ class VenueStopService:
     def _failed(self, key: PositionKey, post: VenueStop, text: str, least: float = 0.0) -> None:
         post.failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(post.failures - 1, 10), LONGEST_PAUSE)
-        post.until = self._engine.clock.monotonic() + max(pause, least)
+        post.until = self._clock.monotonic() + max(pause, least)
         post.note = text
         given_up = post.refusals >= MOST_REFUSALS
         if post.told != (said := f"{text}|{given_up}"):
@@ -347,4 +340,4 @@ class VenueStopService:
             self._say("alarm" if given_up else "warning", key, f"{text}{more}")
 
     def _say(self, level: str, key: PositionKey, text: str) -> None:
-        self._engine.say(level, f"[PROTECT] {key.symbol} on {key.account}: {text}", key.account)
+        self._log(level, f"[PROTECT] {key.symbol} on {key.account}: {text}", key.account)

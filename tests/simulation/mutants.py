@@ -290,7 +290,7 @@ def _moved_by_another() -> Any:
             return await real(self, key, post, order, decision)
         post.order = post.intent = None
         post.gone.add(order.id)
-        post.replaced, post.changed = order.trigger, self._engine.clock.monotonic()
+        post.replaced, post.changed = order.trigger, self._clock.monotonic()
         return True
 
     return _instead(VenueStopService, "_withdraw", withdraw)

@@ -110,7 +110,7 @@ async def test_a_full_inbox_drops_prices_and_makes_everything_else_be_read_again
         engine, before = world.engine, world.engine.book.accounts[ACCOUNT].received
         for n in range(INBOX + 1):
             engine._emit(QuoteSeen(quote("BTC", 2000.0 + n)))
-        assert not engine._doubted, "a price that is lost is followed by the next"
+        assert not engine._rereads._requested, "a price that is lost is followed by the next"
         world.by_hand(OrderSide.BUY, "1")
         for _ in range(2):
             engine._emit(PositionSeen(key(), None))

@@ -105,7 +105,7 @@ async def test_a_limit_that_nobody_takes_is_withdrawn_and_the_place_is_free_agai
         assert 20 <= desk.clock.monotonic() - began < 24
         assert report.entry.price == D("99.8")
         assert desk.venue.state.live == {}
-        assert not (await desk.engine.opener.drafts.ledger.read()).pending
+        assert not (await desk.engine.ledger.read()).pending
 
 
 @virtual
@@ -381,8 +381,8 @@ def test_whatever_strikes_an_entry_has_an_end_that_is_true(name: str, times: int
                 assert held == report.filled
             await sound(desk)
             await desk.restart()
-            assert not (await desk.engine.opener.drafts.ledger.read()).pending, "a start without faults settles it"
-            believed = (await desk.engine.opener.drafts.ledger.read()).held.get(PositionKey(ACCOUNT, "ETH"))
+            assert not (await desk.engine.ledger.read()).pending, "a start without faults settles it"
+            believed = (await desk.engine.ledger.read()).held.get(PositionKey(ACCOUNT, "ETH"))
             assert (believed.quantity if believed else D(0)) == desk.held().get("ETH", D(0))
             await sound(desk)
 
@@ -406,7 +406,7 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
             await asyncio.sleep(hundredths / 100)
             task.cancel()
             await desk.restart()
-            ledger = await desk.engine.opener.drafts.ledger.read()
+            ledger = await desk.engine.ledger.read()
             assert not ledger.pending
             filled = sum((e.filled for e in await desk.records(EntryEnded)), D(0))
             change = -filled if kind == "scale_out" else filled

@@ -14,6 +14,7 @@ from core.entries.service import explained
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal.journal import Journal
+from core.journal.ledger import PositionLedger
 from core.model import Instrument, Kind, Order, OrderRequest, OrderSide, OrderStatus, OrderType, PositionKey
 from core.orders.account_reader import AccountReader
 from core.records import Entry, EntryApproved, EntryEnded, IntentAnswered, IntentWritten
@@ -205,11 +206,17 @@ async def no(work: Any) -> Code:
     return caught.value.code
 
 
+def drafter(world: World, broker: FakeBroker) -> EntryDrafter:
+    engine = world.engine
+    given = (engine.settings, engine.clock, engine.book, {ACCOUNT: broker}, PositionLedger(None))
+    return EntryDrafter(*given, frozen=engine.frozen, situation=engine.situation)
+
+
 @virtual
 async def test_a_symbol_that_the_venue_says_it_does_not_know_is_refused_by_the_gate():
     broker = FakeBroker(quotes=[Refused(Refusal.UNKNOWN_SYMBOL, "no such symbol")])
     async with World({ACCOUNT: NOTHING}) as desk:
-        drafts = EntryDrafter(desk.engine, {ACCOUNT: broker}, None)
+        drafts = drafter(desk, broker)
         assert await no(drafts.open(signal("NOPE"))) is Code.UNKNOWN_SYMBOL
 
 
@@ -217,7 +224,7 @@ async def test_a_symbol_that_the_venue_says_it_does_not_know_is_refused_by_the_g
 async def test_asking_for_a_price_that_fails_is_no_price_and_says_nothing_of_the_symbol():
     broker = FakeBroker(quotes=[Unreachable("down")])
     async with World({ACCOUNT: NOTHING}) as desk:
-        drafts = EntryDrafter(desk.engine, {ACCOUNT: broker}, None)
+        drafts = drafter(desk, broker)
         assert await drafts.check(signal()) == []
         assert await no(drafts.open(signal())) is Code.NO_PRICE
 

@@ -15,13 +15,14 @@ from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
 from core.exits.view import ExitView
 from core.ids import Ids, client_order_id, is_ours
 from core.journal.journal import Journal
+from core.journal.ledger import PositionLedger
 from core.model import Holdings, Order, OrderRequest, OrderStatus, OrderType, Position
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.portfolio.book import Book
 from core.records import IntentAnswered, IntentWritten
 from core.settings import ProtectSettings, Settings
-from core.venue_stops.service import Eyes, VenueStopService
+from core.venue_stops.service import VenueStopService
 from tests.support.builders import ACCOUNT, KEY, SYMBOL, D, account, instrument, position, stop
 from tests.support.fake_broker import HANG, FakeBroker, quote
 from tests.support.memory_database import MemoryDatabase
@@ -48,7 +49,6 @@ class Bench:
         self.settings = Settings(protect=ProtectSettings(enabled=True))
         self.book = Book([account()], is_ours, lambda *_: self.settings.exits)
         self.frozen: dict[str, str] = {}
-        self.read_only = False
         self.log: list[tuple[str, str]] = []
         self.claims = InstrumentLocks(self.clock)
         self.database = database or MemoryDatabase()
@@ -63,9 +63,20 @@ class Bench:
     async def start(self) -> Bench:
         self.journal = await Journal.over(self.database, self.clock, Ids(self.clock, random.Random(1)))
         self.reader = AccountReader(self.broker, self.clock, self._emit)
-        eyes = Eyes(lambda _: ExitView(stop=self.stop), lambda *_: 60.0, self._spawn)
         self.protector = VenueStopService(
-            self, {ACCOUNT: self.broker}, {ACCOUNT: self.reader}, self.journal, self.claims, eyes
+            self.settings,
+            self.clock,
+            self.book,
+            {ACCOUNT: self.broker},
+            {ACCOUNT: self.reader},
+            self.journal,
+            PositionLedger(self.journal),
+            self.claims,
+            frozen=self.frozen,
+            watched=lambda _: ExitView(stop=self.stop),
+            max_age=lambda *_: 60.0,
+            spawn=self._spawn,
+            say=self.say,
         )
         self._emit(AccountChanged(ACCOUNT, AccountState.LIVE))
         self._spawn(self._feed())

@@ -1,0 +1,88 @@
+"""Makes the rows that consoles show from the book, and publishes them at an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from core.engine.publisher import Publisher
+from core.exits.view import ExitView
+from core.ladder.states import Transition
+from core.link import rows
+from core.link.messages import PositionRow
+from core.model import InstrumentKey, PositionKey
+from core.plans import planner
+from core.plans.planner import Situation
+from core.portfolio.book import Book, Change
+from core.ports import Clock
+from core.settings import Settings
+
+PUBLISH_EVERY = 0.25  # seconds
+REVIEW_EVERY = 1.0  # seconds after which all rows are made again, so that ages and staleness show
+
+
+class RowUpdater:
+    """Remembers which owners' rows are out of date."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        book: Book,
+        publisher: Publisher,
+        *,
+        frozen: Mapping[str, str],
+        situation: Callable[[], Situation],
+        closing: Callable[[], set[InstrumentKey]],  # instruments with a close in flight
+        view: Callable[[PositionKey], ExitView | None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._book = book
+        self._publisher = publisher
+        self._frozen = frozen
+        self._situation = situation
+        self._closing = closing
+        self._view = view
+        self._outdated: set[str] = set()
+
+    def apply_change(self, change: Change) -> None:
+        """Show changed accounts now, and their owners' positions with the next publication."""
+        accounts = change.accounts | {k.account for k in change.positions}
+        self._outdated.update(self._book.accounts[a].account.owner for a in accounts)
+        for account in change.accounts:
+            self._publisher.put_account(rows.account_row(self._book.accounts[account], self._frozen.get(account)))
+
+    def show_closing(self, transition: Transition) -> None:
+        """Show the new state of one close."""
+        self._publisher.put_closing(rows.closing_row(transition, self._clock.now()))
+        self._outdated.add(transition.ladder.action.owner)
+
+    async def run(self) -> None:
+        """Publish until cancelled."""
+        reviewed = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(PUBLISH_EVERY)
+            if self._clock.monotonic() - reviewed >= REVIEW_EVERY:
+                reviewed = self._clock.monotonic()
+                self._outdated.update(o.id for o in self._settings.owners)
+            self.update_rows(self._outdated)
+            self._outdated = set()
+            self._publisher.publish()
+
+    def update_all_rows(self) -> None:
+        """Make the rows of every owner and of every account again."""
+        self.update_rows({o.id for o in self._settings.owners})
+
+    def update_rows(self, owners: Iterable[str]) -> list[PositionRow]:
+        """Make the rows of these owners and of every account again. Return the owners' position rows."""
+        chosen, situation, made = set(owners), self._situation(), list[PositionRow]()
+        busy = self._closing()
+        for owner in (o.id for o in self._settings.owners if o.id in chosen):
+            accounts = planner.owner_accounts(self._settings, owner)
+            closing = {k for k in self._book.keys(accounts) if k.instrument in busy}
+            row, positions = rows.owner_rows(owner, self._settings, self._book, situation, closing, self._view)
+            self._publisher.put_owner(row, positions)
+            made.extend(positions)
+        for account in self._book.accounts.values():
+            self._publisher.put_account(rows.account_row(account, self._frozen.get(account.account.id)))
+        return made
