@@ -1,4 +1,4 @@
-"""Broker adapters: a name to an adapter, imported on first use, so that nobody pays for a venue they do not have."""
+"""Broker adapters by name. An adapter is imported on first use: nobody pays for a venue that they do not have."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AVAILABLE", "KNOWN", "open_broker"]
 
-AVAILABLE = ("paper", "ccxt", "alpaca")  # of those known, the ones that are part of this version
+AVAILABLE = ("paper", "ccxt", "alpaca")  # the brokers of KNOWN that this version contains
 
 
 def open_broker(account: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> Broker:
-    """The adapter of ``account``, not connected yet. Raises ConfigError for a broker that there is not."""
+    """Return the adapter of ``account``, not connected yet. Raises ConfigError for a broker that is not available."""
     if account.broker not in KNOWN:
         near = get_close_matches(account.broker, KNOWN, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else f"; those known are {', '.join(KNOWN)}"

@@ -1,7 +1,7 @@
-"""Complete reads that do not pile up: whoever asks while one is under way shares the next.
+"""Complete reads that do not pile up: callers that ask during a read share the next read.
 
-What somebody who acts waits for has a lane of its own, so that it never waits behind a read that only watches and is
-held back by a limit.
+Urgent reads serve callers that act and have their own lane. There an urgent read never waits behind a background read
+that a request limit delays.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Read = Callable[[bool], Coroutine[Any, Any, Holdings]]
 
 
 class SharedReads:
-    """``read`` makes one complete read; it is told whether it is urgent."""
+    """Complete reads that callers share. ``read`` makes a read; its argument says whether the read is urgent."""
 
     def __init__(self, read: Read) -> None:
         self._lanes = {urgent: _Lane(read, urgent) for urgent in (False, True)}
 
     async def holdings(self, *, urgent: bool) -> Holdings:
-        """A read that began after this call. Whoever waits may be cancelled; the read goes on for the others."""
+        """Return a read that began after this call. A caller may be cancelled; the read goes on for other callers."""
         return await self._lanes[urgent].next()
 
 
@@ -46,6 +46,6 @@ class _Lane:
 
 
 def _retrieve(task: asyncio.Task[Holdings]) -> None:
-    """A failure that nobody waits for any more is not reported as lost."""
+    """Retrieve the task's failure. Otherwise asyncio reports a failure without a waiting caller as lost."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,8 @@
 """An Alpaca account as a Broker.
 
-A position is closed by Alpaca's own close call first, and an option by nothing else: a plain sell of one is taken as
-opening a short ("insufficient options buying power for cash-secured put"). That is kept twice, by the instrument's
-tiers and by ``submit`` itself.
+Alpaca's own close call is the first way to close a position. An option has no other way: Alpaca takes a plain sell of
+an option as opening a short ("insufficient options buying power for cash-secured put"). Two places enforce this rule:
+the instrument's tiers and ``submit`` itself.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 from core.units import plain
 
-# The raw endpoint is what everything is sent through already, so a tier of its own would be the same call again.
+# Every order already goes through the raw endpoint, so a DIRECT_API tier would send the same call again.
 TIERS = frozenset(Tier) - {Tier.DIRECT_API}
 # Alpaca's own close call comes first: Alpaca can take a plain sell as the opening of a short.
 DEFAULT_TIERS = (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC)
-# Alpaca promises no time after which an unanswered request is dead. Its own close call cannot open a position and a
-# plain order is found by its client id, so that half a minute beyond the lists' lag is taken for the end of it.
+# Alpaca promises no time after which an unanswered request is dead. Alpaca's own close call cannot open a position, and
+# a lookup by client id finds a plain order. So a request counts as dead half a minute after the lists' lag.
 EXPIRY = 30.0
-LAG = 10.0  # orders and positions were reported to disagree for up to ten seconds
+LAG = 10.0  # seconds; by reports, orders and positions disagree for up to ten seconds
 
 
 class Options(Struct, frozen=True):
-    """What the configuration says of the account; ``api_key`` and ``secret`` are references."""
+    """The account's options in the configuration. ``api_key`` and ``secret`` are references to the credentials."""
 
     api_key: str
     secret: str
@@ -55,7 +55,7 @@ class Options(Struct, frozen=True):
 
 
 class AlpacaBroker:
-    """One account. Nothing is asked before ``connect``, and credentials are resolved there."""
+    """One account. No request leaves before ``connect``, which also resolves the credentials."""
 
     def __init__(self, account: Account, options: Options, clock: Clock, env: Mapping[str, str]) -> None:
         self._account = account
@@ -107,7 +107,7 @@ class AlpacaBroker:
         return await self.history.bars(symbol, count)
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
-        """By the bid of the currency's own pair in US dollars."""
+        """Return the US dollar rate of each currency: the bid of the currency's own pair in US dollars."""
         pairs = {f"{currency}/USD": currency for currency in currencies}
         found = await self.prices.quotes(list(pairs))
         return {pairs[q.symbol]: plain(q.bid) for q in found if q.bid is not None}
@@ -122,9 +122,9 @@ class AlpacaBroker:
                 yield event
 
     async def submit(self, request: OrderRequest) -> Order:
-        """A plain order. Refused for an option, and where it would be queued for the market's open."""
+        """Send a plain order. Raises Refused for an option, and where Alpaca would queue the order for the open."""
         kind = self.reads.kind(request.symbol)
-        payload(request, kind, extended=False)  # what can never be sent needs no clock
+        payload(request, kind, extended=False)  # refuse an impossible order before asking for the market hours
         extended = await self.market.admit(kind, request.type)
         body = payload(request, kind, extended=extended)
         return self._ours(await self.client.act(Call.ORDER, "POST", "/v2/orders", {}, body), request.symbol)
@@ -133,7 +133,10 @@ class AlpacaBroker:
         return await self.submit(request)
 
     async def close_position(self, position: Position, client_id: str) -> Order:
-        """Alpaca's own close call, for what is held now and free. It takes no client id."""
+        """Close a position with Alpaca's own close call, which takes no client id.
+
+        The quantity is the free quantity, or the whole quantity when nothing is free.
+        """
         known = self.reads.instruments.get(position.symbol)
         kind = self.reads.kind(position.symbol)
         await self.market.admit(kind, OrderType.MARKET)
@@ -167,13 +170,16 @@ class AlpacaBroker:
 
 
 def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> AlpacaBroker:
-    """The account that ``settings`` describe; the rest is for embedded venues. May raise ConfigError."""
+    """Return the account that ``settings`` describe. Only embedded venues use ``data_dir`` and ``speed``.
+
+    Raises ConfigError for options that are missing or wrong.
+    """
     account = Account(settings.id, settings.owner, settings.name, settings.venue)
     return AlpacaBroker(account, read_options(settings), clock, os.environ)
 
 
 def read_options(settings: AccountSettings) -> Options:
-    """Raises ConfigError for what is missing or is no feed."""
+    """Read the options. Raises ConfigError for a missing credential and for an unknown feed."""
     given = settings.options
     for key in ("api_key", "secret"):
         if not given.get(key):
@@ -192,7 +198,10 @@ def read_options(settings: AccountSettings) -> Options:
 
 
 def _hosts(given: Mapping[str, object]) -> Hosts:
-    """Alpaca's own hosts, or those given. With ``endpoint`` alone nothing is streamed: no other host is called."""
+    """Return Alpaca's own hosts, or the given hosts.
+
+    With ``endpoint`` alone there is no stream, because no other host may be called.
+    """
     endpoint = str(given.get("endpoint") or "").rstrip("/")
     stream = given.get("stream_endpoint")
     if endpoint and stream is not None:
@@ -200,7 +209,7 @@ def _hosts(given: Mapping[str, object]) -> Hosts:
         return Hosts(endpoint, endpoint, base, base)
     if endpoint:
         return Hosts(endpoint, endpoint)
-    from alpaca.common.enums import BaseURL  # noqa: PLC0415  # 0.1 s; the package's other modules draw pandas in
+    from alpaca.common.enums import BaseURL  # noqa: PLC0415  # takes 0.1 s; the package's other modules import pandas
 
     paper = bool(given.get("paper"))
     trading = (BaseURL.TRADING_PAPER if paper else BaseURL.TRADING_LIVE).value

@@ -1,4 +1,4 @@
-"""What ``flatdeck check`` tries at Alpaca, each thing by itself: one that is wrong does not hide the others."""
+"""The checks of ``flatdeck check`` at Alpaca. The checks are separate: a failed check does not hide the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.events import BrokerEvent
 from core.ports import Check
 from core.units import iso
 
-MOST_SKEW = 5.0  # seconds; Alpaca signs nothing with the time, but ages and sessions are reckoned by it
+MOST_SKEW = 5.0  # seconds; Alpaca signs nothing with the time, but ages and sessions depend on the clock
 SAMPLE = "SPY"
 STREAM_TIME = 8.0
 ACTIVE = ("ACTIVE", "PAPER_ONLY", "ACCOUNT_UPDATED", "APPROVED")
@@ -24,7 +24,7 @@ Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
 
 
 async def run(client: Client, prices: Prices, market: MarketHours, stream: Streaming, paper: bool) -> list[Check]:
-    """Credentials first: without them there is nothing else to try."""
+    """Run the checks, credentials first: without valid credentials no other check can run."""
     try:
         row = await client.get("/v2/account")
     except Refused as refused:
@@ -48,7 +48,7 @@ async def run(client: Client, prices: Prices, market: MarketHours, stream: Strea
 
 
 def _standing(row: wire.Row) -> Check:
-    """Whether the account may trade at all."""
+    """Check whether the account may trade at all."""
     status = wire.text(row, "status")
     flags = {
         "account_blocked": "the account is blocked",
@@ -62,7 +62,7 @@ def _standing(row: wire.Row) -> Check:
 
 
 def _day_trades(row: wire.Row) -> Check:
-    """The protection that may refuse the close of a position that was opened today."""
+    """Check the day-trade protection, which may refuse to close a position opened today."""
     count = row.get("daytrade_count")
     trades = f"{count} day trades in five days" if isinstance(count, int) else "number of day trades unknown"
     if row.get("pattern_day_trader") is True:
@@ -94,7 +94,7 @@ async def _hours(market: MarketHours) -> Check:
 
 
 async def _data(prices: Prices) -> Check:
-    """Whether equities have prices here; without them Alpaca's own mark of a position is used."""
+    """Check whether the account gets quotes of equities. Without quotes, Alpaca's own mark of a position is used."""
     found = await prices.quotes([SAMPLE])
     if prices.errors:
         said = "; ".join(f"{kind.value}: {error}" for kind, error in prices.errors.items())
@@ -103,7 +103,7 @@ async def _data(prices: Prices) -> Check:
 
 
 async def _stream(client: Client, stream: Streaming) -> Check:
-    """Log in on the account's stream and wait for the first sign of life."""
+    """Log in on the account's stream and wait for the first event."""
     if not client.hosts.stream:
         return Check("stream", ok=None, text="off; the account is polled")
     try:

@@ -1,7 +1,7 @@
-"""Alpaca's REST calls over aiohttp: a limit in time on each, three kinds of outcome, nothing that acts sent twice.
+"""Alpaca's REST calls over aiohttp. Each call has a time limit and one of three kinds of outcome.
 
-alpaca-py's own client is not used for them: it is synchronous, has no time-outs and sends a POST up to four times on
-a 429 or 504. Here nothing that acts is ever repeated, not by aiohttp either.
+We do not use alpaca-py's own client. That client is synchronous, has no time-outs and sends a POST up to four times on
+a 429 or 504. Here no request that acts is ever sent twice; aiohttp does not repeat such a request either.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Unreachable
 from core.ports import Clock
 
-TOTAL = 10.0  # seconds for one request, below what a close waits for any call
+TOTAL = 10.0  # seconds for one request; less than the time that a close waits for any call
 CONNECT = 4.0
-RETRY_AFTER = 5.0  # when a 429 does not say
-KEEP_ALIVE = 50.0  # below what servers keep an idle connection
+RETRY_AFTER = 5.0  # seconds to wait when a 429 does not say how long
+KEEP_ALIVE = 50.0  # seconds; servers keep an idle connection for longer
 BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 MOST_WAIT = 120.0
-SHORT = 2.0  # seconds that all else waits after a 429 that says itself that requests are left
+SHORT = 2.0  # seconds that other requests wait after a 429 whose headers say that requests are left
 
 
 class Hosts(Struct, frozen=True):
-    """Where things are. ``stream`` and ``prices`` are empty where there is no streaming."""
+    """The hosts of an account's calls and streams. ``stream`` and ``prices`` are empty without streaming."""
 
     rest: str
     data: str
-    stream: str = ""  # the account's own
+    stream: str = ""  # the stream of orders and executions
     prices: str = ""
 
 
 class Client:
-    """One account's connections. ``open`` may be called again; ``get`` reads, ``act`` sends something that acts."""
+    """One account's connections. ``open`` may be called again. ``get`` reads, ``act`` sends a request that acts."""
 
     def __init__(self, hosts: Hosts, clock: Clock) -> None:
         self.hosts = hosts
         self.limiter = Limiter(clock)
-        self._data_limiter = Limiter(clock)  # prices are counted apart
+        self._data_limiter = Limiter(clock)  # price requests are counted separately
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
-        self.skew: float | None = None  # seconds that the venue's clock is ahead, to a second
+        self.skew: float | None = None  # seconds that the venue's clock is ahead, accurate to a second
         self.remaining: int | None = None
 
     def open(self, key: Secret, secret: Secret) -> None:
-        """Have a session with these credentials; one that is there already is kept."""
+        """Open a session with these credentials. A session that is already open is kept."""
         if self._session is not None and not self._session.closed:
             return
         self._session = aiohttp.ClientSession(
@@ -62,7 +62,7 @@ class Client:
             connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        # Else aiohttp sends a DELETE once more when the connection breaks before the answer.
+        # Otherwise aiohttp sends a DELETE a second time when the connection breaks before the answer.
         self._session._retry_connection = False
 
     async def aclose(self) -> None:
@@ -77,19 +77,22 @@ class Client:
         return self._session
 
     async def get(self, path: str, params: dict[str, str] | None = None) -> Any:
-        """What a question to the account is answered with."""
+        """Return the answer to a question about the account."""
         return await self._send("GET", self.hosts.rest, path, params or {}, None, Call.READ)
 
     async def look_up(self, path: str, params: dict[str, str]) -> Any:
-        """The same for what an order of ours waits for, which goes as early as what acts."""
+        """Return the answer to a question that our order waits for. The limiter treats it like a request that acts."""
         return await self._send("GET", self.hosts.rest, path, params, None, Call.LOOK_UP)
 
     async def get_data(self, path: str, params: dict[str, str]) -> Any:
-        """What a question for prices is answered with."""
+        """Return the answer to a question for prices."""
         return await self._send("GET", self.hosts.data, path, params, None, Call.READ)
 
     async def act(self, call: Call, method: str, path: str, params: dict[str, str], body: object = None) -> Any:
-        """Send what closes, orders or cancels, once. Anything but a readable answer is OutcomeUnknown."""
+        """Send a request that closes, orders or cancels, once.
+
+        Raises Refused when Alpaca refuses, Unreachable without a connection, OutcomeUnknown without a readable answer.
+        """
         return await self._send(method, self.hosts.rest, path, params, body, call)
 
     async def _send(self, method: str, host: str, path: str, params: dict[str, str], body: object, call: Call) -> Any:
@@ -100,11 +103,11 @@ class Client:
         except OutcomeUnknown as unknown:
             if method != "GET" or not isinstance(unknown.__cause__, BROKEN):
                 raise
-            status, heard, raw = await self._once(method, host + path, params, body)  # an idle connection had died
+            status, heard, raw = await self._once(method, host + path, params, body)  # the idle connection had died
         return self._read(limiter, call, status, raw, self._heard(limiter, heard))
 
     async def _once(self, method: str, url: str, params: dict[str, str], body: object) -> tuple[int, Any, bytes]:
-        """One request: status, headers and body of its answer."""
+        """Send one request. Return the status, headers and body of its answer."""
         headers = {} if body is None else {"Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         try:
@@ -120,7 +123,7 @@ class Client:
     def _read(self, limiter: Limiter, call: Call, status: int, raw: bytes, reset_in: float | None) -> Any:
         if 200 <= status < 300:
             if call is Call.CANCEL:
-                return None  # 204; what became of the order is read
+                return None  # a 204 has no body; a later read tells the order's state
             return decode_json(raw)
         if status < 400 or status >= 500 or status == 408:
             raise OutcomeUnknown(f"Alpaca answered {status}{_snippet(raw)}")
@@ -132,7 +135,10 @@ class Client:
         raise refused
 
     def _heard(self, limiter: Limiter, headers: Any) -> float | None:
-        """Learn from an answer's headers: the venue's time and what is left of the limit. Seconds to its reset."""
+        """Learn the venue's time and the remaining requests from an answer's headers.
+
+        Return the seconds to the reset of the limit, or None when the headers do not say.
+        """
         now = self._clock.now()
         there = _date(headers.get("Date"))
         if there is not None:
@@ -147,14 +153,14 @@ class Client:
 
 
 def reason(error: BaseException) -> str:
-    """One phrase of a library's exception, which may have none."""
+    """Return a short phrase for a library's exception, whose own text may be empty."""
     if isinstance(error, TimeoutError):
         return "time-out"
     return str(error) or type(error).__name__
 
 
 def _body(raw: bytes) -> object:
-    """An error's body as JSON, else as text: a proxy's page is a reason too."""
+    """Return an error's body as JSON, otherwise as text: a proxy's page is a reason too."""
     try:
         return decode_json(raw)
     except FlatdeckError:

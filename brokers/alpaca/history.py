@@ -1,8 +1,9 @@
 """Closed one-minute bars of equities and crypto, from Alpaca's market data.
 
-``GET /v2/stocks/bars`` and ``/v1beta3/crypto/us/bars`` (their paths and parameters as in alpaca-py's
-``data/historical``): without a start they begin with the present day, hence a start of its own, far enough back for a
-long weekend. An option's bars are of its rare trades, and not of the touch that its price here is made of: none.
+The calls are ``GET /v2/stocks/bars`` and ``/v1beta3/crypto/us/bars``. Their paths and parameters are as in alpaca-py's
+``data/historical``. Without a start, the bars begin with the present day. So every query has a start, far enough back
+for a long weekend. Options have no bars here: Alpaca makes an option's bars from its rare trades, but our price of an
+option comes from bid and ask.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MOST_PAGES = 5
 
 
 class History:
-    """``feed`` is the account's, of equities."""
+    """An account's source of bars. ``feed`` is the account's feed of equities."""
 
     def __init__(self, client: Client, reads: Reads, clock: Clock, feed: str) -> None:
         self._client = client
@@ -30,7 +31,7 @@ class History:
         self._feed = feed
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
-        """The last ``count`` closed bars, oldest first."""
+        """Return the last ``count`` closed bars, oldest first."""
         kind = self._reads.kind(symbol) or Kind.EQUITY
         if kind not in PATHS:
             return []
@@ -39,8 +40,8 @@ class History:
             "symbols": symbol,
             "timeframe": "1Min",
             "start": f"{now - BACK:%Y-%m-%dT%H:%M:00Z}",
-            "sort": "desc",  # the latest are wanted, and an answer may be cut
-            "limit": str(count + 1),  # the minute that is not over comes too
+            "sort": "desc",  # Alpaca may cut an answer, and the latest bars must be in it
+            "limit": str(count + 1),  # the answer also contains the minute that is not over
         }
         if kind is Kind.EQUITY:
             query |= {"feed": self._feed, "adjustment": "split"}

@@ -1,7 +1,7 @@
-"""How many requests may leave in a minute, and which go first: closing, cancelling and looking up before reading.
+"""Alpaca's limit of requests a minute. Closing, cancelling and looking up go before reading.
 
-Alpaca allows 200 requests a minute and account and says in ``X-RateLimit-*`` what is left. What reads is slowed down
-once it used its share, so that a storm of polls can never keep a close from leaving.
+Alpaca allows 200 requests a minute and account. The headers ``X-RateLimit-*`` say how many requests are left. Reads
+are slowed down after they used their share, so that a storm of polls never keeps a close from leaving.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from core.ports import Clock
 
 LIMIT = 200
 WINDOW = 60.0
-RESERVE = 10  # a tenth of the limit is for what acts
-READS_FREE = 4  # a fourth of it may be read as fast as it is asked for
+RESERVE = 10  # a tenth of the limit is kept for requests that act
+READS_FREE = 4  # a fourth of the limit is for reads that leave without delay
 PATIENCE = {True: 8.0, False: 12.0}  # seconds that a request waits for its turn, by whether it acts
 
 
 class Limiter:
-    """``enter`` returns when a request may leave; ``learn`` is told what the venue says of its own counting."""
+    """A limiter of requests. ``enter`` returns when a request may leave; ``learn`` takes the venue's own count."""
 
     def __init__(self, clock: Clock, limit: int = LIMIT) -> None:
         self._clock = clock
         self.limit = limit
         self._sent: deque[float] = deque()
         self._reads: deque[float] = deque()
-        self._shut = 0.0  # nothing leaves before this
+        self._shut = 0.0  # monotonic time before which no request leaves
         self._reads_shut = 0.0
 
     async def enter(self, *, acts: bool) -> None:
-        """Wait for a turn. Raises Refused with the seconds to wait when that would take too long: nothing was sent."""
+        """Wait for a turn. Raises Refused with the seconds to wait when the wait is too long: nothing was sent."""
         until = self._clock.monotonic() + PATIENCE[acts]
         while (left := self._wait(acts)) > 0:
             if self._clock.monotonic() + left > until:
@@ -56,7 +56,7 @@ class Limiter:
         return max(shut, full, paced) - now
 
     def learn(self, limit: int | None, remaining: int | None, reset_in: float | None) -> None:
-        """What an answer said: the limit, what is left of it and in how many seconds it starts anew."""
+        """Take an answer's limit, its remaining requests and the seconds until the limit is reset."""
         if limit is not None and limit > 0:
             self.limit = limit
         if remaining is None or reset_in is None or remaining > self.limit // RESERVE:
@@ -67,5 +67,5 @@ class Limiter:
             self._shut = reset
 
     def refused(self, retry_after: float) -> None:
-        """The venue said 429: nothing leaves before it may."""
+        """Hold back every request for ``retry_after`` seconds, at most a minute: the venue said 429."""
         self._shut = self._clock.monotonic() + min(retry_after, WINDOW)

@@ -1,4 +1,4 @@
-"""Single orders and executions. Many that ask at once are answered by one list, within the venue's request limit."""
+"""Single orders and executions. One list answers many callers at once, to stay within the venue's request limit."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from core.model import Fill, Order
 from core.ports import Clock
 from core.units import ZERO
 
-GATHER = 0.01  # seconds in which those who ask are served together
-SECOND = 1.0  # what the venue's time is known to
-FEW = 3  # up to here each is asked for by itself
+GATHER = 0.01  # seconds; callers within this time are served together
+SECOND = 1.0  # seconds; precision of the venue's time
+FEW = 3  # up to this many orders are asked for one by one
 MOST_PAGES = 10
-FILLS_PAGE = 100  # the most that Alpaca gives of activities
+FILLS_PAGE = 100  # the most activities that Alpaca returns at once
 Found = dict[str, Order | BaseException | None]
 
 
 class Lookups:
-    """``by_id`` and ``by_client_id`` find one order, ``fills`` what was executed."""
+    """An account's lookups. ``by_id`` and ``by_client_id`` find one order, ``fills`` finds executions."""
 
     def __init__(self, account: str, client: Client, reads: Reads, clock: Clock) -> None:
         self._account = account
@@ -36,7 +36,7 @@ class Lookups:
         self._next: asyncio.Task[Found] | None = None
         self._since: datetime | None = None
         self._telling: asyncio.Task[list[Fill]] | None = None
-        self.nameless: set[str] = set()  # client ids that never reached the venue: its close call takes none
+        self.nameless: set[str] = set()  # client ids that never reached the venue: its close call takes no client id
 
     async def by_client_id(self, client_id: str) -> Order | None:
         if client_id in self.nameless:
@@ -44,7 +44,7 @@ class Lookups:
         return await self._one(self._client.look_up("/v2/orders:by_client_order_id", {"client_order_id": client_id}))
 
     async def by_id(self, order_id: str) -> Order | None:
-        """The order; those who ask within the same moment share the answer."""
+        """Return the order, or None when Alpaca has no such order. Callers of the same moment share the answer."""
         if self._next is None:
             self._next = asyncio.create_task(self._together())
             self._next.add_done_callback(_retrieve)
@@ -75,14 +75,14 @@ class Lookups:
         return wire.order(self._account, row, self._reads.pairs).order
 
     async def _latest(self, more: dict[str, str]) -> list[wire.Resting]:
-        """The latest orders, live and terminal."""
+        """Return the latest orders, live and terminal."""
         query = {"status": "all", "limit": str(PAGE), "nested": "true", "direction": "desc", **more}
         return wire.orders(self._account, await self._client.look_up("/v2/orders", query), self._reads.pairs)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
-        """Executions by the account's activities, and by its orders as far as the activities lag behind them.
+        """Return executions from the account's activities, and from its orders where the activities lag behind.
 
-        ``since`` is by this machine's clock: where Alpaca's is behind, that much more is asked for.
+        ``since`` is by this machine's clock. If Alpaca's clock is behind, the question starts that much earlier.
         """
         since -= timedelta(seconds=SECOND - min(self._client.skew or 0.0, 0.0))
         if self._telling is None:
@@ -93,7 +93,7 @@ class Lookups:
         return [f for f in told if f.symbol == symbol and (f.at is None or f.at >= since)]
 
     async def _tell(self) -> list[Fill]:
-        """All that was executed since the earliest time that somebody asks for."""
+        """Return every execution since the earliest time that a caller asks for."""
         await self._clock.sleep(GATHER)
         since, self._since, self._telling = self._since, None, None
         assert since is not None
@@ -116,7 +116,7 @@ class Lookups:
                 rows = wire.listed(await self._client.look_up("/v2/account/activities/FILL", query), "executions")
             except Refused as refused:
                 if refused.code.startswith("404"):
-                    return made  # then the orders tell it
+                    return made  # the orders then tell the executions
                 raise
             made += wire.fills(self._account, rows, self._reads.pairs)
             if len(rows) < FILLS_PAGE:
@@ -126,7 +126,7 @@ class Lookups:
 
 
 def _rest(sent: wire.Resting, quantity: Decimal, price: Decimal) -> Fill:
-    """What an order says that it filled and no execution tells of yet."""
+    """Return the part of an order's filled quantity that no execution tells of yet."""
     order = sent.order
     return Fill(
         account=order.account,
@@ -142,6 +142,6 @@ def _rest(sent: wire.Resting, quantity: Decimal, price: Decimal) -> Fill:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """A failure that nobody waits for any more is not reported as lost."""
+    """Retrieve the task's failure. Otherwise asyncio reports a failure without a waiting caller as lost."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Whether the market is open, asked rarely: one answer serves every close of a moment."""
+"""The market's hours. The venue is asked rarely: one answer serves every close of a moment."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from core.model import Kind, OrderType
 from core.ports import Clock
 from core.units import iso
 
-KEEP = 30.0  # seconds that an answer serves
+KEEP = 30.0  # seconds for which an answer is used
 CLOCKED = frozenset({Kind.EQUITY, Kind.OPTION})
 LIMITS_ONLY = "outside regular hours Alpaca takes limits only, a market order would wait for the open"
 
 
 class MarketHours:
-    """``extended_hours`` is the account's setting: whether equities may go as limits beside the regular hours."""
+    """The market's hours for one account. ``extended_hours`` allows limits for equities outside regular hours."""
 
     def __init__(self, client: Client, clock: Clock, *, extended_hours: bool) -> None:
         self._client = client
@@ -28,7 +28,7 @@ class MarketHours:
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
-        """Ask beside whatever is being read, so that a close that follows need not wait for the answer."""
+        """Ask for the hours in the background, so that a later close need not wait for the answer."""
         if self._warming is None or self._warming.done():
             self._warming = asyncio.create_task(self._warm())
 
@@ -36,7 +36,7 @@ class MarketHours:
         try:
             await self.hours()
         except FlatdeckError:
-            return  # whoever needs it asks again and is told why
+            return  # a caller that needs the hours asks again and gets the error
 
     async def aclose(self) -> None:
         if self._warming is not None:
@@ -44,7 +44,7 @@ class MarketHours:
             await asyncio.gather(self._warming, return_exceptions=True)
 
     async def hours(self) -> Hours:
-        """The hours as of now. A venue without a clock is open: it refuses what it does not want."""
+        """Return the hours as of now. A venue without a clock counts as open: the venue refuses unwanted orders."""
         async with self._lock:
             if self._known is None or self._stale(*self._known):
                 asked = self._clock.monotonic()
@@ -62,9 +62,9 @@ class MarketHours:
         return over or self._clock.monotonic() - asked > KEEP
 
     async def admit(self, kind: Kind | None, type_: OrderType) -> bool:
-        """Whether the order is to be marked for extended hours; Refused where it would be queued for the open.
+        """Return whether to mark the order for extended hours.
 
-        A stop may rest while the market is closed.
+        Raises Refused where the venue would queue the order for the open. A stop may rest while the market is closed.
         """
         if kind not in CLOCKED or type_ is OrderType.STOP:
             return False

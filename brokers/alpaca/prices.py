@@ -1,4 +1,4 @@
-"""Prices of what is held: the latest quotes, and the venue's own mark of a position where there is none that counts."""
+"""Prices of held instruments: the latest quotes, and the venue's own mark of a position without a usable quote."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from core.errors import FlatdeckError
 from core.model import Kind, Quote
 from core.ports import Clock
 
-AT_ONCE = 100  # symbols of one request, the limit for options
-AGAIN = 30.0  # seconds until a kind of prices that failed is asked for again
-WIDEST = Decimal("0.10")  # of the ask: an equity's touch wider than this is one exchange's stub and no market
-FEEDS = {"iex": "indicative", "sip": "opra"}  # the feed of equities, and that of options in the same subscription
+AT_ONCE = 100  # symbols of one request; the venue's limit for options
+AGAIN = 30.0  # seconds between a failure and the next request for the same kind of prices
+WIDEST = Decimal("0.10")  # of the ask; a wider spread of an equity is one exchange's stub and no market
+FEEDS = {"iex": "indicative", "sip": "opra"}  # feed of equities → feed of options in the same subscription
 LATEST = {
     Kind.EQUITY: "/v2/stocks/quotes/latest",
     Kind.OPTION: "/v1beta1/options/quotes/latest",
@@ -25,7 +25,7 @@ LATEST = {
 
 
 class Prices:
-    """``errors`` says for each kind of instrument why its last request failed."""
+    """One account's prices. ``errors`` says for each kind of instrument why its last request failed."""
 
     def __init__(self, account: str, client: Client, reads: Reads, clock: Clock, feed: str) -> None:
         self._account = account
@@ -37,7 +37,7 @@ class Prices:
         self.errors: dict[Kind, str] = {}
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        """Quotes, else the mark as of the read that told it. Prices that cannot be had are left out, never an error."""
+        """Return quotes, otherwise marks with their read's time. Unavailable prices are left out, never an error."""
         kinds: dict[Kind, list[str]] = {}
         for symbol in symbols:
             kinds.setdefault(self._reads.kind(symbol) or Kind.EQUITY, []).append(symbol)
@@ -47,7 +47,10 @@ class Prices:
         return [q for s in symbols if (q := self.usable(found.get(s), s)) is not None]
 
     def usable(self, found: Quote | None, symbol: str) -> Quote | None:
-        """The quote, or the venue's mark where it has no touch that a close would get."""
+        """Return the quote, or the venue's mark where the quote lacks a bid and ask that a close would get.
+
+        Without a mark, return the quote as it is.
+        """
         kind = self._reads.kind(symbol)
         whole = found is not None and found.bid is not None and found.ask is not None
         if found is not None and found.bid is not None and found.ask is not None and kind is Kind.EQUITY:

@@ -1,7 +1,7 @@
-"""Complete reads of an account: positions, every page of open orders, equity, and what instruments allow.
+"""Complete reads of an account: positions, every page of open orders, equity, and the rules of instruments.
 
-They are shared, so that 59 closes at once do not read 59 times. Orders and positions of Alpaca can disagree for up to
-ten seconds, which the core waits for.
+Callers share the reads, so that 59 closes at once do not read 59 times. Alpaca's orders and positions can disagree for
+up to ten seconds; the core waits for that time.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from core.errors import OutcomeUnknown
 from core.model import Holdings, Instrument, Kind
 from core.ports import Clock
 
-PAGE = 500  # Alpaca gives 50 orders unless asked for more, and never more than this
+PAGE = 500  # Alpaca returns 50 orders unless asked for more, and at most this many
 MOST_PAGES = 40
 ACCOUNT_EVERY = 60.0
-FEW_ASSETS = 10  # up to here each is asked for by itself
+FEW_ASSETS = 10  # up to this many assets are asked for one by one
 ASSET_AGAIN = 60.0
 ASSETS_TIME = 5.0
 Ask = Callable[[str, dict[str, str]], Awaitable[Any]]
 
 
 class Reads:
-    """``holdings`` reads; what it learned of symbols and prices is kept for the others."""
+    """One account's reads. ``holdings`` reads, and keeps symbols and prices for the adapter's other modules."""
 
     def __init__(self, account: str, client: Client, clock: Clock) -> None:
         self._account = account
@@ -37,16 +37,16 @@ class Reads:
         self._shared = SharedReads(self._read)
         self._equity: tuple[float, Decimal | None] | None = None
         self._assets: dict[str, wire.Asset] = {}
-        self._listed: set[str] = set()  # crypto by its native name, as the venue's list of it has it
+        self._listed: set[str] = set()  # native names of crypto in the venue's list of assets
         self._learning: asyncio.Future[None] | None = None
-        self._tried: dict[str, float] = {}  # symbol, or a class of assets → when it may be asked for again
+        self._tried: dict[str, float] = {}  # symbol or class of assets → time from which it may be asked for again
         self.pairs: dict[str, str] = {}  # BTCUSD → BTC/USD
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
-        self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own price of a position, and when it was read
+        self.marks: dict[str, tuple[Decimal, float]] = {}  # the venue's own price of a position; when it was read
 
     async def holdings(self, *, urgent: bool = False) -> Holdings:
-        """A read that began after this call; one that somebody who acts waits for goes before those that watch."""
+        """Return a read that began after this call. Urgent reads serve callers that act and go first."""
         return await self._shared.holdings(urgent=urgent)
 
     async def _read(self, urgent: bool) -> Holdings:
@@ -77,7 +77,10 @@ class Reads:
         )
 
     async def _open_orders(self, ask: Ask) -> list[Any]:
-        """Every open order. A page ends at a time: the next begins a millisecond before it, and ids tell them apart."""
+        """Return every open order.
+
+        The next page begins a millisecond before the time of the last order. Ids tell repeated orders apart.
+        """
         found: dict[str, Any] = {}
         params = {"status": "open", "limit": str(PAGE), "nested": "true", "direction": "asc"}
         for _ in range(MOST_PAGES):
@@ -98,9 +101,9 @@ class Reads:
         return self._equity[1]
 
     async def _learn(self, rows: list[wire.Row]) -> None:
-        """Ask for the rules of what is held and not known yet; only the first read waits for that.
+        """Ask for the rules of held instruments that are not known yet. Only the first read waits for the answer.
 
-        Failing costs nothing: what is not known is taken as tradable, and the venue has the last word.
+        A failure does no harm: an unknown instrument counts as tradable, and the venue has the last word.
         """
         if self._learning is not None and not self._learning.done():
             return
@@ -124,7 +127,7 @@ class Reads:
         return self._clock.monotonic() >= self._tried.get(name, 0.0)
 
     async def _learn_all(self, class_: str, natives: dict[str, str]) -> None:
-        """Every asset of a class in one request; of some ten thousand equities those that are held are kept."""
+        """Ask for every asset of a class in one request. Of some ten thousand equities, only held ones are kept."""
         self._tried[class_] = self._clock.monotonic() + ASSET_AGAIN
         rows = await self._client.get("/v2/assets", {"asset_class": class_, "status": "active"})
         for row in wire.listed(rows, "assets"):
@@ -148,7 +151,7 @@ class Reads:
             await asyncio.gather(self._learning, return_exceptions=True)
 
     def kind(self, symbol: str) -> Kind | None:
-        """What it is, as far as was read, else by its look."""
+        """Return the instrument's kind, as the reads know it, otherwise by the look of the symbol."""
         known = self.instruments.get(symbol)
         return known.kind if known is not None else wire.kind_of(symbol)
 

@@ -1,9 +1,9 @@
-"""The account's live stream: orders and executions, and the prices of what is held, over up to four sockets.
+"""The account's live stream: orders, executions and the prices of held instruments, over up to four sockets.
 
-alpaca-py's streams are not used: a refused login loops for ever in them, and a reconnect is not told to anybody. Here
-a socket that ends, is refused or does not answer pings ends the whole stream with its reason; the core then reads
-everything again and begins a new one. A quiet market is not a silent stream: pings tell the two apart, and prices
-that did not change are asked for again so that they do not look stale.
+We do not use alpaca-py's streams: they try a refused login again for ever, and they tell nobody of a reconnect. Here a
+socket that ends, is refused or does not answer pings ends the whole stream with the reason. The core then reads
+everything again and begins a new stream. Pings tell a quiet market from a silent stream. Prices that did not change
+are asked for again, so that they do not look stale.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
 from core.model import Kind
 from core.ports import Clock
 
-PULSE = 3.0  # seconds between pings, and until a price that did not come is asked for
-SILENCE = 8.0  # a socket that says nothing for so long, not even to a ping, is not believed to be alive
+PULSE = 3.0  # seconds between pings; after the same time without a price, the price is asked for
+SILENCE = 8.0  # seconds; a socket that sends nothing for so long, not even a pong, counts as dead
 LOGIN = 5.0
-CLOSING = 1.0  # for the other side's good-bye
+CLOSING = 1.0  # seconds to wait for the other side's close frame
 BACKLOG = 10_000
 STREAMED = (Kind.EQUITY, Kind.OPTION, Kind.SPOT)
 Said = BrokerEvent | BaseException
 
 
 class Stream:
-    """One run of the stream. ``events`` yields until a socket fails, and hangs up when it is closed."""
+    """One run of the stream. ``events`` yields until a socket fails. A caller that closes it closes the sockets."""
 
     def __init__(
         self,
@@ -56,15 +56,15 @@ class Stream:
         self._key, self._secret = login
         self._feeds = feeds
         self._said: asyncio.Queue[Said] = asyncio.Queue(BACKLOG)
-        self._heard: dict[str, float] = {}  # symbol → when its price was last told
+        self._heard: dict[str, float] = {}  # symbol → time of its last price
         self._sockets: dict[Kind, aiohttp.ClientWebSocketResponse] = {}
         self._subscribed: dict[Kind, set[str]] = {}
-        self._polled: set[Kind] = set()  # kinds whose stream this account may not have
-        self._alive: dict[aiohttp.ClientWebSocketResponse, float] = {}  # when each socket last said anything
+        self._polled: set[Kind] = set()  # kinds whose price stream Alpaca refuses to this account
+        self._alive: dict[aiohttp.ClientWebSocketResponse, float] = {}  # socket → time of its last frame
         self._tasks: list[asyncio.Task[None]] = []
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
-        """Everything that the sockets say, until one of them ends."""
+        """Yield every event of the sockets until a socket ends. Raises the reason of the end."""
         try:
             self._run(self._follow(await self._log_in()))
             self._run(self._pulse())
@@ -83,21 +83,21 @@ class Stream:
         self._tasks.append(asyncio.create_task(self._guarded(work)))
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        """Whatever ends a socket ends the stream, in the words of the port."""
+        """Run ``work``. Any failure ends the stream, with one of the port's errors."""
         try:
             await work
         except (Refused, Unreachable, OutcomeUnknown) as error:
             self._say(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._say(OutcomeUnknown(f"Alpaca's stream broke: {reason(error)}"))
-        except Exception as error:  # noqa: BLE001  # a socket that nobody reads any more is never silent
+        except Exception as error:  # noqa: BLE001  # a socket whose reader failed must end the stream with a reason
             self._say(OutcomeUnknown(f"what Alpaca's stream said cannot be read: {error!r}"))
 
     def _say(self, said: Said) -> None:
         try:
             self._said.put_nowait(said)
         except asyncio.QueueFull:
-            if not isinstance(said, QuoteSeen):  # a price that is dropped is followed by another
+            if not isinstance(said, QuoteSeen):  # another price follows a dropped price
                 while not self._said.empty():
                     self._said.get_nowait()
                 self._said.put_nowait(OutcomeUnknown("more came over the stream than could be taken"))
@@ -118,7 +118,7 @@ class Stream:
             raise Unreachable(f"Alpaca's stream cannot be reached: {reason(error)}") from error
 
     async def _log_in(self) -> aiohttp.ClientWebSocketResponse:
-        """The account's stream: in, and listening. A refused login raises Refused."""
+        """Log in on the account's stream and listen. Raises Refused when Alpaca refuses the login."""
         socket = await self._open(self._client.hosts.stream + "/stream")
         self._alive[socket] = self._clock.monotonic()
         try:
@@ -138,7 +138,7 @@ class Stream:
                 self._say(event)
 
     async def _pulse(self) -> None:
-        """A sign of life while every socket answers, a socket for each kind that is held, and prices that are due."""
+        """Ping the sockets, report the account LIVE, open a socket for each held kind, and ask for due prices."""
         while True:
             await self._ping()
             self._say(AccountChanged(self._account, AccountState.LIVE))
@@ -169,7 +169,7 @@ class Stream:
         return kinds
 
     async def _ask(self) -> None:
-        """Prices of what was not heard of for a while: quiet symbols, and kinds that are not streamed."""
+        """Ask for prices that did not arrive for a while: of quiet symbols, and of kinds without a stream."""
         now = self._clock.monotonic()
         quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PULSE) >= PULSE]
         for quote in await self._prices.quotes(quiet) if quiet else ():
@@ -177,7 +177,7 @@ class Stream:
             self._say(QuoteSeen(quote))
 
     async def _follow_prices(self, kind: Kind) -> None:
-        """One price stream. Where the account may not have it, its prices are asked for by REST."""
+        """Follow one price stream. If Alpaca refuses the stream to the account, REST is asked for the prices."""
         socket = await self._open(self._client.hosts.prices + says.path(kind, *self._feeds))
         async with socket:
             try:
@@ -204,7 +204,7 @@ class Stream:
             continue
 
     async def _frame(self, socket: aiohttp.ClientWebSocketResponse) -> bytes | str:
-        """The next text or binary frame, pings answered on the way; a socket that ended is an error."""
+        """Return the next text or binary frame; answer pings until then. Raises OutcomeUnknown for an ended socket."""
         while True:
             message = await socket.receive()
             self._alive[socket] = self._clock.monotonic()

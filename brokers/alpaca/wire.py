@@ -1,9 +1,9 @@
 """Alpaca's JSON → positions, orders, fills, quotes and the venue's rules for an instrument. Pure.
 
-It is read leniently: enum values and fields appear there before they are documented, and alpaca-py's models lose the
-whole list over one of them. An unknown status becomes ``OrderStatus.UNKNOWN``, an unknown asset class keeps the
-position and marks it untradable. Only a position without a readable symbol or quantity is an error, because leaving
-it out would make the list say "flat".
+The parsers are lenient. Alpaca uses enum values and fields before it documents them, and alpaca-py's models lose the
+whole list over an unknown value. An unknown status becomes ``OrderStatus.UNKNOWN``. A position of an unknown asset
+class is kept and marked untradable. Only a position without a readable symbol or quantity is an error, because the
+list without that position would say "flat".
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from core.units import ONE, ZERO, decimal, iso, utc
 Row = Mapping[str, Any]
 
 KINDS = {"us_equity": Kind.EQUITY, "us_option": Kind.OPTION, "crypto": Kind.SPOT, "crypto_perp": Kind.PERP}
-NOT_PLAIN = frozenset({Kind.OPTION, Kind.PERP})  # closed by the venue's own call and by nothing else
-QUOTES = ("USDT", "USDC", "USD", "BTC")  # what crypto is quoted in at Alpaca
+NOT_PLAIN = frozenset({Kind.OPTION, Kind.PERP})  # only the venue's own close call closes these kinds
+QUOTES = ("USDT", "USDC", "USD", "BTC")  # currencies of Alpaca's crypto quotes
 CONTRACT = Decimal(100)
 PENNY, SUBPENNY = Decimal("0.01"), Decimal("0.0001")
-FRACTION = Decimal("0.000000001")  # nine decimals are what a fractional quantity may have
-MAGNITUDE = 40  # digits before or after the point beyond which nothing is a price or a quantity
+FRACTION = Decimal("0.000000001")  # a fractional quantity may have nine decimals
+MAGNITUDE = 40  # a number with more digits before or after the point is no price or quantity
 NOT_TRADABLE = "Alpaca lists it as not tradable; ask its support to sell or remove it"
 NOT_KNOWN = "it is of an asset class that is not known here; close it on Alpaca's own pages"
 
 STATUSES = {
     **dict.fromkeys(("new", "accepted", "pending_new", "accepted_for_bidding", "pending_review"), OrderStatus.OPEN),
     **dict.fromkeys(("partially_filled", "pending_cancel", "pending_replace", "held"), OrderStatus.OPEN),
-    # Guaranteed, paused, or waiting for the books to be settled: Alpaca may still fill each of these.
+    # Guaranteed, paused, or waiting for the books to be settled: Alpaca may still fill such an order.
     **dict.fromkeys(("stopped", "suspended", "calculated", "done_for_day"), OrderStatus.OPEN),
     "filled": OrderStatus.FILLED,
     "canceled": OrderStatus.CANCELLED,
-    "replaced": OrderStatus.CANCELLED,  # what replaced it is an order with an id of its own
+    "replaced": OrderStatus.CANCELLED,  # the new order has an id of its own
     "expired": OrderStatus.EXPIRED,
     "rejected": OrderStatus.REJECTED,
 }
@@ -68,7 +68,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Asset(Struct, frozen=True):
-    """What ``/v2/assets`` says of one symbol."""
+    """One symbol's data from ``/v2/assets``."""
 
     symbol: str
     tradable: bool = True
@@ -78,7 +78,7 @@ class Asset(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A position with its instrument and the price that the venue itself puts on it."""
+    """A position with its instrument and the venue's own price of the position."""
 
     position: Position
     instrument: Instrument
@@ -86,7 +86,7 @@ class Held(Struct, frozen=True):
 
 
 class Resting(Struct, frozen=True):
-    """An order with what is known of its instrument, and when it was sent."""
+    """An order with the known rules of its instrument, and the time when the order was sent."""
 
     order: Order
     instrument: Instrument
@@ -94,7 +94,7 @@ class Resting(Struct, frozen=True):
 
 
 def number(value: object) -> Decimal | None:
-    """A finite Decimal of a size that exists, or None. A binary fraction is taken as it is written."""
+    """Return a finite Decimal of a plausible size, or None. A float is read by its decimal text."""
     try:
         found = decimal(str(value) if isinstance(value, float) else value)
     except ValueError:
@@ -103,7 +103,7 @@ def number(value: object) -> Decimal | None:
 
 
 def moment(value: object) -> datetime | None:
-    """An aware UTC time from Alpaca's text, whose fractions have up to nine digits, or None."""
+    """Return an aware UTC time from Alpaca's text, or None. The text's fractions have up to nine digits."""
     try:
         return utc(value) if isinstance(value, str) else None
     except ValueError:
@@ -116,7 +116,10 @@ def text(row: Row, key: str) -> str:
 
 
 def kind_of(symbol: str, asset_class: str = "") -> Kind | None:
-    """What an instrument is by the venue's word, else by the look of its symbol; None for a class not known here."""
+    """Return an instrument's kind, or None for an unknown asset class.
+
+    An option's symbol decides first, then the asset class. Without a class, the look of the symbol decides.
+    """
     if asset_class:
         return Kind.OPTION if _OCC.fullmatch(symbol) else KINDS.get(asset_class)
     if _OCC.fullmatch(symbol):
@@ -125,7 +128,7 @@ def kind_of(symbol: str, asset_class: str = "") -> Kind | None:
 
 
 def symbol_of(native: str, kind: Kind | None, pairs: Mapping[str, str]) -> str:
-    """``BTC/USD`` for crypto, which positions call ``BTCUSD`` and orders ``BTC/USD``; anything else is its own name."""
+    """Return ``BTC/USD`` for crypto, which positions call ``BTCUSD`` and orders ``BTC/USD``; else the native name."""
     if kind is not Kind.SPOT or "/" in native:
         return native
     known = pairs.get(native)
@@ -134,7 +137,7 @@ def symbol_of(native: str, kind: Kind | None, pairs: Mapping[str, str]) -> str:
 
 
 def instrument(symbol: str, native: str, kind: Kind | None, asset: Asset | None, price: Decimal | None) -> Instrument:
-    """The venue's rules. Minimums of a whole position's close are not documented: crypto's order minimum is taken."""
+    """Return the venue's rules. No minimum for closing a whole position is documented: crypto has its order minimum."""
     tradable = kind is not None and (asset is None or asset.tradable)
     way_out = "" if tradable else NOT_KNOWN if kind is None else NOT_TRADABLE
     tiers = (Tier.VENUE_CLOSE,) if kind in NOT_PLAIN else ()
@@ -161,7 +164,7 @@ def instrument(symbol: str, native: str, kind: Kind | None, asset: Asset | None,
 
 
 def positions(account: str, rows: object, pairs: Mapping[str, str], assets: Mapping[str, Asset]) -> list[Held]:
-    """Every position, or OutcomeUnknown when one cannot be read or this is no list."""
+    """Return every position. Raises OutcomeUnknown for an unreadable position, or when ``rows`` is no list."""
     return [_held(account, row, pairs, assets) for row in listed(rows, "positions")]
 
 
@@ -191,7 +194,7 @@ def _held(account: str, row: Row, pairs: Mapping[str, str], assets: Mapping[str,
 
 
 def multiplier(row: Row, quantity: Decimal, mark: Decimal | None, rules: Instrument) -> Decimal:
-    """Shares per contract, from what the venue says that the position is worth: adjusted contracts are not of 100."""
+    """Return the shares per contract, from the venue's value of the position. Adjusted contracts differ from 100."""
     value = number(row.get("market_value"))
     if rules.kind is not Kind.OPTION or value is None or mark is None or mark <= 0:
         return rules.multiplier
@@ -200,14 +203,14 @@ def multiplier(row: Row, quantity: Decimal, mark: Decimal | None, rules: Instrum
 
 
 def listed(rows: object, what: str) -> list[Row]:
-    """The rows of a list; what is no list of objects is no answer."""
+    """Return the rows of a list. Raises OutcomeUnknown for anything but a list of objects."""
     if not isinstance(rows, list) or any(not isinstance(row, dict) for row in rows):
         raise OutcomeUnknown(f"Alpaca's answer is no list of {what}")
     return rows
 
 
 def orders(account: str, rows: object, pairs: Mapping[str, str]) -> list[Resting]:
-    """Every order of a list that was asked for nested, with the legs of brackets as orders of their own."""
+    """Return every order of a nested list. The legs of brackets become separate orders."""
     return [found for row in listed(rows, "orders") for found in _with_legs(account, row, pairs)]
 
 
@@ -218,13 +221,13 @@ def _with_legs(account: str, row: Row, pairs: Mapping[str, str]) -> Iterable[Res
         yield order(account, row, pairs)
         yield from (order(account, leg, pairs) for leg in legs if text(leg, "symbol"))
         return
-    # A multi-leg option order has no symbol of its own, and its legs are cancelled through it alone.
+    # A multi-leg option order has no symbol. Only the id of that order cancels the legs, so the legs get its id.
     common = {key: row.get(key) for key in ("id", "client_order_id", "status")}
     yield from (order(account, {**leg, **common}, pairs) for leg in legs if text(leg, "symbol"))
 
 
 def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
-    """One order. Raises OutcomeUnknown for what is none: an answer without a readable order says nothing."""
+    """Return one order. Raises OutcomeUnknown for an answer without a readable order, which says nothing."""
     if not isinstance(row, dict) or not text(row, "id") or not text(row, "symbol"):
         raise OutcomeUnknown("Alpaca's answer is no order")
     native = text(row, "symbol")
@@ -243,7 +246,7 @@ def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
         filled=filled,
         status=status,
         type=TYPES.get(text(row, "type") or text(row, "order_type"), OrderType.LIMIT),
-        client_id=None if _UUID.fullmatch(name) else name or None,  # Alpaca gives one to an order that came without
+        client_id=None if _UUID.fullmatch(name) else name or None,  # Alpaca gives a UUID to an order without an id
         price=limit,
         trigger=number(row.get("stop_price")),
         average_price=number(row.get("filled_avg_price")),
@@ -255,7 +258,7 @@ def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
 
 
 def _quantity(row: Row, filled: Decimal, limit: Decimal | None) -> Decimal:
-    """What was ordered. An order for an amount of money has no quantity before it is filled."""
+    """Return the ordered quantity. An order for an amount of money has no quantity before the order is filled."""
     quantity, notional = number(row.get("qty")), number(row.get("notional"))
     if quantity is not None:
         return abs(quantity)
@@ -263,7 +266,7 @@ def _quantity(row: Row, filled: Decimal, limit: Decimal | None) -> Decimal:
 
 
 def fills(account: str, rows: object, pairs: Mapping[str, str]) -> list[Fill]:
-    """Executions out of ``/v2/account/activities/FILL``."""
+    """Return the executions in an answer of ``/v2/account/activities/FILL``."""
     made = (_fill(account, row, pairs) for row in listed(rows, "executions"))
     return [fill for fill in made if fill is not None]
 
@@ -286,7 +289,7 @@ def _fill(account: str, row: Row, pairs: Mapping[str, str]) -> Fill | None:
 
 
 def asset(row: Row) -> Asset:
-    """One asset; what is not said is permissive."""
+    """Return one asset. A missing field counts as permissive."""
     active = text(row, "status") in ("", "active")
     return Asset(
         symbol=text(row, "symbol"),
@@ -298,7 +301,7 @@ def asset(row: Row) -> Asset:
 
 
 def touch(row: Row) -> tuple[Decimal | None, Decimal | None]:
-    """Bid and ask of a quote; a side that nobody quotes comes as 0."""
+    """Return a quote's bid and ask. Alpaca sends 0 for a side that nobody quotes; that side is None here."""
     bid, ask = number(row.get("bp")), number(row.get("ap"))
     return (bid if bid is not None and bid > 0 else None), (ask if ask is not None and ask > 0 else None)
 
@@ -308,5 +311,5 @@ def equity(row: object) -> Decimal | None:
 
 
 def before(last: datetime) -> str:
-    """A millisecond before ``last``, as a query's ``after``, which does not include its own moment."""
+    """Return a millisecond before ``last``, for a query's ``after``, which excludes its own moment."""
     return iso(last - timedelta(milliseconds=1))

@@ -8,9 +8,10 @@ from core.model import Bar
 
 
 def page(answer: object, symbol: str) -> tuple[list[Bar], str | None]:
-    """The bars of one page of ``{"bars": {symbol: rows}}``, and where the next begins, if there is one.
+    """Return the bars of one page of ``{"bars": {symbol: rows}}``, and the token of the next page or None.
 
-    A row that is no bar is left out: its minute stays missing. ``bars`` is null where there are none.
+    An unreadable row is left out: its minute stays missing. ``bars`` is null when there are no bars.
+    Raises OutcomeUnknown for an answer without a table of symbols.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("bars", ()), dict | None):
         raise OutcomeUnknown("Alpaca's bars cannot be read: no table of symbols")

@@ -1,8 +1,8 @@
-"""Alpaca's refusals → ours, once. Pure.
+"""Alpaca's refusals → ours, in this place only. Pure.
 
-The status decides first and the sentence next; Alpaca's numbers are used for several things (40310000 is a lack of
-quantity, of buying power, and more) and others than the documented ones were seen. A text that is not known is
-``OTHER`` with the venue's own sentence.
+The status decides first and the sentence next. Alpaca uses a number for several things (40310000 is a lack of
+quantity, of buying power, and more), and it also sends undocumented numbers. An unknown text becomes ``OTHER`` with
+the venue's own sentence.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from brokers.alpaca.wire import Row, number, text
 from core.errors import Refusal, Refused
 from core.units import ZERO
 
-LONGEST = 300  # characters of a venue's sentence that are kept
+LONGEST = 300  # characters; a longer sentence of the venue is cut
 
 
 class Call(Enum):
-    """What was asked for: a 404 means something else for each."""
+    """The kind of a request. A 404 has a different meaning for each kind."""
 
     READ = "read"
-    LOOK_UP = "look-up"  # a question that an order of ours waits for
+    LOOK_UP = "look-up"  # a question that our order waits for
     CLOSE = "close"
     ORDER = "order"
     CANCEL = "cancel"
@@ -34,10 +34,10 @@ _MISSING = {
     Call.CANCEL: Refusal.UNKNOWN_ORDER,
 }
 
-# The first row with a phrase that is in the sentence names the refusal.
+# The first row whose phrase is in the sentence names the refusal.
 _PHRASES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
     (Refusal.OTHER, ("buying power", "insufficient balance", "insufficient funds", "position intent mismatch")),
-    (Refusal.HALTED, ("day trad", "day-trad")),  # neither tier helps against the day-trade protection
+    (Refusal.HALTED, ("day trad", "day-trad")),  # no other tier helps against the day-trade protection
     (Refusal.HALTED, ("trading is blocked", "account is blocked", "trading is suspended", "trade suspended")),
     (Refusal.HALTED, ("is restricted", "not allowed to trade", "account is not active", "is halted")),
     (Refusal.HALTED, ("is not tradable", "is not active", "asset is not")),
@@ -52,7 +52,7 @@ _PHRASES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
 
 
 def refusal(call: Call, status: int, body: object) -> Refused:
-    """What a 4xx says. A 408 and anything from 500 on is not for here: it says nothing."""
+    """Return the refusal that a 4xx answer means. A caller passes no 408 and no 5xx: they say nothing."""
     row: Row = body if isinstance(body, dict) else {}
     said = text(row, "message") or (body if isinstance(body, str) else "")
     sentence = " ".join(said.split())[:LONGEST] or f"HTTP {status} without a reason"
@@ -65,7 +65,7 @@ def refusal(call: Call, status: int, body: object) -> Refused:
         return Refused(Refusal.RATE_LIMITED, sentence, code=code)
     if "client_order_id" in sentence and ("unique" in sentence or "duplicate" in sentence or "exist" in sentence):
         return Refused(Refusal.DUPLICATE, sentence, code=code)
-    coins = "insufficient balance for " in sentence and "balance for USD" not in sentence  # of crypto that is sold
+    coins = "insufficient balance for " in sentence and "balance for USD" not in sentence  # too few coins to sell
     if "held_for_orders" in row or "insufficient qty" in sentence or coins:
         return Refused(_lacking(row), sentence + _holders(row), code=code)
     low = sentence.lower()
@@ -76,7 +76,10 @@ def refusal(call: Call, status: int, body: object) -> Refused:
 
 
 def _lacking(row: Row) -> Refusal:
-    """Held by orders, none there at all, or less there than was thought: each is read again."""
+    """Return why a quantity is lacking: orders hold it, there is no position, or the position is smaller than thought.
+
+    After each of these refusals the account is read again.
+    """
     existing, held = number(row.get("existing_qty")), number(row.get("held_for_orders"))
     if existing is not None and existing == ZERO:
         return Refusal.NO_POSITION
@@ -84,14 +87,14 @@ def _lacking(row: Row) -> Refusal:
 
 
 def _holders(row: Row) -> str:
-    """The orders that hold the quantity, where Alpaca names them."""
+    """Return a text with the orders that hold the quantity, or "" where Alpaca does not name them."""
     given = row.get("related_orders")
     names = [n for n in given if isinstance(n, str)] if isinstance(given, list) else []
     return f" (held by order {', '.join(names[:3])})" if names else ""
 
 
 def _power(row: Row) -> str:
-    """The numbers of a lack of buying power, which the sentence does not have."""
+    """Return a text with the numbers of a lack of buying power, which Alpaca's sentence does not contain."""
     needed, there = row.get("cost_basis") or row.get("required"), row.get("options_buying_power")
     there = there or row.get("buying_power") or row.get("available")
     return f" (required {needed}, available {there})" if needed and there else ""

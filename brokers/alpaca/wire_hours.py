@@ -1,7 +1,7 @@
-"""``/v2/clock`` → whether equities and options trade now, when they do next, and whether limits do beside. Pure.
+"""``/v2/clock`` → the hours of equities and options: open now or not, next open, and extended session. Pure.
 
-Regular hours are 9:30 to 16:00 in New York; limits with ``extended_hours`` trade from 4:00 and until 20:00. Alpaca's
-timestamps carry New York's offset, so its wall clock is theirs.
+Regular hours are 9:30 to 16:00 in New York. Limits with ``extended_hours`` trade from 4:00 until 20:00. Alpaca's
+timestamps carry New York's offset, so a timestamp shows New York's wall clock.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EARLY, OPEN, CLOSE, LATE = time(4), time(9, 30), time(16), time(20)
 
 
 class Hours(Struct, frozen=True):
-    """``extended`` is a session beside the regular hours; ``changes_at`` is when all of this is to be asked anew."""
+    """The market's hours. ``extended``: a session outside regular hours. ``changes_at``: when to ask for them again."""
 
     is_open: bool
     extended: bool = False
@@ -28,7 +28,7 @@ ALWAYS = Hours(is_open=True)
 
 
 def hours(row: object) -> Hours:
-    """What the clock says. One that cannot be read is taken for open: the venue refuses what it does not want."""
+    """Return the clock's hours. An unreadable clock counts as open: the venue refuses unwanted orders."""
     if not isinstance(row, dict) or not isinstance(row.get("is_open"), bool):
         return ALWAYS
     opens_at, closes_at = moment(row.get("next_open")), moment(row.get("next_close"))
@@ -38,7 +38,10 @@ def hours(row: object) -> Hours:
 
 
 def _extended(row: Row) -> bool:
-    """Before the open of a trading day, or after the close of a weekday (a holiday's evening is not told apart)."""
+    """Return whether it is before the open of a trading day, or after the close of a weekday.
+
+    A holiday's evening counts too: the clock does not tell holidays apart.
+    """
     here, opens = _local(text(row, "timestamp")), _local(text(row, "next_open"))
     if here is None or opens is None or here.weekday() >= 5:
         return False

@@ -1,7 +1,7 @@
-"""Our intents → Alpaca's order payloads, and what must not be sent at all. Pure.
+"""Our intents → Alpaca's order payloads, and refusals of orders that must not be sent. Pure.
 
 Time in force by Alpaca's documentation: equities day, gtc, ioc, fok; options day; crypto gtc, ioc; fractional
-quantities day. A market order outside regular hours is queued for the open, so it is refused here instead.
+quantities day. Alpaca queues a market order outside regular hours for the open. So ``MarketHours.admit`` refuses it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ NO_PLAIN = "no plain order is sent for it: only Alpaca's own close call cannot o
 
 
 def payload(request: OrderRequest, kind: Kind | None, *, extended: bool) -> dict[str, object]:
-    """The body of ``POST /v2/orders``. Raises Refused where Alpaca has no such order, or must not get it.
+    """Return the body of ``POST /v2/orders``. Raises Refused for an order that Alpaca lacks or must not get.
 
-    ``extended`` is for an order that goes out beside the regular hours: a limit for the day.
+    ``extended`` marks an order that leaves outside the regular hours: a limit for the day.
     """
     if kind is Kind.OPTION:
         raise Refused(Refusal.UNSUPPORTED, NO_PLAIN_OPTION)
@@ -69,7 +69,7 @@ def _crypto_tif(request: OrderRequest) -> Tif:
 
 
 def _equity_tif(request: OrderRequest, whole: bool, extended: bool) -> Tif:
-    """A market order that would wait does so for the day only: beyond it, it would meet another day's prices."""
+    """Return the time in force. A market order waits for the day only: later it would meet another day's prices."""
     if request.tif in (Tif.IOC, Tif.FOK):
         if not whole:
             raise Refused(

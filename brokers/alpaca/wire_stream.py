@@ -1,7 +1,7 @@
-"""What is said on Alpaca's streams. Pure.
+"""The messages of Alpaca's streams. Pure.
 
-``trade_updates`` is JSON, in binary frames on paper accounts; the price streams are msgpack both ways and the server
-speaks first. An unknown message is no message.
+``trade_updates`` is JSON, in binary frames on paper accounts. The price streams are msgpack both ways, and the server
+speaks first. Unknown messages are ignored.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _JSON = msgspec.json.Decoder(float_hook=Decimal)
 _MSGPACK = msgspec.msgpack.Decoder()
 
 
-class NoData(Exception):  # named by what happened
-    """This account may not have this price stream; its prices are asked for instead."""
+class NoData(Exception):  # the name says what happened
+    """Alpaca refuses a price stream to this account. REST is asked for the prices instead."""
 
 
 def decode_json(raw: bytes | str) -> Any:
-    """The value of JSON text, numbers exact; OutcomeUnknown for what is none."""
+    """Return the value of JSON text with exact numbers. Raises OutcomeUnknown for unreadable text."""
     try:
         return _JSON.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -39,7 +39,10 @@ def decode_json(raw: bytes | str) -> Any:
 
 
 def decode_frame(raw: bytes | str) -> list[wire.Row]:
-    """The messages of one frame of a price stream: msgpack when binary, JSON when text."""
+    """Return the messages of a price stream's frame, which is msgpack when binary and JSON when text.
+
+    Raises OutcomeUnknown for an unreadable frame.
+    """
     if isinstance(raw, str):
         value = decode_json(raw)
     else:
@@ -64,7 +67,10 @@ def subscribe(symbols: Iterable[str]) -> dict[str, object]:
 
 
 def authorized(message: object) -> bool:
-    """Whether an answer of the account's stream lets us in; Refused when it does not, False when it is another."""
+    """Return whether a message of the account's stream accepts our login. Any other message returns False.
+
+    Raises Refused when the message refuses the login.
+    """
     row: wire.Row = message if isinstance(message, dict) else {}
     data = row.get("data")
     if row.get("stream") != "authorization" or not isinstance(data, dict):
@@ -75,7 +81,7 @@ def authorized(message: object) -> bool:
 
 
 def greeted(row: wire.Row, word: str) -> bool:
-    """Whether a price stream says ``word`` (connected, authenticated). Raises what its errors mean."""
+    """Return whether a price stream says ``word`` (connected, authenticated). Raises an error message's meaning."""
     if row.get("T") == "error":
         raise_error(row)
     return row.get("T") == "success" and row.get("msg") == word
@@ -92,7 +98,7 @@ def raise_error(row: wire.Row) -> None:
 
 
 def quote(account: str, row: wire.Row, symbol: str, received: float) -> Quote | None:
-    """A quote with at least one side, or None."""
+    """Return a quote with at least one side, or None."""
     bid, ask = wire.touch(row)
     if bid is None and ask is None:
         return None
@@ -100,7 +106,7 @@ def quote(account: str, row: wire.Row, symbol: str, received: float) -> Quote | 
 
 
 def updates(account: str, message: object, pairs: Mapping[str, str]) -> list[BrokerEvent]:
-    """What one ``trade_updates`` message tells: the order, its execution, and a position that is gone."""
+    """Return the events of a ``trade_updates`` message: the order, its execution, and a position that is gone."""
     data = message.get("data") if isinstance(message, dict) and message.get("stream") == "trade_updates" else None
     if not isinstance(data, dict) or not isinstance(data.get("order"), dict):
         return []
@@ -129,7 +135,7 @@ def updates(account: str, message: object, pairs: Mapping[str, str]) -> list[Bro
 
 
 def path(kind: Kind, feed: str, option_feed: str) -> str:
-    """Where the prices of a kind of instrument are streamed."""
+    """Return the path of the price stream for a kind of instrument."""
     return {
         Kind.EQUITY: f"/v2/{feed}",
         Kind.OPTION: f"/v1beta1/{option_feed}",
