@@ -1,1 +1,1 @@
-"""The embedded paper venue: demo, dry runs, fire drills, replays, and the test double of everything."""
+"""The embedded paper venue, used for demos, dry runs, fire drills, replays and tests."""

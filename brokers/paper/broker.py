@@ -1,4 +1,4 @@
-"""The paper account as a Broker: latency and lost answers on the way to a venue that lives in this process."""
+"""The Broker of a paper account: adds latency and lost answers to a venue in the same process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from core.units import plain
 
 T = TypeVar("T")
 
-EXPIRY = 2.0  # seconds beyond the latency in which an unanswered request can still be executed
+EXPIRY = 2.0  # seconds beyond the latency in which an unanswered request can still execute
 LAG = 1.0
 ALL_TIERS = frozenset(Tier)
-LATE = 0.75  # of EXPIRY: when a request that was held up arrives
+LATE = 0.75  # fraction of EXPIRY after which a delayed request arrives
 
 
 class PaperBroker:
-    """One paper account. ``venue`` is its truth, for tests, drills and trading by hand."""
+    """One paper account. Tests, drills and manual trading use ``venue`` directly."""
 
     def __init__(self, venue: Venue, clock: Clock, latency: float = 0.0) -> None:
         self.venue = venue
@@ -46,7 +46,7 @@ class PaperBroker:
 
     @property
     def warning(self) -> str:
-        """One sentence when the account's state is not that of its book file; else empty."""
+        """One sentence if the book file has changed since the account began to trade, else empty."""
         return self.venue.warning
 
     @property
@@ -81,14 +81,14 @@ class PaperBroker:
         return seen
 
     async def instrument(self, symbol: str) -> Instrument:
-        """The rules for a symbol, held or not; permissive ones for a symbol that the book does not describe."""
+        """Return the rules of a symbol, held or not. A symbol that the book does not describe gets permissive rules."""
         await self._read()
         listing = self.venue.matching.market.listings.get(symbol) or default_listing(symbol)
         await self._clock.sleep(self._half)
         return listing.instrument
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
-        """None: a replay's prices come at its own speed, so that its minutes are not the clock's."""
+        """Return no bars. A replay runs at its own speed, so its minutes are not minutes of the clock."""
         return []
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
@@ -144,7 +144,7 @@ class PaperBroker:
         return [*checks, Check("faults", ok=None, text=f"scripted: {', '.join(active)}")] if active else checks
 
     async def stream(self) -> AsyncGenerator[BrokerEvent, None]:
-        """Quotes of every symbol at least each second, and orders, fills and positions as they change."""
+        """Yield quotes of every symbol at least each second, and orders, fills and positions as they change."""
         await self._read()
         stream = Stream(self.venue, self._clock)
         self._streams.append(stream)
@@ -156,7 +156,7 @@ class PaperBroker:
             stream.stop()
 
     async def _read(self) -> None:
-        """On the way to an answer: half of the latency, after what bars every call."""
+        """Wait half of the latency and advance the venue. Raises Refused if a fault blocks every call."""
         self._bar()
         await self._clock.sleep(self._half)
         self.venue.advance()
@@ -173,7 +173,7 @@ class PaperBroker:
             raise Refused(Refusal.BANNED, "this address is banned", code="418")
 
     def _gate(self, symbol: str) -> None:
-        """What keeps a request that acts from reaching the venue's books."""
+        """Raise the fault that keeps an order or a cancel from reaching the venue."""
         self._bar()
         if self._faults.strikes("unreachable", symbol):
             raise Unreachable("connection refused")
@@ -184,7 +184,7 @@ class PaperBroker:
             raise Refused(Refusal.CLOCK, "the timestamp is outside the window", code="-1021")
 
     async def _send(self, symbol: str, act: Callable[[], Order]) -> Order:
-        """Send an order; every fault of the way there and back strikes here."""
+        """Send an order. The faults of the request and of its answer strike here."""
         self._gate(symbol)
         faults = self._faults
         if faults.strikes("lose_request", symbol):
@@ -226,9 +226,9 @@ class PaperBroker:
 
 
 def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock, *, speed: float = 1.0) -> PaperBroker:
-    """The paper account that ``settings`` describe. Without ``data_dir`` it remembers nothing.
+    """Return the paper account that ``settings`` describe. Without ``data_dir`` nothing is saved.
 
-    ``speed`` accelerates replays and walks, unless the account's options say how much. Raises ConfigError.
+    ``speed`` accelerates replays and random walks, unless the account's options name a speed. Raises ConfigError.
     """
     options = read_options(settings, speed)
     account = Account(settings.id, settings.owner, settings.name, settings.venue)

@@ -1,4 +1,7 @@
-"""What the venue tells its listeners: events in order, some of them late, and none before it was saved."""
+"""Queue the venue's events for its readers, in order of time.
+
+An event may be due later than its change. The venue flushes after a save, so no reader sees an unsaved change.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from itertools import count
 
 from core.events import BrokerEvent
 
-BACKLOG = 10_000  # events that wait for one reader; the oldest go first
+BACKLOG = 10_000  # most events that wait for one reader; the oldest are dropped first
 
 
 class EventLog:
-    """Events are put while something happens, and seen by the readers at the next ``flush``."""
+    """A queue of events. Each ``flush`` hands the due events to every reader."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[float, int, BrokerEvent]] = []
@@ -25,7 +28,7 @@ class EventLog:
         return bool(self._readers)
 
     def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:
-        """The events from now on; ``wake`` is called when there are some."""
+        """Return a queue that gets all events from now on. The log calls ``wake`` after it added events."""
         reader: deque[BrokerEvent] = deque(maxlen=BACKLOG)
         self._readers.append((reader, wake))
         return reader
@@ -34,16 +37,16 @@ class EventLog:
         self._readers = [entry for entry in self._readers if entry[0] is not reader]
 
     def put(self, event: BrokerEvent, at: float) -> None:
-        """An event that is seen at ``at`` or later."""
+        """Add an event that readers see at ``at`` (monotonic seconds) or later."""
         if self._readers:
             heapq.heappush(self._pending, (at, next(self._order), event))
 
     def drop(self) -> None:
-        """Forget what was not seen yet: it did not happen."""
+        """Discard the events that no reader has seen, because their changes could not be saved."""
         self._pending.clear()
 
     def flush(self, now: float) -> None:
-        """Hand out everything that is due."""
+        """Hand out the events that are due at ``now``."""
         due = []
         while self._pending and self._pending[0][0] <= now:
             due.append(heapq.heappop(self._pending)[2])

@@ -1,7 +1,8 @@
-"""What is true at the venue: positions, orders and fills of one account, and how a fill changes them. No I/O.
+"""One account's positions, orders and fills at the venue, and how a fill changes them. No I/O.
 
-Kept by every mutation: a position's quantity is the sum of what the book gave and its fills; it is never negative and
-disappears at 0; a fill is recorded once under a trade id of its own; a terminal order never reopens.
+Every mutation keeps these rules. A position's quantity is the sum of the book's quantity and the position's fills.
+The quantity is never negative, and a position of quantity 0 is removed. Each fill is recorded once, under its own
+trade id. A terminal order never reopens.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from brokers.paper.wire import CASH, Book, leg_of
 from core.model import Fill, Instrument, Leg, Order, OrderSide, OrderStatus, OrderType, Position, Side, TimeInForce
 from core.units import ONE, ZERO
 
-KEPT = 10_000  # ended orders and fills that can still be looked up
+KEPT = 10_000  # at least this many ended orders and this many fills can be looked up
 
 Key = tuple[str, Leg]
 
 
 class VenueOrder(Struct, frozen=True):
-    """An order with what only the venue knows. ``own`` is False for the user's orders by hand."""
+    """An order and the facts that only the venue knows. ``own`` is True for the program's orders only."""
 
     order: Order
     tif: TimeInForce = TimeInForce.GTC
     own: bool = False
-    placed: float = 0.0  # monotonic; 0 for what was there at the start
+    placed: float = 0.0  # monotonic seconds; 0 for an order of the book file
 
 
 class PositionFlip(Struct, frozen=True):
-    """A fill that turned a position around: the signed quantities before and after."""
+    """A fill that turned a position from long to short or back. The quantities are signed."""
 
     order_id: str
     client_id: str | None
@@ -41,18 +42,18 @@ class PositionFlip(Struct, frozen=True):
 
 
 class State:
-    """Mutable truth. ``dirty_*`` name what was changed since it was last saved."""
+    """The account's mutable state. ``dirty_*`` hold the keys that changed since the last save."""
 
     def __init__(self, book: Book) -> None:
         self.positions: dict[Key, Position] = {(p.symbol, p.leg): p for p in book.positions}
         self.tickets: dict[str, VenueOrder] = {o.id: VenueOrder(o) for o in book.orders}
-        self.live: dict[str, None] = dict.fromkeys(self.tickets)  # ids in order of arrival
+        self.live: dict[str, None] = dict.fromkeys(self.tickets)  # ids of open orders, in order of arrival
         self.by_client: dict[str, str] = {o.client_id: o.id for o in book.orders if o.client_id}
         self.fills: dict[str, Fill] = {}
         self.last_order = self.last_trade = 0
         self.hedge = book.hedge
         self.dirty_positions: set[Key] = set()
-        self.dirty_orders: dict[str, None] = {}  # in the order in which they are to be saved
+        self.dirty_orders: dict[str, None] = {}  # order ids, in the order of saving
         self.dirty_fills: dict[str, None] = {}
 
     @property
@@ -60,11 +61,11 @@ class State:
         return bool(self.dirty_positions or self.dirty_orders or self.dirty_fills)
 
     def saved(self) -> None:
-        """Everything is on disk."""
+        """Mark everything as saved."""
         self.dirty_positions, self.dirty_orders, self.dirty_fills = set(), {}, {}
 
     def all_changed(self) -> None:
-        """Nothing is on disk."""
+        """Mark everything as unsaved."""
         self.dirty_positions |= set(self.positions)
         self.dirty_orders = dict.fromkeys(self.tickets)
         self.dirty_fills = dict.fromkeys(self.fills)
@@ -75,7 +76,7 @@ class State:
         return name if name not in self.tickets else self.order_id()
 
     def put(self, ticket: VenueOrder) -> Order:
-        """Record an order as it is now."""
+        """Record the order's current state and return the order."""
         order = ticket.order
         self.tickets[order.id] = ticket
         self.dirty_orders[order.id] = None
@@ -93,18 +94,18 @@ class State:
         return self.tickets.get(known or "")
 
     def live_orders(self, symbol: str | None = None) -> list[VenueOrder]:
-        """Open orders, the oldest first."""
+        """Return the open orders, the oldest first."""
         found = [self.tickets[i] for i in self.live]
         return found if symbol is None else [t for t in found if t.order.symbol == symbol]
 
     def closing(self, position: Position) -> list[VenueOrder]:
-        """The open orders that would reduce a position."""
+        """Return the open orders that would reduce a position."""
         side = position.side.closing
         tickets = self.live_orders(position.symbol)
         return [t for t in tickets if t.order.side is side and t.order.leg is position.leg]
 
     def free(self, position: Position, instrument: Instrument) -> Decimal:
-        """What open orders do not hold; only spot and equity orders hold anything."""
+        """Return the quantity that no open order holds. Only spot and equity orders hold quantity."""
         if instrument.kind not in CASH:
             return position.quantity
         return max(position.quantity - sum((t.order.remaining for t in self.closing(position)), ZERO), ZERO)
@@ -112,7 +113,7 @@ class State:
     def fill(
         self, ticket: VenueOrder, quantity: Decimal, price: Decimal, instrument: Instrument, fee: Decimal, at: datetime
     ) -> tuple[Fill, PositionFlip | None]:
-        """Execute ``quantity`` of an order: its fill, and whether that turned the position around."""
+        """Execute ``quantity`` of an order. Return the fill, and the flip if the fill turned the position around."""
         order = ticket.order
         self.last_trade += 1
         fill = Fill(
@@ -136,7 +137,7 @@ class State:
         return fill, crossed
 
     def _trade(self, fill: Fill, instrument: Instrument) -> tuple[Decimal, Decimal]:
-        """Apply a fill to its position; the signed quantities before and after."""
+        """Apply a fill to its position. Return the signed quantities before and after."""
         held = self.positions.get((fill.symbol, fill.leg))
         before = held.side.sign * held.quantity if held else ZERO
         after = before + fill.side.sign * fill.quantity
@@ -156,7 +157,7 @@ class State:
         return before, after
 
     def _forget(self) -> None:
-        """Keep what can be looked up bounded: the oldest ended orders and fills go first."""
+        """Drop the oldest ended orders and fills, so that their number stays bounded."""
         if len(self.tickets) - len(self.live) > 2 * KEPT:
             ended = [i for i in self.tickets if i not in self.live]
             for name in ended[:KEPT]:
@@ -170,12 +171,12 @@ class State:
 
 
 def end(ticket: VenueOrder, status: OrderStatus, text: str = "") -> VenueOrder:
-    """The order in a terminal state."""
+    """Return the order with a terminal status."""
     return VenueOrder(replace(ticket.order, status=status, text=text), ticket.tif, ticket.own, ticket.placed)
 
 
 def triggered(ticket: VenueOrder) -> VenueOrder:
-    """A stop whose trigger was reached: a market order that rests until it is filled."""
+    """Return a stop whose trigger was reached as a market order. The order rests until it is filled."""
     return VenueOrder(replace(ticket.order, type=OrderType.MARKET), TimeInForce.GTC, ticket.own, ticket.placed)
 
 

@@ -1,7 +1,8 @@
-"""The venue's memory across restarts: one SQLite file per account and book.
+"""Keep an account's state across restarts, in one SQLite file per account and book.
 
-Nothing is created before the first change is saved, and reading leaves no trace: a file without a write-ahead log is
-opened as immutable, one with a log (its writer was killed) is read through a copy. Each change is one transaction.
+The first save creates the file. Reading changes nothing on disk. A file without a write-ahead log is opened as
+immutable. A file with a log is read through a copy, because its writer was killed or still runs.
+Each save is one transaction.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ BUSY_SECONDS = 2.0
 
 
 class Stored(Struct, frozen=True):
-    """What a file holds. ``fingerprint`` is that of the book it began with."""
+    """The content of a store file. ``fingerprint`` identifies the book that the account started from."""
 
     positions: list[Position]
     tickets: list[VenueOrder]
@@ -48,14 +49,14 @@ class Stored(Struct, frozen=True):
 
 
 def store_path(data_dir: Path, settings: AccountSettings) -> Path:
-    """Where an account's state is kept: ``paper/<owner>-<name>-<8 hex digits of the book's path>.sqlite``."""
+    """Return an account's file: ``paper/<owner>-<name>-<8 hex digits hashed from the book's path>.sqlite``."""
     book = str(settings.options.get("book") or "")
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{settings.owner}-{settings.name}")
     return data_dir / "paper" / f"{name}-{blake2b(book.encode(), digest_size=4).hexdigest()}.sqlite"
 
 
 class Store:
-    """One account's file. ``revision`` is the number of transactions that this process knows of."""
+    """One account's store file. ``_revision`` is the number of transactions that this process knows."""
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self.path = path
@@ -64,7 +65,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     def load(self) -> Stored | None:
-        """What was saved, or None when nothing was. Raises ConfigError when the file cannot be read."""
+        """Return the saved state, or None if nothing was saved. Raises ConfigError if the file cannot be read."""
         self.close()
         if not self.path.exists():
             return None
@@ -85,7 +86,10 @@ class Store:
         return stored
 
     def save(self, state: State) -> None:
-        """Write what changed as one transaction. Raises Refused when it cannot: then nothing was written."""
+        """Write the changes as one transaction.
+
+        Raises Refused and writes nothing if the file cannot be written or another process has written it.
+        """
         try:
             connection = self._connection or self._open(state)
             with connection:
@@ -110,7 +114,7 @@ class Store:
             self._connection = None
 
     def _open(self, state: State) -> sqlite3.Connection:
-        """Open for writing; a new file takes the whole state."""
+        """Open the file for writing. A new file takes the whole state."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.path.exists():
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -125,14 +129,14 @@ class Store:
 
 
 def reset(data_dir: Path, settings: AccountSettings) -> None:
-    """Forget an account's state, so that it starts from its book again."""
+    """Delete an account's file, so that the account starts from its book again."""
     path = store_path(data_dir, settings)
     for suffix in SUFFIXES:
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def restore(book: Book, stored: Stored) -> State:
-    """The state that was saved, in place of the book's positions and orders."""
+    """Return the saved state. The book's positions and orders are ignored; only ``hedge`` comes from the book."""
     state = State(Book(hedge=book.hedge))
     state.positions = {(p.symbol, p.leg): p for p in stored.positions}
     for ticket in stored.tickets:
@@ -144,7 +148,7 @@ def restore(book: Book, stored: Stored) -> State:
 
 
 def _read(uri: str) -> Stored | None:
-    """None for a file whose maker was killed before its first transaction."""
+    """Return the content of a file, or None if its writer was killed before the first transaction."""
     connection = sqlite3.connect(uri, uri=True)
     try:
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -165,7 +169,7 @@ def _read(uri: str) -> Stored | None:
 
 
 def _bodies(connection: sqlite3.Connection, table: str, order: str) -> Iterable[tuple[bytes]]:
-    return connection.execute(f"SELECT body FROM {table} ORDER BY {order}")  # noqa: S608  # both are ours
+    return connection.execute(f"SELECT body FROM {table} ORDER BY {order}")  # noqa: S608  # both names are literals of this module
 
 
 def _write(connection: sqlite3.Connection, state: State) -> None:

@@ -1,8 +1,8 @@
-"""The paper venue: one account's truth, the order in which things happen to it, and their saving.
+"""The paper venue of one account: performs requests and price ticks in order, and saves their changes.
 
-Time moves only when somebody asks: ``advance`` performs, in order, the requests that have arrived and the ticks of
-the prices up to the clock's now. Everything is synchronous; what a command changes is saved as one transaction before
-its answer or its events are seen, and a command that cannot be saved did not happen.
+Time moves only when ``advance`` is called. ``advance`` performs, in order, the requests that have arrived and the
+price ticks that are due by now. Everything is synchronous. The changes of a command are saved as one transaction.
+Nobody sees the command's answer or events before the save. A command that cannot be saved changes nothing.
 """
 
 from __future__ import annotations
@@ -42,24 +42,27 @@ from core.model import (
 from core.ports import Clock
 from core.units import ZERO
 
-CATCH_UP = 600  # ticks that are made up for after a pause
+CATCH_UP = 600  # most ticks that the venue makes up for after a pause
 UNIFIED, DIRECT, CLOSE, CANCEL = "submit", "submit_direct", "close_position", "cancel"
 
 
 class ReceivedRequest(Struct, frozen=True):
-    """A request as it arrived. ``live`` are the program's other orders that were closing the same position then."""
+    """A request as it arrived.
+
+    ``live`` are the ids of the program's open orders, without stops, that were closing the same position then.
+    """
 
     at: float  # monotonic
     call: str
     symbol: str
     quantity: Decimal
-    name: str = ""  # the client order id; a cancel's order id
+    name: str = ""  # the client order id; for a cancel, the order id
     closing: bool = False
     live: tuple[str, ...] = ()
 
 
 class Venue:
-    """``requests``, ``close_sends`` and ``crossed_zero`` are for audits by tests and drills."""
+    """One account at the paper venue. Tests and drills audit ``requests``, ``close_sends`` and ``crossed_zero``."""
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class Venue:
         self.account, self.book, self.faults = account, book, faults
         self.requests: deque[ReceivedRequest] = deque(maxlen=AUDITED)
         self.close_sends: deque[ReceivedRequest] = deque(maxlen=AUDITED)
-        self.passive = True  # until somebody trades or listens, what happens by itself is not saved
+        self.passive = True  # before somebody trades or subscribes, changes by price ticks are not saved
         self.warning = ""
         self._clock, self._feeds, self._store = clock, dict(feeds or {}), store
         self._schedule = RequestSchedule()
@@ -90,7 +93,7 @@ class Venue:
 
     @property
     def state(self) -> State:
-        """The truth."""
+        """The account's positions, orders and fills."""
         return self.matching.state
 
     @property
@@ -100,11 +103,11 @@ class Venue:
 
     @property
     def next_tick(self) -> float:
-        """When, by the monotonic clock, prices are looked at next."""
+        """Monotonic time of the next price tick."""
         return self._next_tick
 
     def advance(self) -> None:
-        """Let everything happen that is due by now."""
+        """Perform the requests and price ticks that are due by now."""
         if self._advancing:
             return
         self._advancing, now = True, self._clock.monotonic()
@@ -123,11 +126,11 @@ class Venue:
         self.matching.event_log.flush(now)
 
     def post(self, delay: float, act: Callable[[], Any]) -> Reply:
-        """Send something that arrives in ``delay`` seconds, whether or not its sender still waits by then."""
+        """Send a request that arrives in ``delay`` seconds, even if the sender stops waiting."""
         return self._schedule.put(self._clock.monotonic() + delay, act)
 
     def place(self, request: OrderRequest, *, direct: bool = False) -> Order:
-        """Take an order of the program and match it. Raises Refused."""
+        """Accept an order of the program and match the order. Raises Refused."""
         with self._command():
             change_before_order(self, request.symbol, request.leg)
             call = DIRECT if direct else UNIFIED
@@ -136,7 +139,10 @@ class Venue:
             return self._admitted(request)
 
     def close(self, position: Position) -> Order:
-        """The venue's own close call: all that is free, at the market. It cancels nothing and takes no client id."""
+        """Close a position's free quantity with a market order, as the venue's own close call does.
+
+        The call cancels no order and takes no client id. Raises Refused.
+        """
         with self._command():
             change_before_order(self, position.symbol, position.leg)
             held = self.state.positions.get((position.symbol, position.leg))
@@ -153,7 +159,7 @@ class Venue:
             return self._admitted(replace(request, reduce_only=listing.instrument.reduce_only), whole=True)
 
     def cancel(self, order_id: str) -> None:
-        """Cancel an open order. Raises Refused when there is no such order or when it has ended."""
+        """Cancel an open order. Raises Refused if the order is unknown or has ended, or ``cancel_fails`` strikes."""
         with self._command():
             ticket = self.state.tickets.get(order_id)
             symbol = ticket.order.symbol if ticket else ""
@@ -173,7 +179,10 @@ class Venue:
                 self.matching.finish(order_id)
 
     def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order:
-        """The user, or the venue itself, trades; the depth does not matter, and spot is never sold short."""
+        """Trade for the user or for the venue itself, whatever the depth.
+
+        A trade never opens a short position in spot or equity.
+        """
         request = OrderRequest(self.account.id, symbol, side, quantity, "", leg=leg)
         with self._command():
             ticket = self._ticket(request, own=False)
@@ -183,23 +192,26 @@ class Venue:
             return self.state.tickets[order.id].order
 
     def place_by_hand(self, request: OrderRequest) -> Order:
-        """The user places an order, which rests if it can."""
+        """Place an order of the user. The order is GTC, so that its remainder rests."""
         with self._command():
             return self.matching.enter(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
 
     def cancel_by_hand(self, order_id: str) -> None:
-        """The user cancels an order, their own or the program's."""
+        """Cancel an order for the user, the user's own or the program's."""
         with self._command():
             self.matching.finish(order_id)
 
     def set_quote(self, symbol: str, **prices: Decimal | None) -> None:
-        """Set ``bid``, ``ask``, ``last``, ``mark``, ``bid_size`` or ``ask_size``; the rest of the quote stays."""
+        """Set ``bid``, ``ask``, ``last``, ``mark``, ``bid_size`` or ``ask_size``. The other fields stay."""
         with self._command():
             self.matching.move(symbol, replace(self.matching.market.top(symbol), **prices))
             self._emit((symbol,))
 
     def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:
-        """The events from now on; ``wake`` is called when there are some."""
+        """Return a queue that gets all events from now on, first a quote of each symbol.
+
+        The event log calls ``wake`` after it added events.
+        """
         self.passive = False
         reader = self.matching.event_log.subscribe(wake)
         self._emit(self.matching.market.tops)
@@ -207,13 +219,13 @@ class Venue:
         return reader
 
     def aclose(self) -> None:
-        """Close the file."""
+        """Close the store file."""
         if self._store is not None:
             self._store.close()
 
     @contextmanager
     def _command(self) -> Iterator[None]:
-        """Something that somebody does: it happens now, and is saved before anybody sees it."""
+        """Run a command at the current time, and save its changes before anybody sees them."""
         self.advance()
         self.passive = False
         try:
@@ -241,7 +253,10 @@ class Venue:
         return restore(self.book, stored)
 
     def _prices(self) -> None:
-        """One tick: prices go on, depth is refreshed, resting orders get their turn."""
+        """Run one tick: advance the prices, refresh the depth, match the resting orders.
+
+        Emit a quote of every symbol at least once a second.
+        """
         elapsed = self.matching.time - self._started
         market = self.matching.market
         moved = []
@@ -265,7 +280,10 @@ class Venue:
                 self.matching.event_log.put(QuoteSeen(seen), self.matching.time)
 
     def _admitted(self, request: OrderRequest, *, whole: bool = False) -> Order:
-        """The venue's own rules, then its book. ``whole`` passes over the step: the close call knows its quantity."""
+        """Check a request by the venue's rules and enter the order. Raises Refused.
+
+        ``whole`` ignores the step, because the close call takes the exact free quantity.
+        """
         listing = self.matching.market.listings.get(request.symbol)
         if listing is None:
             raise Refused(Refusal.UNKNOWN_SYMBOL, f"there is no symbol {request.symbol}", code="symbol")

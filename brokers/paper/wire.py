@@ -1,4 +1,4 @@
-"""The paper venue's book file: its JSON → instruments, quotes, positions and orders. Pure.
+"""Parse the paper venue's book file: JSON → instruments, quotes, positions and orders. Pure.
 
 Shape (decimals as text; every key but ``symbol``, ``side`` and ``quantity`` may be left out)::
 
@@ -10,8 +10,9 @@ Shape (decimals as text; every key but ``symbol``, ``side`` and ``quantity`` may
      "orders": [{"id", "symbol", "side", "quantity", "price", "type", "trigger", "reduce_only", "client_id", "leg"}],
      "rates": {CURRENCY: USD}, "hedge": false, "equity": "10000"}
 
-A missing instrument is made with permissive defaults, a missing quote makes a position without a price, a missing
-entry is unknown. ``depth`` is what one side of the book offers until it is refreshed; without it there is no end.
+A missing instrument gets permissive defaults. A position without a quote has no price. A missing entry is unknown.
+``depth`` is the quantity that one side of the book offers until the next refresh. Without ``depth`` and a size in the
+quote, the quantity is unlimited.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Posit
 from core.units import ONE, ZERO, decimal
 
 FINE = Decimal("0.00000001")
-CASH = frozenset({Kind.SPOT, Kind.EQUITY})  # what open orders hold, and what an order cannot flip
-FLAGGED = frozenset({Kind.PERP, Kind.FUTURE})  # where a venue has reduce-only unless the book says otherwise
+CASH = frozenset({Kind.SPOT, Kind.EQUITY})  # in these kinds open orders hold quantity, and no order flips a position
+FLAGGED = frozenset({Kind.PERP, Kind.FUTURE})  # kinds that have reduce-only orders unless the book says otherwise
 
 TOP = ("instruments", "quotes", "positions", "orders", "rates", "hedge", "equity")
 INSTRUMENT = (
@@ -44,7 +45,7 @@ ORDER = ("id", "symbol", "side", "quantity", "price", "type", "trigger", "reduce
 
 
 class ListedInstrument(Struct, frozen=True):
-    """An instrument with what only its venue knows. ``fee_rate`` is a fraction of the value traded."""
+    """An instrument and the facts that only the venue knows. ``fee_rate`` is a fraction of the value traded."""
 
     instrument: Instrument
     hours: MarketHours | None = None
@@ -53,7 +54,7 @@ class ListedInstrument(Struct, frozen=True):
 
 
 class TopOfBook(Struct, frozen=True):
-    """The top of one book; a size of None has no end."""
+    """The top of one book. A size of None means the instrument's ``depth``."""
 
     bid: Decimal | None = None
     ask: Decimal | None = None
@@ -64,7 +65,7 @@ class TopOfBook(Struct, frozen=True):
 
 
 class Book(Struct, frozen=True):
-    """Everything that a book file says. ``fingerprint`` tells one text from another."""
+    """The content of a book file. ``fingerprint`` is a hash of the file's text."""
 
     listings: dict[str, ListedInstrument] = {}
     quotes: dict[str, TopOfBook] = {}
@@ -77,7 +78,7 @@ class Book(Struct, frozen=True):
 
 
 def parse_book(text: str, file: str, account: str) -> Book:
-    """The book of ``account``. Raises ConfigError naming ``file``, the line and the key."""
+    """Return the book of ``account``. Raises ConfigError naming ``file``, the line and the key."""
     top = Fields(read_json(text, file), file, "", TOP)
     hedge = top.flag("hedge")
     listings = _listings(top)
@@ -115,17 +116,20 @@ def fingerprint(text: str) -> str:
 
 
 def default_listing(symbol: str, kind: Kind = Kind.SPOT) -> ListedInstrument:
-    """What is assumed of an instrument that the book does not describe: it takes nearly anything."""
+    """Return a listing for an instrument that the book does not describe. The listing permits nearly any order."""
     return ListedInstrument(Instrument(symbol=symbol, native_symbol=symbol, kind=kind, reduce_only=kind in FLAGGED))
 
 
 def leg_of(instrument: Instrument, side: Side, *, hedge: bool) -> Leg:
-    """The leg of a position: only a hedged account's derivatives have two."""
+    """Return the leg of a position. Only derivatives of a hedged account have two legs."""
     return Leg(side.value) if hedge and instrument.kind not in CASH else Leg.NET
 
 
 def likely_kind(position: Position) -> Kind:
-    """What a position in an instrument that is not described must be in."""
+    """Return the kind of an instrument that the book does not describe, from a position in it.
+
+    A leveraged or short position is in a perpetual, any other position is spot.
+    """
     leveraged = position.leverage is not None and position.leverage > 1
     return Kind.PERP if leveraged or position.side is Side.SHORT else Kind.SPOT
 
@@ -200,7 +204,7 @@ def _position(fields: Fields, account: str) -> Position:
         side=fields.word("side", Side),
         quantity=quantity,
         free=quantity,
-        entry=entry if entry > 0 else None,  # nothing was ever bought for nothing: unknown
+        entry=entry if entry > 0 else None,  # no purchase costs 0, so an entry of 0 is unknown
         leverage=fields.decimal("leverage", least=ONE),
         opened_at=fields.time("opened_at"),
     )
