@@ -1,4 +1,4 @@
-"""What an account of each broker may say in the configuration."""
+"""The keys that an account of each broker may have in the configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.settings import AccountSettings
 
 
 def _base(info: ValidationInfo) -> str:
-    """The directory at which relative paths start: the configuration file's."""
+    """Return the directory at which relative paths start: the configuration file's directory."""
     return str((info.context or {}).get("base", "."))
 
 
@@ -44,7 +44,7 @@ class _Account(BaseModel):
     exits: LevelTable = LevelTable()
 
     def settings(self, owner: str) -> AccountSettings:
-        """As plain values; options that the file does not give are left to the adapter."""
+        """Return the account as plain values. The adapter decides the options that the file does not give."""
         given = {key: getattr(self, key) for key in type(self).model_fields if key in self.model_fields_set}
         name, broker = given.pop("name"), given.pop("broker")
         given.pop("exits", None)
@@ -93,7 +93,7 @@ class AlpacaAccount(_Network):
 
 class TradovateAccount(_Network):
     broker: Literal["tradovate"]
-    username: Identifier | None = None  # ``name`` is the account's own
+    username: Identifier | None = None  # ``name`` is already the account's name
     password: Credential | None = None
     app_id: Identifier | None = None
     app_version: Identifier | None = None

@@ -1,4 +1,4 @@
-"""From what validation found to one sentence: which file and line, which key, what is wrong, and the way out."""
+"""Validation errors → a sentence: which file and line, which key, what is wrong, and the way out."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ _LISTS = {"users": "[[users]]", "accounts": "[[users.accounts]] or [[platform.ac
 
 
 def problems(error: ValidationError) -> list[tuple[Loc, str]]:
-    """Every problem as the path it is about and a sentence's predicate."""
+    """Return every problem as the path of its key and the predicate of a sentence."""
     return [_problem(details) for details in error.errors(include_url=False, include_input=True)]
 
 
 def dotted(loc: Loc, raw: dict[str, Any]) -> str:
-    """``users.user_123.accounts.alpaca.secret``: owners and accounts by what they are called, else by number."""
+    """Return a path like ``users.user_123.accounts.alpaca.secret``.
+
+    Owners and accounts appear by name, or by number when the name is missing or unusable.
+    """
     parts: list[str] = []
     here: Any = raw
     for key in loc:
@@ -43,7 +46,7 @@ def dotted(loc: Loc, raw: dict[str, Any]) -> str:
 
 
 def _called(table: Any) -> str:
-    """What an owner or an account is called; nothing when that is missing or unusable itself."""
+    """Return the name of an owner or an account, or "" when the name is missing or unusable."""
     try:
         return str(name(table.get("id", table.get("name")))) if isinstance(table, dict) else ""
     except InvalidValue:
@@ -65,12 +68,12 @@ def _problem(details: ErrorDetails) -> tuple[Loc, str]:
             return _wrong(loc, details.get("ctx", {}).get("error"))
         case "list_type":
             return loc, f"must be a list of tables; write {_LISTS.get(str(loc[-1]), 'a list')}"
-        case _:  # a table is all that is left to structure
+        case _:  # tables are the only other structure
             return loc, f"must be a table, not {show(details['input'])}"
 
 
 def _untagged(loc: Loc) -> tuple[Loc, str]:
-    """Without the broker's name that validation puts after an account's number, and that name."""
+    """Return the path without the broker's name, and the name. Validation puts the name after an account's number."""
     for at, key in enumerate(loc[:-2]):
         if key == "accounts" and isinstance(loc[at + 1], int):
             return loc[: at + 2] + loc[at + 3 :], str(loc[at + 2])
@@ -83,7 +86,7 @@ def _wrong(loc: Loc, error: object) -> tuple[Loc, str]:
     loc = (*loc, *error.at)
     if error.full:
         return loc, error.expected
-    # What stands in an account may be a key that slipped into the wrong line: it is not repeated.
+    # A value in an account may be a secret key in the wrong line, so the error does not repeat the value.
     quiet = error.value is None or "accounts" in loc
     return loc, f"must be {error.expected}" + ("" if quiet else f", not {show(error.value)}")
 

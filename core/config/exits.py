@@ -1,4 +1,4 @@
-"""The exits in the configuration: the same keys for all, for an owner, for an account, and at each for a symbol."""
+"""The exits in the configuration. The levels all, owner and account have the same keys, and each level its symbols."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _loss = kinds.exact('a loss, from -1 and below 0, like "-0.15" for 15 %', lambda
 
 
 def _emergency(value: Any) -> tuple[Decimal, ...]:
-    """The worst first, whatever the order in the file."""
+    """Return the losses with the worst first, whatever the order in the file."""
     return tuple(sorted(set(kinds.rules(_loss)(value))))
 
 
@@ -43,12 +43,12 @@ _drawdown_row = kinds.row(
 
 
 def _smart_profit(value: Any) -> tuple[tuple[Decimal, Decimal], ...]:
-    """The biggest move first, so that it names the exit."""
+    """Return the rows with the biggest move first, so that the biggest move names the exit."""
     return tuple(sorted(kinds.rules(_smart_row)(value), reverse=True, key=lambda row: row[0]))
 
 
 def _drawdown(value: Any) -> tuple[tuple[Decimal, Decimal | None, Decimal | None], ...]:
-    """The most given back first, so that it names the exit."""
+    """Return the rows with the most given back first, so that the most given back names the exit."""
     found = kinds.rules(_drawdown_row)(value)
     for index, (_, low, high) in enumerate(found):
         if low is not None and high is not None and low >= high:
@@ -90,7 +90,7 @@ def _factors(value: Any) -> Factors:
 
 
 def _tightening(value: Any) -> Factors:
-    """The biggest move first, and none that would widen the distance as the profit grows."""
+    """Return the rows with the biggest move first. Raises InvalidValue if a growing profit would widen the distance."""
     found = _factors(value)
     if len(found) > 3 or any(condition[0] != ">" for condition, _ in found):
         raise InvalidValue('has up to three rows, and each is above a move, like [">0.05", "0.7"]', full=True)
@@ -107,7 +107,7 @@ FactorRows = Annotated[Factors, PlainValidator(_factors)]
 
 
 class SymbolTable(Table):
-    """The keys of the exits, of one symbol or, below, of a level."""
+    """The keys of the exits for one symbol. ``LevelTable`` has the same keys for a level."""
 
     emergency: Annotated[tuple[Decimal, ...], PlainValidator(_emergency)] = _EXITS.emergency
     stop_loss_pct: Annotated[Decimal | None, PlainValidator(kinds.off(_share))] = _EXITS.stop_loss_pct
@@ -144,7 +144,7 @@ class SymbolTable(Table):
 
 
 class LevelTable(SymbolTable):
-    """All positions of a level, and in ``symbols`` those of one symbol."""
+    """The exits of all positions of a level. ``symbols`` has the exits of single symbols."""
 
     symbols: dict[str, SymbolTable] = Field(default_factory=dict)
 
@@ -158,7 +158,7 @@ class LevelTable(SymbolTable):
         return self
 
     def level(self) -> ExitLevel:
-        """What this level says, as plain values."""
+        """Return the given keys of this level as plain values."""
         given = {key: value for key, value in self.given().items() if key != "symbols"}
         return ExitLevel(given, {symbol: table.given() for symbol, table in self.symbols.items()})
 
@@ -177,7 +177,7 @@ class _Owner(Protocol):
 
 
 def misfit(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> InvalidValue | None:
-    """What does not go together where the levels meet: keys that are right each for itself."""
+    """Return an error for keys that are valid alone but do not fit together across levels, or None."""
     for chain in _chains(top, owners):
         for symbol in sorted({symbol for _, level in chain for symbol in level.symbols}) or [""]:
             parts: list[tuple[Loc, Given]] = []
@@ -190,7 +190,7 @@ def misfit(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> InvalidValu
 
 
 def _chains(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> Iterator[list[tuple[Loc, ExitLevel]]]:
-    """Every way from the top to an owner and to an account."""
+    """Yield every chain of levels: the top alone, the top to an owner, and the top to an account."""
     first: tuple[Loc, ExitLevel] = ((), top.level())
     yield [first]
     for loc, owner in owners:
@@ -201,7 +201,7 @@ def _chains(top: LevelTable, owners: Sequence[tuple[Loc, _Owner]]) -> Iterator[l
 
 
 def _wrong(parts: Sequence[tuple[Loc, Given]]) -> InvalidValue | None:
-    """``parts`` from the most general to the most specific; what is blamed is the most specific of the two keys."""
+    """Check ``parts``, from the most general to the most specific. The error names the more specific of two keys."""
     least, most = _EXITS.trailing_min, _EXITS.trailing_max
     blamed: Loc = ()
     for loc, given in parts:

@@ -1,7 +1,7 @@
-"""Where each key of a TOML text stands: the parser of the standard library does not tell.
+"""The line of each key in a TOML text. The parser of the standard library does not tell lines.
 
-This walks text that the real parser has accepted already, so it looks only at what separates keys and values. It
-never decides what a configuration means: at worst an error names a table's line in place of its key's.
+The scanner walks text that the real parser has already accepted, so it looks only at what separates keys and values.
+The scanner never decides what a configuration means. At worst an error names a table's line instead of the key's line.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _SHORT = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r"}
 
 
 def lines(text: str) -> dict[Loc, int]:
-    """The line, from 1, of every table, key and list element, by its path: ``("users", 0, "id")``."""
+    """Return the line, from 1, of every table, key and list element by its path: ``("users", 0, "id")``."""
     scanner = _Scanner(text)
-    with suppress(IndexError, RecursionError):  # not TOML after all: what was found so far is still right
+    with suppress(IndexError, RecursionError):  # not TOML after all: the lines found so far are right
         scanner.document()
     return scanner.found
 
 
 def nearest(found: dict[Loc, int], loc: Loc) -> int:
-    """The line of ``loc``, or of the innermost table around it that is written out; 1 when there is none."""
+    """Return the line of ``loc``, or of the innermost table around ``loc`` with a line of its own, or 1."""
     for end in range(len(loc), 0, -1):
         if loc[:end] in found:
             return found[loc[:end]]
@@ -47,7 +47,7 @@ class _Scanner:
         self.line = 1
         self.counted = 0
         self.found: dict[Loc, int] = {}
-        self.lengths: dict[Loc, int] = {}  # of the lists of tables: [[users]]
+        self.lengths: dict[Loc, int] = {}  # lengths of lists of tables, like [[users]]
 
     def document(self) -> None:
         table: Loc = ()
@@ -68,7 +68,7 @@ class _Scanner:
         loc: Loc = ()
         for key in keys[:-1]:
             loc = self.inside((*loc, key))
-            self.found.setdefault(loc, line)  # named on the way; its own header may still follow
+            self.found.setdefault(loc, line)  # a parent table; the parent's own header may still follow
         loc = (*loc, keys[-1])
         if listed:
             self.found.setdefault(loc, line)
@@ -78,7 +78,7 @@ class _Scanner:
         return loc
 
     def inside(self, loc: Loc) -> Loc:
-        """The table that ``loc`` means: of a list of tables, its last one."""
+        """Return the table that ``loc`` means: for a list of tables, the last table."""
         return (*loc, self.lengths[loc] - 1) if loc in self.lengths else loc
 
     def pair(self, table: Loc) -> None:
@@ -92,7 +92,7 @@ class _Scanner:
         self.value(loc)
 
     def keys(self, end: str) -> list[str]:
-        """A dotted key, up to and not with ``end``."""
+        """Read a dotted key, up to ``end`` and without ``end``."""
         keys: list[str] = []
         while True:
             self.space()
@@ -122,7 +122,7 @@ class _Scanner:
             self.at = bare.end()
 
     def items(self, loc: Loc, end: str) -> None:
-        """The elements of a list, or the pairs of an inline table."""
+        """Read the elements of a list, or the pairs of an inline table."""
         self.at += 1
         index = 0
         self.space()
@@ -150,7 +150,7 @@ class _Scanner:
 
     def space(self) -> None:
         match = _SPACE.match(self.text, self.at)
-        assert match is not None  # it matches nothing, too
+        assert match is not None  # the pattern also matches the empty string
         self.at = match.end()
 
     def here(self) -> int:
@@ -160,7 +160,7 @@ class _Scanner:
 
 
 def _unquoted(text: str) -> str:
-    """The key that a quoted key stands for."""
+    """Return the key that a quoted key stands for."""
     return text[1:-1] if text.startswith("'") else _ESCAPE.sub(_unescaped, text[1:-1])
 
 

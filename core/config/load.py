@@ -1,6 +1,6 @@
-"""The configuration: found, read, checked, overridden, and every setting with where it came from.
+"""Find, read, override and check the configuration, and keep the origin of every setting.
 
-The schema is imported on use, so that a command that reads no configuration does not pay for it.
+The schema is imported on use: a command that reads no configuration does not pay for the import.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 class Origin(Struct, frozen=True):
-    """A setting's value as text, and what gave it: ``where`` is a file with its line, a variable or an option."""
+    """A setting's value as text, and its source. ``where`` is a file with its line, a variable or an option."""
 
     value: str
     source: str  # default | file | environment | option
@@ -58,7 +58,7 @@ class Origin(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True):
-    """A configuration in force, the file it was read from (None: defaults only) and the origin of each setting."""
+    """A configuration in force, its file (None: defaults only) and the origin of each setting."""
 
     settings: Settings
     path: Path | None
@@ -66,17 +66,20 @@ class Loaded(Struct, frozen=True):
 
 
 def find(option: Path | None, env: Mapping[str, str]) -> Path | None:
-    """The configuration file: the option's, the environment's, the user's, the one here; None when there is none."""
+    """Return the first configuration file: the option's, the environment's, the user's, the present directory's.
+
+    None when there is no file. Raises ConfigError when the option or the environment names a missing file.
+    """
     named = [(str(option), "--config") if option is not None else (env.get(CONFIG_VARIABLE, ""), CONFIG_VARIABLE)]
     for text, source in named:
         if text:
-            path = Path(os.path.expanduser(text))  # never raises, unlike Path's
+            path = Path(os.path.expanduser(text))  # unlike Path.expanduser, os.path.expanduser never raises
             if not _exists(path):
                 raise ConfigError(
                     f"{path}: there is no such file ({source}); correct it, or write one with `flatdeck init`"
                 )
             return path
-    from platformdirs import user_config_dir  # noqa: PLC0415  # only this line and the default data directory need it
+    from platformdirs import user_config_dir  # noqa: PLC0415  # only this line and _data_dir need platformdirs
 
     usual = (Path(user_config_dir("flatdeck")) / "config.toml", Path("config.toml"))
     return next((path for path in usual if _exists(path)), None)
@@ -86,13 +89,16 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except PermissionError:
-        return True  # reading it will say so
+        return True  # the read reports the reason
     except (OSError, ValueError):
         return False
 
 
 def load(path: Path | None, env: Mapping[str, str], options: Mapping[str, Option] | None = None) -> Loaded:
-    """Read ``path`` (None: only defaults), lay environment and ``options`` (by dotted key) over it, check it all."""
+    """Read ``path`` (None: only defaults), apply the environment and then ``options`` (by dotted key), and check all.
+
+    Raises ConfigError for the first problem.
+    """
     text = "" if path is None else _read(path)
     raw = _parse(text, path)
     sources = _Sources(path, text, overlay(raw, env, options or {}))
@@ -103,12 +109,12 @@ def load(path: Path | None, env: Mapping[str, str], options: Mapping[str, Option
 
 
 def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
-    """Every setting as key, value and origin, for a person. Secrets are references here, as everywhere."""
+    """Return every setting as key, value and origin, for a person. Secrets are references here, as everywhere."""
     return [(key, origin.value, str(origin)) for key, origin in loaded.origins.items()]
 
 
 def example() -> str:
-    """The commented configuration that ``flatdeck init`` writes."""
+    """Return the commented configuration that ``flatdeck init`` writes."""
     return Path(__file__).with_name("example.toml").read_text(encoding="utf-8")
 
 
@@ -136,30 +142,30 @@ def _read(path: Path) -> str:
 
 def _parse(text: str, path: Path | None) -> dict[str, Any]:
     try:
-        raw: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)  # so that an unquoted 0.05 is exact too
+        raw: dict[str, Any] = tomllib.loads(text, parse_float=Decimal)  # Decimal keeps an unquoted 0.05 exact too
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply; no setting needs that") from None
-    except (ValueError, ArithmeticError) as error:  # TOMLDecodeError is a ValueError; huge integers are plain ones
+    except (ValueError, ArithmeticError) as error:  # a TOMLDecodeError, or a plain ValueError for a huge integer
         raise _broken(str(error), text, path) from None
     return raw
 
 
 def _broken(message: str, text: str, path: Path | None) -> ConfigError:
-    """What the parser says has keys in it at most, never values, so that it cannot give away a secret."""
+    """Return the error for text that is not TOML. The parser's message has keys at most, so it reveals no secret."""
     at = _AT.search(message)
-    if at is None:  # a number beyond any limit: where is not said
+    if at is None:  # a number beyond any limit; the parser names no line
         return ConfigError(f"{path}: a number in it is too long to read; no setting needs that")
     line = int(at[1]) if at[1] else max(1, len(text.splitlines()))
     return ConfigError(_clean(f"{path}:{line}: is not valid TOML: {message[: at.start()]}; correct that line"))
 
 
 def _clean(text: str) -> str:
-    """One line, bounded, without anything a terminal acts on: keys are quoted from the file as they are."""
+    """Return one line of bounded length without terminal control characters: errors quote keys from the file as is."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:1_000])
 
 
 class _Sources:
-    """Where each key was given: which line of the file, unless a variable or an option came over it."""
+    """The source of each key: a line of the file, unless a variable or an option overrides the key."""
 
     def __init__(self, path: Path | None, text: str, overrides: Mapping[str, Override]) -> None:
         self.path = path
@@ -167,7 +173,7 @@ class _Sources:
         self.overrides = overrides
 
     def prefix(self, loc: Loc) -> tuple[int, str]:
-        """Of an error about ``loc``: a rank to sort by, and what it starts with."""
+        """Return a rank to sort an error about ``loc`` by, and the start of the error's text."""
         override = self.overrides.get(".".join(map(str, loc[:2])))
         if override is not None:
             return 0, f"{_SOURCES[override.source]} {override.where}"
@@ -196,7 +202,7 @@ class _Sources:
         return found
 
     def _exits(self, label: str, loc: Loc, level: ExitLevel) -> dict[str, Origin]:
-        """What a level says of the exits instead of the one above it."""
+        """Return the origins of the exits that a level sets in place of the level above."""
         tables: list[tuple[Loc, Given]] = [(("exits",), level.given)]
         tables += [(("exits", "symbols", symbol), given) for symbol, given in level.symbols.items()]
         return {
@@ -212,7 +218,7 @@ class _Sources:
             return Origin(text, override.source, override.where)
         if loc in self.lines:
             return Origin(text, "file", f"{self.path}:{self.lines[loc]}")
-        if loc == ("cleanup", "cancel_open_orders") and value == "matching":  # follows from the conditions
+        if loc == ("cleanup", "cancel_open_orders") and value == "matching":  # the mode follows from the conditions
             return self._origin(("cleanup", "cancel_if"), value)
         return Origin(text, "default")
 
@@ -221,7 +227,7 @@ _SOURCES = {"environment": "environment variable", "option": "option"}
 
 
 def _shown(value: Any, *, inner: bool = False) -> str:
-    """A value as one would write it in the file, without the quotes around a lone text; nothing is ``""``."""
+    """Return a value as the file writes it, without quotes around a lone text. None is ``""``."""
     match value:
         case None | "":
             return '""'
@@ -279,9 +285,9 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
 
 
 def _data_dir(given: str, path: Path | None, base: str) -> str:
-    """What was given, from the file's directory on; else a directory of this configuration's own."""
+    """Return the given directory, relative to the file's directory, or else this configuration's own directory."""
     if given:
-        return os.path.abspath(os.path.join(base, os.path.expanduser(given)))  # never raise
+        return os.path.abspath(os.path.join(base, os.path.expanduser(given)))  # unlike Path, os.path never raises
     from platformdirs import user_data_dir  # noqa: PLC0415
 
     if path is None:

@@ -1,7 +1,7 @@
-"""Environment variables and command-line options, laid over what the file says, each with where it came from.
+"""Environment variables and command-line options that override the file, each with its source.
 
-Environment over file, option over environment. The open-order mode and its conditions go together: whoever sets one
-of them without the other decides both.
+The environment overrides the file, and an option overrides the environment. The open-order mode and its conditions
+belong together: a source that sets only the mode or only the conditions decides both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 
 class Option(NamedTuple):
-    """A command-line option that overrides a setting: its name, for errors and origins, and its value."""
+    """A command-line option that overrides a setting. Errors and origins name its ``flag``."""
 
     flag: str
     value: str | int | bool
@@ -35,7 +35,7 @@ class Override(NamedTuple):
 
 
 def overlay(raw: dict[str, Any], env: Mapping[str, str], options: Mapping[str, Option]) -> dict[str, Override]:
-    """Change ``raw`` in place; the answer says which keys were set by what."""
+    """Change ``raw`` in place. Return the override of each key that was set."""
     given = {key: Override("option", option.flag, option.value) for key, option in options.items()}
     applied: dict[str, Override] = {}
     for layer in (_from_environment(env, raw), given):
@@ -43,7 +43,7 @@ def overlay(raw: dict[str, Any], env: Mapping[str, str], options: Mapping[str, O
         for key, override in layer.items():
             section, _, inner = key.partition(".")
             table = raw.setdefault(section, {})
-            if isinstance(table, dict):  # else the file is wrong there, and that is said
+            if isinstance(table, dict):  # otherwise the file is wrong there, and validation says so
                 table[inner] = override.value
                 applied[key] = override
     return applied
@@ -61,12 +61,12 @@ def _from_environment(env: Mapping[str, str], raw: Mapping[str, Any]) -> dict[st
     found: dict[str, Override] = {}
     cancel, startup, legacy = _truth(env, CANCEL), _truth(env, STARTUP), _truth(env, LEGACY)
     condition, risk = env.get(CANCEL_IF, "").strip(), env.get(RISK, "").strip()
-    if condition:  # the most careful of the three wins
+    if condition:  # the most careful of the three variables wins
         found[_IF_KEY] = Override("environment", CANCEL_IF, condition)
     elif cancel is not None:
         mode, name = ("startup", STARTUP) if cancel and startup else ("always" if cancel else "never", CANCEL)
         found[_MODE_KEY] = Override("environment", name, mode)
-    elif startup and _file_mode(raw) == "always":  # alone it only narrows
+    elif startup and _file_mode(raw) == "always":  # STARTUP alone only narrows the mode
         found[_MODE_KEY] = Override("environment", STARTUP, "startup")
     if legacy is not None:
         found["legacy.emergency_close_legacy"] = Override("environment", LEGACY, legacy)
@@ -81,7 +81,10 @@ def _file_mode(raw: Mapping[str, Any]) -> Any:
 
 
 def _truth(env: Mapping[str, str], name: str) -> bool | None:
-    """A variable as true or false; None when it is not set or empty."""
+    """Return a variable as true or false, or None when the variable is unset or empty.
+
+    Raises ConfigError for any other word.
+    """
     word = env.get(name, "").strip().lower()
     if not word:
         return None

@@ -1,4 +1,4 @@
-"""The tables of the configuration and what each key may hold; defaults are those of ``core.settings``."""
+"""The tables of the configuration and the values that each key may have. Defaults come from ``core.settings``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _log_level(value: Any) -> Any:
 
 
 def _cancel_if(value: Any) -> str:
-    from core.plans.cancel_policy import parse_cancel_if  # noqa: PLC0415  # the grammar is the cleanup's; most files do not use it
+    from core.plans.cancel_policy import parse_cancel_if  # noqa: PLC0415  # the cleanup's grammar; few files use it
 
     condition = kinds.maybe_text(value).strip()
     if condition:
@@ -61,7 +61,7 @@ def _tiers(value: Any) -> dict[str, tuple[Tier, ...]]:
 def _tiers_of(broker: str, names: Any) -> tuple[Tier, ...]:
     if broker.partition(":")[0] not in BROKERS:
         raise InvalidValue(unknown_broker(broker), at=(broker,), full=True)
-    one = kinds.choice(*(tier.value for tier in Tier))  # those of the last round come there, listed or not
+    one = kinds.choice(*(tier.value for tier in Tier))  # the last round adds its own tiers, listed or not
     try:
         chosen = kinds.rows(one, least=1)(names)
     except InvalidValue as error:
@@ -72,7 +72,7 @@ def _tiers_of(broker: str, names: Any) -> tuple[Tier, ...]:
 
 
 def unknown_broker(name: object) -> str:
-    """The predicate of an error about a broker that there is not."""
+    """Return the predicate of an error about an unknown broker."""
     near = get_close_matches(name, BROKERS, n=1) if isinstance(name, str) else []
     hint = f'; did you mean "{near[0]}"?' if near else ""
     return f"names no known broker ({show(name)}), those known are {', '.join(BROKERS)}{hint}"
@@ -159,7 +159,7 @@ class _Owner(Table):
         return tuple(account.settings(owner) for account in self.accounts)
 
 
-_HOW = frozenset({"feed", "extended_hours", "stream_endpoint"})  # how an account is used, not whose it is
+_HOW = frozenset({"feed", "extended_hours", "stream_endpoint"})  # how an account is used, not whose account it is
 
 
 class PlatformTable(_Owner):
@@ -224,7 +224,7 @@ class Root(Table):
         return [(("platform",), self.platform), *users]
 
     def _logins_apart(self) -> None:
-        """One login under two names would be counted, and closed, twice."""
+        """Check that no login has two names: its positions would be counted, and closed, twice."""
         seen: set[str] = set()
         for loc, owner in self._owners():
             for index, account in enumerate(owner.accounts_of("")):

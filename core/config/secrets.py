@@ -1,6 +1,6 @@
-"""Secrets: references in the configuration, resolved late, and a type that shows itself to nobody.
+"""Secrets: references in the configuration, resolved late, and a type that never shows its value.
 
-A configuration never holds a secret, only where it is: ``env:NAME``, ``keyring:SERVICE/NAME`` or ``file:PATH``.
+A configuration never holds a secret. It holds a reference: ``env:NAME``, ``keyring:SERVICE/NAME`` or ``file:PATH``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECRET_WORDS = re.compile(
 
 
 class Secret:
-    """A value that leaves only through ``reveal()``: not printed, not formatted, not pickled, not copied."""
+    """A value that leaves only through ``reveal()``: never printed, formatted, pickled or copied."""
 
     __slots__ = ("_value",)
 
@@ -51,26 +51,26 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
-    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of it
+    __hash__ = None  # type: ignore[assignment]  # a hash would be a fingerprint of the secret
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a secret is not pickled or copied")
 
 
 def is_secret_key(key: str) -> bool:
-    """Whether a setting called ``key`` holds a secret, so that its value must be a reference and is never shown."""
+    """Return whether a setting called ``key`` holds a secret: its value must be a reference and is never shown."""
     return _SECRET_WORDS.search(key) is not None
 
 
 def is_reference(text: object) -> bool:
-    """Whether ``text`` has one of the three forms of a reference."""
+    """Return whether ``text`` has one of the three forms of a reference."""
     return (
         isinstance(text, str) and text.isprintable() and any(form.fullmatch(text) for form in (_ENV, _KEYRING, _FILE))
     )
 
 
 def resolve(reference: str, env: Mapping[str, str]) -> Secret:
-    """What ``reference`` points to. Every way to fail is a ConfigError that does not hold the secret."""
+    """Return the secret that ``reference`` points to. Every failure raises a ConfigError without the secret."""
     if not is_reference(reference):
         raise ConfigError(f"a secret must be given as {FORMS}, never as itself")
     scheme, _, rest = reference.partition(":")
@@ -81,7 +81,7 @@ def resolve(reference: str, env: Mapping[str, str]) -> Secret:
     }[scheme]()
     if not value.strip():
         raise ConfigError(f"the secret at {reference} is empty; put the key there")
-    return Secret(value.rstrip("\r\n"))  # an end of line of the file or the script that it came from
+    return Secret(value.rstrip("\r\n"))  # a file or a script may add an end of line
 
 
 def _from_env(name: str, env: Mapping[str, str]) -> str:
@@ -96,7 +96,7 @@ def _from_keyring(rest: str) -> str:
         import keyring  # noqa: PLC0415  # slow to import, and only some configurations use it
 
         value = keyring.get_password(service, name)
-    except Exception as error:  # noqa: BLE001  # backends raise whatever their desktop's library raises
+    except Exception as error:  # noqa: BLE001  # a backend raises any error of its desktop's library
         raise ConfigError(
             f"the keyring cannot be read for keyring:{rest} ({type(error).__name__}); unlock it, or use file: or env:"
         ) from None
@@ -106,13 +106,13 @@ def _from_keyring(rest: str) -> str:
 
 
 def _from_file(path: str) -> str:
-    full = os.path.abspath(os.path.expanduser(path))  # unlike Path these never raise
+    full = os.path.abspath(os.path.expanduser(path))  # unlike Path, os.path never raises
     folder, name = os.path.split(full)
     try:
         parent = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             _check_folder(os.fstat(parent), folder)
-            # Not following a link and not waiting for a pipe's writer; what is checked is what was opened.
+            # Follow no link and wait for no pipe's writer. The checks look at the opened file, not at its path.
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
         finally:
             os.close(parent)

@@ -1,4 +1,4 @@
-"""The base of every table of the configuration. It is a file of its own: pydantic is slow to import."""
+"""The base of every table of the configuration. The base has its own file because pydantic is slow to import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values in a configuration: each a function from a TOML value to a setting, or ``InvalidValue``."""
+"""The kinds of values in a configuration. A kind turns a TOML value into a setting or raises ``InvalidValue``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BROKERS = ("paper", "ccxt", "alpaca", "tradovate")
 
 _NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.@-]{1,64}")
 SECRET = f"where the secret is, as {secrets.FORMS}, and never the secret itself"
-_WIDEST = 18  # decimal exponents beyond this, either way, are no amount of anything
+_WIDEST = 18  # a number with a larger decimal exponent, plus or minus, is no amount of anything
 
 
 class InvalidValue(ValueError):
-    """A value that cannot be: what was expected instead, and the key it is about where that is further in."""
+    """A value that is not allowed. ``expected`` says what is allowed, ``at`` names a key inside a table or list."""
 
     def __init__(
         self, expected: str, value: object = None, *, at: tuple[str | int, ...] = (), full: bool = False
@@ -32,11 +32,11 @@ class InvalidValue(ValueError):
         self.expected = expected
         self.value = value
         self.at = at
-        self.full = full  # ``expected`` is the whole predicate already
+        self.full = full  # ``expected`` is already the whole predicate
 
 
 def show(value: object) -> str:
-    """``value`` for an error, on one line, short, and nothing in it that a terminal would act on."""
+    """Return ``value`` for an error: short, on one line, without terminal control characters."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -56,7 +56,7 @@ def show(value: object) -> str:
 
 
 def whole(least: int, most: int) -> Kind:
-    """An integer within bounds, both included."""
+    """Return a kind for integers within bounds, both included."""
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
@@ -67,7 +67,7 @@ def whole(least: int, most: int) -> Kind:
 
 
 def seconds(most: float, *, zero: bool = False) -> Kind:
-    """A number of seconds, or any other that may be inexact: above 0 (or from 0) up to ``most``."""
+    """Return a kind for seconds, or other numbers that may be inexact: above 0 (or from 0) up to ``most``."""
     expected = f"a number {'from 0' if zero else 'above 0 and up'} to {most:.15g}"
 
     def check(value: Any) -> float:
@@ -85,7 +85,7 @@ def _finite(value: int | Decimal) -> bool:
 
 
 def exact(expected: str, within: Callable[[Decimal], bool]) -> Kind:
-    """A Decimal from text like "0.05", from an integer, or from a bare 0.05 (which TOML's reader leaves exact)."""
+    """Return a kind for Decimals: text like "0.05", integers, or a bare 0.05 (which TOML's reader leaves exact)."""
 
     def check(value: Any) -> Decimal:
         try:
@@ -100,7 +100,7 @@ def exact(expected: str, within: Callable[[Decimal], bool]) -> Kind:
 
 
 def off(kind: Kind) -> Kind:
-    """``kind``, or an empty text for None: the rule is off."""
+    """Return ``kind`` that also takes an empty text, which becomes None: the rule is off."""
 
     def check(value: Any) -> Any:
         if value == "":
@@ -120,7 +120,7 @@ def flag(value: Any) -> bool:
 
 
 def choice(*names: str) -> Kind:
-    """One of ``names``."""
+    """Return a kind for one of ``names``."""
     expected = f"one of {', '.join(names)}"
 
     def check(value: Any) -> str:
@@ -132,31 +132,31 @@ def choice(*names: str) -> Kind:
 
 
 def text(value: Any) -> str:
-    """Text of one line that is not empty."""
+    """Return text of one line that is not empty."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise InvalidValue("text on one line", value)
     return value
 
 
 def maybe_text(value: Any) -> str:
-    """Text of one line, or none."""
+    """Return text of one line, or an empty text."""
     return "" if value == "" else text(value)
 
 
 def identifier(value: Any) -> str:
-    """Text, or a number that venues use as an id."""
+    """Return text, or as text a number that venues use as an id."""
     return str(whole(0, 10**18)(value)) if isinstance(value, int) and not isinstance(value, bool) else text(value)
 
 
 def name(value: Any) -> str:
-    """An id of an owner or the name of an account: the two are joined with a slash, so neither has one."""
+    """Return the id of an owner or the name of an account. A slash joins the two, so neither contains a slash."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise InvalidValue("1 to 64 of the characters A-Z a-z 0-9 _ . @ -", value)
     return value
 
 
 def credential(base: str) -> Kind:
-    """A reference to a secret; that of a file is made absolute."""
+    """Return a kind for references to secrets. A reference to a file becomes absolute."""
 
     def check(value: Any) -> str:
         if not secrets.is_reference(value):
@@ -168,7 +168,7 @@ def credential(base: str) -> Kind:
 
 
 def address(*schemes: str, empty: bool = False) -> Kind:
-    """A base address. Names, passwords and queries in it are refused: they are where secrets hide."""
+    """Return a kind for base addresses. User names, passwords and queries are refused, because secrets hide there."""
     expected = f"a base address like {schemes[0]}://host:port, without user, password, query or fragment"
     expected += ', or "" for none' if empty else ""
 
@@ -188,19 +188,19 @@ def address(*schemes: str, empty: bool = False) -> Kind:
 
 
 def path(base: str) -> Kind:
-    """A path made absolute; a relative one starts at the configuration file."""
+    """Return a kind for paths, made absolute. A relative path starts at the configuration file."""
     return lambda value: absolute(base, text(value))
 
 
 def absolute(base: str, value: str) -> str:
-    return os.path.abspath(os.path.join(base, os.path.expanduser(value)))  # these never raise
+    return os.path.abspath(os.path.join(base, os.path.expanduser(value)))  # unlike Path, os.path never raises
 
 
 FAULT_NUMBERS = frozenset({"lag_seconds", "retry_after", "closed_seconds", "stale_seconds"})
 
 
 def probabilities(value: Any) -> dict[str, float]:
-    """A table of a paper venue's faults: names to probabilities, and the seconds that some of them take."""
+    """Return a table of a paper venue's faults: names to probabilities, or to seconds for FAULT_NUMBERS."""
     if not isinstance(value, dict):
         raise InvalidValue("a table like { reject_ioc = 1.0 }", value)
     probability, duration = seconds(1, zero=True), seconds(86_400, zero=True)
@@ -208,14 +208,14 @@ def probabilities(value: Any) -> dict[str, float]:
 
 
 def plain_table(value: Any) -> dict[str, Any]:
-    """A table for a library, as plain values. Whatever is called like a secret must be a reference."""
+    """Return a library's table as plain values. A value with a secret's name must be a reference."""
     if not isinstance(value, dict):
         raise InvalidValue("a table", value)
     return {key: _inside(partial(_plain, guarded=secrets.is_secret_key(key)), key, item) for key, item in value.items()}
 
 
 def _plain(value: Any, *, guarded: bool) -> Any:
-    """``guarded``: this stands under a name that is a secret's."""
+    """Return a plain value. ``guarded`` says that the value stands under a secret's name."""
     match value:
         case bool():
             return value
@@ -244,7 +244,7 @@ def _inside(kind: Kind, key: str | int, value: Any) -> Any:
 
 
 def rows(kind: Kind, least: int = 0) -> Kind:
-    """A list of ``kind``."""
+    """Return a kind for lists of ``kind``."""
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or not least <= len(value) <= 100:
@@ -255,12 +255,12 @@ def rows(kind: Kind, least: int = 0) -> Kind:
 
 
 def rules(kind: Kind) -> Kind:
-    """A list of ``kind``; an empty text is an empty list, and either turns the rule off."""
+    """Return a kind for lists of ``kind``. An empty text is an empty list, and an empty list turns the rule off."""
     return lambda value: () if value == "" else rows(kind)(value)
 
 
 def row(expected: str, *kinds: Kind) -> Kind:
-    """A list with one value of each of ``kinds``."""
+    """Return a kind for lists with one value of each of ``kinds``."""
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or len(value) != len(kinds):
