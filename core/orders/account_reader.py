@@ -1,7 +1,7 @@
-"""Complete reads of one account, shared: closes that want one at the same moment get the same one.
+"""Complete reads of one account. Closes that ask at the same moment share one read.
 
-A read that somebody asks for is never one that had begun before: what was sent before asking is in it, as far as the
-venue's lists do not lag.
+A caller never gets a read that began before it asked. The read therefore shows every order that was sent before,
+unless the venue's lists lag.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from core.events import BrokerEvent, HoldingsRead
 from core.model import Holdings
 from core.ports import Broker, Clock
 
-READ_TIMEOUT = 15.0  # seconds, over whatever the adapter itself allows: nobody may wait for ever
-GATHER = 0.002  # seconds in which those who ask are served by one read
+READ_TIMEOUT = 15.0  # seconds; a limit above the adapter's own, so that no caller waits for ever
+GATHER = 0.002  # seconds; callers who ask within this time share one read
 
 
 class AccountReader:
-    """``emit`` is told every read that succeeded."""
+    """One account's reader. The reader passes every successful read to ``emit``."""
 
     def __init__(self, broker: Broker, clock: Clock, emit: Callable[[BrokerEvent], None]) -> None:
         self._broker = broker
@@ -28,12 +28,12 @@ class AccountReader:
         self._emit = emit
         self._next: asyncio.Task[Holdings] | None = None
         self._urgent = False
-        self.asked = -inf  # when the last read that succeeded was begun, on the clock's monotonic seconds
+        self.asked = -inf  # monotonic seconds at which the last successful read began
 
     async def read(self, *, urgent: bool = True) -> Holdings:
-        """A complete read begun after this call. Raises Refused, Unreachable or OutcomeUnknown.
+        """Return a complete read that began after this call. Raises Refused, Unreachable or OutcomeUnknown.
 
-        One that is not urgent only watches; shared with somebody who acts, it is urgent.
+        A caller that only watches passes ``urgent=False``. A read is urgent when any caller who shares it is urgent.
         """
         self._urgent |= urgent
         if self._next is None:
@@ -56,6 +56,6 @@ class AccountReader:
 
 
 def _retrieve(task: asyncio.Task[Holdings]) -> None:
-    """A failure that nobody waits for any more is not reported as lost."""
+    """Fetch the task's error, so that asyncio does not report it as lost when no caller waits any more."""
     if not task.cancelled():
         task.exception()

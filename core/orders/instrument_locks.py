@@ -1,7 +1,8 @@
-"""Who acts on an instrument: a close that was approved, or a protective order on its way to the venue.
+"""Locks on instruments, between approved closes and protective orders on their way to the venue.
 
-A protective order does not leave while a close of its instrument is approved or in flight. A close that finds one on
-its way waits for the venue's answer, so that its first read can show the order, but no longer than it was told.
+A protective order does not leave while a close of its instrument is approved or in flight. A close that finds a
+protective order on its way waits for the venue's answer. The close's first read can then show the order. The sender
+of the protective order limits this wait.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from core.ports import Clock
 
 
 class InstrumentLocks:
-    """Of one engine."""
+    """The locks of one engine."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._closing: dict[str, set[InstrumentKey]] = {}  # by plan
-        self._closed: dict[InstrumentKey, float] = {}
+        self._closing: dict[str, set[InstrumentKey]] = {}  # by plan id
+        self._closed: dict[InstrumentKey, float] = {}  # monotonic seconds
         self._placing: dict[InstrumentKey, tuple[asyncio.Event, float]] = {}
 
     # --------------------------------------------------------------------------------------------------- closes
 
     def coming(self, plan: str, places: Iterable[InstrumentKey]) -> None:
-        """A plan was approved that acts there."""
+        """Lock the instruments on which an approved plan acts."""
         self._closing.setdefault(plan, set()).update(places)
 
     def over(self, plan: str, *places: InstrumentKey) -> None:
-        """It is done there; without places, everywhere."""
+        """Release the plan's locks on ``places``, or all its locks without ``places``."""
         mine = self._closing.get(plan, set())
         for where in places or tuple(mine):
             mine.discard(where)
@@ -39,7 +40,7 @@ class InstrumentLocks:
             self._closing.pop(plan, None)
 
     async def settled(self, where: InstrumentKey) -> None:
-        """Until no protective order is on its way there, or for as long as that may hold a close up."""
+        """Wait until no protective order is on its way there, or until the patience given for that order ends."""
         placing = self._placing.get(where)
         if placing is not None and (left := placing[1] - self._clock.monotonic()) > 0:
             try:
@@ -51,16 +52,16 @@ class InstrumentLocks:
     # --------------------------------------------------------------------------------------- protective orders
 
     def closing(self, where: InstrumentKey) -> bool:
-        """Whether a close there is approved or in flight."""
+        """Return True while a close there is approved or in flight."""
         return any(where in places for places in self._closing.values())
 
     def closed(self, where: InstrumentKey) -> float | None:
-        """When a close there last ended; monotonic."""
+        """Return the monotonic seconds at which a close there last ended; None: no close ended there."""
         return self._closed.get(where)
 
     @contextmanager
     def placing(self, where: InstrumentKey, patience: float) -> Iterator[None]:
-        """A protective order is about to leave; a close waits for it at most ``patience`` seconds."""
+        """Mark a protective order as on its way. A close waits for the order at most ``patience`` seconds."""
         done = asyncio.Event()
         self._placing[where] = done, self._clock.monotonic() + patience
         try:

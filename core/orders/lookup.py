@@ -1,6 +1,6 @@
-"""What became of an order whose answer never came: by its client id, then by orders, fills and position.
+"""Look up an order whose answer never came: by its ids, then by the open orders and the fills.
 
-Every call of an adapter goes through ``limited``, which knows no other end than an answer and the errors of a request.
+Every call of an adapter goes through ``limited``. Such a call ends in an answer, a time-out or one of our own errors.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from core.orders.account_reader import AccountReader
 from core.ports import Broker, OrderQuery, OrderRead
 from core.units import ZERO
 
-CALL_TIMEOUT = 15.0  # seconds for any one call, over whatever the adapter itself allows
-BESIDE = 0.5  # seconds that a finished read waits for the questions beside it
+CALL_TIMEOUT = 15.0  # seconds for one call; a limit above the adapter's own
+BESIDE = 0.5  # seconds that a finished read waits for the order queries that run beside it
 T = TypeVar("T")
 
 
 async def limited(call: Awaitable[T]) -> T:
-    """The call's answer in time, or TimeoutError, or one of the errors that an adapter may raise."""
+    """Return the call's answer. Raises TimeoutError after CALL_TIMEOUT, or one of the errors an adapter may raise."""
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
             return await call
     except (FlatdeckError, TimeoutError):
         raise
-    except Exception as error:  # an adapter's own fault: nothing is known of what it was asked
+    except Exception as error:  # a fault in the adapter leaves the outcome of the call unknown
         raise OutcomeUnknown(f"{type(error).__name__}: {error}") from error
 
 
 async def read_beside(
     broker: Broker, reader: AccountReader, orders: Sequence[Order]
 ) -> tuple[Holdings, tuple[Order, ...]]:
-    """A complete read, and what the venue says of these orders. They are asked beside it and do not hold it up."""
+    """Return a complete read, and the states of ``orders``. Slow order queries do not delay the read."""
     asking = asyncio.ensure_future(_states(broker, orders))
     try:
         holdings = await limited(reader.read())
@@ -43,14 +43,14 @@ async def read_beside(
             return holdings, await asking
     except TimeoutError:
         if not asking.cancelled():
-            raise  # the read itself
+            raise  # the read itself timed out
         return holdings, ()
     finally:
         asking.cancel()
 
 
 async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
-    """Each as the venue has it. Never raises: what could not be asked, or cannot be read, is left out."""
+    """Return the orders as the venue reports them. Never raises: leave out an order without a readable answer."""
 
     async def ask(order: Order) -> Order | None:
         return await limited(broker.find_order(order.symbol, order_id=order.id))
@@ -60,10 +60,10 @@ async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
 
 
 async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: datetime, asked: float) -> OrderRead:
-    """The order, or that there is none by every way of asking. Failing to ask raises.
+    """Return the order, or None in the ``OrderRead`` when no query finds the order. Raises when a query fails.
 
-    An order without our client id is taken for ours only after a venue's own close call, which may carry none, and
-    only when it is the one new market order. Several such, and nothing is attributed.
+    A venue's own close call may carry no client id. Only after such a call, an order without a client id can count as
+    ours. The order must then be the only new market order without a client id. Of several such orders, none is taken.
     """
     request = do.request
     for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
@@ -72,7 +72,8 @@ async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: dat
             if order is not None:
                 return OrderRead(order, asked)
     holdings = await reader.read()
-    sides = OrderSide if do.nameless else (request.side,)  # a position that flipped meanwhile is closed the other way
+    # A nameless close call may trade on either side: the position may have flipped meanwhile.
+    sides = OrderSide if do.nameless else (request.side,)
     legs = Leg if request.leg is Leg.NET else (request.leg, Leg.NET)
     fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides and f.leg in legs]
     open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides and o.leg in legs]
@@ -87,7 +88,7 @@ async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: dat
 
 
 async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
-    """Orders that were not there before ours was sent, live ones and those that only their fills tell of."""
+    """Return the orders that are new since ours was sent, from the open orders and from the fills."""
     new = {o.id: o for o in open_orders if o.id not in do.known}
     for order_id in sorted({f.order_id for f in fills} - set(new) - do.known):
         order = await broker.find_order(do.request.symbol, order_id=order_id)
@@ -97,7 +98,7 @@ async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], 
 
 
 async def why_not_live(broker: Broker, request: OrderRequest) -> str:
-    """Why an order that left before a restart is not live now; empty when it is."""
+    """Return why an order that left before a restart is not live now; empty when the order is live."""
     try:
         order = await limited(broker.find_order(request.symbol, client_id=request.client_id))
     except (FlatdeckError, TimeoutError) as error:

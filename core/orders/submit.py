@@ -1,7 +1,8 @@
-"""One order that is no close leaves, and what became of it is found out; whoever sends it journals it.
+"""Send one order that is not a close, and find out its outcome. The caller writes the journal.
 
-Shared by entries and by protective orders: an answer that is none is an unknown outcome, an unknown outcome is never
-sent again, and "there is no such order" counts only past the request's own expiry and the lists' lag, twice.
+Entries and protective orders share this module. An unreadable answer is an unknown outcome. An order of unknown
+outcome is never sent again. "There is no such order" counts only after the request's expiry and the lists' lag, and
+only when the venue has said it twice.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from core.orders.account_reader import AccountReader
 from core.orders.lookup import CALL_TIMEOUT, find, limited
 from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, Broker, Clock, OrderQuery
 
-POLL = 0.1
-LONGEST_POLL = 1.0
+POLL = 0.1  # seconds
+LONGEST_POLL = 1.0  # seconds
 
 
 class Submitted(Struct, frozen=True):
-    """``outcome`` as in ``IntentAnswered``: acknowledged, refused, unreachable, unknown, not_found."""
+    """Result of a send; ``outcome`` as in ``IntentAnswered``: acknowledged, refused, unreachable, unknown, not_found."""
 
     outcome: str
-    order: Order | None = None  # of one that is acknowledged: in any state but an unreadable one
+    order: Order | None = None  # the acknowledged order, in any readable state
     text: str = ""
     refusal: Refused | None = None
 
 
 async def send(broker: Broker, request: OrderRequest) -> Submitted:
-    """Send it once. A name that is taken already means that an earlier send arrived after all."""
+    """Send the order once. A duplicate client id means that an earlier send arrived: the outcome is then unknown."""
     try:
         order = await limited(broker.submit(request))
     except Refused as refused:
@@ -51,10 +52,10 @@ async def send(broker: Broker, request: OrderRequest) -> Submitted:
 async def look(
     broker: Broker, reader: AccountReader, clock: Clock, do: OrderQuery, begun: datetime, total: float
 ) -> Submitted:
-    """Look for what was sent at ``begun`` until it is found or proven never to have been.
+    """Look for an order that was sent at ``begun``, until it is found or proven never to have been executed.
 
-    At least ``total`` seconds, and as long as a proof takes; then it is ``unknown``, and so it is where the venue
-    promises no expiry and does not know it.
+    The search takes at least ``total`` seconds, and as long as a proof takes. After that the outcome is ``unknown``.
+    The outcome also stays ``unknown`` when the venue promises no expiry and does not know the order.
     """
     able, now = broker.capabilities, clock.monotonic()
     since = min(clock.now() - timedelta(seconds=CALL_TIMEOUT), begun) - timedelta(seconds=2.0)
