@@ -1,7 +1,7 @@
-"""Scripted faults: a probability per name, or an exact number of times. Names and what they do:
+"""Scripted faults. A fault strikes with a probability or an exact number of times:
 
 ==========================  ==========================================================================================
-name                        what the venue does when it strikes
+name                        what the venue does when the fault strikes
 ==========================  ==========================================================================================
 reject_ioc                  refuses an IOC market order of the ordinary call: time in force not taken
 reject_gtc                  refuses a GTC or day market order of the ordinary call
@@ -15,7 +15,7 @@ held                        refuses an order because open orders hold the quanti
 halted                      refuses an order: trading in the symbol is halted
 market_closed               refuses an order: the market opens in ``closed_seconds``
 limits_changed              first makes step, minimum quantity and minimum cost ten times as large
-partial_fill                fills half of what it could; an IOC's rest expires, a GTC's goes on at the next refresh
+partial_fill                fills half of what is possible; an IOC's rest expires, a GTC's waits for the next refresh
 no_fill                     fills nothing: an IOC or FOK expires, a GTC rests
 lose_request                never gets the request; the caller sees an unknown outcome
 late_execution              gets the request late, within its expiry; the caller sees an unknown outcome at once
@@ -23,20 +23,20 @@ lose_response               executes; the answer is lost: unknown outcome
 broken_answer               executes; the answer cannot be read: unknown outcome
 server_error                answers 5xx, an unknown outcome; by chance executed or not
 delay_ack                   executes at once and answers ``lag_seconds`` late
-unreachable                 the order or cancel provably never left
+unreachable                 gets nothing: the order or cancel provably never left
 rate_limited                refuses an order or cancel, with ``retry_after``
 clock_skew                  refuses an order or cancel: its timestamp is outside the window
 banned                      refuses every call: banned
 auth                        refuses every call: credentials expired
 cancel_fails                refuses a cancel; the order lives on
-cancel_unknown              a cancel's outcome is unknown; by chance executed or not
+cancel_unknown              does not answer a cancel; by chance executed or not
 cancel_lag                  takes a cancel and carries it out ``lag_seconds`` later
-cancel_fill_race            fills the order when its cancel arrives, and takes the cancel all the same
-late_fill                   fills, and reports it in no order, list or event before ``lag_seconds`` have passed
-unknown_status              reports an order with a status word that nobody knows
-lookup_not_found_at_first   has no order to show before it is ``lag_seconds`` old
-lookup_fails                cannot be asked for an order or for fills
-read_fails                  the account cannot be read at all
+cancel_fill_race            fills the order when its cancel arrives, and accepts the cancel
+late_fill                   fills, but shows the fill in no order, list or event for ``lag_seconds``
+unknown_status              reports an order with an unknown status
+lookup_not_found_at_first   finds no order that is younger than ``lag_seconds``
+lookup_fails                does not answer a lookup of an order or of fills
+read_fails                  does not answer a read of the account
 position_lag                lists a position as it was before a fill, for ``lag_seconds``
 truncated_list              lists only the first half of the positions
 empty_list                  lists no positions
@@ -45,17 +45,17 @@ stale_quote                 gives a quote that is ``stale_seconds`` old
 bad_price                   gives a price that is not a number, zero or negative
 crossed_quote               gives a bid above the ask
 price_jump                  gives one quote a third lower
-silent_stream               sends nothing more on this stream, which stays open
+silent_stream               sends nothing more on a stream, but keeps the stream open
 stream_drops                breaks the stream
 duplicate_events            sends an order, fill or position event twice
-reordered_events            sends the order, fill and position events at hand in the wrong order
+reordered_events            sends the waiting order, fill and position events in reverse order
 foreign_trade               the user closes half of the position by hand, just before the order arrives
 foreign_order               the user places an order of their own, just before the order arrives
 flip                        the user turns the position around by hand, just before the order arrives
 liquidation                 the venue liquidates the position, just before the order arrives
 ==========================  ==========================================================================================
 
-Numbers beside them: ``lag_seconds`` 3, ``retry_after`` 1, ``closed_seconds`` 60, ``stale_seconds`` 60.
+Numbers, with defaults in seconds: ``lag_seconds`` 3, ``retry_after`` 1, ``closed_seconds`` 60, ``stale_seconds`` 60.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ NUMBERS = {"lag_seconds": 3.0, "retry_after": 1.0, "closed_seconds": 60.0, "stal
 
 
 class Script(Struct):
-    """A fault that strikes the next ``times`` times it is asked for, after letting ``after`` occasions pass."""
+    """A fault that lets ``after`` occasions pass and then strikes on the next ``times`` occasions."""
 
     name: str
     times: int
@@ -101,7 +101,7 @@ class Script(Struct):
 
 
 class Faults:
-    """Which faults strike. Chance is drawn only for a fault whose probability is above 0."""
+    """Decides which faults strike. Only a fault with a probability above 0 draws a random number."""
 
     def __init__(self, random: RandomStreams, probabilities: Mapping[str, float] | None = None) -> None:
         given = dict(probabilities or {})
@@ -112,19 +112,19 @@ class Faults:
         self._random = random
 
     def script(self, name: str, *, times: int = 1, symbol: str | None = None, after: int = 0) -> None:
-        """Make ``name`` strike exactly; raises ConfigError for an unknown name."""
+        """Make ``name`` strike ``times`` times after ``after`` occasions. Raises ConfigError for an unknown name."""
         if name not in NAMES:
             raise ConfigError(f'There is no fault "{name}"; {nearest(name, NAMES)}')
         self._scripted.add(name)
         self.scripts.append(Script(name, times, symbol, after))
 
     def clear(self) -> None:
-        """No more faults from here on."""
+        """Remove every script and probability."""
         self.scripts.clear()
         self.probabilities = {}
 
     def strikes(self, name: str, symbol: str | None = None) -> bool:
-        """Whether ``name`` strikes on this occasion."""
+        """Return whether ``name`` strikes on this occasion."""
         for script in self.scripts:
             if script.name == name and script.symbol in (None, symbol):
                 if script.after > 0:
@@ -138,16 +138,19 @@ class Faults:
         return probability > 0 and self._random.random() < probability
 
     def coin(self) -> bool:
-        """Half of the times True."""
+        """Return True half of the time."""
         return self._random.random() < 0.5
 
     def possible(self, *names: str) -> bool:
-        """Whether any of them may strike or was ever scripted to: what it did may last."""
+        """Return whether any of the faults may strike or was ever scripted. An earlier strike may still have effect."""
         return any(name in self.probabilities or name in self._scripted for name in names)
 
 
 def check_faults(given: object) -> dict[str, float]:
-    """The faults of an account's options. Raises ConfigError for an unknown name or a number out of range."""
+    """Return the faults and numbers of an account's options.
+
+    Raises ConfigError for an unknown name or a number out of range.
+    """
     if not isinstance(given, Mapping):
         raise ConfigError("faults must be a table of names and probabilities, like { reject_ioc = 1.0 }.")
     for name, value in given.items():

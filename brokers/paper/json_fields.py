@@ -1,6 +1,6 @@
-"""Typed reading of a JSON file in which every error names the file, the line, the key and the nearest known key.
+"""Read typed values from a JSON file. An error names the file, the line, the key and the nearest known key.
 
-Pure: text in, values out; ``ConfigError`` for whatever cannot be read.
+Pure: text in, values out. Raises ConfigError for a file or a value that cannot be read.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from core.units import decimal, utc
 
 E = TypeVar("E", bound=Enum)
 
-SHOWN = 60  # characters of a bad value that are quoted
+SHOWN = 60  # an error quotes at most this many characters of a bad value
 
 
 class Node(dict[str, Any]):
-    """A JSON object that knows where in the file it stands."""
+    """A JSON object with its place in the file: ``text`` from ``start`` to ``end``."""
 
     text: str = ""
     start: int = 0
     end: int = 0
 
     def line(self, key: str | None = None) -> int:
-        """The line of ``key`` within this object, or of the object itself."""
+        """Return the line of ``key`` within this object, or of the object itself."""
         place = re.search(rf'"{re.escape(key)}"\s*:', self.text[self.start : self.end]) if key else None
         return self.text.count("\n", 0, self.start + (place.start() if place else 0)) + 1
 
 
 class _Decoder(json.JSONDecoder):
-    """The standard decoder, which leaves a ``Node`` where it would leave a dict."""
+    """The standard decoder, but with a ``Node`` in place of each dict."""
 
     def __init__(self) -> None:
         super().__init__(parse_float=Decimal, parse_constant=_no_constant)
         self.parse_object = _parse_object
-        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]  # the C one ignores hooks
+        self.scan_once = json.scanner.py_make_scanner(self)  # type: ignore[attr-defined]  # the C scanner ignores hooks
 
 
 def _parse_object(where: tuple[str, int], strict: bool, scan_once: Any, *rest: Any) -> tuple[Node, int]:
@@ -63,7 +63,10 @@ def _no_constant(word: str) -> Any:
 
 
 def read_json(text: str, file: str) -> Node:
-    """The object that a JSON file holds; numbers with a point become Decimal from their text."""
+    """Return the object of a JSON file. Numbers with a point become Decimal from their text.
+
+    Raises ConfigError if the text is not valid JSON or holds no object.
+    """
     try:
         top = _Decoder().decode(text)
     except json.JSONDecodeError as error:
@@ -76,14 +79,14 @@ def read_json(text: str, file: str) -> Node:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """``; did you mean "step"?`` or, when nothing is near, the known words."""
+    """Return ``did you mean "step"?``, or the known words if no known word is near."""
     words = sorted(known)
     near = get_close_matches(word, words, n=1)
     return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(words)}."
 
 
 class Fields:
-    """The keys of one object of one file, each read at most as what it should be."""
+    """Typed reads of one JSON object's keys. Raises ConfigError for an unknown key or a bad value."""
 
     def __init__(self, node: object, file: str, path: str, known: Iterable[str]) -> None:
         self.file, self.path = file, path
@@ -104,7 +107,7 @@ class Fields:
         return self.node.get(key) is None
 
     def decimal(self, key: str, default: Any = None, *, least: Decimal | None = None, above: int | None = None) -> Any:
-        """A Decimal, or ``default`` where the key is missing or null."""
+        """Return a Decimal, or ``default`` if the key is missing or null."""
         if self._default(key):
             return default
         try:
@@ -118,7 +121,7 @@ class Fields:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Text; without a default it must be given and not be empty."""
+        """Return a text. Without a default the key must be given and the text must not be empty."""
         value = self.node.get(key)
         if value is None and default is not None:
             return default
@@ -134,7 +137,7 @@ class Fields:
         return value
 
     def word(self, key: str, words: type[E], default: E | None = None) -> E:
-        """One of an enum's values."""
+        """Return the member of an enum by its value, in any case of letters."""
         if self._default(key) and default is not None:
             return default
         text = self.text(key)
@@ -152,14 +155,14 @@ class Fields:
             raise self.error(key, f"{error}.") from None
 
     def items(self, key: str) -> list[tuple[str, Any]]:
-        """The entries of a list, each with its place."""
+        """Return the entries of a list, each with its path."""
         value = self.node.get(key)
         if value is not None and not isinstance(value, list):
             raise self.error(key, f"must be a list in brackets, not {_shown(value)}.")
         return [(f"{key}[{i}]", item) for i, item in enumerate(value or ())]
 
     def members(self, key: str) -> list[tuple[str, Any]]:
-        """The names and values of an object whose keys are free."""
+        """Return the names and values of an object that may have any keys."""
         value = self.node.get(key)
         if value is not None and not isinstance(value, Node):
             raise self.error(key, f"must be an object in braces, not {_shown(value)}.")

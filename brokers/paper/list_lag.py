@@ -1,4 +1,4 @@
-"""What the venue's lists do not show yet: for a while after a fill they tell what was true before it."""
+"""Lists that lag: for a while after a fill, the venue shows values from before the fill."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ V = TypeVar("V")
 
 
 class FormerValues(Generic[K, V]):
-    """Former values, each shown until its time; a later change of the same thing adds one more."""
+    """Former values by key, each shown until its time.
+
+    A key may have several former values. The oldest value that has not expired is shown.
+    """
 
     def __init__(self) -> None:
         self._former: dict[K, list[tuple[float, V]]] = {}
@@ -21,7 +24,7 @@ class FormerValues(Generic[K, V]):
         self._former.setdefault(key, []).append((until, former))
 
     def shown(self, now: float) -> dict[K, V]:
-        """What is still shown of the past at ``now``; what is over is forgotten."""
+        """Return the former values that are shown at ``now``, and drop the expired values."""
         for key in list(self._former):
             kept = [entry for entry in self._former[key] if entry[0] > now]
             if kept:
@@ -32,7 +35,7 @@ class FormerValues(Generic[K, V]):
 
 
 class ListLag:
-    """Positions, orders and fills that are reported late. A former position of None means that there was none."""
+    """Positions, orders and fills that are reported late. A former position of None: there was no position."""
 
     def __init__(self) -> None:
         self.positions: FormerValues[Key, Position | None] = FormerValues()

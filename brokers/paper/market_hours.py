@@ -1,4 +1,4 @@
-"""When a market is open: one daily window in UTC on some days of the week. Pure."""
+"""A market's opening hours: one daily window in UTC on some days of the week. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVERY_DAY = frozenset(range(7))
 
 
 class MarketHours(Struct, frozen=True):
-    """``open`` and ``close`` in UTC; a close before the open is on the next day. Monday is day 0."""
+    """Opening hours in UTC. A ``close`` not later than ``open`` is on the next day. Monday is day 0."""
 
     open: time
     close: time
@@ -20,11 +20,11 @@ class MarketHours(Struct, frozen=True):
         return any(start <= at < end for start, end in self._windows(at, range(-1, 1)))
 
     def next_open(self, at: datetime) -> datetime | None:
-        """The next opening after ``at``; None when no day is a trading day."""
+        """Return the next opening after ``at``, or None if no day is a trading day."""
         return next((start for start, _ in self._windows(at, range(9)) if start > at), None)
 
     def _windows(self, at: datetime, offsets: range) -> list[tuple[datetime, datetime]]:
-        """The windows that start on the days around ``at``, in order."""
+        """Return the windows that start on the days ``offsets`` from ``at``, in order."""
         found = []
         for offset in offsets:
             day = at.astimezone(UTC).date() + timedelta(days=offset)

@@ -1,6 +1,6 @@
-"""Where orders meet prices: matching, executions, triggers, and what a fill makes of the other orders.
+"""Match orders with prices: executions, triggers, and the effect of a fill on other orders.
 
-Synchronous and without I/O. ``time`` is the venue's monotonic now; the venue sets it and saves what changed.
+Synchronous and without I/O. ``time`` is the venue's monotonic now. The venue sets ``time`` and saves the changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class MatchingEngine:
-    """The state and the market of one account, and every change that matching makes to them."""
+    """Matches the orders of one account with its market, and changes the account's state."""
 
     def __init__(self, account: str, state: State, market: Market, faults: Faults, clock: Clock) -> None:
         self.account, self.state, self.market, self.faults, self.clock = account, state, market, faults, clock
@@ -37,11 +37,14 @@ class MatchingEngine:
         self.crossed_zero: deque[PositionFlip] = deque(maxlen=AUDITED)
 
     def now(self) -> datetime:
-        """Wall time of what is happening."""
+        """Return the wall time that belongs to ``time``."""
         return self.clock.now() - timedelta(seconds=self.clock.monotonic() - self.time)
 
     def enter(self, ticket: VenueOrder) -> Order:
-        """An accepted order arrives: it trades what it can, and rests or ends with what is left."""
+        """Enter an accepted order and trade what the market allows. Return the order.
+
+        The remainder of an IOC or FOK order expires. Another remainder rests.
+        """
         self._report(self.state.put(ticket))
         if ticket.order.type is not OrderType.STOP or self.market.reached(ticket.order):
             self._match(self._triggered(ticket), arriving=True)
@@ -51,19 +54,19 @@ class MatchingEngine:
         return self.state.tickets[ticket.order.id].order
 
     def finish(self, order_id: str, status: OrderStatus = OrderStatus.CANCELLED) -> None:
-        """End an order, if it has not ended already."""
+        """End an order that has not ended yet."""
         ticket = self.state.tickets.get(order_id)
         if ticket is not None and not ticket.order.status.terminal:
             self._report(self.state.put(end(ticket, status)))
             self._report_position((ticket.order.symbol, ticket.order.leg), self.time)
 
     def move(self, symbol: str, top: TopOfBook) -> None:
-        """A price with new depth: resting orders of the symbol trigger and trade."""
+        """Set a price with new depth, then match the symbol's resting orders."""
         self.market.set_top(symbol, top)
         self.match_resting(symbol)
 
     def match_resting(self, symbol: str | None = None) -> None:
-        """Give the resting orders their turn, the oldest first."""
+        """Match the resting orders, the oldest first. Orders of a closed market wait."""
         for waiting in self.state.live_orders(symbol):
             ticket = self.state.tickets[waiting.order.id]
             hours = self.market.listing(ticket.order.symbol).hours
@@ -73,7 +76,7 @@ class MatchingEngine:
                 self._match(self._triggered(ticket), arriving=False)
 
     def fill_whole(self, order_id: str) -> None:
-        """Trade all that is left of an order at the touch, whatever the depth."""
+        """Trade the remainder of an order at the touch, whatever the depth."""
         ticket = self.state.tickets[order_id]
         quantity = self._wanted(ticket)
         if quantity > 0:
@@ -103,7 +106,7 @@ class MatchingEngine:
         self._execute(ticket, quantity, price)
 
     def _wanted(self, ticket: VenueOrder) -> Decimal:
-        """What an order may still trade: no more than the position where it is bound to one."""
+        """Return the quantity that an order may still trade. Where no flip is allowed, the position is the limit."""
         order = ticket.order
         held = self.state.positions.get((order.symbol, order.leg))
         cash = self.market.listing(order.symbol).instrument.kind in CASH
@@ -114,7 +117,7 @@ class MatchingEngine:
         return ZERO if uncovered or order.reduce_only or closes_leg(order) else order.remaining
 
     def _tampered(self, order: Order, quantity: Decimal) -> Decimal:
-        """What the faults leave of a trade."""
+        """Return the quantity of a trade after the faults ``no_fill`` and ``partial_fill``."""
         if self.faults.strikes("no_fill", order.symbol):
             return ZERO
         if self.faults.strikes("partial_fill", order.symbol):
@@ -123,9 +126,10 @@ class MatchingEngine:
         return quantity
 
     def _price(self, order: Order, *, arriving: bool) -> Decimal | None:
-        """A resting limit trades at its own price, everything else at the touch; None where nothing can be had.
+        """Return the price at which an order trades, or None if the symbol has neither a price nor a position.
 
-        A position whose symbol shows no price can still be closed: at its entry, and at 1 where that is unknown.
+        A resting limit order trades at its own price, every other order at the touch. A position whose symbol shows
+        no price can still be closed: at its entry, or at 1 if the entry is unknown.
         """
         if order.type is OrderType.LIMIT and not arriving:
             return order.price
@@ -150,7 +154,7 @@ class MatchingEngine:
         self._tidy(order.symbol)
 
     def _veil(self, ticket: VenueOrder, key: Key) -> float:
-        """Decide what the coming fill hides for a while; when its events are seen."""
+        """Keep the former values that the faults show after the next fill. Return when the fill's events are seen."""
         symbol, until = key[0], self.time + self.faults.numbers["lag_seconds"]
         late = self.faults.strikes("late_fill", symbol)
         if late or self.faults.strikes("position_lag", symbol):
@@ -161,7 +165,10 @@ class MatchingEngine:
         return until if late else self.time
 
     def _tidy(self, symbol: str) -> None:
-        """End the orders that have lost what they were to close; what is left goes to the oldest."""
+        """End the orders that were to close a position and no longer can.
+
+        In spot and equity, the oldest orders claim the position's quantity first. Orders beyond the quantity end.
+        """
         kind = self.market.listing(symbol).instrument.kind
         room: dict[Key, Decimal] = {}
         for ticket in self.state.live_orders(symbol):

@@ -1,4 +1,4 @@
-"""What a paper account's options say: its book, its prices and its faults, read from their files and checked."""
+"""Read and check a paper account's options: its book, its prices and its faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ KNOWN = ("book", "prices", "frozen", "latency_ms", "seed", "faults", "exchange",
 
 
 class Options(Struct, frozen=True):
-    """``latency`` in seconds. ``replays`` maps a price file's name before ``-1m`` to its rows."""
+    """A paper account's checked options.
+
+    ``latency`` is in seconds. ``replays`` maps a price file's name before ``-1m`` to the file's rows.
+    """
 
     book: Book
     replays: dict[str, list[ReplayRow]]
@@ -33,7 +36,10 @@ class Options(Struct, frozen=True):
 
 
 def read_options(settings: AccountSettings, speed: float) -> Options:
-    """Raises ConfigError naming the account, the file and the place."""
+    """Return the checked options. ``speed`` is the default of the option ``speed``.
+
+    Raises ConfigError naming the account, the file and the place.
+    """
     given = settings.options
     for key in given:
         if key not in KNOWN:
@@ -58,7 +64,10 @@ def read_options(settings: AccountSettings, speed: float) -> Options:
 
 
 def make_feeds(options: Options) -> dict[str, Feed]:
-    """How each symbol's price goes on: its replay, else frozen, else a walk that depends on seed and symbol alone."""
+    """Return the price feed of each symbol: its replay, else frozen prices, else a random walk.
+
+    The random numbers of a walk depend on the seed and the symbol alone.
+    """
     feeds: dict[str, Feed] = {}
     listings = options.book.listings
     for symbol in options.book.quotes:

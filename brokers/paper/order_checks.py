@@ -1,7 +1,7 @@
-"""What the venue takes: every reason for which it refuses an order. Pure.
+"""Check whether the venue accepts an order. Pure.
 
-``admit`` answers with the request as it will stand in the book, its quantity clamped where the order is reduce-only,
-or raises ``Refused``.
+``admit`` returns the request as it will stand in the book, or raises Refused. The quantity of a reduce-only order is
+clamped to its position.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from core.units import ZERO, floor_to, plain
 def admit(
     request: OrderRequest, listing: ListedInstrument, state: State, price: Decimal | None, now: datetime
 ) -> OrderRequest:
-    """``price`` is what the order would trade at, None when nobody knows. Raises Refused."""
+    """Return the request as the venue accepts it. Raises Refused.
+
+    ``price`` is the price at which the order would trade, None if unknown.
+    """
     open_for_orders(listing, now)
     _well_formed(request, listing)
     _right_leg(request, listing, state)
@@ -36,7 +39,7 @@ def admit(
 
 
 def open_for_orders(listing: ListedInstrument, now: datetime) -> None:
-    """Refused while the instrument is halted or its market is closed."""
+    """Raise Refused while the instrument is halted or its market is closed."""
     symbol = listing.instrument.symbol
     if not listing.instrument.tradable:
         raise Refused(Refusal.HALTED, f"{symbol} is not tradable", code="halted")
@@ -74,7 +77,7 @@ def _right_leg(request: OrderRequest, listing: ListedInstrument, state: State) -
 
 
 def _reducing(request: OrderRequest, listing: ListedInstrument, position: Position | None) -> OrderRequest:
-    """A reduce-only order is clamped to its position."""
+    """Return the request, a reduce-only order clamped to its position. Raises Refused."""
     if not request.reduce_only:
         return request
     if not listing.instrument.reduce_only:
@@ -87,7 +90,10 @@ def _reducing(request: OrderRequest, listing: ListedInstrument, position: Positi
 
 
 def _covered(request: OrderRequest, listing: ListedInstrument, state: State, position: Position | None) -> None:
-    """Spot and equity: what closes a position must be free, and nothing is sold that is not there."""
+    """Check a spot or equity order. Raises Refused.
+
+    A closing order needs free quantity. Without a position no sale is accepted. A short spot position cannot grow.
+    """
     if position is None:
         if request.side is OrderSide.SELL:
             raise Refused(Refusal.NO_POSITION, f"there is no position in {request.symbol}", code="no_position")
@@ -102,12 +108,12 @@ def _covered(request: OrderRequest, listing: ListedInstrument, state: State, pos
 
 
 def closes_leg(order: OrderRequest | Order) -> bool:
-    """Whether an order is bound to reduce its leg, in hedge mode."""
+    """Return whether an order is on a hedge-mode leg and reduces that leg."""
     return order.leg is not Leg.NET and (order.leg is Leg.LONG) == (order.side is OrderSide.SELL)
 
 
 def _within_leg(request: OrderRequest, position: Position | None) -> None:
-    """Hedge mode: an order on a leg can close it, never turn it around."""
+    """Check a closing order on a hedge-mode leg. Raises Refused if the order is larger than the leg."""
     if position is None:
         raise Refused(Refusal.NO_POSITION, f"there is no {request.leg.value} position", code="no_position")
     if request.quantity > position.quantity:

@@ -1,4 +1,4 @@
-"""What a price file becomes at a venue: each of its prices as the top of a book. Pure."""
+"""Turn each price of a price file into the top of a book. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.market.price_file import PriceRow, read_prices
 
 
 class ReplayRow(PriceRow, frozen=True):
-    """The prices of one row, with the bid and the ask around each."""
+    """The prices of one row, with the bid and the ask around each price."""
 
     def tops(self) -> Iterator[TopOfBook]:
         for price in self.prices:
@@ -19,5 +19,5 @@ class ReplayRow(PriceRow, frozen=True):
 
 
 def read_rows(lines: Iterable[str], file: str) -> list[ReplayRow]:
-    """Every row of a price file. Raises ConfigError naming ``file``, the line and the column."""
+    """Return every row of a price file. Raises ConfigError naming ``file``, the line and the column."""
     return [ReplayRow(row.at, row.prices, row.bid_below, row.ask_above) for row in read_prices(lines, file)]

@@ -1,4 +1,4 @@
-"""How the price of one symbol goes on: frozen, a seeded random walk, or a replay of a price file."""
+"""The price feeds of a symbol: frozen, a seeded random walk, or a replay of a price file."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from brokers.paper.wire import TopOfBook
 from core.units import round_price
 
 BAR_SECONDS = 60.0
-LONGEST_WALK = 600  # steps that are made up for after a pause
-SIGMA = 0.0002  # of a walk's step of one second, as a fraction of the price
+LONGEST_WALK = 600  # most steps that a walk makes up for after a pause
+SIGMA = 0.0002  # standard deviation of a walk's one-second step, as a fraction of the price
 SLOWEST_TICK, FASTEST_TICK = 1.0, 0.05
 
 
 class Feed(Protocol):
-    """The prices of one symbol; ``elapsed`` is seconds since the venue was opened and never falls."""
+    """The prices of one symbol. ``elapsed`` is the seconds since the venue was opened and never falls."""
 
     def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
-        """The prices that came since the last call, oldest first."""
+        """Return the prices since the last call, the oldest first."""
 
 
 class FrozenPrices:
-    """Prices that stay."""
+    """Prices that never change."""
 
     def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
         return ()
 
 
 class RandomWalk:
-    """A random step each second; bid, ask and mark keep their distance from the last price."""
+    """A random step each second. Bid, ask and mark keep their distance from the last price."""
 
     def __init__(self, random: RandomStreams, tick: Decimal, speed: float) -> None:
         self._random, self._tick, self._sigma = random, tick, SIGMA * sqrt(speed)
@@ -62,7 +62,7 @@ class RandomWalk:
 
 
 class PriceReplay:
-    """A price file walked at ``speed``: a bar takes a minute divided by it. At its end the last price stays."""
+    """A price file replayed at ``speed``: a bar takes 60 seconds / ``speed``. After the end the last price stays."""
 
     def __init__(self, rows: Sequence[ReplayRow], speed: float) -> None:
         self._tops = list(chain.from_iterable(row.tops() for row in rows))
@@ -70,14 +70,17 @@ class PriceReplay:
         self._seen = 0
 
     def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
-        # a tick that is due right now must not be missed by a rounding of the clock
+        # a rounding of the clock must not miss a tick that is due now, so add 1e-6
         due = min(int(elapsed * self._pace + 1e-6) + 1, len(self._tops))
         fresh, self._seen = self._tops[self._seen : due], max(due, self._seen)
         return [replace(top, bid_size=now.bid_size, ask_size=now.ask_size) for top in fresh]
 
 
 def tick_seconds(speed: float, *, replayed: bool) -> float:
-    """How often the venue looks at its prices: a replay's points are looked at one by one while that is sensible."""
+    """Return the seconds between two price ticks of the venue.
+
+    A replay's ticks show every price of a bar separately, unless that takes ticks shorter than FASTEST_TICK.
+    """
     return min(SLOWEST_TICK, max(FASTEST_TICK, BAR_SECONDS / 4 / speed)) if replayed else SLOWEST_TICK
 
 

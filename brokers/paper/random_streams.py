@@ -1,13 +1,13 @@
-"""The venue's only source of chance: seeded generators, one per purpose, so that a seed replays exactly."""
+"""The venue's only source of chance: seeded generators, one per purpose. A seed replays exactly."""
 
 from __future__ import annotations
 
-from random import Random  # noqa: TID251  # this is the module in which generators are made
+from random import Random  # noqa: TID251  # only this module makes generators
 from typing import Protocol
 
 
 class RandomStreams(Protocol):
-    """What is asked of a generator; ``random.Random`` is one."""
+    """The methods of a generator that the venue uses. ``random.Random`` has these methods."""
 
     def random(self) -> float: ...
 
@@ -15,5 +15,5 @@ class RandomStreams(Protocol):
 
 
 def seeded(*parts: object) -> RandomStreams:
-    """A generator for these parts: equal parts, equal numbers, whatever the process's hash seed."""
+    """Return a generator for these parts. Equal parts give equal numbers, whatever the process's hash seed."""
     return Random(":".join(str(part) for part in parts))  # noqa: S311  # chance in a game, not a secret

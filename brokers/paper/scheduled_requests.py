@@ -1,6 +1,6 @@
-"""What is on its way to the venue: acts with a time, performed in the order of their times.
+"""Requests on their way to the venue, performed in the order of their arrival times.
 
-A request that has left is performed even when its caller has stopped waiting, as at a real venue.
+A request that was sent is performed even if its caller has stopped waiting, as at a real venue.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.errors import FlatdeckError
 
 
 class Reply:
-    """One act and, once it was performed, its answer or its refusal."""
+    """One request and, after it was performed, its answer or its error."""
 
     def __init__(self, act: Callable[[], Any]) -> None:
         self._act = act
@@ -24,7 +24,7 @@ class Reply:
         self._error: FlatdeckError | None = None
 
     def perform(self) -> None:
-        """Once, whoever comes first: the timeline or the caller who waited for it."""
+        """Perform the request, unless the schedule or the waiting caller has performed it already."""
         if self._done:
             return
         self._done = True
@@ -34,7 +34,7 @@ class Reply:
             self._error = error
 
     def answer(self) -> Any:
-        """The act's value; raises what the act raised."""
+        """Return the request's answer. Raises the error of the request."""
         self.perform()
         if self._error is not None:
             raise self._error
@@ -42,7 +42,7 @@ class Reply:
 
 
 class RequestSchedule:
-    """A queue by time; equal times keep the order in which they were put."""
+    """A queue by time. Requests of equal times keep the order of insertion."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Reply]] = []

@@ -1,4 +1,4 @@
-"""One stream of a paper account: it wakes at each tick of the prices and at each event, and misbehaves as scripted."""
+"""One event stream of a paper account: wakes at each price tick and each event, and applies the stream faults."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from core.errors import Unreachable
 from core.events import BrokerEvent, QuoteSeen
 from core.ports import Clock
 
-SHORTEST_SLEEP = 0.001  # a shorter one may not move the clock at all
+SHORTEST_SLEEP = 0.001  # seconds; a shorter sleep may not move the clock at all
 
 
 class Stream:
-    """A reader of the venue's tape. ``close`` ends its events; ``stop`` frees what it holds."""
+    """A reader of the venue's events. ``close`` ends the events; ``stop`` ends the ticker and the subscription."""
 
     def __init__(self, venue: Venue, clock: Clock) -> None:
         self._venue, self._clock = venue, clock
@@ -24,7 +24,7 @@ class Stream:
         self._ticker = asyncio.get_running_loop().create_task(self._wake_at_ticks())
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
-        """Raises Unreachable when the stream breaks."""
+        """Yield events until ``close``. Raises Unreachable if the stream breaks."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -56,7 +56,7 @@ class Stream:
             self._wake.set()
 
     def _batch(self) -> list[BrokerEvent]:
-        """What is at hand, in the order in which this stream tells it."""
+        """Return the waiting events in the order in which the stream sends them, after its faults."""
         events = list(self._reader)
         self._reader.clear()
         if self._silent:
