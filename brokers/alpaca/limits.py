@@ -1,7 +1,7 @@
 """Alpaca's limit of requests a minute. Closing, cancelling and looking up go before reading.
 
 Alpaca allows 200 requests a minute and account. The headers ``X-RateLimit-*`` say how many requests are left. Reads
-are slowed down after they used their share, so that a storm of polls never keeps a close from leaving.
+slow down after they used their share. So a storm of polls never keeps a close from leaving.
 """
 
 from __future__ import annotations

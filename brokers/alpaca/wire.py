@@ -1,9 +1,9 @@
 """Alpaca's JSON → positions, orders, fills, quotes and the venue's rules for an instrument. Pure.
 
-The parsers are lenient. Alpaca uses enum values and fields before it documents them, and alpaca-py's models lose the
-whole list over an unknown value. An unknown status becomes ``OrderStatus.UNKNOWN``. A position of an unknown asset
-class is kept and marked untradable. Only a position without a readable symbol or quantity is an error, because the
-list without that position would say "flat".
+The parsers are lenient. Alpaca uses enum values and fields before it documents them. alpaca-py's models lose the whole
+list over an unknown value. An unknown status becomes ``OrderStatus.UNKNOWN``. A position of an unknown asset class is
+kept and marked untradable. Only a position without a readable symbol or quantity is an error: without the position
+the list would say "flat".
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def order(account: str, row: object, pairs: Mapping[str, str]) -> Resting:
         filled=filled,
         status=status,
         type=TYPES.get(text(row, "type") or text(row, "order_type"), OrderType.LIMIT),
-        client_id=None if _UUID.fullmatch(name) else name or None,  # Alpaca gives a UUID to an order without an id
+        client_id=None if _UUID.fullmatch(name) else name or None,  # Alpaca gives a UUID where we gave no client id
         price=limit,
         trigger=number(row.get("stop_price")),
         average_price=number(row.get("filled_avg_price")),

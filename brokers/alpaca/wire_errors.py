@@ -1,7 +1,7 @@
 """Alpaca's refusals → ours, in this place only. Pure.
 
-The status decides first and the sentence next. Alpaca uses a number for several things (40310000 is a lack of
-quantity, of buying power, and more), and it also sends undocumented numbers. An unknown text becomes ``OTHER`` with
+The status decides first and the sentence next. Alpaca uses a number for several things: 40310000 is a lack of
+quantity, of buying power, and more. Alpaca also sends undocumented numbers. An unknown text becomes ``OTHER`` with
 the venue's own sentence.
 """
 

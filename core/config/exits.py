@@ -1,4 +1,4 @@
-"""The exits in the configuration. The levels all, owner and account have the same keys, and each level its symbols."""
+"""The exits in the configuration, with the same keys for everyone, an owner, an account, and any symbol of these."""
 
 from __future__ import annotations
 

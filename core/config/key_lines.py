@@ -1,7 +1,7 @@
 """The line of each key in a TOML text. The parser of the standard library does not tell lines.
 
-The scanner walks text that the real parser has already accepted, so it looks only at what separates keys and values.
-The scanner never decides what a configuration means. At worst an error names a table's line instead of the key's line.
+The real parser has already accepted the text. So the scanner looks only at the separators of keys and values. It never
+decides what a configuration means. At worst an error names a table's line instead of the key's line.
 """
 
 from __future__ import annotations
