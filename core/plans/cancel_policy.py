@@ -1,4 +1,4 @@
-"""Which open orders a cleanup cancels: the policies and the grammar of ``cancel_if``. Pure."""
+"""The policies that choose the open orders to cancel in a cleanup, and the grammar of ``cancel_if``. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 
 
 class Condition(Struct, frozen=True):
-    """``usd_value`` against a number, or ``rank`` against the cap (``limit`` None)."""
+    """A comparison of ``usd_value`` with a number, or of ``rank`` with the cap (``limit`` None)."""
 
     field: str
     compare: str
@@ -26,7 +26,10 @@ class Condition(Struct, frozen=True):
 
 
 class CancelIf(Struct, frozen=True):
-    """Any one condition that holds is enough; a condition on an unknown value or rank does not hold."""
+    """A list of conditions, of which a single true condition suffices.
+
+    A condition on an unknown value or rank is false.
+    """
 
     conditions: tuple[Condition, ...]
 
@@ -40,7 +43,7 @@ class CancelIf(Struct, frozen=True):
 
 
 def parse_cancel_if(text: str) -> CancelIf:
-    """The ``cancel_if`` grammar: ``usd_value<NUMBER`` and ``rank>max_positions`` (also ``<= > >=``), comma-separated.
+    """Parse ``cancel_if``: ``usd_value<NUMBER`` and ``rank>max_positions`` (also ``<= > >=``), comma-separated.
 
     Raises ValueError with one sentence that quotes the offending part.
     """
@@ -59,7 +62,7 @@ def _condition(part: str) -> Condition:
 
 
 class OrderPolicy(Struct, frozen=True):
-    """What to do with open orders on a position that is to be closed, resolved for this run."""
+    """The policy for open orders on a position that is closed, resolved for this run."""
 
     mode: str  # never | startup | matching | always
     condition: CancelIf | None = None

@@ -1,7 +1,7 @@
-"""Dust that a venue's rules keep from being sold, and what its own conversion would make of it.
+"""The conversion of unsellable dust by the venue's own call.
 
-A conversion cannot be taken back and costs a fee, so that it is no part of any plan: a person asks for it by name, sees
-what it would do, and agrees to exactly that.
+A conversion is final and costs a fee, so no plan contains a conversion. A person requests a conversion by name, sees
+the offer, and agrees to exactly that offer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ WORSE = Decimal("0.05")  # relative drop of the proceeds that voids the confirma
 
 
 class Conversion(Struct, frozen=True):
-    """What one asset would become. ``gets`` is after the ``fee``; both are in ``into`` and None where the venue does
-    not say before. ``reference`` is the venue's name of its offer, where it makes one."""
+    """The offer to convert one asset.
+
+    ``gets`` is after the ``fee``. Both are in ``into``, and None where the venue does not tell them in advance.
+    ``reference`` is the venue's id of its offer; "" where the venue makes no offer.
+    """
 
     asset: str
     quantity: Decimal
@@ -29,14 +32,18 @@ class Conversion(Struct, frozen=True):
     reference: str = ""
 
     def stands(self, now: Conversion) -> bool:
-        """Whether what is offered ``now`` is still what was agreed to: the same quantity, for about as much or more."""
+        """Return whether the offer ``now`` still matches this agreed offer.
+
+        The asset, the quantity and ``into`` must be equal. The proceeds may be at most ``WORSE`` lower;
+        unknown agreed proceeds set no limit.
+        """
         if (now.asset, now.quantity, now.into) != (self.asset, self.quantity, self.into):
             return False
         return self.gets is None or (now.gets is not None and now.gets >= self.gets * (1 - WORSE))
 
 
 class ConversionOutcome(Enum):
-    """The known end of a conversion."""
+    """The outcome of a conversion."""
 
     CONVERTED = "converted"
     REFUSED = "refused"  # nothing happened
@@ -49,7 +56,7 @@ class ConversionOutcome(Enum):
 
 
 class Converted(Struct, frozen=True):
-    """The result of converting one asset. ``quantity`` is what the venue reports as taken."""
+    """The result of converting one asset. ``quantity`` is the quantity that the venue reports as converted."""
 
     asset: str
     quantity: Decimal
@@ -61,33 +68,37 @@ class Converted(Struct, frozen=True):
 
 @runtime_checkable
 class Converter(Protocol):
-    """The conversion of one account's dust. Every call ends as a Broker's do: in an answer or one of three errors."""
+    """The converter of one account's dust. Every call ends with an answer or one of a Broker call's three errors."""
 
     @property
     def most(self) -> int:
-        """Conversions that one request takes; those of different references never share one."""
+        """The number of conversions in one request. Conversions with different references never share a request."""
 
     async def conversions(self, into: str | None, only: Collection[str] | None = None) -> list[Conversion]:
-        """What could be converted now, of everything or ``only`` of these assets. Nothing that could be sold is in it.
+        """Return the conversions that the venue offers now, of all assets or ``only`` of these.
 
-        Refused for an ``into`` that the venue does not offer; None takes what it converts into by itself.
+        Sellable assets are left out. ``into`` None lets the adapter choose a target.
+        Raises Refused for an ``into`` that the venue does not offer.
         """
 
     async def convert(self, asked: Sequence[Conversion]) -> list[Converted]:
-        """Send it, once. What the answer does not say of an asset is left out."""
+        """Send the request once. Assets that the answer does not mention are left out."""
 
     async def look_up(self, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
-        """What the venue's records say of a request that left after ``since``; what is not in them is left out."""
+        """Return the results of a request sent after ``since``, from the venue's records.
+
+        Assets that the records do not mention are left out.
+        """
 
 
 @runtime_checkable
 class ConversionOffer(Protocol):
-    """A Broker that can say what is to be done about dust."""
+    """The part of a Broker that offers a way to get rid of dust."""
 
     @property
     def converter(self) -> Converter | None:
-        """None where the venue has no conversion that a program may ask for."""
+        """The account's converter; None where the venue has no conversion for programs."""
 
     @property
     def way_out(self) -> str:
-        """What the venue has for dust instead, in one phrase; may be empty."""
+        """The venue's other way to get rid of dust, in one phrase; may be empty."""

@@ -1,8 +1,9 @@
-"""Positions that were there before this program knew them: whose they are not, and what they risk. Pure.
+"""Legacy positions: their stop, their risk and their force-close. Pure.
 
-Legacy is what a broker holds at start and the journal does not know as opened or adopted under the present settings.
-With ``emergency_close_legacy`` and an ultra-conservative ``risk_per_trade`` they are to be force-closed, and each
-says by how much it exceeds the settings; otherwise they are adopted.
+A position is legacy if the broker holds it at start and the journal has no record of it under the present settings.
+The record says that the program opened or adopted the position. With ``emergency_close_legacy`` and an
+ultra-conservative ``risk_per_trade`` legacy positions are force-closed; otherwise they are adopted. The text of each
+force-close compares the position's risk with the allowed risk.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from core.units import percent, plain
 
 
 def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
-    """The trigger of the resting protective order, of several the one that leaves the most at risk; else the initial
-    stop. None when there is neither or when it is unknown."""
+    """Return the trigger of the resting protective order, else the initial stop; None where both are unknown.
+
+    With several protective orders, return the trigger that leaves the most at risk.
+    """
     position = holding.position
     closing = [o for o in (*holding.orders, *holding.ours) if o.side is position.side.closing]
     triggers = [o.trigger for o in closing if o.type is OrderType.STOP and o.trigger is not None]
@@ -31,14 +34,14 @@ def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
 
 
 def risk(position: Position, instrument: Instrument, stop: Decimal | None, equity: Decimal | None) -> Decimal | None:
-    """``quantity × multiplier × |entry − stop| / equity``; unknown when any of them is."""
+    """Return ``quantity × multiplier × |entry − stop| / equity``; None where an input is unknown."""
     if position.entry is None or stop is None or equity is None or equity <= 0:
         return None
     return position.quantity * instrument.multiplier * abs(position.entry - stop) / equity
 
 
 def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal) -> str:
-    """``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``."""
+    """Return a text such as ``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``."""
     times = "leverage unknown" if leverage is None else f"{plain(leverage)}x"
     allowed = f"{percent(limit)} %"
     if at_risk is None:
@@ -55,7 +58,10 @@ def actions(
     tiers: dict[str, tuple[Tier, ...]],
     blocked: cleanup.Blocked,
 ) -> list[Action]:
-    """The force-close of these legacy positions, their orders first; ``blocked`` as in ``cleanup.plan_owner``."""
+    """Return the actions that force-close these legacy positions. The cancels of a position come before its close.
+
+    ``blocked`` is as in ``cleanup.plan_owner``. Blocked and unsellable positions are skipped.
+    """
     made: list[Action] = []
     limit = settings.legacy.risk_per_trade
     for holding in holdings:

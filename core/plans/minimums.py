@@ -1,4 +1,4 @@
-"""Whether an order's size is below the venue's minimums."""
+"""Compare an order's size with the venue's minimums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.model import Instrument
 
 
 class MinimumProblem(Enum):
-    """Why a venue refuses a closing order as too small."""
+    """The reason why a venue refuses a closing order as too small."""
 
     STEP = "below one step"
     QUANTITY = "below the venue's minimum quantity"
@@ -17,8 +17,9 @@ class MinimumProblem(Enum):
 
 
 def minimum_problem(quantity: Decimal, instrument: Instrument, price: Decimal | None) -> MinimumProblem | None:
-    """Return why the venue would refuse to close ``quantity``, which is on the instrument's step; None if it would not.
+    """Return why the venue would refuse to close ``quantity``; None if the venue would accept the order.
 
+    ``quantity`` is a multiple of the instrument's step.
     Some venues exempt reduce-only orders from the minimums. The minimum cost is not checked without a price.
     """
     if quantity <= 0:

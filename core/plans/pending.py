@@ -1,4 +1,4 @@
-"""The plans that wait for a decision: made from the book, kept for a while, approved as they were shown."""
+"""The plans that wait for a decision. They are made from the book, and the newest are kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PLANS_KEPT = 64
 
 
 class PendingPlans:
-    """The plans that wait for a decision. ``situation`` is called for each plan; a read-only engine approves none."""
+    """The newest ``PLANS_KEPT`` plans that wait for a decision.
+
+    ``situation`` is called for each new plan. A read-only engine approves no plan.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,11 @@ class PendingPlans:
         self._plans.pop(plan, None)
 
     def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
-        """Approve a plan that a person confirmed as it was shown. A plan is approved once. Raises NotApproved."""
+        """Approve a plan that a person confirmed. A plan can be approved once.
+
+        Raises NotApproved if ``digest`` is not the plan's, or if the plan is too old or unknown. A read-only engine
+        always raises NotApproved.
+        """
         if self._read_only:
             raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
         plan = self._plans.get(plan_id)

@@ -1,8 +1,8 @@
-"""A plan: what would be done, shown as a diff, and the approval of exactly that.
+"""A plan, and its approval. A plan lists the planned actions; a person sees them as a diff.
 
-Nothing is sent without an ``ApprovedPlan``. One is made only by confirming the digest of the plan that was shown, or
-by an automation rule that the configuration armed. The digest covers what is binding (account, instrument, side,
-quantity, orders, tiers) and not what merely moves (value, P&L), so a plan stays confirmable while prices tick.
+Nothing is sent without an ``ApprovedPlan``. A person approves a plan by confirming the digest of the plan on screen.
+An automation rule approves a plan if the configuration armed the rule. The digest covers account, instrument, side,
+quantity, orders and tiers. It does not cover value and P&L, so a person can confirm the plan while prices move.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from core.ids import is_ours
 from core.model import Order, OrderType, PositionKey, Side, Tier
 from core.units import ZERO, plain
 
-SHOWN_FOR = timedelta(minutes=5)  # a plan that nobody confirmed for this long is no longer what was seen
+SHOWN_FOR = timedelta(minutes=5)  # an older plan cannot be confirmed: it may not show the present state
 
 
 def is_our_stop(order: Order) -> bool:
-    """Whether it is a protective order that this program placed: it may be moved at any time, so nothing binds it."""
+    """Return whether this program placed ``order`` as a protective stop.
+
+    The program may move such a stop at any time, so a confirmation does not bind its id.
+    """
     return order.type is OrderType.STOP and is_ours(order.client_id)
 
 
@@ -34,15 +37,15 @@ class ActionKind(Enum):
 
 
 class Reason(Enum):
-    """Why an action is in a plan."""
+    """The reason why an action is in a plan."""
 
     DUST = "dust"
     CAP_EXCEEDED = "cap_exceeded"
     OPEN_ORDERS = "open_orders"
     UNSELLABLE = "unsellable"
     NO_PRICE = "no_price"
-    CLOSING = "closing"  # a close of it is already in flight
-    FROZEN = "frozen"  # its account is frozen until a person looked
+    CLOSING = "closing"  # a close of the position is already in flight
+    FROZEN = "frozen"  # the account is frozen until a person thaws it
     FLATTEN = "flatten"
     CANCEL_ORDERS = "cancel_orders"
     LEGACY = "legacy"
@@ -50,7 +53,10 @@ class Reason(Enum):
 
 
 class Action(Struct, frozen=True):
-    """One line of the diff. A close carries the orders it cancels first and every order id it was shown with."""
+    """One line of the diff.
+
+    A close has the orders that it cancels first, and the ids of all open orders that the plan showed.
+    """
 
     kind: ActionKind
     reason: Reason
@@ -70,7 +76,7 @@ class Action(Struct, frozen=True):
     cost: Decimal | None = None  # estimated half spread and fee, USD
 
     def binding(self) -> str:
-        """The part that confirmation binds, as canonical text."""
+        """Return the part of the action that a confirmation binds, as canonical text."""
         orders = ",".join(sorted(o.id for o in self.cancels if not is_our_stop(o))) or (
             self.order.id if self.order else ""
         )
@@ -81,7 +87,7 @@ class Action(Struct, frozen=True):
 
 
 class OwnerTally(Struct, frozen=True):
-    """The before → after of one owner."""
+    """One owner's numbers before and after the plan."""
 
     id: str
     cap: int
@@ -98,7 +104,10 @@ class OwnerTally(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What would be done. ``unreadable`` maps account ids to why they could not be read; such a plan is PARTIAL."""
+    """The planned actions, and a tally per owner.
+
+    ``unreadable`` maps each account id that could not be read to the reason. Such a plan is PARTIAL.
+    """
 
     id: str
     cause: str
@@ -113,8 +122,11 @@ class Plan(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """Identifies what a confirmation binds, whatever the plan's id, the order of its lines and the prices."""
-        alone = self.lone_cancels  # a protective order goes along with its close, or is named
+        """Return a hash of all that a confirmation binds.
+
+        The plan's id, the order of the lines and the prices do not change the hash.
+        """
+        alone = self.lone_cancels  # a stop of ours is bound only where no close of this plan cancels it
 
         def bound(action: Action) -> bool:
             own = action.order is not None and is_our_stop(action.order) and action not in alone
@@ -129,7 +141,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def lone_cancels(self) -> tuple[Action, ...]:
-        """Orders to cancel that no close of this plan cancels itself."""
+        """The cancels of orders that no close of this plan cancels."""
         own = {(a.key.account, o.id) for a in self.closes for o in a.cancels}
         return tuple(
             a
@@ -139,18 +151,18 @@ class Plan(Struct, frozen=True):
 
     @property
     def empty(self) -> bool:
-        """True when confirming it would send nothing."""
+        """True when an execution of the plan would send nothing."""
         return all(a.kind is ActionKind.SKIP for a in self.actions)
 
     @property
     def totals(self) -> OwnerTally:
-        """The owners' tallies added up; its ``cap`` is the sum and means nothing by itself."""
+        """The sum of the owners' tallies. The sum of the caps limits nothing."""
         names = ("cap", "initial", "dust", "cap_excess", "skipped", "unsellable", "orders_to_cancel", "final")
         return OwnerTally(id="", **{n: sum(getattr(o, n) for o in self.owners) for n in names}, complete=self.complete)
 
 
 class NotApproved(FlatdeckError):
-    """The plan may not be executed; ``code`` says why: ``changed``, ``expired``, ``not_armed``."""
+    """The error for a plan that may not be executed. ``code``: ``changed``, ``expired``, ``not_armed`` and others."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -174,7 +186,10 @@ class ApprovedPlan:
 
 
 def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:
-    """A person confirmed what was on screen. Raises NotApproved when that is not this plan, or is too old."""
+    """Approve the plan that a person confirmed on screen.
+
+    Raises NotApproved if the screen showed another plan, or if the plan is too old.
+    """
     if shown_digest != plan.digest:
         raise NotApproved("changed", "the plan changed since it was shown; look at the new one and confirm that")
     if now - plan.created_at > SHOWN_FOR:
@@ -183,12 +198,12 @@ def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:
 
 
 def by_rule(plan: Plan, rule: str, armed: bool, now: datetime) -> ApprovedPlan:
-    """An automation rule approves. Raises NotApproved unless the configuration armed that rule."""
+    """Approve the plan by an automation rule. Raises NotApproved unless the configuration armed the rule."""
     if not armed:
         raise NotApproved("not_armed", f"automation of {rule} is not armed; confirm the plan yourself")
     return ApprovedPlan(plan, f"rule:{rule}", now, seal=_SEAL)
 
 
 def reopened(plan: Plan, by: str, approved_at: datetime) -> ApprovedPlan:
-    """A plan whose approval stands in the journal, taken up again after a restart."""
+    """Return the approved plan that the journal recorded before a restart."""
     return ApprovedPlan(plan, by, approved_at, seal=_SEAL)

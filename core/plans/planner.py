@@ -93,7 +93,7 @@ def owner_accounts(settings: Settings, owner: str) -> list[str]:
 
 
 def _owners(request: PlanRequest, settings: Settings) -> list[str]:
-    """The owners a request is about: those named, who also have what accounts and positions are named; else all."""
+    """Return the owners that a request selects. Every named owner, account and position narrows the selection."""
     having = {a.partition("/")[0] for a in (*request.accounts, *(k.account for k in request.keys))}
     wanted = [set(request.owners), having]
     return [o.id for o in settings.owners if all(not names or o.id in names for names in wanted)]

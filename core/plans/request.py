@@ -1,4 +1,4 @@
-"""The request a plan is made from: which positions, which orders, and what overrides the settings."""
+"""The request for a plan: selectors of positions and orders, and values that override the settings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from core.model import PositionKey
 
 
 class PlanRequest(Struct, frozen=True):
-    """What a plan is asked for. ``cause``: cleanup, flatten, cancel-orders, exit. Overrides are None where not given.
+    """A request for a plan. ``cause``: cleanup, flatten, cancel-orders, exit. An override that was not given is None.
 
-    Empty selectors select everything, except that a flatten or cancel-orders without any needs ``everything``.
+    Empty selectors select everything. A flatten or cancel-orders without a selector needs ``everything``.
     """
 
     cause: str
@@ -25,4 +25,4 @@ class PlanRequest(Struct, frozen=True):
     max_positions: int | None = None
     cancel_open_orders: str | None = None  # never, startup, matching, always
     cancel_if: str | None = None
-    text: str = ""  # of an exit: which rule, and its numbers
+    text: str = ""  # of an exit: the rule and its numbers

@@ -13,8 +13,11 @@ from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 
 
 class ResultRow(Struct, frozen=True):
-    """How one action ended. ``outcome``: closed, closed_residual, partial, stuck, waiting_open, changed, refused,
-    cancelled, skipped; ``profit``: WIN, LOSS, UNKNOWN, or None where nothing was closed."""
+    """The result of one action.
+
+    ``outcome``: closed, closed_residual, partial, stuck, waiting_open, changed, refused, cancelled, skipped.
+    ``profit``: WIN, LOSS, UNKNOWN; None where nothing was closed.
+    """
 
     key: PositionKey
     kind: str
@@ -30,7 +33,10 @@ class ResultRow(Struct, frozen=True):
 
 
 class VerifiedOwner(Struct, frozen=True):
-    """What an owner holds by the final reconciliation; ``final`` is None where it could not be read."""
+    """The number of an owner's positions at the final reconciliation.
+
+    ``complete`` is False where an account could not be read; ``final`` then lacks its positions.
+    """
 
     id: str
     final: int
@@ -38,21 +44,21 @@ class VerifiedOwner(Struct, frozen=True):
 
 
 class Outcome(Enum):
-    """How an action ended."""
+    """The outcome of an action."""
 
     CLOSED = "closed"
-    CLOSED_RESIDUAL = "closed_residual"  # what is left is below the venue's minimum
-    PARTIAL = "partial"  # some of it is closed, the rest is not
+    CLOSED_RESIDUAL = "closed_residual"  # the rest is below the venue's minimum
+    PARTIAL = "partial"  # a part of the position is closed
     STUCK = "stuck"
     WAITING_OPEN = "waiting_open"
-    CHANGED = "changed"  # it is not what was confirmed any more: shown again
+    CHANGED = "changed"  # the position or its orders changed after the confirmation: shown again
     REFUSED = "refused"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"
 
     @property
     def settled(self) -> bool:
-        """Nothing remained to be done."""
+        """True when nothing remains to be done."""
         return self in (Outcome.CLOSED, Outcome.CLOSED_RESIDUAL, Outcome.CANCELLED, Outcome.SKIPPED)
 
 
@@ -75,7 +81,11 @@ def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
 
 
 def owner_tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
-    """Return per owner what was really done, with the positions that the brokers reported at the end."""
+    """Return each owner's tally of the actions that succeeded.
+
+    ``final`` has the number of positions that the brokers reported at the end, by owner. For a missing
+    owner the count is the initial count minus the closes.
+    """
     rows = list(results)
     closed = (Outcome.CLOSED.value, Outcome.CLOSED_RESIDUAL.value)
     gone = {r.key for r in rows if r.order_id is None and r.outcome in closed}
