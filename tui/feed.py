@@ -9,7 +9,7 @@ from core.link.messages import Finished, Link, PlanReport, Refresh, Rejected, Sn
 from core.link.replica import Replica
 from tui.present.changes import Changes
 
-LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # a broken line to the engine, whatever carries it
+LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # errors of a broken link to the engine, over any transport
 
 
 class Feed:
@@ -17,7 +17,7 @@ class Feed:
 
     def __init__(self, link: Link, replica: Replica, finished: Callable[[PlanReport], None]) -> None:
         self.link, self.replica = link, replica
-        self.trouble: str | None = None  # why the replica is behind, while the line itself still stands
+        self.trouble: str | None = None  # why the replica missed updates although the link works
         self._finished = finished
         self._changes = Changes()
 
@@ -48,7 +48,7 @@ class Feed:
     async def _resync(self) -> None:
         reply = await self.link.ask(Refresh())
         if isinstance(reply, Snapshot):
-            # whatever its number: after a gap the engine's word is the only one there is
+            # load a snapshot of any number: after a gap the replica has nothing better
             self.replica.seq = -1
             self.load_snapshot(reply)
         else:

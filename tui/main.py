@@ -241,7 +241,7 @@ class Program(click.Group):
         extra.setdefault("obj", SystemEnvironment())
         if extra["obj"].env.get("NO_COLOR"):
             extra["color"] = False
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without an arrow or a dash gets an escape for it
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no arrow or dash gets an escape instead
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(given, prog_name or "flatdeck", standalone_mode=False, **extra) or 0

@@ -47,10 +47,10 @@ def leave_on_signals(
         loop.add_signal_handler(number, handle, number)
 
     def remove() -> None:
-        # a timer that runs stays: after this the terminal and the process still have to be left
+        # keep a running timer: the program still has to leave the terminal and the process
         for number in HANDLED:
             loop.remove_signal_handler(number)
-        if line.lost.is_set():  # the shell and the kernel both report a broken line
+        if line.lost.is_set():  # the shell and the kernel both report a lost terminal
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     return remove

@@ -31,7 +31,7 @@ from tui.commands.session import (
 )
 from tui.output.dust import NO_CONVERSION, Preview, dust_document, dust_question, preview_text, results_text
 
-LOOK_SECONDS = 30.0  # for one account's preview
+LOOK_SECONDS = 30.0  # seconds for one account's preview
 
 
 @click.command()

@@ -139,7 +139,7 @@ class CommandContext:
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
-        self.committed = False  # whether a lost terminal must not end the work
+        self.committed = False  # True while a lost terminal must not end the work
 
     def load_config(self) -> Loaded:
         """Return the configuration; ConfigError, with the way out, if there is none."""

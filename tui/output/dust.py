@@ -1,4 +1,4 @@
-"""What converting dust looks like: texts for people and the document for programs. Plain values in."""
+"""Texts for people and the document for programs about a dust conversion. Plain values in."""
 
 from __future__ import annotations
 

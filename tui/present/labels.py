@@ -45,7 +45,10 @@ def flags_tone(flags: Iterable[str]) -> str:
 
 
 def pnl_usd(row: PositionRow) -> Decimal | None:
-    """Return P&L in dollars, from the value now and the move since entry; None if either is unknown."""
+    """Return P&L in dollars, from the value now and the move since entry.
+
+    None if either is unknown, or if the move means a price of 0 or less.
+    """
     if row.usd_value is None or row.pnl is None:
         return None
     base = ONE + row.pnl if row.side == "long" else ONE - row.pnl
@@ -80,7 +83,7 @@ class Totals(NamedTuple):
         return Cell(value + more), Cell(pnl + missing, tone_of(self.pnl) if pnl != UNKNOWN else "dim")
 
 
-PARKED = "parked"  # a close that waits for its market to open
+PARKED = "parked"  # state of a close that waits for its market to open
 
 
 def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
@@ -89,10 +92,14 @@ def in_flight(closings: Iterable[ClosingRow]) -> list[ClosingRow]:
 
 
 def under_way(snapshot: Snapshot) -> bool:
-    """Return whether a confirmed plan ends within minutes. A closed market may stay closed for days."""
+    """Return whether a confirmed plan runs or a close is in flight.
+
+    A close that waits for its market does not count, because a closed market may stay closed for days.
+    """
     flying = in_flight(snapshot.closings)
     parked = {c.plan for c in flying if c.state == PARKED}
-    begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)  # or read a last time
+    # a running plan without a close may be in its final read
+    begun = any(p.state == "running" and p.id not in parked for p in snapshot.plans)
     return begun or any(c.state != PARKED for c in flying)
 
 
@@ -131,7 +138,7 @@ def _worst(accounts: list[AccountRow], now: datetime) -> str:
 
 
 def account_problem(account: AccountRow, now: datetime) -> Cell | None:
-    """Return what a person must know of an account that is not simply live."""
+    """Return the warning for an account that is frozen or not live, else None."""
     if account.frozen is not None:
         return Cell(f"[FROZEN] {sanitize(account.id, 40)}: {sanitize(account.frozen, 80)}", "alarm")
     if account.state in LIVE_STATES:
@@ -167,7 +174,7 @@ def matches(text: str, words: Iterable[str]) -> bool:
 
 
 def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[str]:
-    """Return what a person must know before quitting; empty if a quit loses nothing."""
+    """Return the warnings before a quit; empty if a quit loses nothing."""
     flying = in_flight(closings)
     lines = []
     if flying:

@@ -25,7 +25,7 @@ LOG_EVERY = 0.25  # seconds between two paints of the log
 
 
 class MainScreen(Screen[None]):
-    """Later panels become screens of their own (detail, history)."""
+    """The console's main screen. Later panels (detail, history) become screens of their own."""
 
     AUTO_FOCUS = "#positions-table"
 
@@ -36,7 +36,7 @@ class MainScreen(Screen[None]):
         self.stops = StopsPanel(replica, clock)
         self.escalations = EscalationsPanel(replica, clock)
         self.log_panel = LogPanel(replica)
-        self.trouble: str | None = None  # what is wrong with the line to the engine
+        self.trouble: str | None = None  # why the values are not live; None if they are
         self._keys_at: Widget = self.positions.table
         self._header = Static(id="header")
         self._banner = Static(id="banner")

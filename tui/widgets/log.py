@@ -43,7 +43,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
         self.following = True
-        self.unseen = 0  # lines that came while it did not follow
+        self.unseen = 0  # lines that came while the view did not follow
         self.words: tuple[str, ...] = ()
         self._all: list[LogRow] = []
         self._rows: list[LogRow] = self._all

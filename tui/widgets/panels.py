@@ -233,7 +233,7 @@ class EscalationsPanel(Panel):
 
 
 class StopsPanel(Panel):
-    """Shows the stops and their reasons, the tightest first. Without room it is hidden and costs nothing."""
+    """The stops and their reasons, the tightest first. A hidden panel draws no lines."""
 
     def __init__(self, replica: Replica, clock: Clock) -> None:
         super().__init__("STOPS", id="stops")

@@ -90,11 +90,11 @@ class LineTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._header = int(header)
         self._longest: Mapping[str, int] = {}
         self._places: dict[Hashable, int] = {}
-        self._rows: dict[Hashable, Row] = {}  # of lines that are or were on screen
+        self._rows: dict[Hashable, Row] = {}  # rows of lines that are or were on screen
         self._strips: dict[Hashable, dict[tuple[bool, bool, bool], Strip]] = {}
         self._fitted: list[Fitted] = []
 
-    # What is shown
+    # Lines on screen
 
     def show(self, keys: Sequence[Hashable]) -> None:
         """Replace the lines. Cursor and selection stay with their keys; a selected line that is gone is dropped."""
