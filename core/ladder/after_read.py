@@ -1,4 +1,4 @@
-"""What a close does after a complete read of its position and orders. Only this module decides to send an order."""
+"""The next action of a close after a complete read. Only this module decides to send an order."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> 
 
 
 def residual(ladder: Ladder) -> Decimal | None:
-    """What is left by the last read; 0 when flat, None when it was never read."""
+    """Return the quantity that remains by the last read; 0 when flat, None when the position was never read."""
     if ladder.outcome is Outcome.CLOSED:
         return ZERO
     return ladder.position.quantity if ladder.position is not None else None

@@ -33,7 +33,7 @@ class LiveOrders:
 
 
 def another_writer(holdings: Holdings, epoch: str) -> str:
-    """Return why another flatdeck acts on the account, and the way out; empty if none does (I12, I19)."""
+    """Return why another flatdeck acts on the account, and the way out; "" without another flatdeck (I12, I19)."""
     for order in holdings.orders:
         if epoch_of(order.client_id) not in (None, epoch):
             return (

@@ -64,7 +64,7 @@ def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
 
 
 def _why(ladder: Ladder, outcome: Outcome) -> str | None:
-    """Return the reason of the outcome; where something is left, with the venue's last answer."""
+    """Return the reason of the outcome, with the venue's last answer where something remains."""
     last = ladder.answers[-1] if ladder.answers else ""
     if outcome.settled or ladder.error is None or not last or ladder.error in last:
         return ladder.error

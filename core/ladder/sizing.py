@@ -1,4 +1,4 @@
-"""The size of a closing order: what is free, on the venue's grid, above its minimum. Pure."""
+"""The size of a closing order: the free quantity, rounded to the venue's step, checked against minimums. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Size(Struct, frozen=True):
 
 
 def size_close(position: Position, instrument: Instrument, price: Decimal | None) -> Size:
-    """Return the size for all that the broker reports now, rounded down to the step.
+    """Return the size of an order that closes the whole reported position, rounded down to the step.
 
     Without a reduce-only flag ``available`` is at most the free quantity. ``available`` is also at most the venue's
     largest market order.

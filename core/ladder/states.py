@@ -28,17 +28,17 @@ from core.units import ZERO
 class Phase(Enum):
     CANCELLING = "cancelling"  # the position's open orders are being cancelled
     READING = "reading"  # position and orders are being read
-    WAITING = "waiting"  # for a lagging list, a cancel, a rate limit, a venue out of reach
-    PARKED = "parked"  # for the market to open
-    SENDING = "sending"  # intent durable, order on its way
-    RESOLVING = "resolving"  # outcome unknown, being looked up
+    WAITING = "waiting"  # the close waits for a lagging list, a cancel, a rate limit or an unreachable venue
+    PARKED = "parked"  # the close waits for the market to open
+    SENDING = "sending"  # the intent is durable, the order is on its way
+    RESOLVING = "resolving"  # the outcome is unknown and is looked up
     SETTLING = "settling"  # our order is live
     WITHDRAWING = "withdrawing"  # our order is being cancelled
     RESTORING = "restoring"  # protective orders are being put back
     ENDED = "ended"
 
 
-# What the ladder asks its runner to do next: always exactly one action.
+# The ladder's next action, which its runner carries out: always exactly one.
 
 
 class DoCancel(Struct, frozen=True):
@@ -62,7 +62,7 @@ class DoPark(Struct, frozen=True):
 
 
 class DoSend(Struct, frozen=True):
-    """Make the intent durable, then send it. ``position`` and ``instrument`` are what was read right before."""
+    """Make the intent durable, then send the order. ``position`` and ``instrument`` are from the read right before."""
 
     step: Step
     request: OrderRequest
@@ -71,14 +71,14 @@ class DoSend(Struct, frozen=True):
 
 
 class DoAwait(Struct, frozen=True):
-    """Ask for the state of our order after at most ``seconds``, sooner when the stream speaks of it."""
+    """Ask for our order's state after at most ``seconds``, sooner if the stream reports the order."""
 
     order: Order
     seconds: float
 
 
 class DoWithdraw(Struct, frozen=True):
-    """Ask for a cancel of our order, then for its state after at most ``seconds``."""
+    """Ask for a cancel of our order, then for the order's state after at most ``seconds``."""
 
     order: Order
     seconds: float
@@ -86,7 +86,7 @@ class DoWithdraw(Struct, frozen=True):
 
 class DoRestore(Struct, frozen=True):
     requests: tuple[OrderRequest, ...]
-    orders: tuple[Order, ...]  # that they put back
+    orders: tuple[Order, ...]  # the orders that the requests put back
 
 
 class DoEnd(Struct, frozen=True):
@@ -100,24 +100,28 @@ Do = DoCancel | DoRead | DoWait | DoPark | DoSend | OrderQuery | DoAwait | DoWit
 
 
 class PositionRead(Struct, frozen=True):
-    """A complete read. ``orders`` are all open ones on the instrument; ``asked`` and ``received`` are monotonic."""
+    """A complete read. ``orders`` has all open orders on the instrument.
+
+    ``asked`` and ``received`` are monotonic seconds.
+    """
 
     position: Position | None
     orders: tuple[Order, ...]
     instrument: Instrument
     asked: float
     received: float
-    price: Decimal | None = None  # what a close would get, where a usable price is known
+    price: Decimal | None = None  # the price that a close would get; None without a usable price
     ended: tuple[Order, ...] = ()  # cancelled orders that the venue reports as ended
     alive: tuple[Order, ...] = ()  # cancelled orders that the venue reports as live, listed or not
     unsure: frozenset[str] = frozenset()  # ids of cancelled orders whose state the venue did not report
 
 
 class CancelsAsked(Struct, frozen=True):
-    """Each answer's text by order id. The answers are not believed: a read shows what became of the orders.
+    """The answers to the cancels: each answer's text by order id.
 
-    ``read`` was asked right behind the cancels, which saves a round trip. It is judged like any other read, and the
-    ladder waits for an order that it still shows.
+    The ladder does not trust the answers: a read tells the state of the orders. ``read`` was requested right after the
+    cancels, which saves a round trip. The ladder judges it like any other read, and waits for an order in it that is
+    still open.
     """
 
     answers: dict[str, str]
@@ -156,13 +160,13 @@ class SendUnknown(Struct, frozen=True):
 
 
 class LookFailed(Struct, frozen=True):
-    text: str  # why the question could not be asked or answered, which is not the same as "not found"
+    text: str  # why the query failed; a failed query does not mean "not found"
     final: bool = False
     retry_after: float = 0.0  # seconds in which the venue will not answer
 
 
 class Restored(Struct, frozen=True):
-    """Per request the failure's text, or empty."""
+    """The answers to the requests that put orders back: each failure's text, "" for a success."""
 
     answers: tuple[str, ...]
 
@@ -184,7 +188,7 @@ Event = (
 
 
 class Limits(Struct, frozen=True):
-    """How long things may take, in seconds, from the configuration and the venue's capabilities."""
+    """The limits of one close, from the configuration and the venue's capabilities. Durations are seconds."""
 
     attempts: int
     tier_timeout: float
@@ -204,28 +208,30 @@ class Ladder(Struct, frozen=True):
     steps: tuple[Step, ...]
     limits: Limits
     deadline: float
-    expected: Decimal  # the most the position may be: what was confirmed or read last, less fills since
+    expected: Decimal  # the largest possible position: the confirmed or last read quantity minus later fills
     phase: Phase = Phase.READING
-    index: int = 0  # the step that is next or under way
-    part: int = 0  # of a step whose order had to be split
-    filled: Decimal = ZERO  # by our terminal orders
+    index: int = 0  # the present or next step
+    part: int = 0  # number of the part, where a step's order had to be split
+    filled: Decimal = ZERO  # the fills of our terminal orders
     paid: Decimal | None = ZERO  # Σ fill × price; None once a price is missing
-    tier: Tier | None = None  # the last one that filled something
-    request: OrderRequest | None = None  # of the order that is on its way or live
-    nameless: bool = False  # that order may carry no client id: it is a venue's own close call
+    tier: Tier | None = None  # the last tier that filled something
+    request: OrderRequest | None = None  # the request of the order that is on its way or live
+    nameless: bool = False  # that order may carry no client id, because it is a venue's own close call
     order: Order | None = None  # our order as last seen
-    known: frozenset[str] = frozenset()  # ids of orders that were open before it was sent
+    known: frozenset[str] = frozenset()  # ids of orders that were open before our order was sent
     others: frozenset[str] = frozenset()  # ids of our orders on the instrument that belong to other closes
     sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
     done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
     sent_at: float = 0.0
-    since: datetime | None = None  # after a restart: when the order that is looked up was sent
-    filled_at: float | None = None  # when a fill of ours was last learnt
-    ended_at: float | None = None  # when the end of an order of ours was last learnt
-    flat_asked: float | None = None  # when an unexplained flat read was first received
+    since: datetime | None = None  # after a restart: the time at which the order in question was sent
+    filled_at: float | None = None  # when we last learnt of a fill of ours
+    ended_at: float | None = None  # when we last learnt of the end of an order of ours
+    flat_asked: float | None = (
+        None  # when an unexplained flat read first arrived; only a read after this time confirms it
+    )
     misses: int = 0  # look-ups past the expiry that found nothing
-    odd_since: float | None = None  # since when reads are at odds with what was expected, or quantity is held
-    refusals: int = 0  # of the present step that asked for nothing but another read
+    odd_since: float | None = None  # since when reads contradict the expected state, or orders hold quantity
+    refusals: int = 0  # refusals of the present step after which the ladder reads again
     cancelled_at: float | None = None
     cancel_tries: int = 0
     withdrawn_at: float | None = None
@@ -235,7 +241,7 @@ class Ladder(Struct, frozen=True):
     answers: tuple[str, ...] = ()
     position: Position | None = None  # as read last
     lot: Decimal = ZERO  # the instrument's step, as read last
-    still_open: frozenset[str] = frozenset()  # ids of the orders in the read before
+    still_open: frozenset[str] = frozenset()  # ids of the live orders in the last read
     gone: frozenset[str] = frozenset()  # ids of the cancelled orders that are known to be terminal
     taken: dict[str, Decimal] = {}  # cumulative fill of the cancelled orders, by order id
     absent: frozenset[str] = frozenset()  # ids of cancelled orders that the last read lacked, without other proof

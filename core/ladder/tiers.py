@@ -1,4 +1,4 @@
-"""The rungs of the escalation ladder: in which order they are tried, and the order that each one sends.
+"""The rungs of the escalation ladder: their sequence, and the order that each rung sends.
 
 | tier | what is sent |
 |---|---|
@@ -28,12 +28,16 @@ _TIF = {
     Tier.VENUE_CLOSE: TimeInForce.GTC,
     Tier.DIRECT_API: TimeInForce.GTC,
     Tier.MARKET_FOK: TimeInForce.FOK,
-    Tier.LIMIT_AGGRESSIVE: TimeInForce.GTC,  # it may rest for the tier's time-out, then it is withdrawn
+    Tier.LIMIT_AGGRESSIVE: TimeInForce.GTC,  # the order may rest for the tier's time-out, then we withdraw it
 }
 
 
 class Step(Struct, frozen=True):
-    """One rung. ``offset`` is how far a limit goes beyond the touch; ``nth`` tells a tier's steps of a round apart."""
+    """One rung.
+
+    ``offset`` is the fraction of the touch by which a limit goes beyond the touch.
+    ``nth`` numbers the steps of one tier in one round.
+    """
 
     round: int
     tier: Tier
@@ -42,7 +46,10 @@ class Step(Struct, frozen=True):
 
 
 def schedule(tiers: Sequence[Tier], attempts: int, offsets: Sequence[Decimal]) -> tuple[Step, ...]:
-    """Every step in order: ``attempts`` rounds of the base tiers, the last one with fill-or-kill and limits added."""
+    """Return all steps in sequence: ``attempts`` rounds of the base tiers.
+
+    The last round has fill-or-kill and limits as well.
+    """
     base = [t for t in tiers if t not in LAST_TIERS]
     steps = [Step(round_, tier) for round_ in range(1, attempts + 1) for tier in base]
     if Tier.MARKET_FOK in tiers:
@@ -55,9 +62,9 @@ def schedule(tiers: Sequence[Tier], attempts: int, offsets: Sequence[Decimal]) -
 def request(
     step: Step, position: Position, instrument: Instrument, quantity: Decimal, client_id: str, touch: Decimal | None
 ) -> OrderRequest | None:
-    """The order of one step; None for a limit when there is no touch to go beyond.
+    """Return the order of one step; None for a limit order without a touch.
 
-    A limit is rounded toward the touch, so that the price conceded is never more than the offset.
+    A limit is rounded toward the touch, so the conceded price never exceeds the offset.
     """
     price = None
     if step.tier is Tier.LIMIT_AGGRESSIVE:
@@ -80,5 +87,8 @@ def request(
 
 
 def client_id(epoch: str, plan: str, position: Position, step: Step, part: int) -> str:
-    """Derived again after a restart from the same plan, position, round, tier and part of a split order."""
+    """Return the client order id of one part of a step's order.
+
+    After a restart the same plan, position, round, tier and part give the same id.
+    """
     return client_order_id(epoch, plan, position.key, step.round, step.tier.value, step.nth * 1000 + part)
