@@ -1,8 +1,9 @@
-"""Sends one order that is no close, and stays with it until its end is known.
+"""Send one order of an entry, and follow the order until its end is known.
 
-The same care as for a close: the intent is durable before the order leaves, its client id is a pure function of the
-entry, an unknown outcome is never sent again but looked up until known, and only a terminal state ends it. Where the
-venue cannot say, the outcome stays ``unknown`` and the entry open: the next start asks again.
+An entry's order gets the same care as a close. The intent is durable before the order leaves. The client id is a pure
+function of the entry. An order of unknown outcome is looked up and never sent again. Only a terminal state ends an
+order. When the venue cannot tell the outcome, the outcome stays ``unknown`` and the entry stays open. The next start
+then asks again.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from core.orders.submit import LONGEST_POLL, POLL, look, send
 from core.ports import LOOK_MARGIN, Broker, Clock, OrderQuery
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
-GLANCE = 0.05
-AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)  # the next one where the venue cannot express one
+GLANCE = 0.05  # seconds between two checks whether a close wants to go first
+# Times in force in the order of trying: the next follows when the venue does not support the one before.
+AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)
 AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
 
 
 class OrderResult(Struct, frozen=True):
-    """``outcome``: filled, partial, not_filled, refused, unreachable, not_sent, unknown."""
+    """Result of an entry's order. ``outcome``: filled, partial, not_filled, refused, unreachable, not_sent, unknown."""
 
     outcome: str
     order: Order | None = None
@@ -37,15 +39,15 @@ class OrderResult(Struct, frozen=True):
 
 
 class Timeouts(Struct, frozen=True):
-    """Seconds: until a live order is withdrawn, and until nobody asks any more what became of one."""
+    """Time limits of an entry's order, in seconds."""
 
-    fill: float
-    total: float
-    give_way: Callable[[], bool] = lambda: False  # a close of the same symbol goes first
+    fill: float  # until a live order is withdrawn
+    total: float  # until the search for an order, or for the end of a withdrawn order, stops
+    give_way: Callable[[], bool] = lambda: False  # True: withdraw now, because a close of the same symbol goes first
 
 
 class EntryOrderRunner:
-    """One account's hand for entries."""
+    """Sends and follows the orders of one account's entries."""
 
     def __init__(self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock) -> None:
         self._broker = broker
@@ -55,8 +57,11 @@ class EntryOrderRunner:
         self._outbox = WriteBehind(journal)
 
     async def place(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
-        """Until its end, or ``unknown``. ``known`` are the orders that were there. Raises JournalError when nothing
-        was sent because the intent could not be made durable."""
+        """Send the entry's order and follow it until its end, or until the outcome stays ``unknown``.
+
+        ``known``: ids of the orders that existed before. Raises JournalError when the intent could not be made
+        durable: then nothing was sent.
+        """
         placed = OrderResult("not_sent")
         for n, tif in enumerate(AT_MARKET if entry.price is None else AT_LIMIT):
             request = self._request(entry, tif, n)
@@ -67,7 +72,7 @@ class EntryOrderRunner:
         return placed
 
     async def resume(self, entry: EntryApproved, written: Sequence[Entry], patience: Timeouts) -> OrderResult:
-        """What became of an entry that a restart found open. What is still live of it is withdrawn."""
+        """Find the outcome of an entry that a restart found open. Withdraw its order when the order is still live."""
         records = [e.record for e in written]
         intents = [r for r in records if isinstance(r, IntentWritten)]
         if not intents:
@@ -90,7 +95,7 @@ class EntryOrderRunner:
                 return await self._find(entry, last, frozenset(), patience)
 
     async def end(self, entry: EntryApproved, *records: Record) -> None:
-        """Write how it ended, behind all that is owed to the journal. Raises JournalError."""
+        """Write the end of the entry, after all its records that still wait for the journal. Raises JournalError."""
         for record in records:
             await self._outbox.write(entry.key, record)
 
@@ -141,7 +146,10 @@ class EntryOrderRunner:
         patience: Timeouts,
         order_id: str | None = None,
     ) -> OrderResult:
-        """Look until it is found, or proven never to have been: past its own expiry and the lists' lag, and twice."""
+        """Look for the order until it is found or proven never to have been executed.
+
+        A proof takes two misses after the request's expiry and the lists' lag.
+        """
         do = OrderQuery(request, known, order_id, nameless=False, seconds=0.0)
         sent = await look(self._broker, self._reader, self._clock, do, entry.at, patience.total)
         if sent.order is not None:
@@ -154,7 +162,7 @@ class EntryOrderRunner:
     async def _settle(
         self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Timeouts
     ) -> OrderResult:
-        """Our order is live: until it ends by itself, or until it was withdrawn and is seen to have ended."""
+        """Follow our live order until it ends by itself, or until we withdrew it and the venue reports its end."""
         begun, withdrawn, pause, text = self._clock.monotonic(), None, POLL, ""
         while not order.status.terminal:
             now = self._clock.monotonic()
@@ -171,7 +179,7 @@ class EntryOrderRunner:
             except (FlatdeckError, TimeoutError) as error:
                 seen, text = None, explain(error)
             if seen is not None and seen.status is not OrderStatus.UNKNOWN:
-                order = structs.replace(seen, filled=max(seen.filled, order.filled))  # cumulative: it never falls
+                order = structs.replace(seen, filled=max(seen.filled, order.filled))  # cumulative: never falls
             if withdrawn is not None and not order.status.terminal:
                 await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_POLL)
@@ -180,13 +188,13 @@ class EntryOrderRunner:
         return _ended(order)
 
     async def _rest(self, seconds: float, patience: Timeouts) -> None:
-        """Sleep, less where a close wants to go first."""
+        """Sleep ``seconds``, or less when a close wants to go first."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0 and not patience.give_way():
             await self._clock.sleep(min(left, GLANCE))
 
     async def _counted(self, order: Order) -> Order:
-        """An order that ended with less than all of it may have fills that the venue tells of later: they count."""
+        """Return the ended order with its late fills: the venue may report fills after the order's end."""
         until = self._clock.monotonic() + self._broker.capabilities.position_lag + LOOK_MARGIN
         while order.filled < order.quantity and order.status is not OrderStatus.REJECTED:
             if self._clock.monotonic() >= until:
@@ -210,13 +218,13 @@ class EntryOrderRunner:
     def _answered(
         self, entry: EntryApproved, request: OrderRequest, outcome: str, order: Order | None, text: str = ""
     ) -> None:
-        """Written without waiting: the end of the entry, which is waited for, stands behind it."""
+        """Write the answer without waiting. The entry's end is written later and waits for this record too."""
         record = IntentAnswered(entry.plan, entry.key, request.client_id, outcome, order, text)
         self._outbox.remember(entry.key, record)
 
 
 def _ended(order: Order) -> OrderResult:
-    """A terminal order's outcome."""
+    """Return a terminal order's result."""
     if order.filled >= order.quantity:
         return OrderResult("filled", order)
     if order.filled > 0:

@@ -1,9 +1,8 @@
-"""The gate before a new position, and the sizes and prices of what may pass it. Pure.
+"""The gate before a new position, and the sizes and prices of allowed entries. Pure.
 
-Opening adds risk, so the gate is the opposite of a close: what is not known refuses. An account of the owner that
-cannot be read might hold the symbol or fill the cap, and then nothing is opened. Entries that are on their way count
-as if they were positions, from the record of their approval to the record of their end, so that any number of them
-begun at once stays below the cap.
+Opening adds risk. The gate therefore refuses an entry when a fact is unknown, unlike a close. An unreadable account of
+the owner might hold the symbol or fill the cap. Nothing is opened then. An entry counts as a position from the record
+of its approval to the record of its end. Any number of entries begun at once therefore stays within the cap.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from core.settings import EntrySettings
 from core.units import ONE, ZERO, floor_to, percent, plain, round_price
 
 MAX_LEVERAGE = Decimal(125)
-LIMIT_WAIT = 30.0  # seconds in which a limit order may be filled before the rest of it is withdrawn
+LIMIT_WAIT = 30.0  # seconds until the unfilled rest of a limit order is withdrawn
 
 
 class Code(Enum):
-    """Why an entry is refused."""
+    """Reason why an entry is refused."""
 
     AMOUNT = "amount"
     LEVERAGE = "leverage"
@@ -41,14 +40,14 @@ class Code(Enum):
     NOT_TRADABLE = "not_tradable"
     NO_PRICE = "no_price"
     BELOW_MINIMUM = "below_minimum"
-    NO_POSITION = "no_position"  # there is nothing to scale
-    SEVERAL_POSITIONS = "several_positions"  # hedge mode holds one of each side: which is meant?
-    HELD = "held"  # open orders hold what would be sold
-    CHANGED = "changed"  # it is not what was shown any more
+    NO_POSITION = "no_position"  # scaling needs a position
+    SEVERAL_POSITIONS = "several_positions"  # hedge mode holds one of each side, and the request does not say which
+    HELD = "held"  # open orders hold the quantity that would be sold
+    CHANGED = "changed"  # the draft is no longer as it was shown
 
 
 class Rejection(Struct, frozen=True):
-    """A refusal: the code for programs, one sentence for a person."""
+    """A refusal: a code for programs, a sentence for a person."""
 
     code: Code
     text: str
@@ -63,7 +62,7 @@ class NotAllowed(FlatdeckError):
 
 
 class EntryRequest(Struct, frozen=True):
-    """What somebody wants to open. Without an account every account of the owner is meant."""
+    """A request to open a position. Without an account, the request means every account of the owner."""
 
     owner: str
     symbol: str
@@ -75,7 +74,7 @@ class EntryRequest(Struct, frozen=True):
 
 
 class GateInput(Struct, frozen=True):
-    """What is known of an owner at the moment of asking."""
+    """Facts about an owner at the time of a request."""
 
     now: datetime
     cap: int
@@ -84,21 +83,23 @@ class GateInput(Struct, frozen=True):
     held: frozenset[InstrumentKey] = frozenset()
     closing: frozenset[InstrumentKey] = frozenset()
     pending: tuple[EntryApproved, ...] = ()  # approved and not ended, of any owner
-    signals: dict[tuple[str, str, OrderSide], datetime] = {}  # when each was last approved
-    unreadable: dict[str, str] = {}
-    frozen: dict[str, str] = {}
-    duplicate_window: float = EntrySettings().duplicate_window  # seconds; 0: the same again is no repetition
-    unknown_at: dict[str, str] = {}  # accounts whose venue says that there is no such symbol
+    signals: dict[tuple[str, str, OrderSide], datetime] = {}  # time of the last approval, by owner, symbol and side
+    unreadable: dict[str, str] = {}  # account → reason
+    frozen: dict[str, str] = {}  # account → reason
+    duplicate_window: float = EntrySettings().duplicate_window  # seconds; 0: a repeated signal is never refused
+    unknown_at: dict[str, str] = {}  # accounts whose venue does not know the symbol
 
 
 def validate(signal: EntryRequest, scene: GateInput) -> Rejection | None:
-    """The first reason why this may not be opened, or None when it may."""
+    """Return the first reason against this entry, or None when the entry is allowed."""
     return next(iter(refusals(signal, scene)), None)
 
 
 def refusals(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
-    """Every reason why this may not be opened: what is wrong with it, then what speaks against it, then what is
-    not known."""
+    """Return every reason against this entry.
+
+    First come faults of the request, then positions and limits, then accounts that are unreadable or frozen.
+    """
     found = [*_parameters(signal), *_symbol(signal, scene), *_taken(signal, scene), *_room(signal, scene)]
     return [*found, *access(scene, signal.account)]
 
@@ -117,7 +118,7 @@ def _parameters(signal: EntryRequest) -> list[Rejection]:
 
 
 def _symbol(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
-    """Refused where every account that is meant says that there is no such symbol."""
+    """Refuse the entry when no requested account knows the symbol."""
     meant = [signal.account] if signal.account else list(scene.accounts)
     if meant and all(a in scene.unknown_at for a in meant):
         return [Rejection(Code.UNKNOWN_SYMBOL, f"{signal.symbol} is not known at {', '.join(meant)}")]
@@ -125,7 +126,7 @@ def _symbol(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
 
 
 def _taken(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
-    """At most one position of an owner in a symbol, and nothing under way in it."""
+    """Refuse a second position of an owner in a symbol, and an entry beside another action in the symbol."""
     found, symbol = [], signal.symbol
     for account, _ in sorted(place for place in scene.closing if place[1] == symbol):
         found.append(Rejection(Code.CLOSING, f"a close of {symbol} is in progress on {account}"))
@@ -153,13 +154,17 @@ def _room(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
 
 
 def arriving(owner: str, scene: GateInput) -> int:
-    """New positions of an owner on their way that are not among those held yet."""
+    """Return the number of new positions of an owner that are on their way and not yet held."""
     entries = {e.plan: e.key.instrument for e in scene.pending if e.owner == owner and e.what == "open"}
     return sum(place not in scene.held for place in entries.values())
 
 
 def access(scene: GateInput, account: str | None) -> list[Rejection]:
-    """Every account of the owner must be readable; the one that is meant, or at least one, must not be frozen."""
+    """Return the reasons from the accounts' states.
+
+    Every account of the owner must be readable. The requested account must not be frozen; without a requested account,
+    at least one must not be frozen.
+    """
     found = [
         Rejection(Code.ACCOUNT_UNREADABLE, f"{a} cannot be read: {why}") for a, why in sorted(scene.unreadable.items())
     ]
@@ -172,7 +177,7 @@ def access(scene: GateInput, account: str | None) -> list[Rejection]:
 
 
 class EntryDraft(Struct, frozen=True):
-    """What would be sent. ``kind``: open, scale_in, scale_out, or close where a scaling takes all of it."""
+    """A prepared order. ``kind``: open, scale_in, scale_out, or close when a scaling closes the whole position."""
 
     kind: str
     owner: str
@@ -180,17 +185,17 @@ class EntryDraft(Struct, frozen=True):
     side: OrderSide
     quantity: Decimal
     asked: Decimal
-    reference: Decimal | None = None  # about what it will trade at
-    price: Decimal | None = None  # of a limit order
+    reference: Decimal | None = None  # the expected price of the trade
+    price: Decimal | None = None  # the limit; None: a market order
     leverage: Decimal | None = None
     stop_pct: Decimal | None = None
-    before: Decimal = ZERO  # what is held
-    entry: Decimal | None = None  # of what is held
+    before: Decimal = ZERO  # the quantity held before
+    entry: Decimal | None = None  # the entry price of the held position
     reduce_only: bool = False
     warnings: tuple[str, ...] = ()
 
     def binding(self) -> tuple[object, ...]:
-        """The part that a confirmation binds. A limit's price is sent as it was shown."""
+        """Return the values that a confirmation fixes. A limit price is left out: it is sent as it was shown."""
         limit = self.price is not None
         return self.kind, self.key, self.side, self.quantity, limit, self.leverage, self.stop_pct, self.before
 
@@ -198,9 +203,10 @@ class EntryDraft(Struct, frozen=True):
 def sized(
     asked: Decimal, instrument: Instrument, price: Decimal | None, *, exempt: bool = False
 ) -> tuple[Decimal, str]:
-    """``asked`` on the venue's step; a size below the minimum is raised to the minimum, with a warning that says so.
+    """Return ``asked`` rounded down to the venue's step, and a warning.
 
-    Where the venue exempts the order from its minimum, that is one step.
+    A size below the venue's minimum is raised to the minimum, and the warning says so. The warning is empty otherwise.
+    When the venue exempts the order from its minimum, the minimum is one step.
     """
     quantity = floor_to(asked, instrument.step)
     least = instrument.step if exempt else minimum(instrument, price)
@@ -210,7 +216,7 @@ def sized(
 
 
 def minimum(instrument: Instrument, price: Decimal | None) -> Decimal:
-    """The least quantity that the venue takes, by its own minimum and by its minimum cost at ``price``."""
+    """Return the least quantity that the venue takes, by its minimum quantity and its minimum cost at ``price``."""
     least = max(instrument.min_quantity, instrument.step)
     if price is not None and price > 0 and instrument.min_cost > 0:
         least = max(least, instrument.min_cost / (price * instrument.multiplier))
@@ -218,20 +224,26 @@ def minimum(instrument: Instrument, price: Decimal | None) -> Decimal:
 
 
 def limit_price(side: OrderSide, quote: Quote, tick: Decimal, offset: Decimal) -> Decimal | None:
-    """``offset``, a fraction, on the passive side of the touch: below the bid to buy, above the ask to sell."""
+    """Return a price on the passive side of the best quote: below the bid to buy, above the ask to sell.
+
+    ``offset`` is a fraction of the best quote. Return None without a price.
+    """
     touch = quote.bid if side is OrderSide.BUY else quote.ask
     base = touch if touch is not None else quote.reference
     return None if base is None else round_price(base * (1 - side.sign * offset), tick, up=side is OrderSide.SELL)
 
 
 def taking_price(side: OrderSide, quote: Quote) -> Decimal | None:
-    """About what a market order on ``side`` trades at."""
+    """Return the expected price of a market order on ``side``, or None when there is no price."""
     touch = quote.ask if side is OrderSide.BUY else quote.bid
     return touch if touch is not None else quote.reference
 
 
 def averaged(entry: Decimal | None, held: Decimal, price: Decimal | None, added: Decimal) -> Decimal | None:
-    """The entry after adding to a position: weighted by quantity; unknown when either is. Reducing keeps it."""
+    """Return the entry price after adding to a position, weighted by quantity.
+
+    Return None when the old entry or the new price is unknown. Reducing a position keeps its entry price.
+    """
     if held <= 0:
         return price
     if entry is None or price is None:
@@ -242,19 +254,22 @@ def averaged(entry: Decimal | None, held: Decimal, price: Decimal | None, added:
 def realised(
     side: Side, entry: Decimal | None, price: Decimal | None, quantity: Decimal, multiplier: Decimal
 ) -> Decimal | None:
-    """P&L of the part that was taken off, in the instrument's currency, without fees; unknown without an entry."""
+    """Return the P&L of the closed part in the instrument's currency, without fees.
+
+    Return None when the entry or the price is unknown.
+    """
     if entry is None or price is None:
         return None
     return side.sign * (price - entry) * quantity * multiplier
 
 
 def direction(side: OrderSide) -> Side:
-    """What an order opens."""
+    """Return the side of the position that an order opens."""
     return Side.LONG if side is OrderSide.BUY else Side.SHORT
 
 
 def begun(entry: EntryApproved) -> str:
-    """The line that opens an entry."""
+    """Return the log line for the start of an entry."""
     at = "at the market" if entry.price is None else f"at {plain(entry.price)}"
     stop = f", stop-loss {percent(entry.stop_pct)} %" if entry.stop_pct is not None else ""
     what = f"{entry.side.value} {plain(entry.quantity)} {entry.key.symbol} {at}"

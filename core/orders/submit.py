@@ -22,7 +22,10 @@ LONGEST_POLL = 1.0  # seconds
 
 
 class Submitted(Struct, frozen=True):
-    """Result of a send. ``outcome``: acknowledged, refused, unreachable, unknown, not_found, as ``IntentAnswered``."""
+    """Result of a send.
+
+    ``outcome`` as in ``IntentAnswered``: acknowledged, refused, unreachable, unknown, not_found.
+    """
 
     outcome: str
     order: Order | None = None  # the acknowledged order, in any readable state
