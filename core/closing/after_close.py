@@ -1,8 +1,8 @@
-"""What our own orders may still change on an instrument after a close has ended.
+"""Our recent orders on each instrument, which may still matter after a close has ended.
 
-A venue's list may lag behind a fill, whoever made it: the close before, or a process before this one. Where nothing at
-the venue keeps an order from opening a position, the next close waits until the lists have had their time. An order
-of ours that may still be live keeps the other actions of its plan on that instrument from being begun.
+A venue's list may lag behind a fill of an earlier close or of an earlier process. When the venue does not keep an order
+from opening a position, the next close waits until the lists are up to date. While an order of ours may still be live,
+no other action of its plan begins on that instrument.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ ORDERS_KEPT = 100
 
 
 class RecentOrders:
-    """``within`` is the longest that any venue's list may lag, in seconds."""
+    """The recent orders of all accounts. ``within``: the longest lag of any venue's list, in seconds."""
 
     def __init__(self, journal: Journal, clock: Clock, within: float) -> None:
         self._journal = journal
         self._clock = clock
         self._within = within
-        self._ended: dict[InstrumentKey, float] = {}
-        self._live: dict[InstrumentKey, str] = {}
-        self._orders: dict[InstrumentKey, tuple[str, ...]] = {}  # of closes that have ended, the latest last
+        self._ended: dict[InstrumentKey, float] = {}  # monotonic seconds
+        self._live: dict[InstrumentKey, str] = {}  # plan ids
+        self._orders: dict[InstrumentKey, tuple[str, ...]] = {}  # order ids of ended closes, the latest last
         self._loaded = False
 
     async def load(self) -> None:
-        """What a process before this one did a moment ago. Raises JournalError."""
+        """Read from the journal what an earlier process sent within the lag. Raises JournalError."""
         if self._loaded:
             return
         now, monotonic = self._clock.now(), self._clock.monotonic()
@@ -44,7 +44,7 @@ class RecentOrders:
         self._loaded = True
 
     def note(self, where: InstrumentKey, plan: str, ladder: Ladder) -> None:
-        """A close came to its end."""
+        """Record the end of a close."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
             self._orders[where] = (*self._orders.get(where, ()), *ladder.done)[-ORDERS_KEPT:]
@@ -52,13 +52,13 @@ class RecentOrders:
             self._live[where] = plan
 
     def told(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
-        """The next close on the instrument, knowing when an order of ours there last ended, and which were ours."""
+        """Return the next close's ladder with the end time of our last order there and our earlier orders' ids."""
         ended = self._ended.get(where) if ladder.ended_at is None else ladder.ended_at
         others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)
         return structs.replace(ladder, ended_at=ended, others=others)
 
     def live(self, where: InstrumentKey, plan: str) -> bool:
-        """Whether an order that the plan sent there may still be live."""
+        """Return True when an order that the plan sent there may still be live."""
         return self._live.get(where) == plan
 
     def _end(self, where: InstrumentKey, at: float) -> None:

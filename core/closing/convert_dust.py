@@ -1,7 +1,8 @@
-"""Carrying out conversions of dust: read again, written down, sent once, looked up.
+"""Carry out conversions of dust: read the offers again, write the intent, send once, look up the outcome.
 
-An intent is durable before its request leaves. An answer that is missing or cannot be read says nothing, and neither
-does a record that is not there yet: the venue's records are asked for a while, and what they never tell stays unknown.
+An intent is durable before its request leaves. A missing or unreadable answer proves nothing. A record that the venue
+does not show yet proves nothing either. We ask for the venue's records several times. An outcome that the records never
+show stays unknown.
 """
 
 from __future__ import annotations
@@ -20,16 +21,19 @@ from core.ports import Clock
 from core.records import ConversionAnswered, ConversionAsked, Logged, Record
 from core.units import plain
 
-if TYPE_CHECKING:  # it brings the database along, which a command line without one has no use for
+if TYPE_CHECKING:  # the journal imports the database, and some command lines do not need a database
     from core.journal.journal import Journal
 
-PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each look at the venue's records
-SETTLED = timedelta(minutes=10)  # after which a request of unknown outcome cannot act any more
-REMEMBERED = timedelta(days=2)  # how far back requests without a final outcome are looked for
+PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each query of the venue's records
+SETTLED = timedelta(minutes=10)  # after this time a request of unknown outcome can no longer act
+REMEMBERED = timedelta(days=2)  # age limit of the search for requests without a final outcome
 
 
 class ConversionChanged(Struct, frozen=True):
-    """What is no longer as it was agreed to (``agreed`` None: new) and was not converted; ``now`` None: gone."""
+    """A conversion that changed since it was agreed to, and was not carried out.
+
+    ``agreed`` is None for a new offer. ``now`` is None for an offer that is gone.
+    """
 
     asset: str
     agreed: Conversion | None
@@ -37,7 +41,7 @@ class ConversionChanged(Struct, frozen=True):
 
 
 class ConversionReport(Struct, frozen=True):
-    """``earlier`` is what was found of requests of an earlier run."""
+    """Result of a conversion run. ``earlier``: outcomes found for the requests of an earlier run."""
 
     results: tuple[Converted, ...]
     changed: tuple[ConversionChanged, ...] = ()
@@ -45,7 +49,7 @@ class ConversionReport(Struct, frozen=True):
 
 
 class DustConverter:
-    """The conversions of one account, by whoever holds the journal."""
+    """Converts the dust of one account. Only the process that holds the journal may use it."""
 
     def __init__(self, account: str, converter: Converter, journal: Journal, clock: Clock, ids: Ids) -> None:
         self._account = account
@@ -55,7 +59,7 @@ class DustConverter:
         self._ids = ids
 
     async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> ConversionReport:
-        """Convert what was agreed to and still is so. What raises has sent nothing."""
+        """Convert the agreed offers that still stand. A call that raises has sent nothing."""
         earlier, blocked = await self._settle_earlier()
         still, changed = await self._still(agreed, into)
         results: list[Converted] = []
@@ -77,7 +81,10 @@ class DustConverter:
     async def _still(
         self, agreed: Sequence[Conversion], into: str | None
     ) -> tuple[list[Conversion], list[ConversionChanged]]:
-        """What is offered now as it was agreed to, under an offer that has nothing else in it; and the rest."""
+        """Return the offers that still stand as agreed, and the changed ones.
+
+        Ask for a new offer until the offer contains only agreed conversions.
+        """
         known = {c.asset: c for c in agreed}
         offered = await self._converter.conversions(into)
         now = {c.asset: c for c in offered}
@@ -91,7 +98,7 @@ class DustConverter:
         return kept, [ConversionChanged(a, known.get(a), now.get(a)) for a in names if a not in going]
 
     async def _one(self, asked: Sequence[Conversion], into: str | None) -> list[Converted]:
-        """One request, from its intent to the last that is known of it. JournalError: it was not sent."""
+        """Send one request and return the last known results. Raises JournalError: the request was not sent."""
         plan, at = self._ids.plan_id(), self._clock.now()
         await self._journal.append(ConversionAsked(plan, self._account, tuple(asked), at))
         try:
@@ -107,12 +114,12 @@ class DustConverter:
             results = await self._as_it_is(asked, results, into)
         try:
             await self._write(plan, results)
-        except JournalError as error:  # it was sent: what is known of it is worth more than where it is written
+        except JournalError as error:  # already sent: return the result even without a record
             return [replace(r, error=f"{r.error or r.outcome.value}; not written down: {error}") for r in results]
         return results
 
     async def _followed(self, asked: Sequence[Conversion], results: list[Converted], at: datetime) -> list[Converted]:
-        """Ask the venue's records until they have an end for everything, or long enough."""
+        """Ask for the venue's records until every result is final, or until the PAUSES are used up."""
         for pause in PAUSES:
             if not any(r.outcome.open for r in results):
                 break
@@ -130,7 +137,10 @@ class DustConverter:
     async def _as_it_is(
         self, asked: Sequence[Conversion], results: list[Converted], into: str | None
     ) -> list[Converted]:
-        """Say of what stays unknown whether it was still there; that proves nothing about a moment later."""
+        """Add to each unknown result whether the asset is still there.
+
+        An asset that is still there proves nothing: the venue may convert it a moment later.
+        """
         try:
             there = {c.asset: c.quantity for c in await self._converter.conversions(into, [c.asset for c in asked])}
         except FlatdeckError:
@@ -147,7 +157,7 @@ class DustConverter:
         return [told(r) for r in results]
 
     async def _settle_earlier(self) -> tuple[list[Converted], set[str]]:
-        """Look up what an earlier run left without an end: what is known of it now, and assets that may yet move."""
+        """Look up requests that an earlier run left open. Return new results, and the assets that may still move."""
         found: list[Converted] = []
         blocked: set[str] = set()
         for asked, known in unsettled(await self._records(), self._account):
@@ -178,7 +188,10 @@ class DustConverter:
 
 
 def unsettled(records: Iterable[Record], account: str) -> list[tuple[ConversionAsked, list[Converted]]]:
-    """The account's requests whose outcome is not known in full, with what is known of each; empty: nothing."""
+    """Return the account's requests without a final outcome, each with its known results.
+
+    An empty list of results means that no answer was written.
+    """
     asked: dict[str, ConversionAsked] = {}
     answered: dict[str, list[Converted]] = {}
     for record in records:
@@ -191,7 +204,7 @@ def unsettled(records: Iterable[Record], account: str) -> list[tuple[ConversionA
 
 
 def _groups(conversions: Sequence[Conversion], most: int) -> Iterable[list[Conversion]]:
-    """Requests of at most so many, each of one offer and one target."""
+    """Return groups of at most ``most`` conversions. All conversions of a group share an offer and a target."""
     offers: dict[tuple[str, str], list[Conversion]] = {}
     for conversion in conversions:
         offers.setdefault((conversion.reference, conversion.into), []).append(conversion)
@@ -203,7 +216,7 @@ def _all(asked: Iterable[Conversion], outcome: ConversionOutcome, error: str) ->
 
 
 def _merged(results: Iterable[Converted], told: Iterable[Converted]) -> list[Converted]:
-    """What is told replaces what was open; what nobody asked about is nobody's answer."""
+    """Replace open results by those in ``told``. Ignore an asset that was not asked about."""
     by_asset = {r.asset: r for r in told}
     return [by_asset.get(r.asset, r) if r.outcome.open else r for r in results]
 

@@ -1,4 +1,4 @@
-"""Carries out an approved plan: every account at once, every instrument by itself, then reads everything again.
+"""Carry out an approved plan: all instruments of all accounts at once. Then read every account again.
 
 A close counts as done when its ladder ended flat *and* the final reconciliation did not find the position again.
 """
@@ -32,13 +32,13 @@ from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
 
-FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and the seconds between them
-TURN_WAIT = 0.5
+FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and seconds between them
+TURN_WAIT = 0.5  # seconds
 Say = Callable[..., None]
 
 
 class PlanExecutor:
-    """``say(level, text, action)`` writes the log; ``frozen`` maps accounts to why nothing is sent for them."""
+    """Carries out plans. ``say(level, text, action)`` writes the log. ``frozen``: account → why we send nothing."""
 
     def __init__(
         self,
@@ -60,24 +60,24 @@ class PlanExecutor:
         self._frozen = frozen
         self._wait_for_open = wait_for_open
         self._claims = claims or InstrumentLocks(clock)
-        self._busy: dict[InstrumentKey, str] = {}  # → plan with a close in flight
+        self._busy: dict[InstrumentKey, str] = {}  # → plan whose action is under way there
         lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
         self._aftermath = RecentOrders(journal, clock, lag)
-        self._unwritten: list[Record] = []  # ends and freezes that the journal could not take yet
+        self._unwritten: list[Record] = []  # ends and freezes that still wait for the journal
 
     def in_flight(self) -> set[InstrumentKey]:
-        """Account and symbol of every action under way."""
+        """Return the instruments of all actions under way."""
         return set(self._busy)
 
     def claim(self, plans: Iterable[InterruptedPlan]) -> None:
-        """Hold the instruments of plans that are about to be taken up, those first that have something under way."""
+        """Lock the instruments of plans that resume soon. Plans whose actions had begun get theirs first."""
         wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
             self._busy.setdefault(key.instrument, plan)
             self._claims.coming(plan, [key.instrument])
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
-        """Execute from the beginning. Raises JournalError when the approval is not durable: nothing was sent."""
+        """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         actions = (*plan.closes, *plan.lone_cancels)
         self._claims.coming(plan.id, _places(actions))
@@ -92,7 +92,7 @@ class PlanExecutor:
         return await self._finish(approved, results, None)
 
     async def take_up(self, left: InterruptedPlan) -> PlanReport:
-        """Go on with a plan that a restart found unfinished: first what is not known of it."""
+        """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
         plan = left.approved.plan
         self._claims.coming(plan.id, _places(left.left()))
         try:
@@ -107,13 +107,13 @@ class PlanExecutor:
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
         results = [e.result for e in left.ended]
-        actions = sorted(left.left(), key=lambda a: not recovery.begun(a, left))  # what was begun is found out first
+        actions = sorted(left.left(), key=lambda a: not recovery.begun(a, left))  # begun actions come first
         return results + await self._all(left.approved, actions, (left, fresh))
 
     async def _all(
         self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[InterruptedPlan, bool] | None
     ) -> list[ResultRow]:
-        """Every instrument at once; actions on one instrument take turns, in their order."""
+        """Act on all instruments at once. Actions on one instrument take turns, in their order."""
         plan, tasks = approved.plan.id, []
         turns: dict[InstrumentKey, list[Action]] = {}
         for action in actions:
@@ -130,12 +130,12 @@ class PlanExecutor:
         return [row for t in tasks for row in t.result()]
 
     async def _isolated(self, action: Action, work: Coroutine[object, object, list[ResultRow]]) -> list[ResultRow]:
-        """Whatever goes wrong with one action stays with it: the others go on."""
+        """Return the rows of one action, and turn its errors into a row: the other actions go on."""
         try:
             return await work
         except JournalError as error:
             why = f"nothing more was sent: {error}"
-        except Exception as error:  # noqa: BLE001 - a fault in one account never ends the closes of another
+        except Exception as error:  # noqa: BLE001 - a fault in one account must not end the closes of another
             why = f"a fault in the program, look at the venue: {error!r}"
         self._say("alarm", f"{action.key.symbol}: {why}", action)
         return [not_done(action, Outcome.STUCK, why)]
@@ -151,7 +151,7 @@ class PlanExecutor:
         actions: list[Action],
         left: tuple[InterruptedPlan, bool],
     ) -> list[ResultRow]:
-        """What was under way before a restart is found out, however long another close of the instrument takes."""
+        """Resolve actions begun before a restart, after another plan's close of the instrument has ended."""
         while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
             await self._clock.sleep(TURN_WAIT)
         return await self._in_turn(approved, where, actions, left)
@@ -209,7 +209,7 @@ class PlanExecutor:
         return [await self._end(plan, action, result(action, state)), *cancels]
 
     def _first(self, plan: Plan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
-        """The ladder at its start, or where it was interrupted."""
+        """Return the ladder at its start, or at its interruption."""
         settings, broker = self._settings.ladder, self._gear[action.key.account].broker
         able = broker.capabilities
         limits = Limits(
@@ -231,7 +231,7 @@ class PlanExecutor:
         return structs.replace(move, ladder=self._aftermath.told(action.key.instrument, move.ladder))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
-        """What must never be was seen: nothing more is sent for this account until a person looked."""
+        """Freeze the account after a broken invariant: send nothing more for it until a person has checked."""
         self._frozen[account] = why
         self._say("alarm", f"{account} is frozen: {why}", action or account)
         await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
@@ -244,13 +244,13 @@ class PlanExecutor:
         try:
             await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
             written = True
-        finally:  # an engine that is stopped while it writes has no later life that says it
+        finally:  # log an alarm now: a stopped engine cannot log it later
             for line in log_text.ended(action, row) if written or level == "alarm" else ():
                 self._say(level, line, action)
         return row
 
     async def _write_sometime(self, record: Record, what: str, about: Action | str) -> None:
-        """What cannot be written now is kept: nothing that comes after it is written without it."""
+        """Write a record, or keep a failed record. The next write then begins with the kept record."""
         try:
             await self._write(record)
         except JournalError as error:
@@ -258,7 +258,7 @@ class PlanExecutor:
             self._say("alarm", f"{what} is not in the journal yet: {error}", about)
 
     async def _write(self, *records: Record) -> None:
-        """Make records durable, behind what is still to be written. Raises JournalError."""
+        """Make records durable, after the kept records. Raises JournalError."""
         owed, self._unwritten = self._unwritten, []
         try:
             await self._journal.append(*owed, *records)
@@ -269,7 +269,7 @@ class PlanExecutor:
     async def _finish(
         self, approved: ApprovedPlan, results: list[ResultRow], left: InterruptedPlan | None
     ) -> PlanReport:
-        """Final reconciliation: everything is read again, and what is still there counts, whatever was said before."""
+        """Reconcile at the end: read every account again. A position found there overrides an earlier result."""
         plan = approved.plan
         accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]
         reads = await self._read_again(accounts, plan, results)
@@ -288,9 +288,9 @@ class PlanExecutor:
     async def _read_again(
         self, accounts: list[str], plan: Plan, results: list[ResultRow]
     ) -> dict[str, Holdings | None]:
-        """One complete read per account, again while it contradicts a close that is only just done, or failed.
+        """Return one complete read per account. Repeat a read that failed or contradicts a close just done.
 
-        One that could not be read before the plan, either, is tried once: whoever waits has waited for it already.
+        An account that was unreadable before the plan is tried once: the plan has waited for it already.
         """
         reads: dict[str, Holdings | None] = dict.fromkeys(accounts)
         pending = list(accounts)
@@ -334,12 +334,12 @@ class PlanExecutor:
 
 
 def _places(actions: Iterable[Action]) -> set[InstrumentKey]:
-    """Account and symbol of each."""
+    """Return the actions' instruments."""
     return {a.key.instrument for a in actions}
 
 
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
-    """What came of a close that an invariant stopped: what it had closed until then counts."""
+    """Return the row of a close that an invariant stopped. The quantity closed until then counts."""
     if not isinstance(breach, CloseBroken):
         return not_done(action, Outcome.STUCK, str(breach))
     return stopped(action, breach.ladder, Outcome.STUCK, str(breach))

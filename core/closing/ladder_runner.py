@@ -1,7 +1,7 @@
-"""Performs the ladder's steps on one account's broker: journal, send, look up, read. It decides nothing.
+"""Perform the ladder's steps on one account's broker: journal, send, look up, read. The ladder makes the decisions.
 
-Whatever a call ends in becomes the one event that the ladder waits for. An exception that no adapter should raise
-counts as "outcome unknown" when it comes out of a send, because the order may have left.
+Every end of a call becomes the event that the ladder waits for. An unexpected exception from a send counts as "outcome
+unknown", because the order may have left.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 from core.units import ZERO
 
-PARK_STEP = 60.0
-SINCE_MARGIN = timedelta(seconds=2)  # by which a venue's clock may be behind ours
+PARK_STEP = 60.0  # seconds
+SINCE_MARGIN = timedelta(seconds=2)  # a venue's clock may be this much behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
 
 class LadderRunner:
-    """One account's hands. ``changed`` is told every new state of a ladder, ``emit`` every event seen on the way."""
+    """Runs one account's ladders. ``changed`` receives every new state of a ladder, ``emit`` every quote read."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class LadderRunner:
         self._outbox = WriteBehind(journal)
 
     async def carry_out(self, approved: ApprovedPlan, move: Transition) -> Ladder:
-        """Climb until the end. The plan is taken as proof that it was approved. Raises InvariantBroken."""
+        """Run a ladder to its end. An ``ApprovedPlan`` is the proof of the approval. Raises InvariantBroken."""
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
             self._outbox.remember(move.ladder.action.key, *move.records)
@@ -121,7 +121,7 @@ class LadderRunner:
                 raise CloseBroken(str(breach), move.ladder) from breach
 
     async def _priced(self, state: Ladder) -> Ladder:
-        """An average price that the orders did not tell is taken from their fills, where these are complete."""
+        """Return the ladder with a missing average price taken from the fills, if the fills are complete."""
         if state.paid is not None or state.filled <= 0:
             return state
         begun = state.deadline - state.limits.total_timeout - 2.0
@@ -137,7 +137,7 @@ class LadderRunner:
         return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
 
     def ring(self, symbol: str) -> None:
-        """The stream spoke of this symbol: whoever waits for its order looks at once."""
+        """Wake the task that waits for an order on this symbol: the stream reported an event there."""
         bell = self._bells.get(symbol)
         if bell is not None:
             bell.set()
@@ -174,7 +174,7 @@ class LadderRunner:
             await self._intend(state, step, request, do.position.quantity)
         except JournalError as error:
             return NotJournaled(str(error))
-        if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # a slow disk, a blocked loop, a suspended machine
+        if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # slow disk, blocked loop, suspended machine
             return SendUnreachable("what it was decided on is too old by now; it is read again")
         try:
             return Acknowledged(await limited(self._submit(do)))
@@ -182,7 +182,7 @@ class LadderRunner:
             return SendRefused(refused)
         except Unreachable as error:
             return SendUnreachable(str(error))
-        except (OutcomeUnknown, TimeoutError) as error:  # an adapter's own fault among them: the order may have left
+        except (OutcomeUnknown, TimeoutError) as error:  # also an adapter's fault: the order may have left
             return SendUnknown(explain(error))
 
     async def _intend(
@@ -214,15 +214,18 @@ class LadderRunner:
 
     async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
         key = state.action.key
-        self._outbox.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # the plan itself is durable
+        self._outbox.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # no wait: the plan is durable
         asked = [asyncio.ensure_future(self._ask_cancel(o)) for o in orders]
-        read = await self._read(state, False)  # leaves right behind them
+        read = await self._read(state, False)  # leaves right after the cancels
         texts = await asyncio.gather(*asked)
         answers = dict(zip([o.id for o in orders], texts, strict=True))
         return CancelsAsked(answers, read if isinstance(read, PositionRead) else None)
 
     async def _ask_cancel(self, order: Order) -> str:
-        """What the venue said to the request, empty when it took it; whether the order went is read elsewhere."""
+        """Ask for a cancel. Return the error text, empty when the venue took the request.
+
+        Only a later read shows whether the order is gone.
+        """
         try:
             await limited(self._broker.cancel(order))
         except (FlatdeckError, TimeoutError) as error:
@@ -233,7 +236,7 @@ class LadderRunner:
         key = state.action.key
         try:
             asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
-            price = await self._price(key, touch)  # first, so that nothing comes between the read and the order
+            price = await self._price(key, touch)  # first, so that no call delays the order after the read
             holdings, told = await read_beside(self._broker, self._reader, asked)
             await self._check_ours(state, holdings)
         except Refused as refused:
@@ -266,7 +269,7 @@ class LadderRunner:
         return holding.price if holding else None
 
     async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:
-        """Every order with our prefix has a row in this journal; one that has not is another writer's."""
+        """Raise InvariantBroken for an order with our prefix that is not in this journal: another writer sent it."""
         for order in holdings.orders:
             name = order.client_id
             if name is None or name in state.sent or not is_ours(name):
@@ -299,7 +302,7 @@ class LadderRunner:
             return LookFailed(explain(error))
 
     async def _pause(self, symbol: str, seconds: float) -> None:
-        """At most ``seconds``, less when the stream rings."""
+        """Wait ``seconds``, or less when ``ring`` is called."""
         if seconds <= 0:
             return
         bell = self._bells.setdefault(symbol, asyncio.Event())
@@ -311,7 +314,7 @@ class LadderRunner:
             return
 
     async def _park(self, do: DoPark) -> Event:
-        """Until the venue's own opening time; without one, ask again every minute."""
+        """Wait until the venue's opening time; without an opening time, wait a minute."""
         if do.until is None:
             await self._clock.sleep(PARK_STEP)
             return Waited()
@@ -320,7 +323,7 @@ class LadderRunner:
         return Waited()
 
     async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
-        """One after another, each on what was read last; behind a read that failed only after another one."""
+        """Put orders back one after another, each on the last read. After a failed read, read again first."""
         read_at = -inf if state.blind else self._clock.monotonic()
 
         async def look() -> bool:
@@ -340,7 +343,7 @@ def _concerns(order: Order, key: PositionKey) -> bool:
 
 
 class AccountTools(Struct):
-    """What is needed to act on one account."""
+    """The means to act on one account."""
 
     broker: Broker
     reader: AccountReader

@@ -1,4 +1,4 @@
-"""The words of the log: the tags that operators grep for, and the summaries. Pure."""
+"""Texts of the log: the tags that operators grep for, and the summaries. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ORDER_TAGS = {**TAGS, Reason.CAP_EXCEEDED: "[CAP]"}
 
 
 def tag(reason: Reason) -> str:
-    """``[DUST][FORCED]`` and its like."""
+    """Return the tag of a forced close, such as ``[DUST][FORCED]``."""
     return f"{TAGS.get(reason, '[SKIPPED]')}[FORCED]"
 
 
 def begun(action: Action) -> str:
-    """The line that opens a forced close."""
+    """Return the log line for the start of a forced close."""
     size = "unknown" if action.usd_value is None else f"${dollars(action.usd_value)}"
     pnl = "unknown" if action.pnl is None else f"{'+' if action.pnl >= 0 else ''}{percent(action.pnl)}%"
     where = f"Account: {action.key.account}, Reason: {action.text}, Size: {size}, P&L: {pnl}"
@@ -33,19 +33,19 @@ def begun(action: Action) -> str:
 
 
 def would_cancel(action: Action) -> str:
-    """A dry run's line for an order."""
+    """Return a dry run's log line for an order."""
     order = action.order
     name = order.id if order else "?"
     return f"{_ORDER_TAGS.get(action.reason, '')}[OPEN_ORDER][WOULD_CANCEL] Order {name} on {action.key.symbol}"
 
 
 def cancelled(action: Action, order_id: str) -> str:
-    """An order that a plan cancelled and that was seen gone."""
+    """Return the log line for an order that a plan cancelled and that is gone."""
     return f"{_ORDER_TAGS.get(action.reason, '')}[OPEN_ORDER][CANCELLED] Order {order_id} on {action.key.symbol}"
 
 
 def planned(plan: Plan) -> list[str]:
-    """A plan as log lines, in the form of a dry run."""
+    """Return a plan as the log lines of a dry run."""
     lines = []
     for action in plan.actions:
         match action.kind:
@@ -61,7 +61,7 @@ def planned(plan: Plan) -> list[str]:
 
 
 def ended(action: Action, result: ResultRow) -> list[str]:
-    """The lines that close an action, one fact each."""
+    """Return the log lines for the end of an action, one fact a line."""
     name = f"{tag(action.reason)} {action.key.symbol}"
     lines = []
     if result.profit_status == "CONFIRMED":
@@ -80,7 +80,7 @@ def ended(action: Action, result: ResultRow) -> list[str]:
 
 
 def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: Mapping[str, int] | None = None) -> list[str]:
-    """The summaries per owner, then in all; ``failed`` counts by owner what was not done."""
+    """Return a summary for each owner, then a total. ``failed``: number of failed actions by owner."""
     lines, rows, failures = [], list(owners), failed or {}
     cancelled = "cancelled" if verb == "closed" else "to cancel"
     for owner in rows:

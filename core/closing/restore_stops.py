@@ -1,4 +1,4 @@
-"""Puts back a protective order that a close had cancelled: once, and only on what was read a moment ago."""
+"""Put back a protective order that a close cancelled: once, and only after a recent read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from core.orders.lookup import CALL_TIMEOUT, limited, why_not_live
 from core.ports import SEND_WITHIN, Broker, Clock
 
 TRIES = 3
-WAIT = 1.0
+WAIT = 1.0  # seconds between two tries
 
 
 class Hands(Struct, frozen=True):
-    """``look`` reads the account and raises InvariantBroken when another writer is there; ``intend`` makes durable."""
+    """The means to put back an order.
+
+    ``look`` reads the account, returns True on success and raises InvariantBroken when another writer is there.
+    ``intend`` makes the intent durable; its flag says whether the order is ours.
+    """
 
     broker: Broker
     journal: Journal
@@ -27,10 +31,13 @@ class Hands(Struct, frozen=True):
 
 
 async def put_back(hands: Hands, request: OrderRequest, order: Order, read_at: float) -> str:
-    """As whose it was; the failure's text, or empty. ``read_at`` is when that was read on which it was decided."""
+    """Put the order back as ours or as the user's. Return the error text, empty on success.
+
+    ``read_at``: monotonic seconds of the read behind this decision. Raises InvariantBroken when ``look`` does.
+    """
     text = ""
     try:
-        if await hands.journal.knows(request.client_id):  # it left before a restart: looked for, never resent
+        if await hands.journal.knows(request.client_id):  # sent before a restart: look it up, never send it again
             return await why_not_live(hands.broker, request)
         ours = order.client_id is not None and await hands.journal.protective(order.client_id) is not None
     except JournalError as error:
@@ -38,19 +45,19 @@ async def put_back(hands: Hands, request: OrderRequest, order: Order, read_at: f
     for tried in range(TRIES):
         try:
             if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
-                if not await hands.look():  # nobody else may have come meanwhile
+                if not await hands.look():  # another writer may have come meanwhile
                     text = text or "the position could not be read"
                     await hands.clock.sleep(WAIT)
                     continue
                 read_at = hands.clock.monotonic()
             await hands.intend(request, ours)
-            if hands.clock.monotonic() - read_at > SEND_WITHIN:  # a slow disk, a suspended machine
+            if hands.clock.monotonic() - read_at > SEND_WITHIN:  # a slow disk or a suspended machine took too long
                 text = "what it was decided on became too old before it could leave"
                 continue
             await limited(hands.broker.submit(request))
         except (Refused, Unreachable) as error:
             if isinstance(error, Refused) and error.refusal is Refusal.DUPLICATE:
-                return ""  # it is there: an earlier try arrived after all
+                return ""  # an earlier try arrived after all
             text, wait = str(error), getattr(error, "retry_after", None)
             await hands.clock.sleep(min(wait or WAIT, CALL_TIMEOUT))
         except InvariantBroken:
