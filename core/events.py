@@ -19,8 +19,8 @@ class AccountState(Enum):
     CONNECTING = "connecting"
     LIVE = "live"  # by a stream, with complete reads behind it
     POLLING = "polling"  # by complete reads only
-    STALE = "stale"  # it was readable; now reads fail or the stream is silent
-    DOWN = "down"  # it could not be read yet
+    STALE = "stale"  # reads worked before; now they fail or the stream is silent
+    DOWN = "down"  # no read has worked yet
 
 
 class HoldingsRead(Struct, frozen=True, tag=True):
@@ -49,7 +49,7 @@ class FillSeen(Struct, frozen=True, tag=True):
 
 
 class PositionSeen(Struct, frozen=True, tag=True):
-    """A stream reported one position. ``position`` is None when the stream says that it is gone."""
+    """A stream reported one position. ``position`` is None when the stream reports that the position is gone."""
 
     key: PositionKey
     position: Position | None

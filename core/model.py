@@ -54,14 +54,14 @@ class Kind(Enum):
 
 
 class Leg(Enum):
-    """Which position of an instrument: ``net`` in one-way mode, ``long`` or ``short`` in hedge mode."""
+    """One position of an instrument: ``net`` in one-way mode, ``long`` or ``short`` in hedge mode."""
 
     NET = "net"
     LONG = "long"
     SHORT = "short"
 
     def __lt__(self, other: Leg) -> bool:
-        """Positions are sorted by account, symbol and leg."""
+        """Compare legs, so that positions sort by account, symbol and leg."""
         return self.value < other.value
 
 
@@ -91,16 +91,16 @@ class Instrument(Struct, frozen=True):
     minimum_exempt: bool = False  # reduce-only orders may be below the minimums
     tradable: bool = True
     way_out: str = ""  # how a person gets rid of an unsellable rest at this venue, in the venue's words
-    tiers: tuple[Tier, ...] = ()  # the only tiers that may close it; empty: all tiers of the account
+    tiers: tuple[Tier, ...] = ()  # the only tiers that may close the symbol; empty: all tiers of the account
 
     @property
     def late_close_opens(self) -> bool:
-        """Whether a closing order that arrives too late could open a position: nothing at the venue prevents it."""
+        """True if a late closing order could open a position, because the venue does not prevent it."""
         return not self.reduce_only and self.kind is not Kind.SPOT
 
 
 class InstrumentKey(NamedTuple):
-    """One symbol on one account. It is a NamedTuple because every price looks it up, and a Struct hashes slower."""
+    """One symbol on one account. Every price looks a key up, so this is a NamedTuple: a Struct hashes slower."""
 
     account: str
     symbol: str
@@ -123,7 +123,7 @@ class PositionKey(Struct, frozen=True, order=True):
 
 
 class Position(Struct, frozen=True):
-    """What an account holds of one instrument. ``quantity`` > 0; open orders do not hold ``free``."""
+    """An account's position in one instrument. ``quantity`` > 0; ``free`` is the quantity that no open order holds."""
 
     account: str
     symbol: str
@@ -186,7 +186,7 @@ class Order(Struct, frozen=True):
     reduce_only: bool = False
     leg: Leg = Leg.NET
     tif: TimeInForce = TimeInForce.GTC
-    text: str = ""  # why the venue rejected it, in the venue's words
+    text: str = ""  # why the venue rejected the order, in the venue's words
 
     @property
     def remaining(self) -> Decimal:
@@ -205,7 +205,7 @@ class Tier(Enum):
 
 
 class OrderRequest(Struct, frozen=True):
-    """An order before it leaves. ``client_id`` is our name for it: ``[a-z0-9]``, at most 32 characters."""
+    """An order before it is sent. ``client_id`` is our name of the order: ``[a-z0-9]``, at most 32 characters."""
 
     account: str
     symbol: str
@@ -290,7 +290,7 @@ class Bar(Struct, frozen=True):
 
     @property
     def sane(self) -> bool:
-        """Whether these four prices can belong to one minute."""
+        """True if these four prices can belong to one minute."""
         prices = (self.open, self.high, self.low, self.close)
         return all(p.is_finite() and p > 0 for p in prices) and self.low <= min(prices) and self.high >= max(prices)
 

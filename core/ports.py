@@ -1,4 +1,4 @@
-"""The ports of the core: what it asks of a broker and of a clock.
+"""The ports of the core: the interfaces of a broker and of a clock.
 
 Every Broker call that sends or asks ends in one of four ways: an answer, ``Refused``, ``Unreachable`` (provably not
 sent) or ``OutcomeUnknown``. No other exception may leave an adapter.
@@ -23,15 +23,17 @@ CONCLUSIVE_MISSES = 2  # look-ups past those times that prove that an order was 
 
 
 class Capabilities(Struct, frozen=True):
-    """What a venue can express and how its answers behave. All durations are seconds."""
+    """The abilities of a venue, and the timing of its answers. All durations are seconds."""
 
     tiers: frozenset[Tier]
-    request_expiry: float | None = 5.0  # an unanswered request executes within this or never; None: no such promise
-    position_lag: float = 10.0  # how long its lists may lag behind a fill
+    request_expiry: float | None = 5.0  # an unanswered request executes within this time or never; None: no promise
+    position_lag: float = 10.0  # how long the venue's lists may lag behind a fill
     streams: bool = True
     protective_stops: bool = False
     client_id_length: int = 32  # characters of a client order id that the venue takes; at least 18
-    default_tiers: tuple[Tier, ...] = ()  # tried in this order unless configured; empty: ``settings.BASE_TIERS``
+    default_tiers: tuple[
+        Tier, ...
+    ] = ()  # in sequence, for an account without configured tiers; empty: ``settings.BASE_TIERS``
 
 
 class Check(Struct, frozen=True):

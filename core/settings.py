@@ -1,4 +1,4 @@
-"""Every setting as a plain value with its default; ``core.config.load`` reads them from file and environment."""
+"""All settings as plain values with defaults. ``core.config.load`` reads the settings from file and environment."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ExitSettings(Struct, frozen=True):
 
     @property
     def fees(self) -> Decimal:
-        """The move that pays the fees of both ways; 0 where fees do not count."""
+        """The price move (a fraction) that pays the fees of entry and exit; 0 where fees do not count."""
         return 2 * self.fee_rate if self.include_fees else ZERO
 
 
@@ -93,7 +93,7 @@ Given = dict[str, Any]  # fields of ExitSettings and their values
 
 
 class ExitLevel(Struct, frozen=True):
-    """The exit settings of one level: for all its positions, and for single symbols."""
+    """The exit settings of one level: for all positions of the level, and for single symbols."""
 
     given: Given = {}
     symbols: dict[str, Given] = {}
@@ -138,7 +138,7 @@ class ProtectSettings(Struct, frozen=True):
 
 
 class AccountSettings(Struct, frozen=True):
-    """One account. ``options`` are its adapter's, validated by the configuration; their paths are absolute."""
+    """One account. ``options`` are the adapter's options; the configuration validated them. Paths are absolute."""
 
     id: str
     owner: str
@@ -162,7 +162,7 @@ class OwnerSettings(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """All settings. Owners: the platform first where it has accounts, then the users in file order."""
+    """All settings. ``owners``: the platform first if the platform has accounts, then the users in file order."""
 
     engine: EngineSettings = EngineSettings()
     cleanup: CleanupSettings = CleanupSettings()
@@ -253,7 +253,10 @@ def closes_legacy_positions(settings: Settings) -> bool:
 
 
 def risk_fingerprint(settings: Settings, key: PositionKey) -> str:
-    """Return a hash of the settings that limit its risk; a change of other settings does not make it legacy."""
+    """Return a hash of the settings that limit a position's risk.
+
+    A change of other settings does not make a position legacy.
+    """
     numbers = (settings.legacy.risk_per_trade, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
     text = "|".join("" if n is None else plain(n) for n in numbers)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,8 +1,8 @@
-"""All that a console may see or ask: rows, snapshots, updates, commands and replies, every one serialisable.
+"""The messages between an engine and its consoles: rows, snapshots, updates, commands, replies. All are serialisable.
 
-A console is a replica. It starts from a Snapshot and applies Updates in sequence; an Update whose ``seq`` is not the
-replica's plus one is a gap, and the replica asks for a new Snapshot. Rows are whole values: a changed row is sent
-again entirely, so applying one twice does no harm.
+A console is a replica. A replica starts from a Snapshot and applies Updates in sequence. If an Update's ``seq`` is not
+the replica's plus one, an Update is missing. Then the replica asks for a new Snapshot. A changed row is sent again
+as a whole, so the same row can be applied twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class EngineRow(Struct, frozen=True):
 
 
 class AccountRow(Struct, frozen=True):
-    """``state`` is connecting, live, polling, stale or down; ``as_of`` is when its last complete read was received."""
+    """One account. ``state`` is connecting, live, polling, stale or down.
+
+    ``as_of`` is the time at which the last complete read was received.
+    """
 
     id: str
     owner: str
@@ -42,11 +45,14 @@ class AccountRow(Struct, frozen=True):
     error: str | None = None
     as_of: datetime | None = None
     latency: float | None = None  # seconds of the last read
-    frozen: str | None = None  # why nothing is sent for it until a person looked
+    frozen: str | None = None  # why nothing is sent for the account until a person thaws it
 
 
 class OwnerRow(Struct, frozen=True):
-    """``counted`` is what counts against the cap; not ``complete`` when one of the owner's accounts is unreadable."""
+    """One owner. ``counted`` is the number of positions that count against the cap.
+
+    ``complete`` is False when one of the owner's accounts is unreadable.
+    """
 
     id: str
     cap: int
@@ -55,7 +61,7 @@ class OwnerRow(Struct, frozen=True):
 
 
 class PositionRow(Struct, frozen=True):
-    """One position. Fractions are fractions (0.01 is 1 %); unknown is None."""
+    """One position. ``pnl`` and ``roi`` are fractions (0.01 is 1 %). None means unknown."""
 
     key: PositionKey
     owner: str
@@ -77,11 +83,11 @@ class PositionRow(Struct, frozen=True):
     note: str = ""  # the reason behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
     guard: ExitView | None = None
-    protective: Decimal | None = None  # the trigger of a stop of ours that rests at the venue for it
+    protective: Decimal | None = None  # the trigger of our stop for the position at the venue
 
 
 class ClosingRow(Struct, frozen=True):
-    """A close in flight, waiting or ended lately."""
+    """A close that is in flight, waits or ended lately."""
 
     key: PositionKey
     plan: str
@@ -101,7 +107,7 @@ class ClosingRow(Struct, frozen=True):
 
 
 class PlanRow(Struct, frozen=True):
-    """A plan that waits for a person, or is being carried out. ``state``: waiting, running, done."""
+    """A plan that waits for a person or is carried out. ``state``: waiting, running, done."""
 
     id: str
     cause: str
@@ -109,12 +115,12 @@ class PlanRow(Struct, frozen=True):
     closes: int
     cancels: int
     created_at: datetime
-    request: PlanRequest | None = None  # makes the plan of now; None of one that cannot be made again
-    text: str = ""  # why, for a person
+    request: PlanRequest | None = None  # makes the plan again; None for a plan that cannot be made again
+    text: str = ""  # the reason, for a person
 
 
 class LogRow(Struct, frozen=True):
-    """``level`` is debug, info, warning, error or alarm; ``tag`` such as ``[DUST][FORCED]`` opens ``text``."""
+    """One log line. ``level``: debug, info, warning, error, alarm. ``text`` may begin with ``[DUST][FORCED]`` etc."""
 
     seq: int
     at: datetime
@@ -126,7 +132,7 @@ class LogRow(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True, tag=True):
-    """Everything, at sequence number ``seq``; ``log`` is the tail, oldest first."""
+    """The whole state at sequence number ``seq``. ``log`` has the newest lines, oldest first."""
 
     seq: int
     taken_at: datetime
@@ -140,7 +146,7 @@ class Snapshot(Struct, frozen=True, tag=True):
 
 
 class Update(Struct, frozen=True, tag=True):
-    """What changed since ``seq - 1``. ``gone_*`` are keys of rows that are no longer there."""
+    """The changes since ``seq - 1``. ``gone_*`` has the keys of removed rows."""
 
     seq: int
     taken_at: datetime
@@ -163,43 +169,43 @@ class Prepare(Struct, frozen=True, tag=True):
 
 
 class Confirm(Struct, frozen=True, tag=True):
-    """Carry out the plan, if it still is what was shown."""
+    """Carry out the plan if ``digest`` is still the plan's digest."""
 
     plan: str
     digest: str
 
 
 class Withdraw(Struct, frozen=True, tag=True):
-    """A plan that was shown is no longer wanted."""
+    """Forget a plan that the person no longer wants."""
 
     plan: str
 
 
 class Acknowledge(Struct, frozen=True, tag=True):
-    """A person has seen a closing's alarm, or with no key the engine's."""
+    """Acknowledge the alarm of a close; without a key, the engine's alarm."""
 
     key: PositionKey | None = None
 
 
 class Show(Struct, frozen=True, tag=True):
-    """Make the plan that waits under this id, as it would be now; answered with Planned."""
+    """Make the waiting plan with this id again, for the present state. The reply is Planned."""
 
     plan: str
 
 
 class Preview(Struct, frozen=True, tag=True):
-    """Ask which exits would fire at once; answered with ExitsDue."""
+    """Ask which exits would fire at once. The reply is ExitsDue."""
 
 
 class Arm(Struct, frozen=True, tag=True):
-    """Let exits be carried out by themselves, or stop that at once. ``digest`` is of the exits that were shown."""
+    """Turn automatic exits on, or off at once. ``digest`` is the digest of the exits that the person saw."""
 
     on: bool
     digest: str | None = None
 
 
 class Refresh(Struct, frozen=True, tag=True):
-    """Ask for a new Snapshot (after a gap) and, with ``read``, for a complete read of every account first."""
+    """Ask for a new Snapshot, e.g. after a missing Update. ``read``: read every account completely first."""
 
     read: bool = False
 
@@ -208,18 +214,18 @@ Command = Prepare | Show | Confirm | Withdraw | Preview | Arm | Acknowledge | Re
 
 
 class PlanReport(Struct, frozen=True):
-    """A carried-out plan: per action its result, and what the brokers said afterwards."""
+    """The report of an executed plan: each action's result, and the positions that the brokers reported afterwards."""
 
     plan: Plan
     results: tuple[ResultRow, ...]
     owners: tuple[VerifiedOwner, ...]
     positions: tuple[PositionRow, ...]
     complete: bool  # every account was read again
-    success: bool  # nothing remained: all closed or residual, nothing partial, stuck, changed or unread
+    success: bool  # True if all is closed or residual: nothing partial, stuck, changed or unread
 
 
 class Planned(Struct, frozen=True, tag=True):
-    """Answer to Prepare, and to Show with the request that makes it again."""
+    """The reply to Prepare and Show. For Show ``request`` is the request that makes the plan again."""
 
     plan: Plan
     request: PlanRequest | None = None
@@ -234,7 +240,7 @@ class DueRow(Struct, frozen=True):
 
 
 class ExitsDue(Struct, frozen=True, tag=True):
-    """Answer to Preview. ``refused`` says why this engine cannot be armed, empty where it can."""
+    """The reply to Preview. ``refused`` says why this engine cannot be armed; "" if the engine can be armed."""
 
     exits: tuple[DueRow, ...]
     digest: str
@@ -242,23 +248,26 @@ class ExitsDue(Struct, frozen=True, tag=True):
 
 
 class Started(Struct, frozen=True, tag=True):
-    """Answer to Confirm: it is being carried out; progress comes as closings, the end as Finished."""
+    """The reply to Confirm: the plan's execution has started. ClosingRows tell the progress, Finished tells the end."""
 
     plan: str
 
 
 class Finished(Struct, frozen=True, tag=True):
-    """Sent to every console when a plan was carried out."""
+    """The message to every console after the execution of a plan."""
 
     report: PlanReport
 
 
 class Done(Struct, frozen=True, tag=True):
-    """Answer to a command that has none of its own."""
+    """The reply to a command without a specific reply."""
 
 
 class Rejected(Struct, frozen=True, tag=True):
-    """A command was not carried out. ``code`` for programs (changed, expired, read_only, unknown_plan …)."""
+    """The reply to a command that was not carried out.
+
+    ``code`` is for programs (changed, expired, read_only, unknown_plan …).
+    """
 
     code: str
     text: str
@@ -269,20 +278,20 @@ Message = Snapshot | Update | Finished
 
 
 class Link(Protocol):
-    """A console's end of the line to an engine, whatever carries it."""
+    """A console's connection to an engine, independent of the transport."""
 
     async def ask(self, command: Command) -> Reply:
         """Send a command and wait for its reply."""
 
     def messages(self) -> AsyncIterator[Message]:
-        """A Snapshot first, then Updates in sequence and Finished reports, until the engine is gone."""
+        """Yield a Snapshot, then Updates in sequence and Finished reports, until the engine is gone."""
 
     async def aclose(self) -> None:
-        """Hang up; the engine goes on."""
+        """Close the connection. The engine goes on."""
 
 
 def encode(message: Any) -> bytes:
-    """Any message, command or reply as JSON."""
+    """Return any message, command or reply as JSON."""
     return msgspec.json.encode(message)
 
 
@@ -293,10 +302,10 @@ _MESSAGES: msgspec.json.Decoder[Reply | Message] = msgspec.json.Decoder(
 
 
 def decode_command(data: bytes) -> Command:
-    """Raises msgspec.DecodeError for anything that is not a Command."""
+    """Decode a Command. Raises msgspec.DecodeError for other data."""
     return _COMMANDS.decode(data)
 
 
 def decode_message(data: bytes) -> Reply | Message:
-    """Raises msgspec.DecodeError for anything that is not a Reply or a Message."""
+    """Decode a Reply or a Message. Raises msgspec.DecodeError for other data."""
     return _MESSAGES.decode(data)

@@ -19,7 +19,10 @@ from core.model import PositionKey
 
 
 class Replica:
-    """A console's copy. ``apply`` returns False on a gap: ask for a Snapshot and apply that."""
+    """A console's copy of the engine's state.
+
+    ``apply`` returns False if an update is missing. Then the caller asks for a Snapshot and loads the Snapshot.
+    """
 
     LOG_KEPT = 10_000
 
@@ -35,7 +38,7 @@ class Replica:
         self.log: list[LogRow] = []
 
     def load(self, snapshot: Snapshot) -> None:
-        """Start over from a snapshot."""
+        """Replace the whole state by a snapshot."""
         self.seq, self.taken_at, self.engine = snapshot.seq, snapshot.taken_at, snapshot.engine
         self.accounts = {a.id: a for a in snapshot.accounts}
         self.owners = {o.id: o for o in snapshot.owners}
@@ -45,7 +48,7 @@ class Replica:
         self.log = list(snapshot.log)
 
     def apply(self, update: Update) -> bool:
-        """Apply the next update; False, and nothing applied, when one is missing before it."""
+        """Apply the next update. Return False, and apply nothing, if an earlier update is missing."""
         if update.seq <= self.seq:
             return True
         if update.seq != self.seq + 1:
