@@ -1,8 +1,8 @@
-"""Broker truth against what the journal believes is held. Pure.
+"""Compare the positions at the broker with the positions that the journal believes are held. Pure.
 
-The journal's belief is folded from its records: positions opened, scaled, adopted, closed. The union of both sides is
-walked, so what a broker stops reporting is noticed. Broker truth wins: every discrepancy becomes a record that makes
-the belief right again. What differs counts only when a second read, asked later, says the same.
+The journal's belief is folded from its records: positions opened, scaled, adopted, closed. The comparison covers all
+positions of both sides, so it finds a position that a broker stops reporting. The broker is right: every discrepancy
+becomes a record that corrects the belief. A difference counts only when a second read, asked later, shows it too.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from core.units import ZERO, plain
 
 
 class Kind(Enum):
-    """What differs."""
+    """Kind of a difference."""
 
-    PHANTOM = "phantom"  # ours, not theirs
-    MISSED = "missed"  # theirs, not ours
+    PHANTOM = "phantom"  # in the journal, not at the broker
+    MISSED = "missed"  # at the broker, not in the journal
     QUANTITY = "quantity"
     SIDE = "side"
     ENTRY = "entry"
-    ORPHAN_ORDER = "orphan_order"  # an order with our mark that nothing of ours accounts for
+    ORPHAN_ORDER = "orphan_order"  # an order with our mark that has no position or no record of ours
 
 
 class Discrepancy(Struct, frozen=True):
-    """One difference between ``ours`` and ``theirs``, in one sentence."""
+    """One difference between ``ours`` (the journal) and ``theirs`` (the broker). ``text`` is one sentence."""
 
     kind: Kind
     key: PositionKey
@@ -44,19 +44,21 @@ class Discrepancy(Struct, frozen=True):
     ours: BelievedPosition | None = None
     theirs: Position | None = None
     order: Order | None = None
-    alarm: bool = False  # somebody else may be acting on the account
+    alarm: bool = False  # another flatdeck may act on the account
 
     @property
     def identity(self) -> tuple[str, PositionKey, str]:
-        """What makes it the same one in a second read."""
+        """Return the values by which a second read recognises the same discrepancy."""
         return self.kind.value, self.key, self.order.id if self.order else ""
 
 
 def compare(
     ours: Mapping[PositionKey, BelievedPosition], theirs: Iterable[Position], tick: Callable[[PositionKey], Decimal]
 ) -> list[Discrepancy]:
-    """Every difference over the union of both sides, in a stable order. An entry that either side does not know, or
-    that is within a tick, is no difference."""
+    """Return every difference between both sides, in a stable order.
+
+    An entry price that one side does not know is no difference. A deviation of at most a tick is no difference either.
+    """
     held = {p.key: p for p in theirs}
     keys = sorted({*ours, *held}, key=lambda k: (k.account, k.symbol, k.leg.value))
     return [d for k in keys for d in _differences(k, ours.get(k), held.get(k), tick)]
@@ -91,8 +93,11 @@ def _differences(
 def orphans(
     orders: Iterable[Order], theirs: Iterable[Position], strangers: frozenset[str], busy: frozenset[str]
 ) -> list[Discrepancy]:
-    """Among orders with our mark: those that no record of the journal explains (``strangers``, by client id), and
-    those on a symbol in which nothing is held and nothing is under way (``busy``)."""
+    """Return the orphans among orders with our mark.
+
+    An orphan has no record in the journal, or its symbol has no position and no action under way. ``strangers``: client
+    ids without a record. ``busy``: symbols with an action under way.
+    """
     held = {p.symbol for p in theirs}
     found = []
     for order in orders:
@@ -110,7 +115,7 @@ def orphans(
 
 
 def confirmed(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> list[Discrepancy]:
-    """What both reads say, as the second says it."""
+    """Return the discrepancies of the second read that the first read has too."""
     seen = {d.identity for d in first}
     return [d for d in second if d.identity in seen]
 
@@ -118,7 +123,7 @@ def confirmed(first: Sequence[Discrepancy], second: Sequence[Discrepancy]) -> li
 def corrections(found: Iterable[Discrepancy], settings: Callable[[PositionKey], str]) -> list[Adopted | PositionClosed]:
     """The records that make the journal believe what the broker reports, one per position.
 
-    ``settings`` gives the fingerprint under which what is new is accepted; what was known keeps its own.
+    ``settings`` returns the fingerprint for a new position. A known position keeps its own fingerprint.
     """
     made: dict[PositionKey, Adopted | PositionClosed] = {}
     for one in found:
@@ -130,7 +135,10 @@ def corrections(found: Iterable[Discrepancy], settings: Callable[[PositionKey], 
 
 
 def _taken_over(theirs: Position, ours: BelievedPosition | None, kind: Kind, settings: str) -> Adopted:
-    """What the broker says, and what we know beyond it, as long as it is the same position."""
+    """Return the record of the broker's position.
+
+    A position on the same side keeps our settings, and our entry price when the broker tells none.
+    """
     key, side, quantity, entry = theirs.key, theirs.side, theirs.quantity, theirs.entry
     if ours is not None and ours.side is side:
         entry, settings = ours.entry if entry is None else entry, ours.settings
@@ -138,7 +146,7 @@ def _taken_over(theirs: Position, ours: BelievedPosition | None, kind: Kind, set
 
 
 def counts(found: Iterable[Discrepancy]) -> dict[str, int]:
-    """How many of each kind, every kind named."""
+    """Return the number of discrepancies of every kind, 0 included."""
     tally = Counter(d.kind for d in found)
     return {kind.value: tally[kind] for kind in Kind}
 
@@ -146,7 +154,7 @@ def counts(found: Iterable[Discrepancy]) -> dict[str, int]:
 def unknown(
     held: Iterable[Position], known: Mapping[PositionKey, BelievedPosition], mark: FingerprintOf
 ) -> list[Position]:
-    """Those not known as opened or adopted under the settings that ``mark`` names, or known on the other side."""
+    """Return the positions that the journal does not know on this side under the settings of ``mark``."""
 
     def ours(position: Position) -> bool:
         belief = known.get(position.key)
@@ -156,7 +164,7 @@ def unknown(
 
 
 def adopted(position: Position, why: str, settings: str) -> Adopted:
-    """What a broker reports, as the record that takes it over."""
+    """Return the record that adopts a position as the broker reports it."""
     return Adopted(
         key=position.key,
         side=position.side,

@@ -1,8 +1,8 @@
-"""One account's hand for protective orders: places one, cancels one, finds out what became of one.
+"""Place, cancel and look up the protective orders of one account.
 
-The same care as for every order: the intent is durable before it leaves, its client id is a function of the position
-and a number that the journal counts, an unknown outcome is looked up and never sent again, and a cancel is over when
-the order is seen to have ended.
+A protective order gets the same care as every order. The intent is durable before the order leaves. The client id is a
+function of the position and a number that the journal counts. An order of unknown outcome is looked up and never sent
+again. A cancel is done when the order is seen to have ended.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from core.records import DEFINITIVE, CancelAsked, FillRecorded, IntentAnswered, 
 from core.units import ZERO
 from core.venue_stops.rules import StopDecision, request_for, same_place
 
-YIELD = 2.0  # seconds that a close waits for an order on its way that can open nothing
+YIELD = 2.0  # seconds that a close waits for a protective order that cannot open a position
 ASK_AGAIN = 5.0  # seconds between two cancels of one order
-WITHDRAW = 20.0  # seconds until a cancel that is not seen to work is left for later
+WITHDRAW = 20.0  # seconds until we leave an unconfirmed cancel for later
 
 
 class PastStops(Struct, frozen=True):
-    """What the journal says of a position's last protective order: its number, and its intent where it may live."""
+    """A position's last protective order in the journal: its number, and its intent when the order may be live."""
 
     number: int = -1
     open: IntentWritten | None = None
 
 
 def plan_of(key: PositionKey) -> str:
-    """What stands in place of a plan in the records of a position's protective orders."""
+    """Return the plan id that the records of a position's protective orders carry."""
     return f"protect|{key.account}|{key.symbol}|{key.leg.value}"
 
 
 class VenueStopOrders:
-    """``broker`` and ``reader`` are one account's."""
+    """The protective orders of one account. ``broker`` and ``reader`` belong to this account."""
 
     def __init__(
         self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock, claims: InstrumentLocks
@@ -58,12 +58,15 @@ class VenueStopOrders:
         self._clock = clock
         self._claims = claims
         self._outbox = WriteBehind(journal)
-        self._missed: dict[str, float] = {}  # orders that the venue did not know, and since when
+        self._missed: dict[str, float] = {}  # order id → monotonic seconds since when its state is missing
 
     @asynccontextmanager
     async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
-        """An order that is to take a part off needs what a resting stop holds: ours goes first, and stays away
-        meanwhile. One that does not go leaves it to the venue to refuse. Raises JournalError."""
+        """Keep our stops away while an order reduces the position: a resting stop holds the quantity.
+
+        Cancel our stops first, and place none until the block ends. When a stop stays, the venue may refuse the order.
+        Raises JournalError.
+        """
         where = key.instrument
         self._claims.coming(plan, [where])
         try:
@@ -80,7 +83,7 @@ class VenueStopOrders:
             self._claims.over(plan, where)
 
     async def past(self, key: PositionKey) -> PastStops:
-        """What a former life left. Raises JournalError."""
+        """Return the last protective order of an earlier process. Raises JournalError."""
         name = plan_of(key)
         last = await self._journal.entries(kind="intent_written", plan=name, limit=1, tail=True)
         intent = last[0].record if last else None
@@ -93,7 +96,10 @@ class VenueStopOrders:
     async def place(
         self, position: Position, instrument: Instrument, decision: StopDecision, number: int
     ) -> tuple[IntentWritten, Submitted]:
-        """Send one, decided just now on a fresh read; ``not_sent`` where a close comes first. Raises JournalError."""
+        """Send a protective order that was decided just now on a fresh read. Raises JournalError.
+
+        The outcome is ``not_sent`` when a close comes first, or when the journal took too long.
+        """
         key, where = position.key, position.key.instrument
         name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
         request = request_for(decision, position, instrument, name[: self.broker.capabilities.client_id_length])
@@ -112,7 +118,7 @@ class VenueStopOrders:
         return intent, sent
 
     async def look(self, intent: IntentWritten) -> Submitted:
-        """What became of one whose answer never came."""
+        """Look up a protective order whose answer never came."""
         do = OrderQuery(intent.request, frozenset(), None, nameless=False, seconds=0.0)
         sent = await look(self.broker, self.reader, self._clock, do, intent.at, 0.0)
         if sent.outcome != "unknown":
@@ -120,7 +126,7 @@ class VenueStopOrders:
         return sent
 
     async def cancel(self, intent: IntentWritten, order: Order) -> tuple[Order, str]:
-        """Ask it to go until it has ended, and not for ever; with what the venue said."""
+        """Cancel the order until it has ended, for WITHDRAW seconds at most. Return the order and the last error."""
         self._outbox.remember(intent.key, CancelAsked(intent.plan, intent.key, order))
         until, again, pause, text = self._clock.monotonic() + WITHDRAW, 0.0, POLL, ""
         while True:
@@ -140,10 +146,10 @@ class VenueStopOrders:
             pause = min(2 * pause, LONGEST_POLL)
 
     async def seen(self, order: Order, intent: IntentWritten) -> Order:
-        """It as the venue has it now; what was filled never falls.
+        """Return the order as the venue reports it now. The filled quantity never falls.
 
-        One that the venue does not know, or whose end it does not tell, has ended when a complete read lacks it too,
-        past the lists' lag.
+        The venue may not know the order, or not tell its end. Then the order has ended when a complete read after the
+        lists' lag lacks it too.
         """
         found = await limited(self.broker.find_order(order.symbol, order_id=order.id))
         if found is not None and found.status is not OrderStatus.UNKNOWN:
@@ -160,7 +166,7 @@ class VenueStopOrders:
         return _further(ended, max(traded, order.filled))
 
     async def stranger(self, orders: Iterable[Order]) -> str:
-        """Why these mean that another flatdeck acts on the account, or empty (I12). Raises JournalError."""
+        """Return why an order shows that another flatdeck acts on the account (I12), or empty. Raises JournalError."""
         for order in orders:
             name = order.client_id or ""
             if is_ours(name) and not (epoch_of(name) == self._journal.epoch and await self._journal.knows(name)):
@@ -168,7 +174,7 @@ class VenueStopOrders:
         return ""
 
     async def fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
-        """What it traded, kept on record; empty where that cannot be asked."""
+        """Return the order's fills and record them in the journal. Return an empty list when the query fails."""
         since = intent.at - timedelta(seconds=2.0)
         try:
             fills = [f for f in await limited(self.broker.fills(order.symbol, since)) if f.order_id == order.id]
@@ -179,13 +185,13 @@ class VenueStopOrders:
         return list(once.values())
 
     def answered(self, intent: IntentWritten, sent: Submitted) -> None:
-        """What is known of an intent by now; an order that has ended ends it."""
+        """Record the outcome of an intent. An ended order makes the outcome ``terminal``."""
         order = sent.order
         outcome = "terminal" if order is not None and order.status.terminal else sent.outcome
         self.remember(intent.key, IntentAnswered(intent.plan, intent.key, intent.client_id, outcome, order, sent.text))
 
     def remember(self, key: PositionKey, *records: Record) -> None:
-        """Write without waiting: what is lost of it is asked again after a restart."""
+        """Write records without waiting. After a restart, the venue is asked again for lost records."""
         self._outbox.remember(key, *records)
 
     def _intent(self, key: PositionKey, request: OrderRequest, number: int, position: Position) -> IntentWritten:
