@@ -13,10 +13,10 @@ from brokers.ccxt.wire import Row, inner, number, positive, text
 from core.model import USD_LIKE, Instrument, Kind
 from core.units import ONE, ZERO
 
-DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's ways of writing a precision; the third has no step
+DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's notations of a precision; the third notation has no step
 NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
 NOT_ACTIVE = "the exchange lists this market as not active"
-UNSIZED = "contracts of an unknown size"  # the currency of a value that cannot be told: no rate is had of it
+UNSIZED = "contracts of an unknown size"  # the currency of an unknown value; no rate exists for this name
 KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
 
 
@@ -67,7 +67,10 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
 
 
 def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
-    """What one market order may have, which ccxt leaves out: OKX (of a coin it is told in USDT), KuCoin, Bybit."""
+    """Return the maximum sizes of one market order, which ccxt omits: OKX, KuCoin, Bybit.
+
+    OKX gives the maximum of a coin in USDT, so only the maximum of a contract counts.
+    """
     raw = inner(market, "info")
     lots = inner(raw, "lotSizeFilter")
     of_contract = (raw.get("maxMktSz"), raw.get("marketMaxOrderQty")) if contract else ()
@@ -77,7 +80,7 @@ def _most_at_market(market: Row, *, contract: bool) -> tuple[object, ...]:
 def _contract_size(market: Row) -> Decimal | None:
     """Return the contract size.
 
-    ccxt takes the minimum order of Bybit's inverse contracts for it; it is one of the quote.
+    ccxt reports the minimum order of Bybit's inverse contracts instead; their real size is 1 unit of the quote.
     """
     if market.get("inverse") is True and inner(inner(market, "info"), "lotSizeFilter"):
         return ONE
@@ -85,10 +88,10 @@ def _contract_size(market: Row) -> Decimal | None:
 
 
 def value_currency(market: Row) -> str:
-    """What ``quantity × multiplier × price`` is in.
+    """Return the currency of ``quantity × multiplier × price``.
 
-    An inverse contract is worth its size in the quote whatever the price, so that product is one of ``1/BTC``, whose
-    rate is one over the price of a BTC. A contract that settles in a third currency has no value that can be told.
+    An inverse contract is worth its size in the quote at any price. So the currency of the product is ``1/BTC``; its
+    rate is 1 divided by the price of a BTC. A contract that settles in a third currency has an unknown value.
     """
     base, quote, settle = text(market, "base"), text(market, "quote"), text(market, "settle")
     if market.get("inverse") is True and quote in USD_LIKE:
@@ -99,18 +102,15 @@ def value_currency(market: Row) -> str:
 
 
 def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Instrument:
-    """
-
-    eturn the instrument of a symbol without a market: it is shown without a value and cannot be closed from here.
-    """
+    """Return the instrument of a symbol without a market. It has no value and cannot be closed from here."""
     native = native or symbol
     return Instrument(symbol, native, kind=kind, quote=UNSIZED, tradable=False, way_out=NOT_KNOWN)
 
 
 def beside(market: Instrument, symbol: str, *, way_out: str = "") -> Instrument:
-    """Of a second position in a market: an order that closes one says which, and can only reduce.
+    """Return the instrument of a second position in one market. Its orders can only reduce the position.
 
-    ``way_out``: of one that cannot be closed from here.
+    A closing order names its position. ``way_out``: how to close a position that cannot be closed from here.
     """
     tradable = market.tradable and not way_out
     said = way_out or ("" if market.tradable else market.way_out)

@@ -18,7 +18,7 @@ from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
 from core.units import floor_to, iso, plain
 
-ANY_LEVERAGE = "2"  # Kraken asks an order that reduces a margin position for one of the pair's, and uses the position's
+ANY_LEVERAGE = "2"  # Kraken requires one of the pair's leverages in a margin close, and uses the position's
 
 
 class OrderArguments(Struct, frozen=True):
@@ -55,7 +55,9 @@ def check(request: OrderRequest, instrument: Instrument) -> None:
 def send(
     request: OrderRequest, kind: Kind, fields: OrderFields, now: datetime, mode: str = "", touch: Decimal | None = None
 ) -> OrderArguments:
-    """``mode`` is the margin mode of the position that is closed, ``touch`` the ask, which a buy for cash may need.
+    """Return the arguments of the unified call.
+
+    ``mode`` is the margin mode of the position to close. ``touch`` is the ask, which a buy of a coin may need.
 
     Raises Refused with UNSUPPORTED for what the exchange cannot express.
     """
@@ -82,7 +84,10 @@ def send(
 
 
 def _amount(request: OrderRequest, fields: OrderFields) -> str | int:
-    """ccxt's KuCoin asks whether the size is less than 1, which of text is an error after it has sent something."""
+    """Return the size as text, or as an int where sizes are whole lots.
+
+    ccxt's KuCoin compares the size with 1. With a text that fails only after ccxt has sent a request.
+    """
     if not fields.whole:
         return plain(request.quantity)
     if request.quantity != request.quantity.to_integral_value():
@@ -118,10 +123,10 @@ def _said(request: OrderRequest, words: dict[TimeInForce, str]) -> Params:
 
 
 def answered(account: str, row: object, request: OrderRequest, exchange: str) -> Order:
-    """The order that was taken. Many exchanges answer with its id and nothing else: then it is open, as was asked for.
+    """Return the order that the exchange took. Many exchanges answer with the id only: then the order counts as open.
 
-    An answer without an id says nothing about an order: OutcomeUnknown. But a row can be refused in an answer that
-    went well, which ccxt tells as an order that was rejected (OKX).
+    The missing fields are the request's. Raises OutcomeUnknown for an answer without an id. Raises the venue's error
+    for a refused row in a successful answer, which ccxt reports as a rejected order (OKX).
     """
     if isinstance(row, dict) and not wire.text(row, "id") and row.get("status") == "rejected":
         body = msgspec.json.encode({"data": [wire.inner(row, "info")]}).decode()

@@ -1,8 +1,8 @@
-"""The exchanges' own calls for a market order, and their own filters of its size, as they are at that moment. Pure.
+"""The exchanges' raw calls for a market order, and their size filters at that moment. Pure.
 
-What the unified call made wrong of an order, this cannot: quantities are rounded down to the step that the exchange
-itself reports now (``filters``). Sources: the exchanges' documentation of ``exchangeInfo``, ``instruments``,
-``AssetPairs``, ``products``, and of their order calls.
+A raw call avoids a wrong size by the unified call: quantities are rounded down to the step that the exchange itself
+reports now (``filters``). Sources: the exchanges' documentation of ``exchangeInfo``, ``instruments``, ``AssetPairs``,
+``products``, and of their order calls.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ Order = Callable[[OrderRequest, Row, OrderFields, str, datetime], tuple[str, Par
 
 
 class RawOrder(Struct, frozen=True):
-    """How one exchange is asked. ``rules`` is the raw call of its filters, with parameters of the market."""
+    """The raw calls of one exchange. ``rules`` is the call for the filters; ``rules_of`` makes its parameters."""
 
     rules: str
     rules_of: Callable[[Row], Params]
     filters: Callable[[object, Row], SizeFilters | None]
     order: Order
-    row: Callable[[Any, object, Row], object]  # its answer as ccxt's unified order, or a row with an id at least
+    row: Callable[[Any, object, Row], object]  # the answer as ccxt's unified order, or at least a row with an id
 
 
 def raw_of(exchange: str, market: Row) -> RawOrder:
-    """Raises Refused where the exchange's raw call is not known for that kind of market."""
+    """Return the raw calls for a market. Raises Refused where we know no raw call for that kind of market."""
     found = _TABLE.get((exchange, "spot" if market.get("spot") is True else "contract"))
     if found is None:
         raise Refused(Refusal.UNSUPPORTED, f"nothing was sent: no raw call of {exchange} is known for this market")
@@ -52,7 +52,7 @@ def _dated(fields: OrderFields, now: datetime) -> Params:
 
 
 def _leg(request: OrderRequest, fields: OrderFields, yes: object) -> Params:
-    """Reduce-only, or the position of hedge mode."""
+    """Return the reduce-only parameter, or the parameter that names the position in hedge mode."""
     if request.leg is Leg.NET:
         return {"reduceOnly": yes} if request.reduce_only else {}
     named: Params = {fields.leg: fields.legs[request.leg]}
@@ -60,7 +60,7 @@ def _leg(request: OrderRequest, fields: OrderFields, yes: object) -> Params:
 
 
 def _listed(answer: object, *path: str) -> Row:
-    """The first row of a list somewhere in an answer, empty where there is none."""
+    """Return the first row of the list at ``path`` in an answer; {} without a row."""
     for key in path:
         answer = answer.get(key) if isinstance(answer, dict) else None
     return answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
@@ -70,7 +70,7 @@ def _listed(answer: object, *path: str) -> Row:
 
 
 def _binance_filters(answer: object, market: Row) -> SizeFilters | None:
-    """``MARKET_LOT_SIZE`` and ``LOT_SIZE`` both hold; a step of 0 says nothing."""
+    """Combine ``MARKET_LOT_SIZE`` and ``LOT_SIZE``: both apply. A step of 0 is no limit."""
     symbols = answer.get("symbols") if isinstance(answer, dict) else None
     rows = [s for s in symbols if isinstance(s, dict) and s.get("symbol") == market["id"]] if symbols else []
     kinds = ("LOT_SIZE", "MARKET_LOT_SIZE")
@@ -111,7 +111,7 @@ def _okx_kind(market: Row) -> Params:
 
 
 def _okx_filters(answer: object, market: Row) -> SizeFilters | None:
-    """What a market order may have at most is told in USDT for a coin, which is no limit of its size."""
+    """Return the filters. For a coin OKX gives the maximum of a market order in USDT, so it limits no size."""
     row = _listed(answer, "data")
     step = wire.positive(row.get("lotSz"))
     most = None if market.get("spot") is True else wire.positive(row.get("maxMktSz"))
@@ -185,7 +185,7 @@ def _coinbase(request: OrderRequest, market: Row, fields: OrderFields, mode: str
 
 
 def _coinbase_row(exchange: Any, answer: object, market: Row) -> object:
-    """A refusal comes in an answer that went well."""
+    """Return the row of a taken order. Raises Refused for a refusal, which Coinbase sends in a successful answer."""
     if not isinstance(answer, dict) or "success" not in answer:
         raise OutcomeUnknown("coinbase answered without saying whether it took the order")
     if answer.get("success") is not True:
@@ -231,7 +231,7 @@ def _bybit_row(exchange: Any, answer: object, market: Row) -> object:
 
 
 def _kucoin_filters(answer: object, market: Row) -> SizeFilters | None:
-    """In whole lots. Some contracts have a limit of market orders of their own."""
+    """Return the filters in whole lots. Some contracts have a separate limit for market orders."""
     row = wire.inner(answer, "data") if isinstance(answer, dict) else {}
     step = wire.positive(row.get("lotSize"))
     most = [m for key in ("maxOrderQty", "marketMaxOrderQty") if (m := wire.positive(row.get(key))) is not None]
@@ -239,7 +239,7 @@ def _kucoin_filters(answer: object, market: Row) -> SizeFilters | None:
 
 
 def _kucoin(request: OrderRequest, market: Row, fields: OrderFields, mode: str, now: datetime) -> tuple[str, Params]:
-    """Without a leverage, which an order that closes does not need."""
+    """Return the call without a leverage, because a closing order does not need a leverage."""
     return "futuresPrivatePostOrders", {
         "clientOid": request.client_id,
         "symbol": market["id"],
@@ -259,7 +259,10 @@ def _kucoin_row(exchange: Any, answer: object, market: Row) -> object:
 
 
 def _krakenfutures_filters(answer: object, market: Row) -> SizeFilters | None:
-    """Decimals of the size, which are below 0 for lots of 10, 100 and so on; the least is one such step."""
+    """Return the step from the number of decimals. The minimum is one step.
+
+    The number of decimals is negative for lots of 10, 100 and so on.
+    """
     listed = answer.get("instruments") if isinstance(answer, dict) else None
     rows = [r for r in listed if isinstance(r, dict) and r.get("symbol") == market["id"]] if listed else []
     places = wire.number(rows[0].get("contractValueTradePrecision")) if rows else None
@@ -284,7 +287,10 @@ def _krakenfutures(
 
 
 def _krakenfutures_row(exchange: Any, answer: object, market: Row) -> object:
-    """Whether it was taken is told by its status, which is read where the unified call's is, too."""
+    """Return the status of the sent order as ``info``. The caller reads it like the unified call's answer.
+
+    The status tells whether the exchange took the order.
+    """
     return {"info": wire.inner(answer, "sendStatus") if isinstance(answer, dict) else {}}
 
 

@@ -13,18 +13,18 @@ from core.units import ZERO, floor_to, plain
 
 
 class SizeFilters(Struct, frozen=True):
-    """Filters of a market order's size, in the exchange's units."""
+    """The filters of a market order's size, in the exchange's units."""
 
     step: Decimal
     least: Decimal = ZERO
     most: Decimal | None = None
-    finer: Decimal | None = None  # the step of other orders, which can close what is left below ``step``
+    finer: Decimal | None = None  # the step of other orders, which can close a rest below ``step``
 
 
 def sized(request: OrderRequest, filters: SizeFilters | None) -> OrderRequest:
-    """The order with what the filters leave of it, never more. Raises Refused below the minimum.
+    """Return the order with its size reduced to the filters. Raises Refused below the minimum.
 
-    With PRECISION where only a market order is too coarse for it.
+    The refusal is PRECISION if only the step of market orders is too coarse for the size.
     """
     if filters is None:
         raise Refused(Refusal.UNKNOWN_SYMBOL, f"nothing was sent: the exchange lists no filters of {request.symbol}")
