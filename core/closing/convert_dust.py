@@ -49,7 +49,7 @@ class ConversionReport(Struct, frozen=True):
 
 
 class DustConverter:
-    """Converts the dust of one account. Only the process that holds the journal may use it."""
+    """Converts the dust of one account. The caller holds the journal."""
 
     def __init__(self, account: str, converter: Converter, journal: Journal, clock: Clock, ids: Ids) -> None:
         self._account = account
