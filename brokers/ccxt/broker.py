@@ -36,7 +36,7 @@ from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Positi
 from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 
-# What the configuration calls a credential → what ccxt calls it.
+# The configuration's name of a credential → ccxt's name.
 CREDENTIALS = {
     "api_key": "apiKey",
     "secret": "secret",

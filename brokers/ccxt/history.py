@@ -10,7 +10,7 @@ from core.model import Bar
 from core.ports import Clock
 
 AT_ONCE = 300  # rows per answer; Coinbase and OKX refuse more
-FEWER = {"kucoinfutures": 200}  # its documentation does not say which rows of a longer span it returns
+FEWER = {"kucoinfutures": 200}  # the documentation does not say which rows of a longer span are returned
 MINUTE = 60_000
 
 

@@ -93,10 +93,9 @@ class OrderCalls:
         return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
 
     async def cancel(self, order: Order) -> None:
-        """
+        """Cancel one order by its id.
 
-        ancel one order by its id: first as the kind it is, then as other kinds, where conditional orders need another
-        call.
+        Where conditional orders need another call, try the call for the order's kind first, then the other calls.
         """
         plain, settings = listed_as(order.symbol), self._client.settings
         guess = conditional_of(settings.exchange, self._client.exchange.features, plain)

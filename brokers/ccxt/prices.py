@@ -23,10 +23,10 @@ FRESH = 5.0  # seconds for which a bid and an ask may complete a ticker without 
 AGAIN = 30.0  # seconds until refused prices are requested again
 FEW = 8  # if a list is refused, ask for up to this many symbols one by one
 OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # refusals that say nothing about the symbol
-# preferred first, with ccxt's name of the feature
+# the preferred list first, with ccxt's name of the feature
 LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}
 Kind = tuple[str, bool]  # a market's type, and whether it is inverse: a list covers one of them
-Told = tuple[Row, float]  # a ticker, and when it came
+Told = tuple[Row, float]  # a ticker and its time of arrival
 
 
 class PriceReader:
@@ -91,9 +91,9 @@ class PriceReader:
         return found
 
     async def _listed(self, kind: Kind, symbols: list[str]) -> dict[str, Told]:
-        """
+        """Read the list of bids and asks where the exchange has such a list, else tickers.
 
-        ead the list of bids and asks where the exchange has one (Binance's futures tickers have none), else tickers.
+        Binance's futures tickers have no bid and ask.
         """
         method = next((m for m, has in LISTS.items() if self._client.has(has)), None)
         if method is None:
@@ -102,7 +102,7 @@ class PriceReader:
         if whole is not None:
             return whole
         found = await self._parted(method, symbols)
-        if len(symbols) > FEW and not self._refused.keys() & set(symbols):  # whatever is in it
+        if len(symbols) > FEW and not self._refused.keys() & set(symbols):  # no single symbol causes the refusal
             self._again[kind] = self._clock.monotonic() + AGAIN
         return found
 

@@ -58,7 +58,7 @@ class AccountReads:
         self._shared = SharedReads(self._read)
         self._worth: tuple[float, Decimal | None] | None = None
         self._listed: list[Position] | None = None  # positions of the last list
-        self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold it at the last read
+        self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold the currency at the last read
         self.cost_basis = CostBasis(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
@@ -158,9 +158,9 @@ class AccountReads:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
-        """
+        """Return each sellable balance as a position in the market that sells the currency.
 
-        eturn each sellable balance as a position in the market that sells it, or that sold it until it was halted.
+        Without an active market, the market of the last read counts.
         """
         held = wire_balances.holdings(balance, self._client.settings.exchange)
         all_of, before = self._markets.all_of_code, self._sold_in

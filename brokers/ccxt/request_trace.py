@@ -1,4 +1,4 @@
-"""What one call of ccxt did on the network."""
+"""A trace of the network requests of one ccxt call."""
 
 from __future__ import annotations
 

@@ -42,12 +42,12 @@ from core.ports import Clock
 SILENCE = 8.0
 LOGIN = 8.0
 BACKLOG = 10_000
-RAW_POSITIONS = frozenset({"bybit"})  # its position messages are read raw, as they arrive
+RAW_POSITIONS = frozenset({"bybit"})  # position messages are read raw, as they arrive
 NEGATIVE_FEES = frozenset({"okx", "myokx", "okxus"})  # fees are negative there; ccxt inverts them in reads only
-# ccxt watches these on the socket of unified accounts, which we do not support.
+# ccxt watches positions on the socket of unified accounts, which we do not support.
 NOT_WATCHED = {"kucoinfutures": frozenset({"watchPositions"})}
-NO_REDUCE_ONLY = frozenset({"kucoinfutures"})  # its stream omits reduce-only; the reads tell it
-# Binance's messages for the end of the account's stream, whose socket stays open: of its derivatives, and of spot.
+NO_REDUCE_ONLY = frozenset({"kucoinfutures"})  # the stream omits reduce-only; reads have the flag
+# Binance's messages for the end of the account's stream: for derivatives and for spot. The socket stays open.
 ENDED = {
     "listenKeyExpired": "the listen key of {}'s stream has expired",
     "eventStreamTerminated": "{} has ended the stream of the account",
@@ -176,7 +176,7 @@ class AccountStream:
             self._run(self._keep_open(KEPT_OPEN[self._name]))
 
     async def _keep_open(self, channel: str) -> None:
-        """Subscribe to a channel that keeps the socket open; ccxt hands its messages to nobody."""
+        """Subscribe to a channel that keeps the socket open; ccxt drops the channel's messages."""
         await self._client.exchange.subscribe(channel, False)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -261,9 +261,9 @@ class AccountStream:
         return self._reads.margin_modes.symbol_of(key, margin_mode(row))
 
     def _positions(self, rows: Any) -> None:
-        """
+        """Emit Bybit's positions from the raw message.
 
-        mit Bybit's positions from the raw message: ccxt passes on only the first of several messages, out of order.
+        ccxt passes on only the first of several messages, out of sequence.
         """
         for row in rows if isinstance(rows, list) else ():
             try:
@@ -277,7 +277,7 @@ class AccountStream:
         leg = wire.leg_of(row)
         made, symbol, mode = wire.position(self._account, row, self._name), self._symbol(row, leg), margin_mode(row)
         if not symbol or mode not in ("", self._reads.modes.get((symbol, leg), mode)):
-            return None  # another position than the one read under this name: only a whole list tells which
+            return None  # not the position that was read under this name: only a complete list tells which
         if made is None:
             return PositionSeen(PositionKey(self._account, symbol, leg), None)
         made = replace(made, symbol=symbol)

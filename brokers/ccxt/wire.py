@@ -46,7 +46,7 @@ STATUSES = {
 TIFS = {"IOC": Tif.IOC, "FOK": Tif.FOK, "GTC": Tif.GTC, "DAY": Tif.DAY}
 LEGS = {"LONG": Leg.LONG, "SHORT": Leg.SHORT, "1": Leg.LONG, "2": Leg.SHORT}
 LEG_FIELDS = ("positionSide", "posSide", "positionIdx", "ps")  # Binance and KuCoin, OKX, Bybit, Binance's stream
-# Bitget's word; its unified accounts tell a position's side in ``posSide`` all the same, as BingX in ``positionSide``.
+# Bitget's word. Its unified accounts still have the side in ``posSide``, and BingX has the side in ``positionSide``.
 ONE_WAY = "one_way_mode"
 
 
@@ -89,10 +89,7 @@ def rows(value: object, what: str, exchange: str) -> list[Row]:
 
 
 def listed(answer: object) -> object:
-    """
-
-    eturn the list in a raw answer: the answer itself, or ``result``, which Kraken sometimes makes an object by id.
-    """
+    """Return the list in a raw answer: the answer itself, or ``result``. Kraken's ``result`` may be an object by id."""
     if not isinstance(answer, dict):
         return answer
     found = answer.get("result")

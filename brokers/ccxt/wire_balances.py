@@ -38,10 +38,10 @@ OTHER_MONEY = ("EUR", "GBP", "BTC", "ETH")
 EARNING = {"kraken": ".F"}
 NOT_CODES = frozenset({"info", "timestamp", "datetime", "free", "used", "total", "debt"})
 EQUITY_FIELDS = (
-    "totalEquity",  # before the next, which at Bybit is only what counts as collateral
+    "totalEquity",  # before ``totalMarginBalance``, which at Bybit has only the collateral
     "totalMarginBalance",
     "totalEq",
-    "portfolioValue",  # of Kraken Futures, whose marginEquity is less by what collateral is not counted for
+    "portfolioValue",  # Kraken Futures; its marginEquity omits the uncounted part of the collateral
     "marginEquity",
     "accountEquity",
     "eb",
@@ -49,7 +49,7 @@ EQUITY_FIELDS = (
 
 
 class CoinBalance(Struct, frozen=True):
-    """A balance of one asset. ``free`` is None where the exchange does not tell it."""
+    """A balance of one asset. ``free`` is None where the exchange does not tell the free quantity."""
 
     code: str
     total: Decimal
@@ -57,7 +57,7 @@ class CoinBalance(Struct, frozen=True):
 
 
 class PurchaseCost(Struct, frozen=True):
-    """A holding's average purchase price, and since when it is held."""
+    """A holding's average purchase price, and the time of the purchase."""
 
     entry: Decimal
     opened_at: datetime | None
@@ -82,7 +82,7 @@ def holdings(balance: object, exchange: str) -> list[CoinBalance]:
 
 
 def _with(one: CoinBalance | None, other: CoinBalance) -> CoinBalance:
-    """Add two balances. Orders may hold more of one than it has."""
+    """Add two balances of one asset. ``free`` may be negative: orders may hold more than a balance has."""
     if one is None:
         return other
     free = None if one.free is None or other.free is None else one.free + other.free
@@ -152,7 +152,7 @@ def cost_of(quantity: Decimal, trades: Sequence[Row], quote: str) -> PurchaseCos
     return None
 
 
-FEES = Decimal("0.005")  # part of a buy that its fee may have taken
+FEES = Decimal("0.005")  # part of a purchase that the fee may have taken
 
 
 def bought_since(moment: int, trades: Sequence[Row]) -> bool:
@@ -215,9 +215,9 @@ def _has_more(info: object) -> bool:
 
 
 def _told(info: object, depth: int) -> Decimal | None:
-    """
+    """Return the first field of ``EQUITY_FIELDS``, up to ``depth`` levels deep.
 
-    eturn the first field of that meaning, up to ``depth`` levels deep, because each exchange wraps it differently.
+    Each exchange wraps the field differently.
     """
     inner = info[0] if isinstance(info, list) and len(info) == 1 else info
     if not isinstance(inner, dict) or depth == 0:

@@ -1,9 +1,10 @@
 """Parse the exchanges' answers about converting dust. Pure.
 
 The shapes are from the exchanges' documentation. Binance spot: wallet endpoints "assets that can be converted into
-BNB", "dust transfer", "dust log". Binance tells the proceeds before a fee of 2 % of them; the difference arrives.
+BNB", "dust transfer", "dust log". Binance tells the proceeds before a fee of 2 % of the proceeds. The difference
+arrives.
 
-OKX, "easy convert": it names what it would take, at most five assets at a time, but not the proceeds.
+OKX, "easy convert": OKX names the convertible assets, at most five at a time, but not the proceeds.
 
 Bybit, "convert small balance": a quote with an id, valid for thirty seconds, of at most twenty coins.
 """
@@ -38,7 +39,10 @@ OKX_ENDS = {
 
 
 class ConvertibleAssets(Struct, frozen=True):
-    """Assets that can be converted, and the possible targets. A conversion's ``into`` is empty until one is chosen."""
+    """Assets that can be converted, and the possible targets.
+
+    A conversion's ``into`` is empty until a target is chosen.
+    """
 
     conversions: tuple[Conversion, ...]
     targets: tuple[str, ...]

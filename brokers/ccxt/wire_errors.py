@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 
-LONGEST = 300  # characters of a venue's sentence that are kept
+LONGEST = 300  # characters kept of a venue's sentence
 
-# The exchange's code → what it means; None: nothing about the outcome. Binance's hold for its derivatives, too.
+# The exchange's code → its meaning; None: the code does not tell the outcome. Binance's derivatives share Binance's.
 CODES: dict[str, dict[str, Refusal | None]] = {
     "binance": {
         "-1000": None, "-1001": None, "-1006": None, "-1007": None, "-1016": None, "-1008": Refusal.RATE_LIMITED,
@@ -49,7 +49,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "170132": Refusal.UNSUPPORTED, "170133": Refusal.UNSUPPORTED, "170193": Refusal.UNSUPPORTED,
         "170194": Refusal.UNSUPPORTED, "170148": Refusal.PRECISION, "170139": Refusal.UNKNOWN_ORDER,
         "170142": Refusal.UNKNOWN_ORDER, "170143": Refusal.UNKNOWN_ORDER, "170190": Refusal.UNKNOWN_ORDER,
-        "110063": Refusal.HELD,  # it is being settled
+        "110063": Refusal.HELD,  # a settlement is in progress
     },
     "okx": {
         "50001": None, "50004": None, "50013": None, "50026": None, "51149": None, "50011": Refusal.RATE_LIMITED,
@@ -64,7 +64,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "51201": Refusal.UNSUPPORTED, "51400": Refusal.UNKNOWN_ORDER, "51401": Refusal.UNKNOWN_ORDER,
         "51402": Refusal.UNKNOWN_ORDER, "51509": Refusal.UNKNOWN_ORDER, "51603": Refusal.UNKNOWN_ORDER,
         "51008": Refusal.HELD, "51115": Refusal.HELD, "51131": Refusal.HELD, "51119": Refusal.HELD,
-        # What is settled, liquidated or deleveraged at the moment is held for as long as that takes.
+        # A settlement, liquidation or deleveraging is in progress; HELD until its end.
         "50017": Refusal.HELD, "50018": Refusal.HELD, "50019": Refusal.HELD, "50020": Refusal.HELD,
         "50021": Refusal.HELD, "50022": Refusal.HELD, "50023": Refusal.HELD, "51029": Refusal.HELD,
         "51030": Refusal.HELD,
@@ -78,7 +78,7 @@ CODES: dict[str, dict[str, Refusal | None]] = {
         "300015": Refusal.HALTED, "300011": Refusal.UNSUPPORTED, "300012": Refusal.UNSUPPORTED,
         "300018": Refusal.DUPLICATE, "300005": Refusal.OTHER, "500000": None,
     },
-    # Its errors, and the statuses with which an order or a cancel is refused in an answer that went well.
+    # Kraken Futures' errors, and the statuses of refused orders and cancels in successful answers.
     "krakenfutures": {
         "Server Error": None, "unknownError": None, "Unavailable": None, "unavailable": None,
         "apiLimitExceeded": Refusal.RATE_LIMITED, "authenticationError": Refusal.AUTH,
@@ -99,14 +99,14 @@ CODES: dict[str, dict[str, Refusal | None]] = {
 }  # fmt: skip
 CODES |= dict.fromkeys(("binanceusdm", "binancecoinm", "binanceus"), CODES["binance"])
 CODES |= {"myokx": CODES["okx"], "okxus": CODES["okx"], "kucoin": CODES["kucoinfutures"]}
-# KuCoin's code of whatever is wrong with a request is ccxt's of an order that there is not: the sentence tells.
+# KuCoin has one code for every faulty request. ccxt reads the code as "order not found". The sentence tells more.
 DENIALS = {("kucoinfutures", "100001"): "notexist", ("kucoin", "100001"): "notexist"}
-NOT_BASE64 = ("Error", "ValueError")  # binascii's, of a secret that a request was to be signed with
-BANS_OF_ADDRESS = frozenset({"403", "418", "10009"})  # statuses, and Bybit's code; others ban a key
-ORDERS_OF_ACCOUNT = "-1015"  # Binance's limit of new orders, which is each account's, unlike all its other limits
-CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without one is none
+NOT_BASE64 = ("Error", "ValueError")  # errors of binascii for a secret that is not base64
+BANS_OF_ADDRESS = frozenset({"403", "418", "10009"})  # HTTP statuses and Bybit's code; other bans concern a key
+ORDERS_OF_ACCOUNT = "-1015"  # Binance's limit of new orders counts per account, unlike its other limits
+CODED = frozenset({"kucoinfutures", "kucoin"})  # every refusal has a code there: an answer without a code is no refusal
 
-# The first row with a phrase that is in the sentence, in lower case, names the refusal; None: it says nothing.
+# The first row with a phrase in the lower-case sentence gives the refusal; None: the outcome is unknown.
 _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
     (None, ("eservice:timeout", "deadline elapsed", "unknown_failure_reason", "eservice:busy", "eservice:unavailable")),
     (None, ("internal error", "internal_error", "timeout", "timed out", "send status unknown", "unknown error")),
@@ -136,7 +136,7 @@ _PHRASES: tuple[tuple[Refusal | None, tuple[str, ...]], ...] = (
     (Refusal.UNKNOWN_ORDER, ("unknown order", "order not found", "order does not exist", "unknown_cancel_order")),
 )
 
-# The first class that the exception is one of, the particular before the general.
+# The first matching class of the exception counts, so specific classes come before general classes.
 _CLASSES: tuple[tuple[str, Refusal], ...] = (
     ("AccountSuspended", Refusal.HALTED),
     ("AuthenticationError", Refusal.AUTH),
@@ -159,10 +159,10 @@ class VenueError(Struct, frozen=True):
     """The observed facts of a failed request."""
 
     exchange: str
-    classes: tuple[str, ...]  # the exception's, from its own to the root's
-    text: str  # already without secrets
-    status: int | None = None  # of the HTTP answer, where there was one
-    sent: bool = True  # whether anything can have left
+    classes: tuple[str, ...]  # the exception's class and base classes, the root last
+    text: str  # secrets are already removed
+    status: int | None = None  # HTTP status; None without an answer
+    sent: bool = True  # False if the request provably never left
     broke: bool = False  # the connection failed, whatever the class
     retry_after: float | None = None
 
@@ -175,8 +175,8 @@ def translate(said: VenueError, *, acts: bool) -> FlatdeckError:
     codes = CODES.get(said.exchange, {})
     low = sentence.lower()
     ban = said.status == 418 or "banned" in low or "ip ban" in low or "temporary lockout" in low
-    ban = ban or (said.status == 403 and "RateLimitExceeded" in said.classes)  # Bybit's, of an address, for minutes
-    ban = ban and codes.get(code) is not Refusal.AUTH  # that an account may not trade is no matter of minutes
+    ban = ban or (said.status == 403 and "RateLimitExceeded" in said.classes)  # Bybit bans an address for minutes
+    ban = ban and codes.get(code) is not Refusal.AUTH  # an account without permission to trade is not banned for a time
     limited = codes.get(code) is Refusal.RATE_LIMITED or said.status in (418, 429) or ban
     if limited or {"RateLimitExceeded", "DDoSProtection"} & set(said.classes):
         refusal = Refusal.BANNED if ban else Refusal.RATE_LIMITED
@@ -203,7 +203,7 @@ def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str,
         return Refused(Refusal.CLOCK, sentence, code=code)
     if said.classes[:2] == NOT_BASE64 and not acts:
         return Refused(Refusal.AUTH, f"the secret is not one that {said.exchange} gives: {sentence}")
-    if "BaseError" not in said.classes:  # a fault of ccxt's or ours after something may have left
+    if "BaseError" not in said.classes:  # a fault of ccxt or ours; the request may have left
         return OutcomeUnknown(f"what {said.exchange} said cannot be read: {sentence}")
     if known is None:
         known = next((refusal for name, refusal in _CLASSES if name in said.classes), None)
@@ -251,7 +251,7 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
     if isinstance(inner, dict):
         failed, preview = inner.get("error"), inner.get("preview_failure_reason")
         if failed == "UNKNOWN_FAILURE_REASON" and preview not in (None, "", "UNKNOWN_PREVIEW_FAILURE_REASON"):
-            failed = preview  # Coinbase's preview of the order failed, and it made none
+            failed = preview  # the preview of the order failed, and Coinbase made no order
         words = (failed, inner.get("message"), preview)
         return str(failed or ""), ": ".join(dict.fromkeys(str(w) for w in words if w))
     if isinstance(error, list) and error:
@@ -268,10 +268,9 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _code_of(body: str) -> str:
-    """
+    """Return the code in a text; "" without a code.
 
-    eturn the code in a text: Kraken's ``EOrder:Insufficient funds`` is a code; ccxt puts Kraken Futures' into a
-    sentence.
+    Kraken's ``EOrder:Insufficient funds`` is a code. ccxt puts Kraken Futures' code into a sentence.
     """
     said = re.search(r" failed due to (\w+)$", body)
     if said is not None:

@@ -1,7 +1,7 @@
 """Detect answers that lack the requested list. Pure.
 
-ccxt reads most of them as an empty list, which would mean a flat account. Kraken Futures sent such answers while it
-was degraded (ccxt#29710); ``krakenfutures_wire`` checks its own.
+ccxt reads most such answers as an empty list, which would mean a flat account. Kraken Futures sent such answers while
+the venue was degraded (ccxt#29710); ``krakenfutures_wire`` checks Kraken Futures' answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DATA: Keys = ("data",)
 _ITEMS: Keys = ("data", "items")
 _LIST: Keys = ("result", "list")
 _BINANCE: dict[str, Keys] = dict.fromkeys(("openOrders", "openAlgoOrders", "allOrders", "allAlgoOrders"), ())
-# Path of a call → where in its answer the list is, which Kraken has as an object; empty: it is the answer.
+# A call's path → the keys that lead to the list in its answer (at Kraken an object). (): the answer is the list.
 _PLACES: dict[str, dict[str, Keys]] = {
     "binance": {**_BINANCE, "account": ("balances",), "myTrades": ()},
     "binanceusdm": {**_BINANCE, "userTrades": ()},

@@ -177,7 +177,7 @@ def _end(kinds: set[str], orders: list[Row], filled: Decimal, quantity: Decimal)
     at_once = any(text(o, "orderType").lower() in ("ioc", "mkt", "fok") for o in orders) and not trigger
     if at_once or {"OrderCancelled", "OrderTriggerCancelled"} & kinds:
         return "canceled"
-    return None  # it may have been executed or triggered since
+    return None  # a later event may have executed or triggered the order
 
 
 # ------------------------------------------------------------------------------------------- what the stream says

@@ -1,6 +1,6 @@
-"""Which calls make one complete read at each known exchange, and a guess for the rest.
+"""The calls of one complete read at each known exchange, and a guess for the other exchanges.
 
-Whatever a list lacks looks closed to the reader. So each list is requested in all its parts: settlement currencies,
+A position or order that a list lacks looks closed. So each list is requested in all its parts: settlement currencies,
 conditional orders, pages.
 """
 
@@ -17,7 +17,7 @@ Params = dict[str, Any]
 
 
 class ReadCalls(Struct, frozen=True):
-    """``positions`` and ``orders`` have the parameters of each call.
+    """The calls of one complete read. ``positions`` and ``orders`` have the parameters of each call.
 
     ``balance`` is None where no balance is a position.
     """
@@ -27,7 +27,7 @@ class ReadCalls(Struct, frozen=True):
     positions_method: str = "fetch_positions"  # or a raw call; ``parse`` names the parser of its rows
     parse: str = ""
     optional: bool = False  # the exchange refuses the list to an account without derivatives
-    trades_at_once: bool = False  # one request for all own trades, not one per symbol
+    trades_at_once: bool = False  # a single request for all own trades, instead of a request per symbol
     margin: bool = False  # its positions are spot margin positions, beside balances of the same symbols
     orders: tuple[Params, ...] = ({},)
     orders_method: str = "fetch_open_orders"  # or a raw call of a paged list
@@ -194,9 +194,9 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
 
 
 def conditional_of(exchange: str, features: Mapping[str, Any] | None, symbol: str) -> Params:
-    """
+    """Return the parameters to cancel a conditional order at an unknown exchange.
 
-    eturn the parameters to cancel a conditional order at an unknown exchange, where ccxt lists such orders apart.
+    {} where ccxt has no separate list of conditional orders.
     """
     listed = _lists_triggers(features or {}, "swap" if ":" in symbol else "spot")
     return {"trigger": True} if listed and exchange not in _CODED else {}
