@@ -307,7 +307,7 @@ class Holdings(Struct, frozen=True):
     received: float
     positions: tuple[Position, ...] = ()
     orders: tuple[Order, ...] = ()
-    instruments: tuple[Instrument, ...] = ()  # of every symbol above
+    instruments: tuple[Instrument, ...] = ()  # the instruments of all symbols above
     equity: Decimal | None = None
 
     def position(self, key: PositionKey) -> Position | None:

@@ -41,7 +41,7 @@ class IntentWritten(Struct, frozen=True, tag=True):
     round: int
     tier: Tier | None
     request: OrderRequest
-    position_before: Decimal  # what the broker reported right before
+    position_before: Decimal  # the quantity that the broker reported right before
     at: datetime
     protects: bool = False
 
@@ -117,8 +117,8 @@ class EntryApproved(Struct, frozen=True, tag=True):
     quantity: Decimal
     by: str
     at: datetime
-    price: Decimal | None = None  # of a limit order
-    leverage: Decimal | None = None  # as asked for
+    price: Decimal | None = None  # the price of a limit order
+    leverage: Decimal | None = None  # the requested leverage
     stop_pct: Decimal | None = None
     before: Decimal = ZERO  # quantity held before the order
     entry: Decimal | None = None  # entry price of the quantity held before
@@ -151,7 +151,7 @@ class Opened(Struct, frozen=True, tag=True):
     side: Side
     quantity: Decimal
     entry: Decimal | None
-    leverage: Decimal | None  # as the venue has it
+    leverage: Decimal | None  # the leverage at the venue
     asked_leverage: Decimal | None
     stop_pct: Decimal | None
     settings: str

@@ -60,7 +60,7 @@ class ExitSettings(Struct, frozen=True):
     target_rsi: Factors = ((">70", D("0.9")),)
     target_profit: Factors = ((">0.05", D("1.1")), (">0.03", D("1.05")))
     target_age: tuple[Decimal, Decimal] = (D(24), D("0.8"))  # hours, and the factor after them
-    target_min: Decimal = D("0.5")  # of the initial distance
+    target_min: Decimal = D("0.5")  # fraction of the initial distance
     target_max: Decimal = D(2)
     target_hold: Decimal = D("0.7")  # progress from which the target never moves away
     swing_margin: Decimal = D("0.001")
@@ -77,7 +77,7 @@ class ExitSettings(Struct, frozen=True):
     )
     min_peak_roi: Decimal = D("0.03")
     include_fees: bool = False
-    fee_rate: Decimal = D("0.001")  # of one way; a usual taker fee
+    fee_rate: Decimal = D("0.001")  # one way; a usual taker fee
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
     max_price_age: float = 5.0  # seconds, streaming

@@ -73,7 +73,7 @@ class Client:
         return self._limiters
 
     def milliseconds(self) -> int:
-        """The time that ccxt signs with: the program's clock, by which ages and deadlines are counted as well."""
+        """Return the time that ccxt signs with. The program's clock also counts ages and deadlines."""
         return int(self._clock.now().timestamp() * 1000)
 
     @property
@@ -246,7 +246,7 @@ class Client:
         except FlatdeckError:
             raise
         except Exception as error:  # noqa: BLE001  # every exception of ccxt becomes one of three outcomes
-            # its cause holds addresses and the venue's text
+            # the cause holds addresses and the venue's text
             told = any(c.__name__ == "BaseError" for c in type(error).__mro__)
             raise self.translate_error(error, trace) from (None if told else error)
         finally:

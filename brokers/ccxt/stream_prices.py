@@ -27,7 +27,7 @@ ONE_SOCKET = frozenset({"binance", "binanceusdm", "binancecoinm", "binanceus"})
 # Exchanges that send marks apart from bid and ask, with the seconds for which a mark is used. Binance sends them each
 # second. OKX sends them on a change, else every ten seconds.
 MARKS_APART = {"binanceusdm": 5.0, "binancecoinm": 5.0, "okx": 12.0, "myokx": 12.0, "okxus": 12.0}
-ONE_BY_ONE = frozenset({"coinbase"})  # its channel of many tickers has no bid and ask; the channel of one ticker has
+ONE_BY_ONE = frozenset({"coinbase"})  # only the channel of a single ticker has a bid and ask
 # Exchanges whose spot tickers have no bid and ask, with the symbols that one subscription may name.
 SPOT_TOUCHES = {"bybit": 10}
 TOGETHER = {"kucoinfutures": 100}  # symbols per call; ccxt refuses more

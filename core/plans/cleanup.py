@@ -1,4 +1,4 @@
-"""Dust, the position cap, and what to do with open orders. Pure: holdings in, verdicts and actions out.
+"""Dust, the position cap, and the handling of open orders. Pure: holdings in, verdicts and actions out.
 
 Per owner, over all of the owner's accounts together:
 

@@ -69,9 +69,9 @@ class Action(Struct, frozen=True):
     usd_value: Decimal | None = None
     pnl: Decimal | None = None  # fraction of the entry, without leverage
     rank: int | None = None  # 1 is the largest; only where positions were ranked for the cap
-    order: Order | None = None  # of a cancel_order
-    cancels: tuple[Order, ...] = ()  # of a close: cancelled before the first tier
-    orders_shown: tuple[str, ...] = ()  # of a close: ids of every open order on the instrument when it was planned
+    order: Order | None = None  # the order that a cancel_order cancels
+    cancels: tuple[Order, ...] = ()  # orders that a close cancels before the first tier
+    orders_shown: tuple[str, ...] = ()  # ids of all open orders on the instrument when the close was planned
     tiers: tuple[Tier, ...] = ()
     cost: Decimal | None = None  # estimated half spread and fee, USD
 

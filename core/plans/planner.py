@@ -23,7 +23,7 @@ class Situation(Struct, frozen=True):
 
     now: datetime
     monotonic: float
-    max_age: Callable[[str, str], float]  # by account and symbol: how old a usable price may be
+    max_age: Callable[[str, str], float]  # the age limit of a usable price, by account and symbol
     tiers: dict[str, tuple[Tier, ...]]
     blocked: cleanup.Blocked
     first_run: bool

@@ -25,4 +25,4 @@ class PlanRequest(Struct, frozen=True):
     max_positions: int | None = None
     cancel_open_orders: str | None = None  # never, startup, matching, always
     cancel_if: str | None = None
-    text: str = ""  # of an exit: the rule and its numbers
+    text: str = ""  # for an exit: the rule and its numbers

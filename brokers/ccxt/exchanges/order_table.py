@@ -25,7 +25,7 @@ class OrderFields(Struct, frozen=True):
     client_id_length: int = 32
     tifs: dict[TimeInForce, str] = field(
         default_factory=UPPER.copy
-    )  # of a limit order; a missing time in force cannot be expressed
+    )  # for a limit order; a missing time in force cannot be expressed
     market: dict[TimeInForce, str] = field(
         default_factory=lambda: {TimeInForce.IOC: ""}
     )  # times in force of a market order, and the exchange's word for each

@@ -28,7 +28,7 @@ class ReadCalls(Struct, frozen=True):
     parse: str = ""
     optional: bool = False  # the exchange refuses the list to an account without derivatives
     trades_at_once: bool = False  # a single request for all own trades, instead of a request per symbol
-    margin: bool = False  # its positions are spot margin positions, beside balances of the same symbols
+    margin: bool = False  # positions are spot margin positions, beside balances of the same symbols
     orders: tuple[Params, ...] = ({},)
     orders_method: str = "fetch_open_orders"  # or a raw call of a paged list
     paged: bool = False  # both raw lists come in pages with a cursor (``pagination``)
@@ -37,7 +37,7 @@ class ReadCalls(Struct, frozen=True):
     cursor_in: str = ""  # the raw row's field with the cursor; "": the cursor is the smallest id of the page
     counted: bool = False  # the cursor is a page number
     worth: Params = {}  # parameters of the balance call that tells the account's worth
-    worth_each: bool = False  # that call covers one settlement currency at a time
+    worth_each: bool = False  # the ``worth`` call covers one settlement currency at a time
     pledged: str = ""  # the field of that balance with the margin of all positions; no position is without margin
     markets: Params = {}  # parameters of the call that loads the markets
     # the raw call that tells whether the account is unified; we do not know the calls of a unified account
