@@ -43,26 +43,26 @@ class PlanExecutor:
     def __init__(
         self,
         settings: Settings,
-        gear: dict[str, AccountTools],
+        tools: dict[str, AccountTools],
         journal: Journal,
         clock: Clock,
-        claims: InstrumentLocks | None = None,
+        locks: InstrumentLocks | None = None,
         *,
         say: Say,
         frozen: dict[str, str],
         wait_for_open: bool,
     ) -> None:
         self._settings = settings
-        self._gear = gear
+        self._tools = tools
         self._journal = journal
         self._clock = clock
         self._say = say
         self._frozen = frozen
         self._wait_for_open = wait_for_open
-        self._claims = claims or InstrumentLocks(clock)
+        self._locks = locks or InstrumentLocks(clock)
         self._busy: dict[InstrumentKey, str] = {}  # → plan whose action is under way there
-        lag = max((g.broker.capabilities.position_lag for g in gear.values()), default=0.0)
-        self._aftermath = RecentOrders(journal, clock, lag)
+        lag = max((g.broker.capabilities.position_lag for g in tools.values()), default=0.0)
+        self._recent_orders = RecentOrders(journal, clock, lag)
         self._unwritten: list[Record] = []  # ends and freezes that still wait for the journal
 
     def in_flight(self) -> set[InstrumentKey]:
@@ -74,35 +74,35 @@ class PlanExecutor:
         wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
             self._busy.setdefault(key.instrument, plan)
-            self._claims.coming(plan, [key.instrument])
+            self._locks.coming(plan, [key.instrument])
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         actions = (*plan.closes, *plan.lone_cancels)
-        self._claims.coming(plan.id, _places(actions))
+        self._locks.coming(plan.id, _places(actions))
         try:
             pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
-            await self._aftermath.load()
+            await self._recent_orders.load()
             await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
             self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
             results = await self._all(approved, actions, None)
         finally:
-            self._claims.over(plan.id)
+            self._locks.over(plan.id)
         return await self._finish(approved, results, None)
 
     async def take_up(self, left: InterruptedPlan) -> PlanReport:
         """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
         plan = left.approved.plan
-        self._claims.coming(plan.id, _places(left.left()))
+        self._locks.coming(plan.id, _places(left.left()))
         try:
             return await self._finish(left.approved, await self._interrupted(left), left)
         finally:
-            self._claims.over(plan.id)
+            self._locks.over(plan.id)
 
     async def _interrupted(self, left: InterruptedPlan) -> list[ResultRow]:
         plan = left.approved.plan
-        await self._aftermath.load()
+        await self._recent_orders.load()
         fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
@@ -165,12 +165,12 @@ class PlanExecutor:
     ) -> list[ResultRow]:
         rows: list[ResultRow] = []
         try:
-            await self._claims.settled(where)
+            await self._locks.settled(where)
             for action in actions:
                 rows += await self._isolated(action, self._one(approved, action, left))
         finally:
             del self._busy[where]
-            self._claims.over(approved.plan.id, where)
+            self._locks.over(approved.plan.id, where)
         return rows
 
     async def _one(
@@ -187,19 +187,19 @@ class PlanExecutor:
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, not_done(action, Outcome.CHANGED, why))]
         where = action.key.instrument
-        if self._aftermath.live(where, plan.id):
+        if self._recent_orders.live(where, plan.id):
             why = "another order on the instrument may still be live; look at the venue"
             return [await self._end(plan, action, not_done(action, Outcome.STUCK, why))]
         if action.kind is ActionKind.CLOSE:
             self._say("info", log_text.begun(action), action)
         try:
-            state = await self._gear[account].carry_out(approved, self._first(plan, action, left))
+            state = await self._tools[account].carry_out(approved, self._first(plan, action, left))
         except InvariantBroken as breach:
             if isinstance(breach, CloseBroken):
-                self._aftermath.note(where, plan.id, breach.ladder)
+                self._recent_orders.note(where, plan.id, breach.ladder)
             await self.freeze(account, str(breach), action)
             return [await self._end(plan, action, _broken(action, breach))]
-        self._aftermath.note(where, plan.id, state)
+        self._recent_orders.note(where, plan.id, state)
         if state.freeze:
             await self.freeze(account, state.error or "an order's outcome is not known", action)
         cancels = cancel_results(action, state)
@@ -210,7 +210,7 @@ class PlanExecutor:
 
     def _first(self, plan: Plan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
         """Return the ladder at its start, or at its interruption."""
-        settings, broker = self._settings.ladder, self._gear[action.key.account].broker
+        settings, broker = self._settings.ladder, self._tools[action.key.account].broker
         able = broker.capabilities
         limits = Limits(
             attempts=settings.attempts,
@@ -228,7 +228,7 @@ class PlanExecutor:
         else:
             interrupted, fresh = left
             move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
-        return structs.replace(move, ladder=self._aftermath.told(action.key.instrument, move.ladder))
+        return structs.replace(move, ladder=self._recent_orders.told(action.key.instrument, move.ladder))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """Freeze the account after a broken invariant: send nothing more for it until a person has checked."""
@@ -306,7 +306,7 @@ class PlanExecutor:
 
     async def _try_read(self, account: str) -> Holdings | None:
         try:
-            return await limited(self._gear[account].reader.read())
+            return await limited(self._tools[account].reader.read())
         except (FlatdeckError, TimeoutError):
             return None
 

@@ -98,24 +98,24 @@ class LadderRunner:
         self._max_age = max_age
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
-        self._outbox = WriteBehind(journal)
+        self._write_behind = WriteBehind(journal)
 
     async def carry_out(self, approved: ApprovedPlan, move: Transition) -> Ladder:
         """Run a ladder to its end. An ``ApprovedPlan`` is the proof of the approval. Raises InvariantBroken."""
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
-            self._outbox.remember(move.ladder.action.key, *move.records)
+            self._write_behind.remember(move.ladder.action.key, *move.records)
             self._live.follow(move.ladder)
             self._changed(move)
             if move.ladder.ended:
                 state = await self._priced(move.ladder)
-                await self._outbox.written(state.action.key)
+                await self._write_behind.written(state.action.key)
                 return state
             try:
                 event = await self._perform(move.ladder, move.do)
                 move = ladder.step(move.ladder, event, self._clock.monotonic())
             except InvariantBroken as breach:
-                await self._outbox.written(move.ladder.action.key)
+                await self._write_behind.written(move.ladder.action.key)
                 if isinstance(breach, CloseBroken):
                     raise
                 raise CloseBroken(str(breach), move.ladder) from breach
@@ -131,7 +131,7 @@ class LadderRunner:
         except (FlatdeckError, TimeoutError):
             return state
         ours = {f.trade_id: f for f in fills if f.order_id in state.done}
-        self._outbox.remember(state.action.key, *(FillRecorded(f) for f in ours.values()))
+        self._write_behind.remember(state.action.key, *(FillRecorded(f) for f in ours.values()))
         if sum((f.quantity for f in ours.values()), ZERO) != state.filled:
             return state
         return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
@@ -201,7 +201,7 @@ class LadderRunner:
             at=self._clock.now(),
             protects=protects,
         )
-        await self._outbox.write(state.action.key, intent)
+        await self._write_behind.write(state.action.key, intent)
 
     async def _submit(self, do: DoSend) -> Order:
         match do.step.tier:
@@ -214,7 +214,7 @@ class LadderRunner:
 
     async def _cancel(self, state: Ladder, orders: tuple[Order, ...]) -> Event:
         key = state.action.key
-        self._outbox.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # no wait: the plan is durable
+        self._write_behind.remember(key, *(CancelAsked(state.plan, key, o) for o in orders))  # the plan is durable
         asked = [asyncio.ensure_future(self._ask_cancel(o)) for o in orders]
         read = await self._read(state, False)  # leaves right after the cancels
         texts = await asyncio.gather(*asked)

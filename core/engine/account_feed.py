@@ -232,10 +232,10 @@ class AccountFeed:
         self._emit(AccountChanged(self._account, state, _sentence(error), refused=_refused(error)))
 
 
-async def first_of_all(watchers: Iterable[AccountFeed]) -> None:
+async def first_of_all(feeds: Iterable[AccountFeed]) -> None:
     """A first read of every account. Those that could be read wait for the others, but not for long (domain §6.5): a
     venue that takes a request and never answers would hold up the closes of all."""
-    reading = {asyncio.create_task(watcher.first()): watcher for watcher in watchers}
+    reading = {asyncio.create_task(feed.first()): feed for feed in feeds}
     pending = set(reading)
     try:
         while pending and not any(task.result() for task in reading if task not in pending):
@@ -248,9 +248,7 @@ async def first_of_all(watchers: Iterable[AccountFeed]) -> None:
         await asyncio.gather(*pending, return_exceptions=True)
     for task in pending:
         reading[task].give_up()
-    await asyncio.gather(
-        *(watcher.again() for task, watcher in reading.items() if task not in pending and task.result())
-    )
+    await asyncio.gather(*(feed.again() for task, feed in reading.items() if task not in pending and task.result()))
 
 
 class _StreamEnded(FlatdeckError):

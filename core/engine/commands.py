@@ -38,24 +38,24 @@ async def _answer(engine: Engine, command: Command) -> Reply:
         case Prepare(request):
             return Planned(await engine.prepare(request))
         case Show(plan):
-            row = engine.hub.plan_row(plan)
+            row = engine.publisher.plan_row(plan)
             if row is None or row.state != "waiting" or row.request is None:
                 raise NotApproved("unknown_plan", "that plan does not wait any more")
             return Planned(await engine.prepare(row.request), row.request)
         case Preview():
-            return engine.sentry.preview()
+            return engine.exit_service.preview()
         case Arm(on, digest):
-            engine.sentry.arm(on, digest)
+            engine.exit_service.arm(on, digest)
             return Done()
         case Confirm(plan, digest):
-            engine.carry_out_later(engine.desk.approve(plan, digest))
+            engine.carry_out_later(engine.pending_plans.approve(plan, digest))
             return Started(plan)
         case Withdraw(plan):
-            engine.desk.withdraw(plan)
-            engine.hub.drop_plan(plan)
+            engine.pending_plans.withdraw(plan)
+            engine.publisher.drop_plan(plan)
             return Done()
         case Acknowledge(key):
-            engine.hub.acknowledge(key)
+            engine.publisher.acknowledge(key)
             return Done()
         case Refresh(read):
             if read:

@@ -78,27 +78,27 @@ class Engine:
         self.exits_of = exits_of(settings)
         self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
         self.book = Book([b.account for b in brokers], is_ours, self.exits_of)
-        self.hub = Publisher(clock, EngineRow(mode=mode, read_only=self.read_only))
+        self.publisher = Publisher(clock, EngineRow(mode=mode, read_only=self.read_only))
         self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
         self._readers = {a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()}
-        self._watchers = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
-        self._closers: dict[str, LadderRunner] = {}
-        self.desk = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
+        self._feeds = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
+        self._runners: dict[str, LadderRunner] = {}
+        self.pending_plans = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
         self._tasks: set[asyncio.Task[object]] = set()
         self._cleanups = 0
         self._outages = OutageLog()
         self.frozen: dict[str, str] = {}
-        self.say = LogWriter(self.hub, journal, clock, settings.engine.log_level).say
+        self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
         self._rereads = AccountRereads(clock, self._readers, spawn=self._spawn, say=self.say)
-        self._claims = InstrumentLocks(clock)
+        self._locks = InstrumentLocks(clock)
         self._executor = None if journal is None else self._fit_out(journal)
         self._mount_services(ids, None if self.read_only else journal)
 
     def _mount_services(self, ids: Ids, acting: Journal | None) -> None:
         """Build the services. ``acting`` is the journal of an engine that may send, else None."""
         known = (self.settings, self.clock, self.book)
-        self.sentry = ExitService(
-            *(*known, self.desk, self.hub, acting),
+        self.exit_service = ExitService(
+            *(*known, self.pending_plans, self.publisher, acting),
             lasting=self._lasting,
             exits_of=self.exits_of,
             max_age=self._max_age,
@@ -109,40 +109,40 @@ class Engine:
             bars=lambda account, *of: self._brokers[account].bars(*of),
             say=self.say,
         )
-        self.reconciler = ReconciliationService(
+        self.reconciliation = ReconciliationService(
             *known, self._readers, self._journal, self.ledger, closing=self._busy, say=self.say
         )
-        self.opener = EntryService(
-            *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._claims),
+        self.entry_service = EntryService(
+            *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks),
             frozen=self.frozen,
             situation=self.situation,
-            expect=self.sentry.expect,
+            expect=self.exit_service.expect,
             say=self.say,
         )
-        self.protector = VenueStopService(
-            *(*known, self._brokers, self._readers, acting, self.ledger, self._claims),
+        self.venue_stops = VenueStopService(
+            *(*known, self._brokers, self._readers, acting, self.ledger, self._locks),
             frozen=self.frozen,
-            watched=self.sentry.view,
+            watched=self.exit_service.view,
             max_age=self._max_age,
             spawn=self._spawn,
             say=self.say,
         )
         self._rows = RowUpdater(
-            *(*known, self.hub),
+            *(*known, self.publisher),
             frozen=self.frozen,
             situation=self.situation,
             closing=self._busy,
-            view=self.protector.view,
+            view=self.venue_stops.view,
         )
 
     def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
-            self._closers[account] = LadderRunner(
+            self._runners[account] = LadderRunner(
                 *args, changed=self._show_closing, emit=self._emit, max_age=self._max_age
             )
-        gear = {a: AccountTools(b, self._readers[a], self._closers[a].carry_out) for a, b in self._brokers.items()}
-        given = (self.settings, gear, journal, self.clock, self._claims)
+        tools = {a: AccountTools(b, self._readers[a], self._runners[a].carry_out) for a, b in self._brokers.items()}
+        given = (self.settings, tools, journal, self.clock, self._locks)
         return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
 
     def _busy(self) -> set[InstrumentKey]:
@@ -154,19 +154,19 @@ class Engine:
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
-            await self.sentry.recall(self._journal, self.ledger)
-        await first_of_all(self._watchers.values())
+            await self.exit_service.recall(self._journal, self.ledger)
+        await first_of_all(self._feeds.values())
         await self._settled()
         if self._executor is not None and not self.read_only:
             assert self._journal is not None
             self._executor.claim(left := [interrupted(entries) for entries in await self._journal.open_plans()])
             for plan in left:
                 await self._take_up(self._executor, plan)
-            await self.opener.take_up()
+            await self.entry_service.take_up()
 
     async def _take_up(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
         """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
-        self.hub.show_plan(left.approved.plan, "running")
+        self.publisher.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
         if self._lasting:
             self._spawn(work)
@@ -175,21 +175,21 @@ class Engine:
 
     async def run(self) -> None:
         """Watch live, and do by itself what the configuration armed, until cancelled."""
-        for watcher in self._watchers.values():
-            self._spawn(watcher.run())
+        for feed in self._feeds.values():
+            self._spawn(feed.run())
         self._spawn(self._rows.run())
-        self._spawn(self.reconciler.run())
-        self.sentry.watch()
+        self._spawn(self.reconciliation.run())
+        self.exit_service.watch()
         self._spawn(
             pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
         )
         if self._lasting:
-            self._spawn(self.protector.run())
+            self._spawn(self.venue_stops.run())
         await ScheduledRuns(
             self.settings,
             self.clock,
-            self.hub,
-            judge_legacy=self.reconciler.judge,
+            self.publisher,
+            judge_legacy=self.reconciliation.judge,
             prepare=self.prepare,
             carry_out=self.carry_out,
             say=self.say,
@@ -210,22 +210,22 @@ class Engine:
     def snapshot(self) -> Snapshot:
         """Everything as of now, published first, so that the next update follows it."""
         self._rows.update_all_rows()
-        self.hub.publish()
-        return self.hub.snapshot()
+        self.publisher.publish()
+        return self.publisher.snapshot()
 
     async def read_all(self) -> None:
         """A complete read of every account, waited for."""
-        await first_of_all(self._watchers.values())
+        await first_of_all(self._feeds.values())
         await self._settled()
 
     async def prepare(self, request: PlanRequest) -> Plan:
         """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
         await self._settled()
-        return self.desk.prepare(request)
+        return self.pending_plans.prepare(request)
 
     async def execute(self, plan_id: str, digest: str) -> PlanReport:
         """Confirm and carry out. Raises NotApproved, and JournalError when nothing could be made durable."""
-        return await self.carry_out(self.desk.approve(plan_id, digest))
+        return await self.carry_out(self.pending_plans.approve(plan_id, digest))
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Carry out what was approved, and tell every console the report."""
@@ -235,18 +235,18 @@ class Engine:
         if plan.cause == "cleanup":
             self._cleanups += 1
         if plan.cause != "exit":  # of these each waits by itself
-            self.hub.drop_waiting(plan.cause)
-        self.sentry.taken(plan)
-        self.hub.show_plan(plan, "running")
+            self.publisher.drop_waiting(plan.cause)
+        self.exit_service.taken(plan)
+        self.publisher.show_plan(plan, "running")
         return await self._finished(plan, self._executor.carry_out(approved))
 
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
             report = await work
-            self.sentry.ended(plan)  # one that could not be written down sent nothing and keeps no exit back
+            self.exit_service.ended(plan)  # one that could not be written down sent nothing and keeps no exit back
             return await self._report(report)
         finally:
-            self.hub.show_plan(plan, "done")
+            self.publisher.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:
         """The same in the background; whatever goes wrong becomes an alarm."""
@@ -261,19 +261,19 @@ class Engine:
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
             blocked=blocked_by(self._busy(), self.frozen),
             first_run=self._cleanups == 0,
-            legacy=self.reconciler.legacy,
+            legacy=self.reconciliation.legacy,
         )
 
     def on_log(self, listener: Callable[[LogRow], None]) -> None:
         """Be told every line from now on."""
-        self.hub.listeners.append(listener)
+        self.publisher.listeners.append(listener)
 
     async def _report(self, report: PlanReport) -> PlanReport:
         """What the brokers said, as rows, for whoever asked and for every console."""
         await self._settled()
         owners = {o.id for o in report.plan.owners}
         report = structs.replace(report, positions=tuple(self._rows.update_rows(owners)))
-        self.hub.finished(Finished(report))
+        self.publisher.finished(Finished(report))
         return report
 
     async def _guarded(self, approved: ApprovedPlan) -> None:
@@ -305,7 +305,7 @@ class Engine:
         change = self.book.apply(event, self.clock.now())
         self._rows.apply_change(change)
         self._rereads.request(change.doubted)
-        self.sentry.take(event, change)
+        self.exit_service.take(event, change)
         match event:
             case HoldingsRead(holdings):
                 self._look_for_others(holdings)
@@ -326,9 +326,9 @@ class Engine:
             self._spawn(executor.freeze(account, why))
 
     def _ring(self, account: str, symbol: str) -> None:
-        closer = self._closers.get(account)
-        if closer is not None:
-            closer.ring(symbol)
+        runner = self._runners.get(account)
+        if runner is not None:
+            runner.ring(symbol)
 
     async def _settled(self) -> None:
         """Until everything that came in so far is in the book."""

@@ -22,7 +22,7 @@ class LocalLink:
     def messages(self) -> AsyncIterator[Message]:
         """Yield a Snapshot of the present state, then Updates and reports."""
         self._engine.snapshot()
-        return self._engine.hub.subscribe()
+        return self._engine.publisher.subscribe()
 
     async def aclose(self) -> None:
         """Do nothing: an in-process link holds no connection."""

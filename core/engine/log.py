@@ -17,8 +17,8 @@ LEVELS = ("debug", "info", "warning", "error", "alarm")
 class LogWriter:
     """Lines below ``level`` are not kept; an alarm also stands in the engine's row until it is acknowledged."""
 
-    def __init__(self, hub: Publisher, journal: Journal | None, clock: Clock, level: str) -> None:
-        self._hub = hub
+    def __init__(self, publisher: Publisher, journal: Journal | None, clock: Clock, level: str) -> None:
+        self._publisher = publisher
         self._journal = journal
         self._clock = clock
         self._least = LEVELS.index(level)
@@ -31,10 +31,10 @@ class LogWriter:
         owner = action.owner if action else account.partition("/")[0] if account else None
         symbol = action.key.symbol if action else None
         if level == "alarm":
-            self._hub.put_engine(structs.replace(self._hub.engine, alarm=text))
+            self._publisher.put_engine(structs.replace(self._publisher.engine, alarm=text))
         if LEVELS.index(level) < self._least:
             return
         self._lines += 1
-        self._hub.put_log(LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol))
+        self._publisher.put_log(LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol))
         if self._journal is not None:
             self._journal.note(Logged(level, text, account, owner, symbol))

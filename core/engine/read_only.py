@@ -13,13 +13,13 @@ async def load_read_only(engine: Engine, journal: JournalView) -> None:
     """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
     engine.ledger.read_from(journal)
-    await engine.reconciler.recall(journal)
-    await engine.sentry.recall(journal, engine.ledger)
+    await engine.reconciliation.recall(journal)
+    await engine.exit_service.recall(journal, engine.ledger)
     for entries in await journal.open_plans():
         left = interrupted(entries)
         for action in left.left():
             if action.kind is ActionKind.CLOSE:
-                engine.hub.put_closing(
+                engine.publisher.put_closing(
                     ClosingRow(
                         key=action.key,
                         plan=left.approved.plan.id,

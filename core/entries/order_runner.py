@@ -54,7 +54,7 @@ class EntryOrderRunner:
         self._reader = reader
         self._journal = journal
         self._clock = clock
-        self._outbox = WriteBehind(journal)
+        self._write_behind = WriteBehind(journal)
 
     async def place(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
         """Send the entry's order and follow it until its end, or until the outcome stays ``unknown``.
@@ -65,7 +65,7 @@ class EntryOrderRunner:
         placed = OrderResult("not_sent")
         for n, tif in enumerate(AT_MARKET if entry.price is None else AT_LIMIT):
             request = self._request(entry, tif, n)
-            await self._outbox.write(entry.key, self._intent(entry, request, n))
+            await self._write_behind.write(entry.key, self._intent(entry, request, n))
             placed = await self._send(entry, request, known, patience)
             if placed.refusal is not Refusal.UNSUPPORTED:
                 break
@@ -97,7 +97,7 @@ class EntryOrderRunner:
     async def end(self, entry: EntryApproved, *records: Record) -> None:
         """Write the end of the entry, after all its records that still wait for the journal. Raises JournalError."""
         for record in records:
-            await self._outbox.write(entry.key, record)
+            await self._write_behind.write(entry.key, record)
 
     def _request(self, entry: EntryApproved, tif: TimeInForce, n: int) -> OrderRequest:
         length = self._broker.capabilities.client_id_length
@@ -220,7 +220,7 @@ class EntryOrderRunner:
     ) -> None:
         """Write the answer without waiting. The entry's end is written later and waits for this record too."""
         record = IntentAnswered(entry.plan, entry.key, request.client_id, outcome, order, text)
-        self._outbox.remember(entry.key, record)
+        self._write_behind.remember(entry.key, record)
 
 
 def _ended(order: Order) -> OrderResult:

@@ -50,13 +50,13 @@ class VenueStopOrders:
     """The protective orders of one account. ``broker`` and ``reader`` belong to this account."""
 
     def __init__(
-        self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock, claims: InstrumentLocks
+        self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock, locks: InstrumentLocks
     ) -> None:
         self.broker = broker
         self.reader = reader
         self._journal = journal
         self._clock = clock
-        self._claims = claims
+        self._locks = locks
         self._outbox = WriteBehind(journal)
         self._missed: dict[str, float] = {}  # order id → monotonic seconds since when its state is missing
 
@@ -68,9 +68,9 @@ class VenueStopOrders:
         Raises JournalError.
         """
         where = key.instrument
-        self._claims.coming(plan, [where])
+        self._locks.coming(plan, [where])
         try:
-            await self._claims.settled(where)
+            await self._locks.settled(where)
             for order in orders:
                 intent = await self._journal.protective(order.client_id or "") if is_our_stop(order) else None
                 if intent is not None and same_place(order, key):
@@ -80,7 +80,7 @@ class VenueStopOrders:
                     )
             yield
         finally:
-            self._claims.over(plan, where)
+            self._locks.over(plan, where)
 
     async def past(self, key: PositionKey) -> PastStops:
         """Return the last protective order of an earlier process. Raises JournalError."""
@@ -104,13 +104,13 @@ class VenueStopOrders:
         name = client_order_id(self._journal.epoch, plan_of(key), key, 0, "protect", number)
         request = request_for(decision, position, instrument, name[: self.broker.capabilities.client_id_length])
         intent = self._intent(key, request, number, position)
-        with self._claims.placing(where, CALL_TIMEOUT if instrument.late_close_opens else YIELD):
-            if self._claims.closing(where):
+        with self._locks.placing(where, CALL_TIMEOUT if instrument.late_close_opens else YIELD):
+            if self._locks.closing(where):
                 return intent, Submitted("not_sent")
             decided = self._clock.monotonic()
             await self._outbox.write(key, intent)
             late = self._clock.monotonic() - decided > SEND_WITHIN
-            if self._claims.closing(where) or late:
+            if self._locks.closing(where) or late:
                 self.answered(intent, Submitted("unreachable", None, "it was too late for it"))
                 return intent, Submitted("not_sent")
             sent = await send(self.broker, request)

@@ -182,7 +182,7 @@ def _journal_is_not_waited_for() -> Any:
             position_before=held,
             at=self._clock.now(),
         )
-        self._outbox.remember(state.action.key, intent)
+        self._write_behind.remember(state.action.key, intent)
         await asyncio.sleep(0)
 
     return _instead(ladder_runner.LadderRunner, "_intend", intend)

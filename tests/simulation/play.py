@@ -58,7 +58,7 @@ async def _arming(world: World, engine: Engine, life: Life) -> None:
     for on in (False, True, False):
         await life.sleep(4 + ARMING * roll.random())
         try:
-            engine.sentry.arm(on, engine.sentry.preview().digest)
+            engine.exit_service.arm(on, engine.exit_service.preview().digest)
             life.record(Armed(life.at, life.nth, on))
         except NotApproved:  # each exit waits for a person here
             continue
@@ -110,7 +110,7 @@ async def _calm(world: World, life: Life) -> None:
     await life.sleep(max(30.0, *(m.lag for m in manners)))
     engine, journal = await world.engine(life, "service")
     await engine.start()
-    engine.sentry.arm(False)
+    engine.exit_service.arm(False)
     life.record(Armed(life.at, life.nth, on=False))
     running = asyncio.ensure_future(engine.run())
     await _idle(engine, life)

@@ -208,7 +208,7 @@ class World:
         return [e.record for e in await self.entries() if isinstance(e.record, kind)]
 
     async def log(self) -> list[str]:
-        return [row.text for row in self.engine.hub.snapshot().log]
+        return [row.text for row in self.engine.publisher.snapshot().log]
 
     # ----------------------------------------------------------------------------------------------- checking
 

@@ -114,7 +114,7 @@ async def _check(
     context: CommandContext, settings: Settings, signal: EntryRequest
 ) -> tuple[list[Rejection], bool, bool]:
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
-        drafts = engine.opener.drafts
+        drafts = engine.entry_service.drafts
         found = await drafts.check(signal)
         meant = [a.id for a in settings.accounts if a.owner == signal.owner]
         return found, bool(found) or await drafts.priced(signal), any(engine.book.readable(a) for a in meant)
@@ -151,7 +151,7 @@ def open_position(
             if stays is not None:
                 text = f"{stays.key.symbol} on {stays.key.account} cannot be flattened first: {stays.text}"
                 raise NotAllowed(Rejection(Code.POSITION_EXISTS, text))
-        return Offer(plan, await engine.opener.drafts.open(signal, limit=limit, flatten_first=flatten_first))
+        return Offer(plan, await engine.entry_service.drafts.open(signal, limit=limit, flatten_first=flatten_first))
 
     return _allowed(context, lambda: _carry(context, settings, asking, wait, dry_run=dry_run, yes=yes))
 
@@ -182,7 +182,7 @@ def scale(
     known("account", (account,), [a.id for a in settings.accounts])
 
     async def asking(engine: Any) -> Offer:
-        return Offer(None, await engine.opener.drafts.scale(account, symbol, quantity, inward=add is not None))
+        return Offer(None, await engine.entry_service.drafts.scale(account, symbol, quantity, inward=add is not None))
 
     def go() -> int:
         draft = context.run_to_end(_look(context, settings, asking)).draft
@@ -278,7 +278,7 @@ async def _act(
             if not closed.success:
                 return offer, Done(closed)
         try:
-            return offer, Done(closed, await engine.opener.carry_out(draft, wait=wait))
+            return offer, Done(closed, await engine.entry_service.carry_out(draft, wait=wait))
         except NotAllowed as refused:
             return offer, Done(closed, None, refused)
 

@@ -38,4 +38,4 @@ def reconcile(context: CommandContext, *, dry_run: bool) -> int:
 
 async def _compare(context: CommandContext, settings: Settings, *, acting: bool) -> Any:
     async with context.environment.engine(settings, acting=acting, on_log=context.print_log_row) as engine:
-        return await engine.reconciler.reconcile()
+        return await engine.reconciliation.reconcile()

@@ -50,10 +50,10 @@ async def test_a_fault_of_the_program_in_one_account_is_that_accounts_alarm():
         async def broken(*_: Any) -> Any:
             raise ZeroDivisionError("a bug")
 
-        world.engine._executor._gear[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
+        world.engine._executor._tools[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
         report = await world.flatten()
         assert {r.key.account: r.outcome for r in report.results} == {ACCOUNT: "stuck", BOB: "closed"}
-        assert "ZeroDivisionError" in str(world.engine.hub.engine.alarm)
+        assert "ZeroDivisionError" in str(world.engine.publisher.engine.alarm)
         assert world.engine.situation().blocked == {}, "and the instrument is not held for ever"
 
 
@@ -75,7 +75,7 @@ async def test_a_close_that_got_stuck_is_an_alarm_also_where_the_engine_is_stopp
         task.cancel()  # as a stop does with what runs by itself
         await asyncio.gather(task, return_exceptions=True)
         await asyncio.sleep(1)
-        assert "BTC" in str(world.engine.hub.engine.alarm)
+        assert "BTC" in str(world.engine.publisher.engine.alarm)
 
 
 @virtual
@@ -97,7 +97,7 @@ async def test_an_invariant_that_breaks_before_the_first_step_freezes_the_accoun
         async def broken(*_: Any) -> Any:
             raise InvariantBroken("I0: this cannot be")
 
-        world.engine._executor._gear[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
+        world.engine._executor._tools[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
         report = await world.flatten()
         rows = {r.key.account: r for r in report.results}
         assert (rows[ACCOUNT].outcome, rows[ACCOUNT].error) == ("stuck", "I0: this cannot be")
@@ -113,7 +113,7 @@ async def test_a_freeze_that_could_not_be_written_is_durable_before_the_plan_s_e
             world.database.failure = "the disk is full"
             raise InvariantBroken("I0: this cannot be")
 
-        world.engine._executor._gear[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
+        world.engine._executor._tools[ACCOUNT].carry_out = broken  # type: ignore[union-attr]
         closing = world.begin()
         await asyncio.sleep(0.05)
         assert world.engine.frozen == {ACCOUNT: "I0: this cannot be"}
@@ -244,7 +244,7 @@ async def test_success_is_said_only_when_everything_is_verified_flat():
 async def test_an_adapters_fault_at_the_end_is_an_account_that_could_not_be_read():
     async with two() as world:
         plan = await world.engine.prepare(EVERYTHING)
-        gear = world.engine._executor._gear[ACCOUNT]  # type: ignore[union-attr]
+        gear = world.engine._executor._tools[ACCOUNT]  # type: ignore[union-attr]
 
         class Broken:
             async def read(self) -> Any:
@@ -283,7 +283,7 @@ async def test_a_disk_that_fills_up_in_the_middle_lets_nothing_more_leave():
         with pytest.raises(JournalError):
             await task
         assert world.sent() == []
-        assert world.engine.hub.engine.alarm is not None
+        assert world.engine.publisher.engine.alarm is not None
         world.database.failure = None
         await world.restart()
         assert world.flat, "once there is room it is taken up again"

@@ -98,7 +98,7 @@ async def test_an_event_that_nobody_can_place_does_not_end_the_engine():
             async with asyncio.timeout(5):
                 await world.engine.read_all()
                 assert (await world.engine.prepare(EVERYTHING)).closes
-        assert "could not be taken in" in str(world.engine.hub.engine.alarm)
+        assert "could not be taken in" in str(world.engine.publisher.engine.alarm)
         before = world.engine.book.accounts[ACCOUNT].received
         await asyncio.sleep(2)
         assert world.engine.book.accounts[ACCOUNT].received != before, "what it may have said is read"
@@ -142,7 +142,7 @@ async def test_a_part_that_fails_is_an_alarm_and_not_silence():
 
         world.engine._spawn(broken())
         await asyncio.sleep(0.1)
-        assert "a part of the engine failed" in str(world.engine.hub.engine.alarm)
+        assert "a part of the engine failed" in str(world.engine.publisher.engine.alarm)
 
 
 @virtual

@@ -108,7 +108,7 @@ async def test_a_read_only_engine_plans_and_refuses_to_carry_out():
         with pytest.raises(NotApproved) as refused:
             await world.engine.execute(plan.id, plan.digest)
         assert refused.value.code == "read_only"
-        assert world.engine.hub.engine.read_only
+        assert world.engine.publisher.engine.read_only
         assert world.sent() == []
 
 

@@ -128,7 +128,7 @@ async def test_a_whole_session_survives_the_wire_and_the_replica_ends_like_the_e
         await asyncio.sleep(10)
         world.engine.snapshot()
         await asyncio.sleep(1)
-        engine = world.engine.hub.snapshot()
+        engine = world.engine.publisher.snapshot()
         assert isinstance(console.got[0], Snapshot)
         assert console.seq == engine.seq
         for name in KINDS:
@@ -200,9 +200,9 @@ async def test_a_withdrawn_plan_is_not_known_any_more():
 async def test_a_waiting_plan_that_is_withdrawn_leaves_the_board():
     async with attached(lasting()) as console:
         world_plan = await console.prepared()
-        console.link._engine.hub.show_plan(world_plan, "waiting")
+        console.link._engine.publisher.show_plan(world_plan, "waiting")
         await console.ask(Withdraw(world_plan.id))
-        assert console.link._engine.hub.snapshot().plans == ()
+        assert console.link._engine.publisher.snapshot().plans == ()
 
 
 @virtual
@@ -251,11 +251,11 @@ async def test_alarms_are_acknowledged_one_by_one():
         plan = await console.prepared()
         await console.ask(Confirm(plan.id, plan.digest))
         await asyncio.sleep(5)
-        assert world.engine.hub.engine.alarm
+        assert world.engine.publisher.engine.alarm
         assert await console.ask(Acknowledge(key())) == Done()
-        assert world.engine.hub.snapshot().closings[0].acknowledged
+        assert world.engine.publisher.snapshot().closings[0].acknowledged
         await console.ask(Acknowledge())
-        assert world.engine.hub.engine.alarm is None
+        assert world.engine.publisher.engine.alarm is None
 
 
 @virtual
@@ -266,9 +266,9 @@ async def test_a_confirmed_plan_that_cannot_be_written_down_is_an_alarm_and_send
         world.database.failure = "disk full"
         assert isinstance(await console.ask(Confirm(plan.id, plan.digest)), Started)
         await asyncio.sleep(3)
-        assert f"PLAN {plan.id} failed: disk full" in [row.text for row in world.engine.hub.snapshot().log]
+        assert f"PLAN {plan.id} failed: disk full" in [row.text for row in world.engine.publisher.snapshot().log]
         assert world.sent() == []
-        assert [p.state for p in world.engine.hub.snapshot().plans] == ["done"]
+        assert [p.state for p in world.engine.publisher.snapshot().plans] == ["done"]
         world.database.failure = None
 
 

@@ -57,7 +57,7 @@ def row(world: World, symbol: str = "BTC") -> PositionRow:
 
 
 def waiting(world: World) -> list[PlanRow]:
-    return [p for p in world.engine.hub.snapshot().plans if p.state == "waiting" and p.cause == "exit"]
+    return [p for p in world.engine.publisher.snapshot().plans if p.state == "waiting" and p.cause == "exit"]
 
 
 async def started(world: World) -> LocalLink:
@@ -112,7 +112,7 @@ async def test_an_unknown_entry_has_no_stop_from_it_and_says_so():
 async def test_auto_closes_at_the_stop_and_verifies_it():
     async with desk(automation=AUTO) as world:
         await started(world)
-        assert world.engine.hub.engine.armed
+        assert world.engine.publisher.engine.armed
         assert any("ARMED" in line for line in await world.log())
         await priced(world, "105")
         await priced(world, "103")
@@ -160,7 +160,7 @@ async def test_a_plan_that_could_not_be_written_down_keeps_no_exit_back():
 async def test_ask_leaves_one_plan_waiting_whatever_the_price_repeats():
     async with desk() as world:
         link = await started(world)
-        assert not world.engine.hub.engine.armed
+        assert not world.engine.publisher.engine.armed
         for price in ("97", "96.9", "97", "96.8"):
             await priced(world, price)
         assert world.sent() == []
@@ -231,7 +231,7 @@ async def test_a_position_that_goes_takes_its_waiting_exit_along():
         world.by_hand(OrderSide.SELL, "2")
         await asyncio.sleep(40)
         assert not waiting(world)
-        assert world.engine.sentry.view(key()) is None
+        assert world.engine.exit_service.view(key()) is None
 
 
 @virtual
@@ -291,11 +291,11 @@ async def test_a_stale_price_or_an_unreadable_account_triggers_nothing():
         now = world.clock.monotonic()
         world.engine._emit(QuoteSeen(Quote(ACCOUNT, "BTC", now - 6, last=D(90))))
         await world.engine._settled()
-        assert world.engine.sentry.preview().exits == ()
+        assert world.engine.exit_service.preview().exits == ()
         world.engine._emit(AccountChanged(ACCOUNT, AccountState.STALE))
         world.engine._emit(QuoteSeen(Quote(ACCOUNT, "BTC", now, last=D(90))))
         await world.engine._settled()
-        assert world.engine.sentry.preview().exits == ()
+        assert world.engine.exit_service.preview().exits == ()
         assert world.sent() == []
 
 
@@ -307,7 +307,7 @@ async def test_disarmed_nothing_closes_and_armed_again_what_is_due_closes_at_onc
     async with desk(automation=AUTO) as world:
         link = await started(world)
         await link.ask(Arm(False))
-        assert not world.engine.hub.engine.armed
+        assert not world.engine.publisher.engine.armed
         await priced(world, "97")
         assert world.sent() == []
         assert waiting(world)

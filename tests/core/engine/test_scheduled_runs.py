@@ -32,11 +32,11 @@ def world(content: dict[str, object] | None = None, **settings: object) -> World
 
 
 def plans(world: World) -> list[PlanRow]:
-    return list(world.engine.hub.snapshot().plans)
+    return list(world.engine.publisher.snapshot().plans)
 
 
 async def alarms(world: World) -> list[str]:
-    return [row.text for row in world.engine.hub.snapshot().log if row.level == "alarm"]
+    return [row.text for row in world.engine.publisher.snapshot().log if row.level == "alarm"]
 
 
 @virtual
@@ -68,7 +68,7 @@ async def test_a_plan_that_waits_can_be_confirmed_as_it_is_shown():
         desk.run()
         await asyncio.sleep(5)
         (waiting,) = plans(desk)
-        shown = desk.engine.desk._plans[waiting.id]
+        shown = desk.engine.pending_plans._plans[waiting.id]
         report = await desk.engine.execute(waiting.id, shown.digest)
         assert report.success
         assert desk.held() == {"BBB": D(2), "CCC": D(3)}
@@ -93,7 +93,7 @@ async def test_a_plan_that_was_confirmed_stays_on_the_board_when_the_next_one_is
         desk.run()
         await asyncio.sleep(5)
         (waiting,) = plans(desk)
-        await desk.engine.execute(waiting.id, desk.engine.desk._plans[waiting.id].digest)
+        await desk.engine.execute(waiting.id, desk.engine.pending_plans._plans[waiting.id].digest)
         await asyncio.sleep(30)
         assert [p.state for p in plans(desk)] == ["done"]
 
@@ -174,7 +174,7 @@ async def test_a_first_look_at_what_was_there_before_that_fails_keeps_nothing_fr
         async def broken() -> bool:
             raise JournalError("the disk is full")
 
-        desk.engine.reconciler.judge = broken  # type: ignore[method-assign]
+        desk.engine.reconciliation.judge = broken  # type: ignore[method-assign]
         desk.run()
         await asyncio.sleep(5)
         assert "legacy positions were not dealt with: the disk is full" in await alarms(desk)

@@ -39,13 +39,13 @@ def signal(symbol: str = "ETH", amount: str = "1", side: OrderSide = OrderSide.B
 
 
 async def enter(desk: World, wanted: EntryRequest, *, limit: bool = False, wait: float = 5.0) -> Report:
-    draft = await desk.engine.opener.drafts.open(wanted, limit=limit)
-    return await desk.engine.opener.carry_out(draft, wait=wait)
+    draft = await desk.engine.entry_service.drafts.open(wanted, limit=limit)
+    return await desk.engine.entry_service.carry_out(draft, wait=wait)
 
 
 async def scaled(desk: World, quantity: str, *, inward: bool) -> Report:
-    draft = await desk.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=inward)
-    return await desk.engine.opener.carry_out(draft)
+    draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=inward)
+    return await desk.engine.entry_service.carry_out(draft)
 
 
 async def refused(desk: World, wanted: EntryRequest) -> Code:
@@ -162,8 +162,8 @@ async def test_the_same_signal_again_within_a_minute_is_refused():
 @virtual
 async def test_entries_begun_at_once_do_not_exceed_the_cap():
     async with world(cleanup=CleanupSettings(max_positions=2)) as desk:
-        drafts = [await desk.engine.opener.drafts.open(signal(s)) for s in ("BTC", "ETH", "SOL", "XRP")]
-        ends = await asyncio.gather(*(desk.engine.opener.carry_out(d) for d in drafts), return_exceptions=True)
+        drafts = [await desk.engine.entry_service.drafts.open(signal(s)) for s in ("BTC", "ETH", "SOL", "XRP")]
+        ends = await asyncio.gather(*(desk.engine.entry_service.carry_out(d) for d in drafts), return_exceptions=True)
         assert sum(isinstance(e, Report) and e.success for e in ends) == 2
         assert [e.code for e in ends if isinstance(e, NotAllowed)] == [Code.CAP_REACHED] * 2
         assert len(desk.held()) == 2
@@ -184,7 +184,7 @@ async def test_while_a_close_is_in_progress_nothing_is_opened_in_the_symbol():
     async with world("BTC long 2") as desk:
         closing = desk.begin()
         await asyncio.sleep(0.06)
-        codes = [no.code for no in await desk.engine.opener.drafts.check(signal("BTC"))]
+        codes = [no.code for no in await desk.engine.entry_service.drafts.check(signal("BTC"))]
         assert codes[0] is Code.CLOSING
         await closing
 
@@ -192,14 +192,14 @@ async def test_while_a_close_is_in_progress_nothing_is_opened_in_the_symbol():
 @virtual
 async def test_a_draft_is_not_sent_when_the_position_is_not_what_was_shown():
     async with world("BTC long 2") as desk:
-        drafts = desk.engine.opener.drafts
+        drafts = desk.engine.entry_service.drafts
         opening = await drafts.open(signal())
         scaling = await drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
         desk.by_hand(OrderSide.BUY, "1", "ETH")
         desk.by_hand(OrderSide.BUY, "1")
         for draft in (opening, scaling):
             with pytest.raises(NotAllowed) as caught:
-                await desk.engine.opener.carry_out(draft)
+                await desk.engine.entry_service.carry_out(draft)
             assert caught.value.code is Code.CHANGED
         assert not await desk.records(EntryApproved)
 
@@ -221,10 +221,10 @@ async def test_a_frozen_account_takes_no_entry():
 @virtual
 async def test_where_the_journal_cannot_be_written_nothing_is_sent():
     async with world() as desk:
-        draft = await desk.engine.opener.drafts.open(signal())
+        draft = await desk.engine.entry_service.drafts.open(signal())
         desk.database.failure = "disk full"
         with pytest.raises(Exception, match="disk full"):
-            await desk.engine.opener.carry_out(draft)
+            await desk.engine.entry_service.carry_out(draft)
         assert not desk.venue.requests
 
 
@@ -260,7 +260,7 @@ async def test_a_part_of_a_short_is_bought_back():
 async def test_a_part_below_the_minimum_is_raised_to_it():
     async with world("BTC long 2", rules={"min_quantity": "0.5"}) as desk:
         for inward in (True, False):
-            draft = await desk.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D("0.1"), inward=inward)
+            draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D("0.1"), inward=inward)
             assert (draft.quantity, draft.warnings) == (
                 D("0.5"),
                 ("0.1 is below the venue's minimum and is raised to it: 0.5",),
@@ -272,7 +272,7 @@ def test_a_part_that_is_all_of_it_is_a_close(quantity: str, least: str) -> None:
     @virtual
     async def check() -> None:
         async with world("BTC long 2", rules={"min_quantity": least}) as desk:
-            draft = await desk.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=False)
+            draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=False)
             assert (draft.kind, draft.quantity) == ("close", D(2))
 
     check()
@@ -287,7 +287,7 @@ def test_what_cannot_be_scaled_is_refused(symbol: str, quantity: str, code: Code
     async def check() -> None:
         async with world("BTC long 2") as desk:
             with pytest.raises(NotAllowed) as caught:
-                await desk.engine.opener.drafts.scale(ACCOUNT, symbol, D(quantity), inward=True)
+                await desk.engine.entry_service.drafts.scale(ACCOUNT, symbol, D(quantity), inward=True)
             assert caught.value.code is code
 
     check()
@@ -364,11 +364,11 @@ def test_whatever_strikes_an_entry_has_an_end_that_is_true(name: str, times: int
     @virtual
     async def check() -> None:
         async with world() as desk:
-            draft = await desk.engine.opener.drafts.open(signal(amount="2"))
+            draft = await desk.engine.entry_service.drafts.open(signal(amount="2"))
             desk.faults.script(name, times=times)
             began = desk.clock.monotonic()
             try:
-                report = await desk.engine.opener.carry_out(draft)
+                report = await desk.engine.entry_service.carry_out(draft)
             except NotAllowed:
                 report = None
             assert desk.clock.monotonic() - began < 300, "every wait has a limit"
@@ -396,13 +396,13 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
     async def check() -> None:
         positions = () if kind == "open" else ("BTC long 2",)
         async with world(*positions) as desk:
-            drafts = desk.engine.opener.drafts
+            drafts = desk.engine.entry_service.drafts
             draft: EntryDraft
             if kind == "open":
                 draft = await drafts.open(signal("BTC"))
             else:
                 draft = await drafts.scale(ACCOUNT, SYMBOL, D(1), inward=kind == "scale_in")
-            task = asyncio.create_task(desk.engine.opener.carry_out(draft))
+            task = asyncio.create_task(desk.engine.entry_service.carry_out(draft))
             await asyncio.sleep(hundredths / 100)
             task.cancel()
             await desk.restart()
@@ -419,9 +419,9 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
 @virtual
 async def test_a_close_of_the_same_symbol_goes_first_and_the_resting_entry_is_withdrawn():
     async with world("BTC long 2") as desk:
-        draft = await desk.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
+        draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
         resting = EntryDraft(**{f: getattr(draft, f) for f in draft.__struct_fields__} | {"price": Decimal("99.5")})
-        adding = asyncio.create_task(desk.engine.opener.carry_out(resting, wait=60))
+        adding = asyncio.create_task(desk.engine.entry_service.carry_out(resting, wait=60))
         await asyncio.sleep(1)
         began = desk.clock.monotonic()
         await desk.engine.read_all()  # what a stream would have told by now

@@ -232,7 +232,7 @@ async def test_asking_for_a_price_that_fails_is_no_price_and_says_nothing_of_the
 @virtual
 async def test_scaling_is_refused_where_something_is_under_way_or_not_known():
     async with World({ACCOUNT: book("BTC long 2")}) as desk:
-        drafts = desk.engine.opener.drafts
+        drafts = desk.engine.entry_service.drafts
         desk.engine.frozen[ACCOUNT] = "look"
         assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.ACCOUNT_FROZEN
         desk.engine.frozen.clear()
@@ -243,7 +243,7 @@ async def test_scaling_is_refused_where_something_is_under_way_or_not_known():
     content = book("BTC long 2", "BTC short 1", hedge=True)
     content["instruments"] = content["instruments"][:1]
     async with World({ACCOUNT: content}) as desk:
-        drafts = desk.engine.opener.drafts
+        drafts = desk.engine.entry_service.drafts
         assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.SEVERAL_POSITIONS
         desk.faults.script("read_fails", times=9)
         await desk.engine.read_all()
@@ -254,7 +254,7 @@ async def test_scaling_is_refused_where_something_is_under_way_or_not_known():
 async def test_what_cannot_be_traded_is_not_opened():
     content = {**book("BTC long 2", tradable=False), "positions": []}
     async with World({ACCOUNT: content}) as desk:
-        assert await no(desk.engine.opener.drafts.open(signal())) is Code.NOT_TRADABLE
+        assert await no(desk.engine.entry_service.drafts.open(signal())) is Code.NOT_TRADABLE
 
 
 @virtual
@@ -262,7 +262,7 @@ async def test_in_hedge_mode_a_position_is_opened_on_its_own_leg():
     content = {**book("BTC long 2", "ETH long 2", hedge=True)}
     content["positions"] = content["positions"][1:]
     async with World({ACCOUNT: content}) as desk:
-        opener = desk.engine.opener
+        opener = desk.engine.entry_service
         report = await opener.carry_out(await opener.drafts.open(signal()))
         assert report.success
         assert report.entry.key.leg.value == "long"

@@ -100,7 +100,7 @@ async def test_fees_count_in_the_roi_that_is_shown_and_in_the_exit_that_is_said_
         rows = {p.key: p for p in world.engine.snapshot().positions}
         mine = {k.symbol: (row.pnl, row.roi) for k, row in rows.items() if k.account == ACCOUNT}
         assert mine == {"BTC": (D("-0.026"), D("-0.030")), "ETH": (D("-0.026"), D("-0.026"))}
-        due = {d.key.symbol: d for d in world.engine.sentry.preview().exits if d.key.account == ACCOUNT}
+        due = {d.key.symbol: d for d in world.engine.exit_service.preview().exits if d.key.account == ACCOUNT}
         assert due["BTC"].reason == "emergency_stop_liquidation_risk"
         assert "roi -3.00 %" in due["BTC"].text
         assert due["ETH"].reason == "trailing_stop"

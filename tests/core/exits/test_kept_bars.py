@@ -325,7 +325,7 @@ async def played(world: World, prices: Sequence[Decimal], cut: int | None) -> tu
             await asyncio.sleep(12)
             if world.flat:
                 return number, seen
-            view = world.engine.sentry.view(key())
+            view = world.engine.exit_service.view(key())
             assert view is not None
             seen = view.stop, view.target, view.trail, view.factors
         raise AssertionError("the position was never closed")

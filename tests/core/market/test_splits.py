@@ -25,7 +25,7 @@ def desk(side: str = "long", kind: str = "equity") -> World:
 
 
 def view(world: World) -> ExitView:
-    found = world.engine.sentry.view(key("ACME"))
+    found = world.engine.exit_service.view(key("ACME"))
     assert found is not None
     return found
 

@@ -35,7 +35,7 @@ def legacy(*, automation: str = "auto", settings: LegacySettings = ULTRA, **rule
 
 
 async def kinds(desk: World) -> list[tuple[str, str]]:
-    made = await desk.engine.reconciler.reconcile()
+    made = await desk.engine.reconciliation.reconcile()
     return [(d.kind.value, d.key.symbol) for d in made.found]
 
 
@@ -77,7 +77,7 @@ async def test_what_was_done_by_hand_is_found_and_named_and_made_right():
         assert await kinds(desk) == found
         assert await kinds(desk) == []
         assert [r.key.symbol for r in await desk.records(PositionClosed)] == ["BTC"]
-        assert desk.engine.reconciler.counted == {"phantom": 1, "quantity": 1, "side": 1, "missed": 1}
+        assert desk.engine.reconciliation.counted == {"phantom": 1, "quantity": 1, "side": 1, "missed": 1}
         assert any(line.startswith("[RECONCILE][PHANTOM] BTC on ann/paper") for line in await said(desk))
 
 
@@ -119,7 +119,7 @@ async def test_what_is_being_closed_or_entered_is_no_discrepancy():
 @virtual
 async def test_what_this_program_opens_scales_and_closes_is_known():
     async with World({ACCOUNT: {**book(), "positions": []}}) as desk:
-        opener = desk.engine.opener
+        opener = desk.engine.entry_service
         signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
         assert (await opener.carry_out(await opener.drafts.open(signal))).success
         assert await kinds(desk) == []
@@ -142,9 +142,9 @@ async def test_an_order_of_ours_that_has_no_position_is_an_orphan_and_one_withou
         desk.venue.set_quote("ETH", bid=D(99), ask=D(100))
         desk.venue.matching.market.listing("ETH")
         desk.venue.place(order)
-        made = await desk.engine.reconciler.reconcile()
+        made = await desk.engine.reconciliation.reconcile()
         assert [(d.kind.value, d.alarm) for d in made.found] == [("orphan_order", True)]
-        assert desk.engine.hub.engine.alarm
+        assert desk.engine.publisher.engine.alarm
 
 
 @virtual
@@ -152,7 +152,7 @@ async def test_an_account_that_cannot_be_read_is_said_and_the_others_are_compare
     content = {ACCOUNT: book(), OTHER: book("ETH long 1")}
     async with World(content) as desk:
         desk.faults.script("read_fails", times=1000)
-        made = await desk.engine.reconciler.reconcile()
+        made = await desk.engine.reconciliation.reconcile()
         assert set(made.unread) == {ACCOUNT}
         assert [d.key for d in made.found] == [PositionKey(OTHER, "ETH")]
 
@@ -278,7 +278,7 @@ async def test_what_this_program_opened_is_not_legacy():
     async with World(
         {ACCOUNT: content}, lasting=True, legacy=ULTRA, automation=AutomationSettings(legacy="auto")
     ) as desk:
-        opener = desk.engine.opener
+        opener = desk.engine.entry_service
         signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
         assert (await opener.carry_out(await opener.drafts.open(signal))).success
         await desk.restart()

@@ -241,8 +241,8 @@ async def test_a_close_takes_it_along():
 async def test_a_part_that_is_taken_off_gets_what_the_stop_holds():
     async with Protected(book("BTC long 2", kind="spot")) as world:
         await world.watched()
-        draft = await world.engine.opener.drafts.scale(ACCOUNT, SYMBOL, D("0.5"), inward=False)
-        report = await world.engine.opener.carry_out(draft)
+        draft = await world.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D("0.5"), inward=False)
+        report = await world.engine.entry_service.carry_out(draft)
         assert report.success
         await world.lives(30)
         assert [(o.quantity, o.trigger) for o in world.stops()] == [(D("1.5"), D(94))]
@@ -336,7 +336,7 @@ async def test_one_that_fills_while_a_close_cancels_it_is_part_of_that_close():
 async def test_a_close_begins_when_the_order_on_its_way_was_answered():
     async with Protected() as world:
         where = (ACCOUNT, SYMBOL)
-        with world.engine._claims.placing(where, 10.0):
+        with world.engine._locks.placing(where, 10.0):
             plan = world.begin()
             await asyncio.sleep(5)
             assert not world.sent()
@@ -588,7 +588,7 @@ async def test_a_venue_that_refuses_is_asked_less_and_less_and_not_for_ever():
         assert len(await world.records(IntentWritten)) == 5
         assert not world.flat
         assert "no protective order" in world.row().note
-        assert "tried again only" in str(world.engine.hub.engine.alarm)
+        assert "tried again only" in str(world.engine.publisher.engine.alarm)
         world.price("110")  # another trigger is another order
         await world.lives(700)
         assert len(await world.records(IntentWritten)) > 5
