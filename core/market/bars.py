@@ -104,10 +104,6 @@ class Bars:
         """Whether whole minutes lie between the latest bar and ``at``."""
         return bool(self._minutes) and at // MINUTE - self._minutes[-1] > 1
 
-    def close_before(self, at: int) -> bool:
-        """Whether the latest bar's minute is over at ``at``, though no later price has come."""
-        return bool(self._minutes) and self._minutes[-1] < at // MINUTE
-
     def closed(self, at: int | None = None) -> list[Candle]:
         """The closed bars in order: all but the latest, or all whose minute is over at ``at``."""
         end = len(self._minutes) - 1 if at is None else bisect_left(self._minutes, at // MINUTE)

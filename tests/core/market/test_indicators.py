@@ -44,8 +44,6 @@ def test_ticks_make_bars_that_close_with_a_later_minute() -> None:
     assert plain(bars.closed()) == [(0, 10.0, 12.0, 9.0, 11.0)]
     assert plain(bars.closed(119_999)) == plain(bars.closed())
     assert len(bars.closed(120_000)) == 2
-    assert bars.close_before(120_000)
-    assert not bars.close_before(119_999)
 
 
 def test_a_broker_and_its_ticks_make_the_same_bars() -> None:
