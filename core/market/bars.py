@@ -12,11 +12,11 @@ from core.model import Bar
 
 MINUTE = 60_000  # milliseconds
 
-KEPT = 300  # bars: a median of 100 ATRs needs 114, and by then an EMA(50) has forgotten how it began
+KEPT = 300  # bars: a median of 100 ATRs needs 114; after 300 an EMA(50) hardly depends on its first price
 
 
 class Candle(Struct):
-    """One minute's prices as they come. ``first`` and ``last``: when open and close were seen, in ms since 1970."""
+    """One minute's prices so far. ``first`` and ``last`` are the times of open and close, in ms since 1970."""
 
     minute: int  # minutes since 1970
     open: float
@@ -42,7 +42,7 @@ class Bars:
         return len(self._minutes)
 
     def tick(self, at: int, price: Decimal) -> bool:
-        """Count a usable price at ``at`` (ms since 1970); whether a bar closed by it."""
+        """Add a usable price of the time ``at`` (ms since 1970). Return True when the price closed a bar."""
         value, minute = float(price), at // MINUTE
         bar = self._bars.get(minute)
         if bar is None:
@@ -56,7 +56,10 @@ class Bars:
         return False
 
     def put(self, at: int, prices: tuple[Decimal, Decimal, Decimal, Decimal]) -> bool:
-        """Take a broker's bar (open, high, low, close) of the minute of ``at``, instead of ours; whether one closed."""
+        """Put a broker's bar (open, high, low, close) into the minute of ``at``, in place of ours.
+
+        Return True when a bar closed.
+        """
         minute = at // MINUTE
         start = minute * MINUTE
         opened, high, low, close = (float(price) for price in prices)
@@ -68,8 +71,10 @@ class Bars:
         return self._add(bar)
 
     def fill(self, bars: Iterable[Bar]) -> int:
-        """Take a broker's closed bars of minutes that are missing, and instead of ours those beside them, as we may
-        have seen a part of those only; how many were missing."""
+        """Fill missing minutes with the broker's closed bars. Return the number of minutes that were missing.
+
+        The broker's bars also replace our bars next to a gap: our bars there may be incomplete.
+        """
         known = {bar.minute: bar for bar in bars}
         missing = {minute for minute in known if minute not in self._bars}
         for minute, bar in sorted(known.items()):
@@ -78,7 +83,7 @@ class Bars:
         return len(missing)
 
     def join(self, candle: Candle) -> None:
-        """Take what was seen before, in a former life, of the same minute perhaps."""
+        """Add a bar from before a restart. Merge the bar with ours where both are of the same minute."""
         bar = self._bars.get(candle.minute)
         if bar is None:
             self._add(candle)
@@ -92,20 +97,20 @@ class Bars:
 
     @property
     def latest(self) -> Candle | None:
-        """The bar of the latest minute."""
+        """The bar of the latest minute; None without bars."""
         return self._bars[self._minutes[-1]] if self._minutes else None
 
     def changed(self) -> dict[int, Candle | None]:
-        """The bars that changed since the last call, by minute; None for those that are kept no longer."""
+        """Return the bars that changed since the last call, by minute; None for a dropped bar."""
         minutes, self._changed = self._changed, set()
         return {minute: self._bars.get(minute) for minute in minutes}
 
     def missing(self, at: int) -> bool:
-        """Whether whole minutes lie between the latest bar and ``at``."""
+        """Return True when whole minutes lie between the latest bar and ``at``."""
         return bool(self._minutes) and at // MINUTE - self._minutes[-1] > 1
 
     def closed(self, at: int | None = None) -> list[Candle]:
-        """The closed bars in order: all but the latest, or all whose minute is over at ``at``."""
+        """Return the closed bars in order: all but the latest, or all whose minute is over at ``at``."""
         end = len(self._minutes) - 1 if at is None else bisect_left(self._minutes, at // MINUTE)
         return [self._bars[minute] for minute in self._minutes[: max(end, 0)]]
 

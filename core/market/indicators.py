@@ -1,9 +1,9 @@
-"""Bars from ticks or from the broker, and what TA-Lib says of the closed ones.
+"""TA-Lib's indicators of closed bars. The bars come from ticks or from the broker.
 
-Bars are keyed by their minute. A minute without a trade has no bar, and nothing is carried forward into it: TA-Lib gets
-the bars that exist, in the order of their minutes, as equally spaced ones. So a gap shifts no bar's values, ROC(10)
-spans the last ten *traded* minutes, and ATR(14) sees a gap once, as the true range of the bar after it. A bar that
-comes late is put in its place, and a tick that comes late is counted to its own minute.
+Bars are keyed by their minute. A minute without a trade has no bar, and no price is carried forward into that minute.
+TA-Lib gets the existing bars in the order of their minutes, as if they were equally spaced. So a gap shifts no bar's
+values. ROC(10) spans the last ten *traded* minutes. ATR(14) sees a gap once: as the true range of the bar after the
+gap. A late bar goes into its place. A late tick counts for its own minute.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Column = NDArray[np.float64]
 
 
 def indicators_of(bars: list[Candle]) -> Indicators:
-    """What closed bars, in order, say. What is not warmed up is unknown; flat prices say nothing."""
+    """Return the indicators of closed bars, which are in order.
+
+    An indicator is None until enough bars exist. Volatility, momentum, ADX and RSI are None while prices are flat.
+    """
     if len(bars) <= ROC:
         return NEUTRAL
     import talib  # noqa: PLC0415  (TA-Lib imports pandas where pandas is installed: 0.26 s that few commands need)
@@ -33,7 +36,7 @@ def indicators_of(bars: list[Candle]) -> Indicators:
     low = np.array([bar.low for bar in bars])
     close = np.array([bar.close for bar in bars])
     ranges = talib.ATR(high, low, close, timeperiod=ATR) / close
-    alive = bool(ranges[-1] > 0)  # neither NaN nor a market that stood still
+    alive = bool(ranges[-1] > 0)  # False for NaN and for a market without any price change
     fast, slow = _last(talib.EMA(close, timeperiod=FAST)), _last(talib.EMA(close, timeperiod=SLOW))
     return Indicators(
         volatility=_volatility(ranges) if alive else None,
@@ -47,7 +50,7 @@ def indicators_of(bars: list[Candle]) -> Indicators:
 
 
 def _volatility(ranges: Column) -> float | None:
-    """ATR/price against the median of its last ``MEDIAN`` values; unknown before there are as many."""
+    """Return ATR/price divided by the median of its last ``MEDIAN`` values; None with fewer values."""
     recent = ranges[-MEDIAN:]
     if len(recent) < MEDIAN or not np.isfinite(recent).all():
         return None
@@ -56,7 +59,7 @@ def _volatility(ranges: Column) -> float | None:
 
 
 def _swings(highs: Column) -> tuple[float, ...]:
-    """Every high with ``SHOULDER`` lower ones on each side, ascending and each once."""
+    """Return every high that has ``SHOULDER`` lower highs on each side. Highs are ascending, without duplicates."""
     if len(highs) < 2 * SHOULDER + 1:
         return ()
     middle = highs[SHOULDER:-SHOULDER]
@@ -77,7 +80,7 @@ def _known(value: float) -> float | None:
 
 
 class Indicators(Struct, frozen=True):
-    """Of one symbol, after one closed bar; prices in the symbol's own unit."""
+    """One symbol's indicators after one closed bar. Prices are in the symbol's own unit."""
 
     volatility: float | None = None  # ATR(14)/close against its median of 100 bars
     momentum: float | None = None  # ROC(10) in ATRs, positive when the price rises

@@ -1,8 +1,8 @@
-"""Price files: CSV rows → the prices that were seen, in their order.
+"""Price files: CSV rows → the prices, in the order of the file.
 
 Columns: ``timestamp`` (ms since 1970) and either ``price``, or ``open,high,low,close`` with optional
-``volume,bid,ask``. A bar is walked open → low → high → close when it rises, open → high → low → close when it falls;
-its bid and ask, which are those at the close, keep their distance from the price along the way.
+``volume,bid,ask``. A rising bar becomes open → low → high → close, a falling bar open → high → low → close.
+A bar's bid and ask are those at the close. Their distances from the close apply to every price of the bar.
 """
 
 from __future__ import annotations
@@ -19,30 +19,33 @@ from core.units import decimal
 
 BAR = ("open", "high", "low", "close")
 LAST_MS = 253_402_300_799_999  # the end of year 9999
-BIGGEST, SMALLEST = Decimal("1e15"), Decimal("1e-15")  # beyond these a number is a slip, and rules lose digits
+BIGGEST, SMALLEST = Decimal("1e15"), Decimal("1e-15")  # a number beyond these is a slip, and rules would lose digits
 
 
 class PriceRow(Struct, frozen=True):
-    """The prices of one row, in the order in which they were seen."""
+    """The prices of one row, in the order in which the rules take them."""
 
     at: int  # milliseconds since 1970
     prices: tuple[Decimal, ...]
-    bid_below: Decimal | None = None  # how far the bid is below the price
+    bid_below: Decimal | None = None  # distance of the bid below the price
     ask_above: Decimal | None = None
 
 
 def symbol_of(name: str) -> str:
-    """Whose prices a file of this name holds: what stands before ``-1m``, else before its ending."""
+    """Return the symbol in a price file's name: the part before ``-1m``, else the part before the extension."""
     return name.partition("-1m")[0] if "-1m" in name else name.rpartition(".")[0] or name
 
 
 def bare(symbol: str) -> str:
-    """What ``BTC/USD`` and ``BTC-USD`` have in common, as a file's name cannot have every character."""
+    """Return the symbol's letters and digits: ``BTC/USD`` and ``BTC-USD`` both give ``BTCUSD``.
+
+    A file's name cannot contain every character of a symbol.
+    """
     return re.sub(r"[^A-Z0-9]", "", symbol.upper())
 
 
 def read_prices(lines: Iterable[str], file: str) -> list[PriceRow]:
-    """Every row of a price file. Raises ConfigError naming ``file``, the line and the column."""
+    """Return every row of a price file. Raises ConfigError that names ``file``, the line and the column."""
     reader = csv.DictReader(lines)
     try:
         rows = list(_rows(reader, file))

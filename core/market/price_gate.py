@@ -1,18 +1,17 @@
-"""Whether a price may be used: fresh, sane, no unconfirmed jump, no share split behind it.
+"""The check of each price before its use: fresh, sane, no unconfirmed jump, no share split behind the price.
 
-A price that is not usable triggers, moves and resets nothing. One gate stands before each symbol at each account:
+A price that is not usable triggers, moves and resets nothing. Each symbol at each account has one gate:
 
     no price, not positive, crossed → BAD       older than ``max_age`` at ``now`` → STALE
     further than ``max_jump`` from the last usable price → HELD, until a later price or the venue's own mark agrees
 
-Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once;
-one that comes later begins the wait anew, but the third of a kind in a row is believed whatever the clock says, since
-on a quiet symbol a real gap must not leave a position without any price. A price near the last usable one ends the
-wait.
+Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once.
+A later agreement starts the wait again. But the third price in a row that agrees is believed at any time: a real gap
+on a quiet symbol must not leave a position without any price. A price near the last usable price ends the wait.
 
-After a confirmed jump of a share the position is read again before any rule runs (``Rereads``): a split looks like a
-crash until its new quantity and entry are seen, and a jump of a split's size waits a while for them. Times are seconds
-of the local monotonic clock.
+After a confirmed jump of a share the position is read again before any rule runs (``Rereads``). A split looks like a
+crash until the new quantity and entry are read. A jump of a split's size waits a while for both. Times are seconds of
+the local monotonic clock.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ BELIEVED_AFTER = 3  # prices in a row that agree with each other, however far ap
 
 
 class PriceVerdict(Enum):
-    """What became of a price."""
+    """The gate's verdict on a price."""
 
     USABLE = "usable"
-    JUMPED = "jumped"  # usable; a jump that was just confirmed
+    JUMPED = "jumped"  # usable: the price just confirmed a jump
     HELD = "held"
     STALE = "stale"
     BAD = "bad"
@@ -44,7 +43,7 @@ class PriceVerdict(Enum):
 
 
 class HeldPrice(Struct, frozen=True):
-    """A price that waits to be confirmed, since when, and how many have agreed on it."""
+    """A price that waits for confirmation, the start of the wait, and the number of prices that agree."""
 
     price: Decimal
     since: float
@@ -57,17 +56,17 @@ class PriceGate:
     def __init__(self, settings: ExitSettings, *, streaming: bool = True) -> None:
         self._jump, self._window = settings.max_jump, settings.confirm_window
         self.max_age = settings.max_price_age if streaming else settings.max_price_age_polling
-        self._price: Decimal | None = None  # the last usable one
+        self._price: Decimal | None = None  # the last usable price
         self._at = 0.0
         self._held: HeldPrice | None = None
 
     def take(self, quote: Quote | None, now: float) -> PriceVerdict:
-        """Judge a quote that was received by ``now``; None is an update without one."""
+        """Judge a quote that was received by ``now``. None is an update without a quote: BAD."""
         price = None if quote is None or quote.flaw() else quote.reference
         if quote is None or price is None:
             return PriceVerdict.BAD
         late = self._price is not None and quote.received < self._at
-        if late or not 0 <= now - quote.received < self.max_age:  # a comparison with NaN is no
+        if late or not 0 <= now - quote.received < self.max_age:  # False for NaN: a NaN age counts as stale
             return PriceVerdict.STALE
         if self._price is None or self._near(price, self._price):
             return self._use(price, quote.received, PriceVerdict.USABLE)
@@ -76,15 +75,15 @@ class PriceGate:
         return PriceVerdict.HELD
 
     def price(self, now: float) -> Decimal | None:
-        """The last usable price while it is fresh."""
+        """Return the last usable price; None when there is none or when the price is too old."""
         return self._price if self._price is not None and 0 <= now - self._at < self.max_age else None
 
     def waiting(self, now: float) -> bool:
-        """Whether a price is being held, for a person to see."""
+        """Return True while a price is held and its wait is not over. The result is for display."""
         return self._held is not None and now - self._held.since <= self._window
 
     def split(self, ratio: Decimal) -> None:
-        """So many new shares for an old one: the next price is looked for where the old one would be now."""
+        """Divide the last price by ``ratio`` (new shares for an old share): the next price is expected there."""
         self._price = None if self._price is None else self._price / ratio
         self._at, self._held = -math.inf, None
 
@@ -93,12 +92,15 @@ class PriceGate:
         return verdict
 
     def _confirmed(self, price: Decimal, quote: Quote) -> bool:
-        """A mark that is not the price itself, or an earlier price that was held, says the same."""
+        """Return True when the venue's mark or an earlier held price agrees with a jump.
+
+        The mark counts only where the quote has a last price: otherwise the price may be the mark itself.
+        """
         if quote.mark is not None and quote.last is not None and self._near(quote.last, quote.mark):
             return True
         held = self._held
         if held is not None and quote.received <= held.since:
-            return False  # the same tick once more is no second one
+            return False  # the same tick again is no second price
         if held is None or not self._near(price, held.price):
             self._held = HeldPrice(price, quote.received)
             return False
@@ -112,5 +114,5 @@ class PriceGate:
 
 
 def jumps(price: Decimal, last: Decimal, max_jump: Decimal) -> bool:
-    """Whether ``price`` is further from ``last`` than is believed at once."""
+    """Return True when ``price`` differs from ``last`` by more than the fraction ``max_jump``."""
     return abs(price - last) > max_jump * last

@@ -1,5 +1,7 @@
-"""The prices of every symbol at every account, each behind its gate: what is bad or jumped without confirmation does
-not replace what was good, and what was good grows old."""
+"""The prices of every symbol at every account, each behind its gate.
+
+A bad price or an unconfirmed jump does not replace a good price. The good price stays and gets older.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,14 @@ class QuoteBook:
         self._exits_of = exits_of
         self._quotes: dict[tuple[str, str], Quote] = {}
         self._gates: dict[tuple[str, str], PriceGate] = {}
-        self._flaws: dict[tuple[str, str], str] = {}  # why the latest was not taken
+        self._flaws: dict[tuple[str, str], str] = {}  # the reason why the latest quote was not taken
 
     def take(self, quote: Quote) -> bool:
-        """Whether it changed what is known. A late, bad or unconfirmed price changes nothing but the reason."""
+        """Take one quote. Return True when the quote or the reason changed.
+
+        A bad or unconfirmed price changes the reason; a bad quote is kept only where no good quote is known.
+        A quote older than the known quote changes nothing.
+        """
         name = (quote.account, quote.symbol)
         gate = self._gates.get(name)
         if gate is None:
@@ -38,11 +44,11 @@ class QuoteBook:
         return changed
 
     def get(self, account: str, symbol: str) -> Quote | None:
-        """The last good one, else the last one."""
+        """Return the last good quote, else the last quote that the gate did not hold; None without a quote."""
         return self._quotes.get((account, symbol))
 
     def flaw(self, account: str, symbol: str, monotonic: float, max_age: float) -> str:
-        """Why there is no usable price now, or empty."""
+        """Return the reason why no price is usable now; "" when a price is usable."""
         quote = self._quotes.get((account, symbol))
         if quote is None:
             return self._flaws.get((account, symbol)) or "no price"
@@ -53,7 +59,10 @@ class QuoteBook:
         return quote.flaw() or ""
 
     def split(self, account: str, symbol: str, ratio: Decimal) -> None:
-        """So many new shares for an old one: the old share's price is none of the new one, but says where to look."""
+        """Drop the old share's quote after a split of ``ratio`` new shares for an old share.
+
+        The gate keeps the old price divided by ``ratio``: the new share's price is expected there.
+        """
         self._quotes.pop((account, symbol), None)
         gate = self._gates.get((account, symbol))
         if gate is not None:

@@ -7,24 +7,24 @@ from decimal import Decimal
 from core.model import Kind, Position
 from core.units import ONE
 
-SPLIT = (Kind.EQUITY, Kind.OPTION)  # shares and their options; no others do
+SPLIT = (Kind.EQUITY, Kind.OPTION)  # only shares and their options split
 
-SPLIT_SLACK = Decimal("0.005")  # of the cost: venues round the entry after a split, and pay fractions out
+SPLIT_SLACK = Decimal("0.005")  # of the cost: venues round the entry after a split and pay out fractional shares
 
-SMALLEST_SPLIT = Decimal("0.01")  # a stock dividend of 1 % is one as well
+SMALLEST_SPLIT = Decimal("0.01")  # a stock dividend of 1 % is a split as well
 
-LIKE_A_SPLIT = Decimal("0.03")  # by how much the market may have moved beside it
+LIKE_A_SPLIT = Decimal("0.03")  # fraction by which the market may have moved besides the split
 
-LONGEST_REREAD = 5.0  # seconds in which an unreadable account may hold up its rules
+LONGEST_REREAD = 5.0  # seconds for which an unreadable account may hold up its rules
 
 
 def split_ratio(before: Position, after: Position, *, shares: bool) -> Decimal | None:
-    """New shares for an old one, when quantity and entry changed by the inverse ratio; None where that is no split.
+    """Return the new shares for an old share where quantity and entry changed by inverse ratios; None without a split.
 
-    A trade changes the cost or leaves the entry alone; only a split changes both and keeps their product. Of ``shares``
-    the venue keeps an average entry, which selling leaves alone: one that is a split's part of the one before, beside
-    fewer shares than the split makes, is of a split and a sale between the two reads. Buying cannot look like that: for
-    an average so low it ends with more of them, whatever it pays.
+    A trade changes the cost or keeps the entry. Only a split changes quantity and entry and keeps their product.
+    For ``shares`` the venue keeps an average entry, which a sale does not change. So an entry divided by a split's
+    ratio, with fewer shares than the split makes, means a split and a sale between the two reads. A purchase cannot
+    look like that: a purchase that brings the average so low ends with more shares, at any price.
     """
     if before.side is not after.side or before.entry is None or after.entry is None:
         return None
@@ -39,7 +39,7 @@ def split_ratio(before: Position, after: Position, *, shares: bool) -> Decimal |
 
 
 def _split_near(ratio: Decimal, slack: Decimal) -> Decimal | None:
-    """The split that a ratio of prices is within ``slack`` of: 3 for 2, n for 1, or one of them the other way."""
+    """Return the split within ``slack`` of a ratio of prices: 3 for 2, n for 1, or the inverse of either; else None."""
     times = max(ratio, ONE / ratio)
     for n in (Decimal("1.5"), max(times.to_integral_value(), Decimal(2))):
         if abs(times - n) <= slack * n:
@@ -48,22 +48,22 @@ def _split_near(ratio: Decimal, slack: Decimal) -> Decimal | None:
 
 
 def split_like(ratio: Decimal) -> bool:
-    """Whether a price that became so much smaller, or its inverse larger, may be a split: 3 for 2, or n for 1."""
+    """Return True when ``ratio``, the old price over the new price, may be a split: 3 for 2, n for 1, or an inverse."""
     return _split_near(ratio, LIKE_A_SPLIT) is not None
 
 
 class Rereads:
-    """Which positions' rules wait for a fresh look at position and price. ``K`` is whatever names a position."""
+    """The positions whose rules wait for a new read and a new price. A key is any name of a position."""
 
     def __init__(self) -> None:
         self._since: dict[object, float] = {}
-        self._patient: set[object] = set()  # a read that does not explain the jump is not enough
+        self._patient: set[object] = set()  # a read does not end these waits: only a split or the time limit does
 
     def jumped(self, key: object, kind: Kind, now: float, ratio: Decimal) -> bool:
-        """A jump was confirmed; whether its position must be read again first. Only shares and their options split.
+        """Start the wait after a confirmed jump. Return True when the position must be read again first.
 
-        ``ratio`` is the price before over the price now. Where it looks like a split the position has a while to show
-        it: a venue's lists may lag behind its prices.
+        Only shares and their options split, so other kinds return False. ``ratio`` is the old price over the new price.
+        Where the ratio looks like a split, a read does not end the wait: a venue's lists may lag behind its prices.
         """
         if kind not in SPLIT:
             return False
@@ -74,12 +74,12 @@ class Rereads:
         return True
 
     def split(self, key: object, now: float) -> None:
-        """A split was seen in the position: everything that was read before ``now`` is of the old share."""
+        """Start the wait after a split of the position: reads and prices from before ``now`` are of the old share."""
         self._since[key] = now
         self._patient.discard(key)
 
     def waits(self, key: object, now: float) -> bool:
-        """Whether no rule may run yet; never longer than ``LONGEST_REREAD``, as a real crash looks the same."""
+        """Return True while no rule may run. A wait ends after ``LONGEST_REREAD``: a real crash looks like a split."""
         since = self._since.get(key)
         if since is not None and now - since > LONGEST_REREAD:
             self._end(key)
@@ -87,7 +87,11 @@ class Rereads:
         return since is not None
 
     def read(self, key: object, *, asked: float, priced: float) -> None:
-        """The position was read by a request of ``asked``, and its latest price was received at ``priced``."""
+        """End the wait when the position was read and priced since the wait began.
+
+        ``asked`` is the time of the read's request, ``priced`` the receipt of the latest price.
+        A jump that looks like a split keeps waiting.
+        """
         since = self._since.get(key)
         if since is not None and key not in self._patient and asked >= since and priced >= since:
             self._end(key)
