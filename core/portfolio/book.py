@@ -1,8 +1,9 @@
-"""What is held everywhere now. ``apply(event)`` is the only way in and says what changed.
+"""The positions, orders and prices of every account now. Only ``apply(event)`` changes the book and returns the change.
 
-Complete reads are the truth; a stream's word only refines it until the next read. A list that is shorter than what is
-in the book is believed when the stream explains it, or when a second read, asked after the first was
-received, agrees: until then the position stays and its account is *doubted*, which makes the engine read again.
+A complete read is the truth. A stream event refines the book until the next read. A read may lack a position that the
+book holds. The book believes such a read when the stream reported the position closed. The book also believes a second
+such read that was asked after the first was received. Until then the position stays and its account is *doubted*: the
+engine reads a doubted account again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ AGREE = 45.0  # seconds within which a second list that lacks a position confirm
 
 
 class Change(Struct):
-    """What one event changed. ``doubted`` are accounts whose list got shorter without a reason: read them again."""
+    """The positions and accounts that one event changed.
+
+    ``doubted`` accounts must be read again: a read lacked a position without a reason, or a share split was seen.
+    """
 
     positions: set[PositionKey] = msgspec.field(default_factory=set)
     accounts: set[str] = msgspec.field(default_factory=set)
@@ -72,11 +76,11 @@ class Book:
         self._exits_of = exits_of or same_exits(ExitSettings())
         self._quotes = QuoteBook(self._exits_of)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
-        self._missing: dict[PositionKey, float] = {}  # when a read first lacked it
-        self._gone: set[PositionKey] = set()  # the stream said that it is closed
+        self._missing: dict[PositionKey, float] = {}  # monotonic time at which a read first lacked the position
+        self._gone: set[PositionKey] = set()  # the stream reported these positions closed
 
     def apply(self, event: BrokerEvent, now: datetime) -> Change:
-        """Take one event in. ``now`` is the wall time of its receipt."""
+        """Apply one event and return the change. ``now`` is the wall time of the event's receipt."""
         match event:
             case HoldingsRead(holdings):
                 return self._read(holdings, now)
@@ -109,16 +113,16 @@ class Book:
         if order.status.terminal:
             orders.pop(order.id, None)
             self._ended[order.account].add(order.id)
-        elif order.id not in self._ended[order.account]:  # else a late word: what has ended never reopens
+        elif order.id not in self._ended[order.account]:  # an ended order never reopens: this event is late
             orders[order.id] = _further(known, order)
         return Change(positions=self._on(order.account, order.symbol))
 
     def _on(self, account: str, symbol: str) -> set[PositionKey]:
-        """Keys of the positions held in one instrument: at most one per leg."""
+        """Return the keys of the positions held in one instrument: at most one per leg."""
         return {k for leg in Leg if (k := PositionKey(account, symbol, leg)) in self._positions[account]}
 
     def _positioned(self, key: PositionKey, position: Position | None) -> Change:
-        """The stream's word: a hint. It updates what is held and explains why a later read lacks it."""
+        """Apply a stream's position, which is a hint. None means closed, and explains why a later read lacks it."""
         if position is None:
             self._gone.add(key)
         else:
@@ -128,7 +132,10 @@ class Book:
         return Change(positions={key})
 
     def _hold(self, position: Position, change: Change) -> Change:
-        """A share split is no loss: position and price are read again before anything is made of them."""
+        """Store a position. After a share split drop its price and doubt its account.
+
+        A split looks like a loss, so position and price are read again before any use.
+        """
         held = self._positions[position.account]
         before = held.get(position.key)
         shares = self.instrument(position.account, position.symbol).kind in SPLIT
@@ -142,7 +149,7 @@ class Book:
     def _read(self, holdings: Holdings, now: datetime) -> Change:
         view = self.accounts[holdings.account]
         if view.asked is not None and holdings.asked < view.asked:
-            return Change()  # a newer read is in already
+            return Change()  # the book already holds a newer read
         view.asked, view.received = holdings.asked, holdings.received
         view.as_of, view.equity = now, holdings.equity
         view.latency = holdings.received - holdings.asked
@@ -164,7 +171,7 @@ class Book:
         for key in [k for k in held if k not in read]:
             first = self._missing.get(key)
             if first is not None and holdings.asked > first + AGREE:
-                first = None  # what was wrong once can be wrong again after so long
+                first = None  # the first read is too old to confirm the second: a venue can err twice
             if key in self._gone or (first is not None and holdings.asked >= first):
                 del held[key]
                 self._missing.pop(key, None)
@@ -181,15 +188,15 @@ class Book:
         return self._positions[key.account].get(key)
 
     def positions(self, account: str) -> list[Position]:
-        """What the account holds, in a stable order."""
+        """Return the account's positions in a stable order."""
         return [p for _, p in sorted(self._positions[account].items(), key=lambda item: _sort(item[0]))]
 
     def orders(self, account: str) -> list[Order]:
-        """Every open order of the account, our own included, in a stable order."""
+        """Return every open order of the account, our own included, in a stable order."""
         return [o for symbol in sorted(self._orders[account]) for o in self.orders_on(account, symbol)]
 
     def instrument(self, account: str, symbol: str) -> Instrument:
-        """The venue's rules for a symbol; permissive ones where it has not said."""
+        """Return the venue's rules for a symbol; permissive rules where the venue reported none."""
         known = self._instruments.get((account, symbol))
         return known or Instrument(symbol=symbol, native_symbol=symbol)
 
@@ -197,7 +204,7 @@ class Book:
         return self._quotes.get(account, symbol)
 
     def usable_quote(self, account: str, symbol: str, monotonic: float, max_age: float) -> Quote | None:
-        """The last quote where nothing speaks against it as of ``monotonic``."""
+        """Return the last quote if it is usable at ``monotonic``, else None."""
         flaw = self._quotes.flaw(account, symbol, monotonic, max_age)
         return None if flaw else self._quotes.get(account, symbol)
 
@@ -205,7 +212,10 @@ class Book:
         return self.accounts[account].readable
 
     def holding(self, key: PositionKey, monotonic: float, max_age: float) -> Holding | None:
-        """The position with its price and value as of ``monotonic``; prices older than ``max_age`` s are not used."""
+        """Return the position with its price and value at ``monotonic``; None when nothing is held.
+
+        A price older than ``max_age`` seconds is not used.
+        """
         position = self.position(key)
         if position is None:
             return None
@@ -236,17 +246,17 @@ class Book:
         )
 
     def orders_on(self, account: str, symbol: str) -> list[Order]:
-        """Open orders of the account on one symbol, our own included, by id."""
+        """Return the account's open orders on one symbol, our own included, sorted by id."""
         return [o for _, o in sorted(self._orders[account].get(symbol, {}).items())]
 
     def concerning(self, key: PositionKey, *, ours: bool) -> tuple[Order, ...]:
-        """Open orders that concern one position, not the other leg's: our own, or the user's."""
+        """Return the open orders that concern one position, without the other leg's: our own, or the user's."""
         orders = self.orders_on(key.account, key.symbol)
         mine = (o for o in orders if o.leg is key.leg or Leg.NET in (o.leg, key.leg))
         return tuple(o for o in mine if self.is_ours(o.client_id) is ours)
 
     def keys(self, accounts: Iterable[str]) -> list[PositionKey]:
-        """Keys of every position of those accounts, in a stable order."""
+        """Return the keys of every position of ``accounts`` in a stable order."""
         return sorted((k for a in accounts for k in self._positions[a]), key=_sort)
 
 
@@ -255,5 +265,5 @@ def _sort(key: PositionKey) -> tuple[str, str, str]:
 
 
 def _further(known: Order | None, order: Order) -> Order:
-    """The later of two words about an order: cumulative filled never falls."""
+    """Return the later state of an order: the cumulative filled quantity never falls."""
     return known if known is not None and known.filled > order.filled else order

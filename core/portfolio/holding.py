@@ -14,20 +14,20 @@ from core.units import ZERO
 
 
 class Holding(Struct, frozen=True):
-    """A position with all that the rules ask about it. ``flaw`` says why the value is unknown, where it is."""
+    """A position with its orders, price and value. ``flaw`` is the reason why the value is unknown, "" when known."""
 
     owner: str
     position: Position
     instrument: Instrument
     orders: tuple[Order, ...] = ()  # the user's open orders on the instrument
-    ours: tuple[Order, ...] = ()  # our own: protective ones, or left over from a close that got stuck
-    price: Decimal | None = None  # what a close would get
+    ours: tuple[Order, ...] = ()  # our own orders: protective orders, or leftovers of a stuck close
+    price: Decimal | None = None  # the price that a close would get
     mark: Decimal | None = None
     value: Decimal | None = None  # USD
     pnl: Decimal | None = None
     roi: Decimal | None = None
-    spread: Decimal | None = None  # half of it, as a fraction of the price
-    fee_rate: Decimal = ZERO  # of one way, as a fraction of the price
+    spread: Decimal | None = None  # half of the spread, as a fraction of the price
+    fee_rate: Decimal = ZERO  # fee of one order, as a fraction of the price
     flaw: str = ""
 
     @property
@@ -36,7 +36,7 @@ class Holding(Struct, frozen=True):
 
 
 class AccountView(Struct):
-    """How one account is being read. ``asked`` and ``received`` are monotonic, ``as_of`` the last read's wall time."""
+    """One account's connection and last read. ``asked`` and ``received`` are monotonic; ``as_of`` is a wall time."""
 
     account: Account
     state: AccountState = AccountState.CONNECTING
@@ -53,7 +53,7 @@ class AccountView(Struct):
 
 
 def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> str:
-    """Why usable prices give no value, or nothing."""
+    """Return the reason why a usable quote gives no value; "" when a value is known."""
     if price is None:
         return "no price that a close would get"
     return "" if fx is not None else f"no USD rate for {instrument.quote}"
@@ -66,7 +66,7 @@ def _half_spread(quote: Quote) -> Decimal | None:
 
 
 def leg_for(side: Side, held: Iterable[Position]) -> Leg:
-    """The leg of a new position: its own in an account that holds legs, else the net one."""
+    """Return the leg of a new position: the side's own leg in an account with legs, else the net leg."""
     hedged = any(p.leg is not Leg.NET for p in held)
     return Leg(side.value) if hedged else Leg.NET
 
