@@ -1,8 +1,8 @@
 """The exit rules over many positions of one symbol at once: the same arithmetic on columns, with equal results.
 
-Every operation here is the operation of :mod:`core.exits.state`, in the same order, on 64-bit numbers: a stop,
-target, peak and exit do not depend, to the last bit, on how many others there are. One price costs some 13 µs flat,
-hence columns pay off from about ``WORTHWHILE`` positions on.
+Every operation here is the operation of :mod:`core.exits.state`, in the same order, on 64-bit numbers. So a position's
+stop, target, peak and exit are the same to the last bit, for any number of positions. One price has a fixed cost of
+some 13 µs, so columns pay off from about ``WORTHWHILE`` positions on.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ NOTHING = -1
 K = TypeVar("K", bound=Hashable)
 Column = NDArray[np.float64]
 Places = NDArray[np.int16]
-Row = dict[str, NDArray[Any]]  # one slice, or all, of every column
+Row = dict[str, NDArray[Any]]  # all of every column, or the same slice of every column
 
 
 class Leaving(Generic[K]):
-    """Who has to leave, and why: two lists side by side, as ten thousand pairs would cost more than the rules."""
+    """The positions to close and their exits, as two lists. Ten thousand pairs would cost more than the rules."""
 
     __slots__ = ("exits", "who")
 
@@ -46,7 +46,7 @@ class Leaving(Generic[K]):
 
 
 class Columns(Generic[K]):
-    """Guards that share their rules, each under a key. A row's place changes when another leaves; the key does not."""
+    """Guards that share their rules, each under a key. Removing a guard may move another row; its key stays."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -64,7 +64,7 @@ class Columns(Generic[K]):
         return key in self._places
 
     def put(self, key: K, guard: ExitState) -> None:
-        """Add a guard, or replace the one under this key. It is copied."""
+        """Add a copy of a guard, or replace the guard under this key."""
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = len(self.keys)
@@ -76,12 +76,12 @@ class Columns(Generic[K]):
             self._columns[name][place] = getattr(guard, name)
 
     def get(self, key: K) -> ExitState:
-        """A copy of the guard under this key. KeyError when there is none."""
+        """Return a copy of the guard under this key. Raises KeyError without a guard."""
         place = self._places[key]
         return ExitState(self.rules, **{name: self._columns[name][place].item() for name in (*FLOATS, *PLACES)})
 
     def remove(self, key: K) -> None:
-        """Forget the guard under this key. KeyError when there is none."""
+        """Remove the guard under this key. Raises KeyError without a guard."""
         place, last = self._places.pop(key), self.keys.pop()
         if place < len(self.keys):
             for column in self._columns.values():
@@ -89,7 +89,7 @@ class Columns(Generic[K]):
             self.keys[place], self._places[last] = last, place
 
     def step(self, price: float) -> Leaving[K]:
-        """Take one usable price; who has to leave, and why."""
+        """Apply one usable price. Return the positions to close and their exits."""
         size = len(self.keys)
         if not size or not 0.0 < price < np.inf:
             return Leaving()
@@ -119,7 +119,7 @@ class Columns(Generic[K]):
         return Leaving(keys.copy(), self._exits[found].tolist())
 
     def close_bar(self, news: BarUpdate, price: float, now: float) -> None:
-        """Take a closed bar's news, as :func:`core.exits.close_bar` does."""
+        """Apply a closed bar's update, as :func:`core.exits.state.close_bar` does."""
         size = len(self.keys)
         if not size or not self.rules.adaptive or not 0.0 < price < np.inf:
             return
@@ -130,7 +130,10 @@ class Columns(Generic[K]):
 
 
 def _evaluate(rows: Row, rules: Rules, keeps: Column, u: float) -> Places | None:
-    """``core.exits._evaluate`` on columns, which it changes in place; places of the exits, None where there is none."""
+    """Run ``core.exits.state._evaluate`` on columns and change the columns in place.
+
+    Return each row's place in ``rules.exits`` (``NOTHING``: no exit), or None when no row has an exit.
+    """
     entry, sign, peak = rows["entry"], rules.sign, rows["peak"]
     move = (u - entry) / entry * sign
     np.maximum(peak, u, out=peak)
@@ -161,7 +164,7 @@ def _ratchet(rows: Row, rules: Rules, keeps: Column, u: float, move: Column, bes
 
 
 def _matching(rows: Row, rules: Rules, u: float, move: Column, best: Column) -> Places:
-    """The rules from the last to the first, so that an earlier one has the last word."""
+    """Return each row's place of its exit. The rules run from last to first, so that an earlier rule overwrites."""
     leverage = rows["leverage"]
     slack = leverage * TOLERANCE
     roi = (move - rules.cost) * leverage - slack
@@ -194,12 +197,12 @@ def _floor(rows: Row, rules: Rules, best: Column) -> Column:
         kept = np.maximum(peak * rules.drawdown[-1][0], rules.mildest)
         worst = np.where(peak >= rules.min_peak, kept, rules.mildest)
     loss = entry + entry * rules.sign * (worst / leverage + rules.cost + MARGIN)
-    floor: Column = np.fmax(loss, rows["stop"])  # NaN is no level
+    floor: Column = np.fmax(loss, rows["stop"])  # fmax ignores NaN: an unknown loss level leaves the stop
     return floor
 
 
 def _move_targets(rows: Row, rules: Rules, push: target.Push, u: float, now: float) -> None:
-    """``core.target.moved`` on columns."""
+    """Run ``core.exits.target.moved`` on columns."""
     entry, origin, aim, sign, tables = rows["entry"], rows["origin"], rows["target"], rules.sign, rules.aiming
     factor = push.factor * _personal(now - rows["opened"], (u - entry) / entry * sign, tables)
     np.copyto(factor, tables.least, where=factor < tables.least)
@@ -218,7 +221,7 @@ def _move_targets(rows: Row, rules: Rules, push: target.Push, u: float, now: flo
 
 
 def _personal(age: Column, move: Column, tables: TargetTables) -> Column:
-    """``core.target.personal_factor`` on columns."""
+    """Run ``core.exits.target.personal_factor`` on columns."""
     share = np.where(age > 0, age / 3600 / tables.age_hours, 0.0)
     np.copyto(share, 1.0, where=share > 1)
     profit = np.ones(len(move))

@@ -1,7 +1,7 @@
-"""Tables of factors out of the settings: ``(">1.5", 1.3)`` says what a value above 1.5 multiplies by.
+"""Tables of factors from the settings: ``(">1.5", 1.3)`` means a factor of 1.3 for a value above 1.5.
 
-The first row that holds counts. Where none does, and where the value is unknown, the factor is 1. A place in a table
-is 0 for that, else one more than the row's.
+The first row that holds counts. The factor is 1 when no row holds or the value is unknown. The place of that factor in
+a table is 0. The place of a row is the row's index plus 1.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from msgspec import Struct
 
 from core.settings import ExitSettings, Factors
 
-BANDS = 4  # of the profit: below all of its rows, and above the third, the second, the first
+BANDS = 4  # profit bands: below all rows, above the third row, above the second, above the first
 
 
 class Table(Struct, frozen=True):
-    """``rows``: whether the value is to be above (else below), its bound, the factor. ``factors`` by place."""
+    """One table. A row is (True: above, False: below; bound; factor). ``factors`` are in order of place."""
 
     rows: tuple[tuple[bool, float, float], ...]
     factors: tuple[float, ...]
 
     def place(self, value: float | None) -> int:
-        """The place of the first row that holds; unknown is None or NaN."""
+        """Return the place of the first row that holds, else 0. An unknown value is None or NaN: 0."""
         if value is not None:
             for place, (above, bound, _) in enumerate(self.rows, 1):
                 if value > bound if above else value < bound:
@@ -34,33 +34,33 @@ class Table(Struct, frozen=True):
         return self.factors[self.place(value)]
 
     def place_of(self, factor: float) -> int:
-        """Where this factor stands; one that is no longer there counts as 1."""
+        """Return the place of a factor. A factor that is no longer in the table counts as 1: place 0."""
         return self.factors.index(factor) if factor in self.factors else 0
 
 
 class TrailTables(Struct, frozen=True):
-    """The factors of the trailing distance. ``profit`` has a factor for each band, ``profits`` where bands begin."""
+    """The factors of the trailing distance. ``profit`` holds each band's factor, ``profits`` where bands start."""
 
     volatility: Table
     momentum: Table
-    profits: tuple[float, float, float]  # a move above the first, the second, the third; infinite: no such band
+    profits: tuple[float, float, float]  # moves above which the bands start, highest first; infinite: no such band
     profit: tuple[float, float, float, float]  # from the lowest band to the highest, never rising
 
 
 class TargetTables(Struct, frozen=True):
-    """The factors of the target's distance, and what bounds them."""
+    """The factors of the target's distance, and their bounds."""
 
     momentum: Table  # ROC(10) in favour, in ATRs
     trend: Table  # ADX(14), negative where EMA(20) is on the other side of EMA(50)
     volatility: Table  # ATR(14)/price against its median
-    rsi: Table  # RSI(14), for a short counted from 100 down
+    rsi: Table  # RSI(14); for a short position 100 - RSI(14)
     profit: Table  # move
     age_hours: float
-    age_factor: float  # from 1 at the opening, along a line, to this after ``age_hours``
-    least: float  # of the initial distance
-    most: float
-    hold: float  # of the way from the entry; from here on it never moves away
-    margin: float  # before a swing level
+    age_factor: float  # the factor falls linearly from 1 at the opening to this value after ``age_hours``
+    least: float  # lower bound of the product of factors
+    most: float  # upper bound of the product of factors
+    hold: float  # share of the way from entry to target; from here on the target never moves away
+    margin: float  # distance before a swing level, as a fraction of the level
 
 
 def trail_tables(settings: ExitSettings) -> TrailTables:
@@ -72,7 +72,7 @@ def trail_tables(settings: ExitSettings) -> TrailTables:
     (high, strongest), (middle, stronger), (low, strong) = padded
     factors = (1.0, strong, stronger, strongest)
     if list(factors) != sorted(factors, reverse=True):
-        raise ValueError("a higher profit must not have the wider distance")  # the quiet band of a guard rests on that
+        raise ValueError("a higher profit must not have the wider distance")  # a guard's quiet band needs this
     volatility, momentum = table(settings.trailing_volatility), table(settings.trailing_momentum)
     return TrailTables(volatility, momentum, (high, middle, low), factors)
 

@@ -1,4 +1,4 @@
-"""All guards of one symbol: one by one while they are few, as columns once they are many; the results are the same."""
+"""All guards of one symbol: single objects while guards are few, columns when guards are many, with equal results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 class ExitGroup(Generic[K]):
-    """The guards of one symbol by key (an account's position), for one price after another."""
+    """The guards of one symbol by key (an account's position). Each price and each closed bar goes to every guard."""
 
     def __init__(self, worthwhile: int = WORTHWHILE) -> None:
         self._worthwhile = worthwhile
@@ -32,7 +32,7 @@ class ExitGroup(Generic[K]):
         return iter(self._rules)
 
     def put(self, key: K, guard: ExitState) -> None:
-        """Add a guard or replace the one under this key. From then on it belongs to this object."""
+        """Add a guard, or replace the guard under this key. The group owns the guard from then on."""
         if key in self._rules and self._rules[key] is not guard.rules:
             self.remove(key)
         rules = self._rules[key] = guard.rules
@@ -47,24 +47,24 @@ class ExitGroup(Generic[K]):
                 columns.put(name, one)
 
     def get(self, key: K) -> ExitState:
-        """The guard under this key, to look at; ``put`` it back after a change. KeyError when there is none."""
+        """Return the guard under this key. ``put`` the guard back after a change. Raises KeyError without a guard."""
         rules = self._rules[key]
         return self._many[rules].get(key) if rules in self._many else self._few[rules][key]
 
     def remove(self, key: K) -> None:
-        """Forget the guard under this key. KeyError when there is none."""
+        """Remove the guard under this key. Raises KeyError without a guard."""
         rules = self._rules.pop(key)
         columns = self._many.get(rules)
         if columns is None:
             del self._few[rules][key]
             return
         columns.remove(key)
-        if len(columns) < self._worthwhile // 2:  # well below, so that one that comes and goes does not turn it over
+        if len(columns) < self._worthwhile // 2:  # half: a guard that comes and goes causes no switch
             self._few[rules] = {name: columns.get(name) for name in columns.keys}
             del self._many[rules]
 
     def step(self, price: float) -> Leaving[K]:
-        """Take one usable price; who has to leave, and why, again at every price while that holds."""
+        """Apply one usable price. Return the positions to close and their exits, again at every price while due."""
         found: Leaving[K] = Leaving()
         for few in self._few.values():
             for key, guard in few.items():
@@ -78,7 +78,7 @@ class ExitGroup(Generic[K]):
         return found
 
     def close_bar(self, signals: Indicators, price: float, now: float) -> None:
-        """Take what a closed bar says; ``price`` is the last usable one, ``now`` in seconds since 1970."""
+        """Apply a closed bar's indicators. ``price`` is the last usable price, ``now`` is in seconds since 1970."""
         for rules, few in self._few.items():
             news = news_of(signals, rules)
             for guard in few.values():

@@ -1,8 +1,8 @@
-"""One position walked through recorded prices by the configured rules, one tick after another. Nothing is ordered.
+"""The replay of one position over recorded prices by the configured rules, tick after tick. The replay orders nothing.
 
-A record has no venue to ask about a jump, but it holds what came next: a price further than ``max_jump`` from the
-last usable one counts when the next price agrees with it, or when there is none; otherwise it is passed over, its roi
-unknown. Bars are made of the prices as they come, and close with the first price of a later minute.
+A record has no venue that confirms a jump, but the record holds the next price. A price further than ``max_jump`` from
+the last usable price counts when the next price agrees with it, or when no price follows. Otherwise the replay skips
+the price, and its roi is None. The prices make the bars. A bar closes with the first price of a later minute.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from core.settings import ExitSettings
 from core.units import ONE, ZERO
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-DIGITS = Decimal("1e-12")  # of a ratio that people and documents see
+DIGITS = Decimal("1e-12")  # precision of a ratio that people and documents see
 
 
 class Tick(Struct, frozen=True):
-    """One price, and where the rules stand after it. ``roi`` and ``peak_roi`` are fractions."""
+    """One price, and the state of the rules after the price. ``roi`` and ``peak_roi`` are fractions."""
 
     at: datetime
     price: Decimal
@@ -54,7 +54,7 @@ class Tick(Struct, frozen=True):
 
 
 class ReplayedPosition(Struct, frozen=True):
-    """What is held."""
+    """The position that is replayed."""
 
     side: Side
     entry: Decimal
@@ -63,12 +63,12 @@ class ReplayedPosition(Struct, frozen=True):
 
 
 def prices_of(rows: Iterable[PriceRow]) -> list[tuple[int, Decimal]]:
-    """Every price with its time in ms; the prices of a bar share the bar's."""
+    """Return every price with its time in ms. All prices of a bar have the bar's time."""
     return [(row.at, price) for row in rows for price in row.prices]
 
 
 def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding: ReplayedPosition) -> list[Tick]:
-    """Every tick up to the exit, which the last one names if there is one."""
+    """Return every tick up to the exit. The last tick names the exit if the rules called for an exit."""
     rules = rules_of(settings, holding.side)
     guard = open_guard(rules, holding.entry, holding.leverage, opened=prices[0][0] / 1000 if prices else None)
     walker = ReplayWalk(guard, holding)
@@ -82,7 +82,7 @@ def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding:
 
 
 class ReplayWalk:
-    """A guard and the bars that its prices make. A guard that was restored goes on where it was."""
+    """A guard and the bars of its prices. ``bars`` and ``last`` continue the walk of a restored guard."""
 
     def __init__(
         self, guard: ExitState, holding: ReplayedPosition, bars: Bars | None = None, last: Decimal | None = None
@@ -90,10 +90,10 @@ class ReplayWalk:
         self.guard = guard
         self.bars = Bars() if bars is None else bars
         self._holding = holding
-        self._last = last  # the last usable price
+        self._last = last  # the last usable price; None before the first
 
     def take(self, at: int, price: Decimal, following: Decimal | None) -> Tick:
-        """The tick at ``at`` (ms); ``following`` is the price after it, None at the end."""
+        """Apply the price at ``at`` (ms) and return its tick. ``following`` is the next price, None at the end."""
         most = self.guard.rules.settings.max_jump
         jumped = self._last is not None and jumps(price, self._last, most)
         if jumped and following is not None and jumps(following, price, most):
@@ -128,5 +128,5 @@ def _roi(price: Decimal, holding: ReplayedPosition, rules: Rules) -> Decimal:
 
 
 def profit(ticks: Sequence[Tick], holding: ReplayedPosition) -> Decimal:
-    """What the position gained by its last price, in the quote currency and before fees; per unit of multiplier."""
+    """Return the position's gain at the last tick, in the quote currency before fees, for a multiplier of 1."""
     return holding.side.sign * (ticks[-1].price - holding.entry) * holding.quantity if ticks else ZERO
