@@ -1,8 +1,8 @@
-"""Keeps one account's picture true: connects, reads all, follows the stream, reads all again after every gap.
+"""One account's feed: connects, reads everything, follows the stream, and reads everything again after every gap.
 
-A stream is a hint and a complete read the truth, so there is a complete read before each stream, one every
-``READ_EVERY`` seconds beside it, one soon after it spoke of a trade and once more when lists that lag have it too, and
-one whenever it ends, fails or falls silent.
+A stream is only a hint; a complete read is the truth. The feed reads everything before each stream and then every
+``READ_EVERY`` seconds. After a trade event the feed reads twice, the second time for lists that lag.
+The feed also reads everything whenever the stream ends, fails or falls silent.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from core.units import decimal
 READ_EVERY = 30.0
 POLL_EVERY = 5.0
 QUOTES_EVERY = 2.0
-JUST_READ = 1.0  # seconds for which a read, as that of the start, need not be made again before a stream
-SOON, LATER = 0.5, 9.0  # seconds after a word of a trade: until it is looked at, and until it is again
-SILENCE = 10.0  # a stream that says nothing for so long is not believed to be alive
-LASTING = 30.0  # a stream that ended sooner may end as soon again
+JUST_READ = 1.0  # seconds; a younger read, for example that of the start, is not repeated before a stream
+SOON, LATER = 0.5, 9.0  # seconds before the first read after a trade event, and from there to the second read
+SILENCE = 10.0  # seconds without an event after which a stream counts as dead
+LASTING = 30.0  # seconds; a stream that ended sooner counts as short: the next stream may be as short
 PRICE_TRIES = 3
 READ_TRIES = 3
-OTHERS_WAIT = 10.0  # seconds that accounts which were read wait for those that were not
-AGED = 3.0  # seconds after which what was read is not what a plan is made from
+OTHERS_WAIT = 10.0  # seconds that accounts already read wait for the others
+AGED = 3.0  # seconds; no plan is made from an older read
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 20.0
 
 
 class AccountFeed:
-    """One account. Nothing it meets leaves it as an exception: it becomes the account's state."""
+    """One account's feed. An error never leaves the feed: the error becomes the account's state."""
 
     def __init__(
         self, broker: Broker, reader: AccountReader, clock: Clock, emit: Callable[[BrokerEvent], None]
@@ -57,13 +57,13 @@ class AccountFeed:
         self._account = broker.account.id
         self._heard = 0.0
         self._read_at = 0.0
-        self._short = 0  # streams in a row that ended as soon as they had begun
-        self._told = AccountState.CONNECTING  # as what it was told last
+        self._short = 0  # short streams in a row
+        self._told = AccountState.CONNECTING  # the last reported state
         self._traded = asyncio.Event()
-        self._held: list[str] = []  # symbols, by the last complete read of ours
+        self._held: list[str] = []  # symbols held at this feed's last complete read
 
     async def first(self) -> bool:
-        """Connect and read everything once, with a few tries; whether it could be read."""
+        """Connect and read everything once, with a few tries. Return True when a try succeeded."""
         for attempt in range(READ_TRIES):
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT):
@@ -81,7 +81,7 @@ class AccountFeed:
         return False
 
     async def again(self) -> None:
-        """A read whose prices have aged while others were waited for is made again, with as many tries."""
+        """Read again, with as many tries, when prices aged while the engine waited for other accounts."""
         if self._clock.monotonic() - self._read_at <= AGED:
             return
         try:
@@ -91,12 +91,12 @@ class AccountFeed:
             self.give_up()
 
     def give_up(self) -> None:
-        """Nobody waits any longer for a read; :meth:`run` goes on trying. Why a try failed is told already."""
+        """Report the account as down, unless a failed try already did. :meth:`run` goes on trying."""
         if self._told is not AccountState.DOWN:
             self._failed(AccountState.DOWN, TimeoutError())
 
     async def run(self) -> None:
-        """For ever: live once the stream speaks, polling until then or where there is none, stale while it fails."""
+        """Run forever. State: LIVE after the first stream event, POLLING before or without a stream, STALE on error."""
         failures = 0
         while True:
             try:
@@ -113,8 +113,10 @@ class AccountFeed:
             await self._clock.sleep(_pause(failures))
 
     async def _follow_at_leisure(self) -> None:
-        """A stream that ends again and again as soon as it has begun is not dialled all the time: what it would tell is
-        asked for in between, as where there is none."""
+        """Follow the stream. After several short streams, poll for a while first, as for a venue without a stream.
+
+        Without the pause the feed would connect again all the time.
+        """
         if self._short > 1:
             await self._poll_for(_pause(self._short))
         began = self._clock.monotonic()
@@ -131,7 +133,7 @@ class AccountFeed:
                 task.cancel()
 
     async def _follow(self) -> None:
-        """Until the stream ends, fails or falls silent."""
+        """Follow the stream until the stream ends, fails or falls silent. Without a stream, poll."""
         if not self._broker.capabilities.streams:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._poll_quotes())
@@ -156,7 +158,10 @@ class AccountFeed:
                 self._traded.set()
 
     async def _look_sooner(self) -> None:
-        """Read what the stream spoke of, unless somebody did since, and again when lists that lag have it too."""
+        """Read soon after a trade event, and again when lagging lists show the trade too.
+
+        The read is left out when somebody else has read the account since.
+        """
         while True:
             await self._traded.wait()
             self._traded.clear()
@@ -164,7 +169,7 @@ class AccountFeed:
                 began = self._clock.monotonic()
                 await self._clock.sleep(wait)
                 if self._reader.asked <= began and not (wait == LATER and self._traded.is_set()):
-                    with suppress(FlatdeckError):  # the next read that is due says so
+                    with suppress(FlatdeckError):  # the next due read reports the error
                         await self._read_and_quote()
 
     async def _watchdog(self) -> None:
@@ -177,11 +182,11 @@ class AccountFeed:
         while True:
             await self._clock.sleep(every)
             await self._read_and_quote()
-            if self._told not in (AccountState.LIVE, AccountState.POLLING):  # another read of it failed meanwhile
+            if self._told not in (AccountState.LIVE, AccountState.POLLING):  # another read failed meanwhile
                 self._state(AccountState.POLLING)
 
     async def _read_and_quote(self) -> None:
-        """What is held, and a price of what is new among it."""
+        """Read the account, and ask for a price of every newly held symbol."""
         known = set(self._held)
         await self._read()
         await self._quote([s for s in self._held if s not in known])
@@ -197,13 +202,13 @@ class AccountFeed:
         self._read_at = self._clock.monotonic()
 
     async def _read(self) -> None:
-        """Positions and orders, and the rates of their currencies."""
+        """Read positions and orders, and ask for the rates of their currencies."""
         holdings = await self._reader.read(urgent=False)
         self._held = sorted({p.symbol for p in holdings.positions})
         await self._rates(holdings)
 
     async def _quote(self, symbols: list[str]) -> None:
-        """Ask for prices; what is missing or bad is asked for again, three times in all, then left unknown."""
+        """Ask for prices. Ask for missing or bad prices again, three times in all, then leave them unknown."""
         missing = symbols
         for attempt in range(PRICE_TRIES):
             if not missing:
@@ -233,8 +238,10 @@ class AccountFeed:
 
 
 async def first_of_all(feeds: Iterable[AccountFeed]) -> None:
-    """A first read of every account. Those that could be read wait for the others, but not for long (domain §6.5): a
-    venue that takes a request and never answers would hold up the closes of all."""
+    """Read every account for the first time. Accounts already read wait only shortly for the others (domain §6.5).
+
+    A venue that takes a request and never answers would otherwise hold up the closes of every account.
+    """
     reading = {asyncio.create_task(feed.first()): feed for feed in feeds}
     pending = set(reading)
     try:
@@ -252,11 +259,11 @@ async def first_of_all(feeds: Iterable[AccountFeed]) -> None:
 
 
 class _StreamEnded(FlatdeckError):
-    """The stream is over; what it may have missed is read."""
+    """The stream is over. The feed then reads what the stream may have missed."""
 
 
 def _tells_of_a_trade(event: BrokerEvent) -> bool:
-    """Whether what is held is another quantity by it."""
+    """Return whether the event shows that a held quantity changed."""
     match event:
         case FillSeen():
             return True
@@ -269,12 +276,15 @@ def _tells_of_a_trade(event: BrokerEvent) -> bool:
 
 
 def _pause(failures: int) -> float:
-    """Seconds, twice as many each time up to a limit; in half a day there are more failures than a float can double."""
+    """Return the seconds to wait, doubled with each failure up to a limit.
+
+    The exponent is capped: half a day brings more failures than a float can double.
+    """
     return min(FIRST_WAIT * 2.0 ** min(failures, 10), LONGEST_WAIT)
 
 
 def _rate(text: str) -> Decimal | None:
-    """None for what is no rate: the value stays unknown."""
+    """Return the rate, or None for a text that is no rate: the value then stays unknown."""
     try:
         rate = decimal(text)
     except ValueError:
@@ -283,20 +293,20 @@ def _rate(text: str) -> Decimal | None:
 
 
 def _reason(error: BaseException) -> BaseException:
-    """The first real reason inside a group of them."""
+    """Return the first error inside nested exception groups."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def _refused(error: BaseException) -> bool:
-    """Whether trying again is no help."""
+    """Return whether another try cannot help."""
     reason = _reason(error)
     return isinstance(reason, Refused) and reason.refusal in (Refusal.AUTH, Refusal.BANNED)
 
 
 def _sentence(error: BaseException) -> str:
-    """For a person; a fault that no adapter should raise is named by its type."""
+    """Return the error as text for a person. The text of an unexpected error begins with the error's type."""
     error = _reason(error)
     if isinstance(error, TimeoutError):
         return "no answer in time"

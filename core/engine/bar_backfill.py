@@ -1,7 +1,7 @@
-"""Asks brokers for the bars that are missing: of a symbol that is new here, and after a gap in its prices.
+"""Asks brokers for missing bars: of a symbol that is new here, and after a gap in its prices.
 
-Nothing waits for it. One question at a time for each account, so that closes need not queue behind them, and not the
-same one again within ``AGAIN``.
+No other work waits for bars. Each account is asked one question at a time, so that closes need not queue behind many.
+The same question is not repeated within ``AGAIN`` seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Ask = Callable[[str, str, int], Awaitable[list[Bar]]]
 
 
 class BarBackfill:
-    """``take`` gets what a broker answered, for account and symbol; ``failed`` why it could not be asked."""
+    """One engine's bar requests. ``take`` gets a broker's bars; ``failed`` gets why a broker could not be asked."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class BarBackfill:
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def want(self, places: Iterable[InstrumentKey]) -> None:
-        """Have the bars of these filled up, each as soon as it may be asked again."""
+        """Ask for the bars of these instruments, each as soon as the question may be asked again."""
         for place in sorted(set(places) - self._under_way):
             self._under_way.add(place)
             self._spawn(self._fill(place))
@@ -71,5 +71,5 @@ class BarBackfill:
         self._failed(place, why)
 
     async def _asking(self, place: InstrumentKey) -> list[Bar]:
-        """Whatever goes wrong on the way to the question goes wrong in here."""
+        """Ask the broker. An error before the question is sent is raised in here, too."""
         return await self._ask(*place, KEPT)

@@ -1,4 +1,4 @@
-"""The one place that asks the operating system for the time and for randomness."""
+"""The only module that asks the operating system for time and randomness."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 
 from core.ids import Ids
 
-_SLICE = 5.0  # seconds; how late after a suspend a sleep may notice that its time is over
+_SLICE = 5.0  # seconds; after a suspend a sleep may end up to this much late
 
 
 class SystemClock:
-    """UTC to the millisecond, and a monotonic clock in seconds that counts the time the machine was suspended."""
+    """UTC to the millisecond, and a monotonic clock in seconds that also counts the time of a suspend."""
 
     def now(self) -> datetime:
         moment = datetime.now(UTC)  # noqa: TID251 - this is the clock
@@ -25,7 +25,7 @@ class SystemClock:
         return time.monotonic()  # noqa: TID251 - this is the clock
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep on :meth:`monotonic`. The loop's own timers stand still in a suspend, so a long sleep is sliced."""
+        """Sleep on :meth:`monotonic`, in slices, because the event loop's own timers stand still in a suspend."""
         until = self.monotonic() + seconds
         await asyncio.sleep(min(seconds, _SLICE))
         while (left := until - self.monotonic()) > 0:  # noqa: ASYNC110 - waiting for time, not for an event

@@ -1,5 +1,6 @@
-"""The engine: one queue of broker events with one consumer. It updates the book and calls the services.
+"""The engine of one process: takes broker events from one queue, updates the book and calls the services.
 
+Life: ``start``, ``run``, ``stop``. Plans: ``prepare``, ``execute``, ``carry_out``. Events: ``_emit``, ``_consume``.
 The pure packages decide what is closed; the engine only connects the parts. Without a journal the engine is dry: it
 reads accounts and makes plans, and it has no executor that could send an order.
 """
@@ -51,9 +52,9 @@ INBOX = 20_000
 
 
 class Engine:
-    """One process's engine. ``mode`` is ``service`` when it is a process of its own, else ``one-shot``.
+    """One process's engine. ``mode`` is ``service`` when the engine runs as a process of its own, else ``one-shot``.
 
-    A ``lasting`` one goes on until it is stopped, so a close may wait in it for a market to open.
+    A ``lasting`` engine runs until it is stopped, so a close may wait for its market to open.
     """
 
     def __init__(
@@ -146,11 +147,11 @@ class Engine:
         return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
 
     def _busy(self) -> set[InstrumentKey]:
-        """Account and symbol of every close in flight."""
+        """Return account and symbol of every close in flight."""
         return self._executor.in_flight() if self._executor else set()
 
     async def start(self) -> None:
-        """Read every account once; then, where it may act, take up what was interrupted before anything else."""
+        """Read every account once. An engine that may act then first resumes interrupted plans and entries."""
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
@@ -165,7 +166,7 @@ class Engine:
             await self.entry_service.take_up()
 
     async def _take_up(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
-        """Go on with an interrupted plan; a service does not wait for it, because a close may be parked for days."""
+        """Resume one interrupted plan. A lasting engine does not wait for the plan: a close may be parked for days."""
         self.publisher.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
         if self._lasting:
@@ -174,7 +175,7 @@ class Engine:
             await work
 
     async def run(self) -> None:
-        """Watch live, and do by itself what the configuration armed, until cancelled."""
+        """Run every feed and service until cancelled, and carry out what the configuration armed."""
         for feed in self._feeds.values():
             self._spawn(feed.run())
         self._spawn(self._rows.run())
@@ -196,45 +197,45 @@ class Engine:
         ).run()
 
     async def stop(self) -> None:
-        """End every task and hang up. An order whose answer is under way is in the journal and resolved next time."""
+        """End every task and close every broker. The next start resolves unanswered orders, which the journal has."""
         while left := [task for task in self._tasks if not task.done()]:
             for task in left:
-                task.cancel()  # again, if need be: a TaskGroup that fails at that moment forgets that it was cancelled
+                task.cancel()  # repeated: a TaskGroup that fails at that moment forgets its cancellation
             await asyncio.wait(left, timeout=1.0)
         await asyncio.gather(*(b.aclose() for b in self._brokers.values()), return_exceptions=True)
 
     def reached(self) -> int:
-        """How many accounts could be read."""
+        """Return how many accounts could be read."""
         return sum(self.book.readable(a) for a in self._brokers)
 
     def snapshot(self) -> Snapshot:
-        """Everything as of now, published first, so that the next update follows it."""
+        """Publish all rows as of now, then return them. The next update follows this snapshot."""
         self._rows.update_all_rows()
         self.publisher.publish()
         return self.publisher.snapshot()
 
     async def read_all(self) -> None:
-        """A complete read of every account, waited for."""
+        """Read every account completely. Return when the book has the results."""
         await first_of_all(self._feeds.values())
         await self._settled()
 
     async def prepare(self, request: PlanRequest) -> Plan:
-        """A plan for what is held now. Nothing is sent and nothing is written. Raises ValueError for a bad request."""
+        """Return a plan for what is held now. Nothing is sent or written. Raises ValueError for a bad request."""
         await self._settled()
         return self.pending_plans.prepare(request)
 
     async def execute(self, plan_id: str, digest: str) -> PlanReport:
-        """Confirm and carry out. Raises NotApproved, and JournalError when nothing could be made durable."""
+        """Approve a prepared plan and carry it out. Raises NotApproved, or JournalError when nothing became durable."""
         return await self.carry_out(self.pending_plans.approve(plan_id, digest))
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
-        """Carry out what was approved, and tell every console the report."""
+        """Carry out an approved plan, and send the report to every console. Raises NotApproved when read-only."""
         if self._executor is None:
             raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
         plan = approved.plan
         if plan.cause == "cleanup":
             self._cleanups += 1
-        if plan.cause != "exit":  # of these each waits by itself
+        if plan.cause != "exit":  # every exit plan waits on its own
             self.publisher.drop_waiting(plan.cause)
         self.exit_service.taken(plan)
         self.publisher.show_plan(plan, "running")
@@ -243,17 +244,17 @@ class Engine:
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
             report = await work
-            self.exit_service.ended(plan)  # one that could not be written down sent nothing and keeps no exit back
+            self.exit_service.ended(plan)  # skipped on a JournalError: nothing was sent, so no exit is paused
             return await self._report(report)
         finally:
             self.publisher.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:
-        """The same in the background; whatever goes wrong becomes an alarm."""
+        """Carry out an approved plan in the background. An error becomes an alarm."""
         self._spawn(self._guarded(approved))
 
     def situation(self) -> Situation:
-        """What plans and rows depend on besides the book."""
+        """Return what plans and rows depend on besides the book."""
         return Situation(
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
@@ -265,11 +266,11 @@ class Engine:
         )
 
     def on_log(self, listener: Callable[[LogRow], None]) -> None:
-        """Be told every line from now on."""
+        """Call the listener with every log line from now on."""
         self.publisher.listeners.append(listener)
 
     async def _report(self, report: PlanReport) -> PlanReport:
-        """What the brokers said, as rows, for whoever asked and for every console."""
+        """Add the owners' latest position rows to a report, send the report to every console and return it."""
         await self._settled()
         owners = {o.id for o in report.plan.owners}
         report = structs.replace(report, positions=tuple(self._rows.update_rows(owners)))
@@ -283,7 +284,7 @@ class Engine:
             self.say("alarm", f"PLAN {approved.plan.id} failed: {error}")
 
     def _emit(self, event: BrokerEvent) -> None:
-        """One more event for the queue. When it is full, a price is dropped and anything else makes us read again."""
+        """Queue one event. If the queue is full, drop a quote; for any other event read every account again."""
         try:
             self._inbox.put_nowait(event)
         except asyncio.QueueFull:
@@ -295,7 +296,7 @@ class Engine:
             event = await self._inbox.get()
             try:
                 self._take(event)
-            except Exception as error:  # noqa: BLE001 - one event that cannot be taken in never ends the taking
+            except Exception as error:  # noqa: BLE001 - a bad event must not end the consumer
                 self.say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
                 self._rereads.request_all()
             finally:
@@ -316,7 +317,7 @@ class Engine:
                     self.say(*line, account)
 
     def _look_for_others(self, holdings: Holdings) -> None:
-        """Two that act on one account: it is frozen for us."""
+        """Freeze an account on which another engine acts."""
         account, journal, executor = holdings.account, self._journal, self._executor
         if journal is None or executor is None or account in self.frozen:
             return
@@ -331,7 +332,7 @@ class Engine:
             runner.ring(symbol)
 
     async def _settled(self) -> None:
-        """Until everything that came in so far is in the book."""
+        """Return when every event queued so far is in the book."""
         await self._inbox.join()
 
     def _show_closing(self, transition: Transition) -> None:
@@ -343,7 +344,7 @@ class Engine:
         task.add_done_callback(self._reap)
 
     def _reap(self, task: asyncio.Task[object]) -> None:
-        """A task that ended by itself with an error is never silent."""
+        """Forget an ended task. An error of the task becomes an alarm."""
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self.say("alarm", f"a part of the engine failed: {task.exception()!r}")

@@ -1,8 +1,8 @@
-"""Exits carried from the guardian to a plan: fed by every event, kept durable, fired where it is armed.
+"""Makes plans of due exits: feeds every event to the exit monitor, keeps its state durable, fires the exits.
 
-Armed, an exit is approved by its rule and carried out at once. Otherwise it waits for a person, one plan per position;
-a stronger exit takes the place of a weaker one. Nothing fires before ``watch``, and nothing at all where nothing may
-be sent.
+An armed engine approves an exit by its rule and carries the exit out at once. Otherwise the exit's plan waits for a
+person, one plan per position; a stronger exit replaces a weaker exit. No exit fires before ``watch``, and none at all
+in an engine that may not send.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from core.portfolio.book import Book, Change
 from core.ports import Clock
 from core.settings import ExitsOf, Settings
 
-PAUSE = 30.0  # seconds after a close before its position may be closed by an exit again
-AGAIN = 5.0  # the same after one that never began, as when the journal could not be written
+PAUSE = 30.0  # seconds after a close before an exit may close the position again
+AGAIN = 5.0  # seconds after a close that never began, for example because the journal could not be written
 
 
 class ExitService:
-    """Without a journal that it may write it only watches."""
+    """One engine's exits. Without a journal to write, the service only watches."""
 
     def __init__(
         self,
@@ -72,20 +72,20 @@ class ExitService:
         self._backfill = BarBackfill(bars, clock, spawn, self._fill, self._unfilled)
         self._auto = settings.automation.exits == "auto"
         self._monitor = ExitMonitor(exits_of)
-        self._stops: dict[PositionKey, Decimal] = {}  # of positions that were opened here with one of their own
+        self._stops: dict[PositionKey, Decimal] = {}  # own stops of positions that were opened here
         self._watching = False
-        self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # with the id of the plan that waits for a person
+        self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # signal, and id of the plan that waits
         self._closing: set[PositionKey] = set()
         self._paused: dict[PositionKey, float] = {}
         self._told: dict[PositionKey, str] = {}  # exits that could not be planned
         self._arm(self._auto and not (journal is None and lasting))
 
-    # -------------------------------------------------------------------------------------------------- its life
+    # ------------------------------------------------------------------------------------------------- lifecycle
 
     async def recall(self, view: JournalView, ledger: PositionLedger) -> None:
-        """Take up what a journal keeps of the guards, and the stops that positions were opened with.
+        """Restore the guards from the journal, and the stops with which positions were opened.
 
-        One that acts does so before the first price. Raises JournalError.
+        An engine that acts restores them before the first price. Raises JournalError.
         """
         beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
@@ -98,12 +98,12 @@ class ExitService:
         self._monitor.remember(kept, bars)
 
     def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
-        """A position is about to be opened with a stop of its own."""
+        """Remember the own stop of a position that is about to be opened."""
         if stop_pct is not None:
             self._stops[key] = stop_pct
 
     def watch(self) -> None:
-        """From now on exits fire, beginning with those that are due already."""
+        """Let exits fire from now on. Exits that are already due fire first."""
         self._watching = True
         if self.armed:
             self._log("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
@@ -113,7 +113,7 @@ class ExitService:
     # ---------------------------------------------------------------------------------------------------- events
 
     def take(self, event: BrokerEvent, change: Change) -> None:
-        """What an event that is in the book means for the guards."""
+        """Pass an event that the book has taken to the guards, and fire the exits that became due."""
         due: list[ExitSignal] = []
         match event:
             case QuoteSeen(quote):
@@ -146,7 +146,7 @@ class ExitService:
                 self._reread({key.account})
 
     def _price(self, account: str, symbol: str) -> list[ExitSignal]:
-        """The latest price, where the rules may use it."""
+        """Return the exits due at the latest price; none when the rules may not use the price."""
         book, now = self._book, self._clock.monotonic()
         quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
         if quote is None or quote.reference is None or not book.readable(account):
@@ -163,7 +163,7 @@ class ExitService:
             self._journal.keep(exit_states.states_of(changed), exit_states.rows_of(bars))
 
     def _fill(self, place: InstrumentKey, bars: list[Bar]) -> None:
-        """A broker's answer about bars. What came is written with the next price."""
+        """Take a broker's bars. The next event writes them to the journal."""
         minute = int(self._clock.now().timestamp()) // 60
         if self._monitor.fill(place, bars, minute) is None:
             self._unfilled(place, "the broker's bars are a jump away from its price")
@@ -174,13 +174,13 @@ class ExitService:
         self._log("debug", text, account)
 
     def view(self, key: PositionKey) -> ExitView | None:
-        """How a position is watched, in prices of its instrument."""
+        """Return how a position is watched, in prices of its instrument."""
         return self._monitor.view(key, self._book.instrument(key.account, key.symbol).tick)
 
     # ---------------------------------------------------------------------------------------------------- firing
 
     def _fire(self, found: Iterable[ExitSignal]) -> None:
-        """Close, or leave waiting; what is under way is left alone, and the same exit never waits twice."""
+        """Close when armed, else let a plan wait. Skip a position with a close under way; an exit never waits twice."""
         if not self._watching or self._journal is None:
             return
         now = self._clock.monotonic()
@@ -195,7 +195,7 @@ class ExitService:
                 self._wait(due)
 
     def _plan(self, due: ExitSignal) -> Plan | None:
-        """The plan of an exit; None, said once, where nothing can be closed."""
+        """Return the plan of an exit. Return None, and log the reason once, when nothing can be closed."""
         plan = self._plans.prepare(_request(due))
         if not plan.empty:
             self._told.pop(due.key, None)
@@ -216,7 +216,7 @@ class ExitService:
         self._say("alarm", due, "waits for a person")
 
     async def _close(self, due: ExitSignal) -> None:
-        """By rule, at once. Whatever goes wrong is an alarm, and after a pause the next price tries again."""
+        """Close by rule, at once. An error becomes an alarm; after a pause the next price tries again."""
         try:
             if not self.armed:
                 self._wait(due)
@@ -226,19 +226,19 @@ class ExitService:
                 approved = by_rule(plan, "exits", armed=self.armed, now=self._clock.now())
                 await self._carry_out(approved)
                 self._pause((due.key,))
-        except FlatdeckError as error:  # nothing left
+        except FlatdeckError as error:  # nothing was sent
             self._pause((due.key,), AGAIN)
             self._say("alarm", due, f"could not be closed: {error}")
         finally:
             self._closing.discard(due.key)
 
     def taken(self, plan: Plan) -> None:
-        """A plan is being carried out: exits that waited for its positions are done with."""
+        """Drop the waiting exits of positions that a running plan closes."""
         for action in plan.closes:
             self._let_go(action.key)
 
     def ended(self, plan: Plan) -> None:
-        """A plan ended: what it closed may be on the board a little longer."""
+        """Pause exits of the plan's positions: the broker may list a closed position a little longer."""
         self._pause(a.key for a in plan.closes)
 
     def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
@@ -257,16 +257,16 @@ class ExitService:
 
     @property
     def armed(self) -> bool:
-        """Whether exits close by themselves."""
+        """True when exits close by themselves."""
         return self._publisher.engine.armed
 
     def preview(self) -> ExitsDue:
-        """The exits that would fire if it were armed now."""
+        """Return the exits that would fire if the engine were armed now."""
         rows = tuple(DueRow(due.key, due.exit.reason, due.text) for due in self._fresh())
         return ExitsDue(rows, _digest(rows), self._refused())
 
     def arm(self, on: bool, digest: str | None = None) -> None:
-        """A person arms what was shown, or disarms. Raises NotApproved."""
+        """Arm the exits that a person was shown, or disarm. Raises NotApproved."""
         if not on:
             if self.armed:
                 self._arm(False)
@@ -291,7 +291,7 @@ class ExitService:
         return ""
 
     def _fresh(self) -> list[ExitSignal]:
-        """What the latest prices call for, where they still are usable."""
+        """Return the exits that the latest prices call for, as far as those prices are still usable."""
         book, now = self._book, self._clock.monotonic()
 
         def fresh(key: PositionKey) -> bool:

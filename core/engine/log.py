@@ -15,7 +15,7 @@ LEVELS = ("debug", "info", "warning", "error", "alarm")
 
 
 class LogWriter:
-    """Lines below ``level`` are not kept; an alarm also stands in the engine's row until it is acknowledged."""
+    """One engine's log. Lines below ``level`` are not kept; an alarm stays in the engine's row until acknowledged."""
 
     def __init__(self, publisher: Publisher, journal: Journal | None, clock: Clock, level: str) -> None:
         self._publisher = publisher
@@ -25,7 +25,7 @@ class LogWriter:
         self._lines = 0
 
     def say(self, level: str, text: str, about: Action | str | None = None) -> None:
-        """One line. ``about`` is the action or the account that it concerns."""
+        """Log one line. ``about`` is the action or the account that the line concerns."""
         action = about if isinstance(about, Action) else None
         account = action.key.account if action else about if isinstance(about, str) else None
         owner = action.owner if action else account.partition("/")[0] if account else None

@@ -1,5 +1,7 @@
-"""The engine's own pulse: how late its loop runs. A loop that was blocked, or a machine that slept, knows less than it
-thinks: what is shown is old, so everything is read again."""
+"""Measures how late the engine's event loop runs.
+
+After a blocked loop or a suspended machine the shown values are old, so every account is read again.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +11,13 @@ from core.journal.journal import Journal
 from core.ports import Clock
 from core.settings import EngineSettings
 
-BEAT = 0.5  # seconds between two looks
-LATE = 1.0  # a lag worth a line in the log
-LONG = 5.0  # a lag after which everything is read again
+BEAT = 0.5  # seconds between two measurements
+LATE = 1.0  # seconds of lag from which the log says so
+LONG = 5.0  # seconds of lag after which every account is read again
 
 
 class LoopMonitor:
-    """``reread`` is called after a long lag; with ``metrics`` the figures are said once per ``every`` seconds."""
+    """A loop's monitor. A long lag calls ``reread``; with ``metrics`` the log gets figures every ``every`` seconds."""
 
     def __init__(
         self,
@@ -35,7 +37,7 @@ class LoopMonitor:
         self._commit = commit
 
     async def run(self) -> None:
-        """For ever."""
+        """Measure until cancelled."""
         worst, said = 0.0, self._clock.monotonic()
         while True:
             before = self._clock.monotonic()
@@ -61,6 +63,6 @@ def pulse_of(
     say: Callable[[str, str], None],
     reread: Callable[[], None],
 ) -> LoopMonitor:
-    """An engine's, as it is configured."""
+    """Return the monitor of an engine, as configured."""
     every, commit = settings.cycle_seconds, lambda: journal.commit_latency if journal else None
     return LoopMonitor(clock, say, reread, metrics=settings.metrics, every=every, commit=commit)

@@ -1,26 +1,27 @@
-"""What the log says of an account that cannot be read: once when it lasts, at once when its keys are refused.
+"""Decides what the log says of an account that cannot be read.
 
-A stream that ends is read behind within a second or two and is no news. Pure; the engine tells what happened and when.
+An outage is logged once, when it lasts. An outage with refused keys is logged at once. After a stream ends we read
+the account within two seconds, so that is not logged. Pure: the engine passes the events and their times.
 """
 
 from __future__ import annotations
 
 from core.events import AccountChanged, AccountState
 
-PATIENCE = 15.0  # seconds that an account may be unreadable before it is said
+PATIENCE = 15.0  # seconds of outage before the log says so
 _GOOD = (AccountState.LIVE, AccountState.POLLING)
 _BAD = (AccountState.STALE, AccountState.DOWN)
 
 
 class OutageLog:
-    """Since when each account cannot be read, and how loud that was said."""
+    """The start of each account's outage, and the level at which the outage was logged."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
         self._said: dict[str, str] = {}
 
     def take(self, event: AccountChanged, at: float) -> tuple[str, str] | None:
-        """A level and a line for the log, where there is one to say; ``at`` is monotonic seconds."""
+        """Return a level and a line for the log, or None. ``at`` is in monotonic seconds."""
         account = event.account
         if event.state in _GOOD:
             since, said = self._since.pop(account, at), self._said.pop(account, None)

@@ -1,4 +1,4 @@
-"""The engine's side of the link: the rows as last published, and every console's queue of updates."""
+"""The engine's side of the link: the rows to publish, and a queue of updates for every console."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from core.plans.request import PlanRequest
 from core.ports import Clock
 
 LOG_KEPT = 2_000
-BACKLOG = 64  # updates that a console may be behind before it is given a new snapshot instead
+BACKLOG = 64  # updates that may wait for a console; beyond that a new snapshot replaces them
 REPORTS_KEPT = BACKLOG // 2
 ENDED_KEPT = 200  # closings and plans that ended without an alarm
 
 
 class Publisher:
-    """``put_*`` changes rows, ``publish`` sends what changed since the last one."""
+    """The rows of one engine. ``put_*`` changes rows, ``publish`` sends the changes since the last call."""
 
     def __init__(self, clock: Clock, engine: EngineRow) -> None:
         self._clock = clock
@@ -63,7 +63,7 @@ class Publisher:
         self._put("accounts", self._accounts, row.id, row)
 
     def show_plan(self, plan: Plan, state: str, request: PlanRequest | None = None, text: str = "") -> None:
-        """A plan that waits for a person, is being carried out or is done; ``request`` makes it again."""
+        """Show a plan that waits for a person, runs or is done. ``request`` can make the plan again."""
         cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
         row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at, request, text)
         self._put("plans", self._plans, row.id, row)
@@ -72,17 +72,17 @@ class Publisher:
             self._drop("plans", self._plans, old)
 
     def plan_row(self, plan: str) -> PlanRow | None:
-        """A plan that waits, runs or is done."""
+        """Return the row of a plan that waits, runs or is done, else None."""
         return self._plans.get(plan)
 
     def drop_plan(self, plan: str) -> None:
-        """A plan that waited is no longer wanted; one that was confirmed meanwhile stays."""
+        """Drop a plan that still waits. A plan that was confirmed meanwhile stays."""
         row = self._plans.get(plan)
         if row is not None and row.state == "waiting":
             self._drop("plans", self._plans, plan)
 
     def drop_waiting(self, cause: str) -> None:
-        """What waited for a person to do this is out of date."""
+        """Drop every waiting plan of this cause, because the plan is out of date."""
         for plan in [p.id for p in self._plans.values() if p.state == "waiting" and p.cause == cause]:
             self.drop_plan(plan)
 
@@ -93,7 +93,7 @@ class Publisher:
             self._drop("closings", self._closings, key)
 
     def put_owner(self, row: OwnerRow, positions: Iterable[PositionRow]) -> None:
-        """An owner with all of its positions: those that are no longer among them are gone."""
+        """Show an owner with all of its positions. Drop every other position of the owner."""
         self._put("owners", self._owners, row.id, row)
         held = {p.key: p for p in positions}
         for key, position in held.items():
@@ -102,7 +102,7 @@ class Publisher:
             self._drop("positions", self._positions, key)
 
     def acknowledge(self, key: PositionKey | None) -> None:
-        """A person has seen the alarm of one close, or with no key the engine's."""
+        """Mark the alarm of one close as seen by a person. Without a key, clear the engine's alarm."""
         if key is None:
             self.put_engine(structs.replace(self._engine, alarm=None))
         elif (row := self._closings.get(key)) is not None:
@@ -115,7 +115,7 @@ class Publisher:
             listener(row)
 
     def snapshot(self) -> Snapshot:
-        """Everything as last published and since."""
+        """Return all rows, including changes that are not published yet."""
         return Snapshot(
             seq=self._seq,
             taken_at=self._clock.now(),
@@ -129,7 +129,7 @@ class Publisher:
         )
 
     def publish(self) -> None:
-        """Send what changed; nothing when nothing did. A console that is too far behind gets a snapshot."""
+        """Send the changed rows, if there are any. A console that is too far behind gets a snapshot."""
         if not self._changed and not self._gone:
             return
         self._seq += 1
@@ -152,18 +152,18 @@ class Publisher:
                 waiting = [queue.get_nowait() for _ in range(queue.qsize())]
                 reports = [m for m in waiting if isinstance(m, Finished)]
                 queue.put_nowait(self.snapshot())
-                for report in reports[-REPORTS_KEPT:]:  # no snapshot has them
+                for report in reports[-REPORTS_KEPT:]:  # a snapshot contains no reports
                     queue.put_nowait(report)
             else:
                 queue.put_nowait(message)
 
     def finished(self, message: Finished) -> None:
-        """A plan's report, after what led to it."""
+        """Publish the changes that led to a plan's report, then send the report."""
         self.publish()
         self.broadcast(message)
 
     async def subscribe(self) -> AsyncIterator[Message]:
-        """A snapshot, then what follows it."""
+        """Yield a snapshot, then every later message."""
         queue: asyncio.Queue[Message] = asyncio.Queue()
         self.publish()
         queue.put_nowait(self.snapshot())

@@ -1,4 +1,4 @@
-"""What an engine that only looks is told of the journal: frozen accounts, interrupted closes, what is known as held."""
+"""Loads what a read-only engine needs of the journal: frozen accounts, interrupted closes, believed positions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.plans.plan import ActionKind
 
 
 async def load_read_only(engine: Engine, journal: JournalView) -> None:
-    """Show them; nothing is taken up, which is for an engine that acts. Raises JournalError."""
+    """Load the journal and show interrupted closes. Only an engine that acts resumes them. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
     engine.ledger.read_from(journal)
     await engine.reconciliation.recall(journal)

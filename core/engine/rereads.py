@@ -1,4 +1,4 @@
-"""Reads an account again when what the book says of the account may be wrong."""
+"""Reads an account again when the book may be wrong about the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WAIT = 0.5  # seconds between a request and the read
 
 
 class AccountRereads:
-    """At most one read per account is under way."""
+    """One engine's extra reads. At most one request per account waits for its read."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ REVIEW_EVERY = 1.0  # seconds after which all rows are made again, so that ages 
 
 
 class RowUpdater:
-    """Remembers which owners' rows are out of date."""
+    """One engine's row maker. The class remembers which owners' rows are out of date."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from core.settings import Settings
 
 
 class ScheduledRuns:
-    """Mode ``ask`` leaves a plan waiting for a person; mode ``auto`` carries the plan out."""
+    """One engine's schedule. Mode ``ask`` leaves a plan waiting for a person; mode ``auto`` carries the plan out."""
 
     def __init__(
         self,
