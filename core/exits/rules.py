@@ -1,12 +1,13 @@
 """The exit rules of one side, compiled from the settings: every threshold as a number that is compared with ``<=``.
 
-Binary fractions are right here: rules compare ratios, and what goes to a venue becomes a Decimal again at the edge.
-``100 * 1.1`` is not 110 in binary, so a level that is reached exactly could be missed by the last bit. Each compared
-quantity is off by a few 1e-16 of the price, hence every "reached" gets ``TOLERANCE`` of the price and every "further
-than" gives it: thirty times that error, and a fortieth of a tick of 0.00000001 on a price of 60,000.
+Binary fractions are right here: rules compare ratios, and a price for a venue becomes a Decimal again at the edge.
+``100 * 1.1`` is not 110 in binary, so a comparison could miss an exactly reached level by the last bit. Each compared
+quantity is off by a few 1e-16 of the price. Hence ``TOLERANCE`` of the price makes every "reached" true earlier and
+every "further than" later. ``TOLERANCE`` is thirty times that error, and a fortieth of a tick of 0.00000001 on a
+price of 60,000.
 
-Prices are compared *signed*: ``u = s * price``, so that for a long and for a short alike a larger ``u`` is better, the
-stop lies below it and the target above it.
+Prices are compared *signed*: ``u = s * price``. So a larger ``u`` is better for a long and for a short position. The
+stop lies below ``u`` and the target above ``u``.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from core.settings import ExitSettings
 from core.units import ZERO, plain
 
 TOLERANCE = 4e-15  # of the price
-SMALLEST_PEAK = 1e-9  # a peak roi of nothing cannot be given back
+SMALLEST_PEAK = 1e-9  # a drawdown needs a positive peak roi
 LIQUIDATION, SEVERE, EXCESSIVE = "liquidation_risk", "severe_loss", "excessive_loss"
 
 
 class Rule(Enum):
-    """Which of the five kinds of rules, in their order of precedence."""
+    """The five kinds of rules, in their order of precedence."""
 
     EMERGENCY = "emergency"
     STOP = "stop"
@@ -41,16 +42,16 @@ class Rule(Enum):
 
 
 class Exit(Struct, frozen=True, gc=False):
-    """That a position is to be closed, and why. ``reason`` is the name that people and journals see."""
+    """The rule that closes a position, and its name. People and journals see ``reason``."""
 
     reason: str
     rule: Rule
 
 
 class Rules:
-    """One side's rules. Tuples of levels stand in order of precedence and end with their exit's place in ``exits``.
+    """One side's rules. Levels are tuples in order of precedence; each ends with its exit's place in ``exits``.
 
-    ``cost`` is the move that pays the fees of both ways; ``roi = leverage * (move - cost)``.
+    ``cost`` is the move that pays the fees of opening and closing; ``roi = leverage * (move - cost)``.
     """
 
     __slots__ = (
@@ -112,7 +113,7 @@ class Rules:
         )
 
     def _further(self, gap: float) -> float:
-        """What ``u`` is multiplied by, so that ``target > product`` says that the gap is larger; always for 0."""
+        """Return a factor for ``u``: the gap is larger than ``gap`` when ``target > u * factor``; always for 0."""
         return (1 + self.sign * gap) * (1 + self.sign * TOLERANCE) if gap else -self.sign * inf
 
     def _exit(self, reason: str, rule: Rule) -> int:
@@ -135,7 +136,7 @@ class Rules:
 
 
 def rules_of(settings: ExitSettings, side: Side) -> Rules:
-    """The compiled rules, the same object for the same arguments."""
+    """Return the compiled rules. Equal arguments give the same object while the cache holds it."""
     return _compiled(settings, side)
 
 
@@ -143,7 +144,7 @@ _compiled = lru_cache(maxsize=256)(Rules)
 
 
 def emergency_names(levels: int) -> list[str]:
-    """Names of so many levels, the worst first: beyond three, those in the middle are all severe losses."""
+    """Return the names of ``levels`` levels, worst first. Beyond three, all middle levels are severe losses."""
     if levels <= 3:
         return [LIQUIDATION, SEVERE, EXCESSIVE][:levels]
     return [LIQUIDATION, *[SEVERE] * (levels - 2), EXCESSIVE]
@@ -154,5 +155,5 @@ def _percent(fraction: Decimal) -> str:
 
 
 def initial_stop(side: Side, entry: Decimal | None, stop_pct: Decimal | None) -> Decimal | None:
-    """``entry · (1 − s · stop_pct)``; unknown without an entry, none without a percentage."""
+    """Return ``entry · (1 − s · stop_pct)``; None without an entry or without a percentage."""
     return None if entry is None or stop_pct is None else entry * (1 - side.sign * stop_pct)

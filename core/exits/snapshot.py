@@ -1,4 +1,4 @@
-"""What a restart needs of one guard, and the guard that it makes of it. Pure."""
+"""The snapshot of one guard for a restart, and the guard made from a snapshot. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.model import Position, PositionKey, Side
 
 
 class ExitSnapshot(Struct, frozen=True):
-    """What a restart needs of one guard. ``quantity`` tells a split from another position."""
+    """The state of one guard that a restart needs. ``quantity`` tells a split from another position."""
 
     key: PositionKey
     side: Side
@@ -25,7 +25,7 @@ class ExitSnapshot(Struct, frozen=True):
 
 
 def resumed(rules: Rules, kept: ExitSnapshot, position: Position, opened: float | None) -> ExitState | None:
-    """The guard as it was, adapted to what changed meanwhile; None where this is another position."""
+    """Return the saved guard, adapted to the position's changes since then; None when the position is another one."""
     saved = kept.saved
     if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
         return None
@@ -42,6 +42,9 @@ def resumed(rules: Rules, kept: ExitSnapshot, position: Position, opened: float 
 
 
 def split_since(kept: ExitSnapshot, position: Position) -> Decimal | None:
-    """New shares for an old one, where there was a split meanwhile and no trade; after both it is another position."""
+    """Return the new shares for an old share after a split without a trade, else None.
+
+    After a split and a trade the position counts as another position.
+    """
     before = structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity)
     return split_ratio(before, position, shares=False)

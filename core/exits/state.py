@@ -1,15 +1,15 @@
 """The exit rules over one position: emergency stops, stop, target, smart profit, momentum loss; the first match wins.
 
-At every usable price ``step`` takes up a new peak, ratchets the stop, and names the exit if there is one. Between two
-prices it remembers a *quiet band*: above ``floor`` and up to ``ceiling`` no price changes anything, so that most
-ticks cost two comparisons. ``ceiling`` is the best price since the last change of signals at which nothing was due (a
-lower one has a lower candidate for the stop); below ``floor`` begins what a loss could trigger. From the ceiling up to
-``roof`` a price moves peak and stop only, by the distance at ``place``; there begins what a gain could change.
+At every usable price ``step`` updates the peak, ratchets the stop, and names the exit if a rule matches. Between prices
+the state keeps a *quiet band*. Above ``floor`` and up to ``ceiling`` no price changes anything, so most ticks cost two
+comparisons. ``ceiling`` is the best price without an exit since the signals last changed; a lower price has a lower
+candidate for the stop. At or below ``floor`` a loss may trigger an exit. Between ``ceiling`` and ``roof`` a price moves
+only peak and stop, by the distance at ``place``. From ``roof`` on a gain may change more.
 
     move = s * (price - entry) / entry        roi = leverage * (move - fees of both ways)
 
-Unknown is NaN here: an unknown entry silences what needs a move, an unknown leverage what needs a roi, and nothing
-else. Prices inside are signed (``u = s * price``, see :mod:`core.exits.rules`); ``None`` is no level.
+Unknown is NaN here. An unknown entry silences only rules that need a move, an unknown leverage only rules that need a
+roi. Prices inside are signed (``u = s * price``, see :mod:`core.exits.rules`). ``None`` is no level.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from core.exits.trailing import Distance
 from core.market.indicators import Indicators
 from core.units import ONE, ZERO, round_price
 
-MARGIN = 1e-13  # of the price, by which the quiet band keeps away from levels; the exact comparison decides
+MARGIN = 1e-13  # fraction of the price: the gap between quiet band and level, where exact comparisons decide
 
 
 class ExitState(Struct, gc=False):
-    """The state of one position's rules: fourteen fields, most of them shared between positions.
+    """The state of one position's rules.
 
-    ``trail`` is the group of distances that the signals call for, ``behind`` the distance behind the stop: the place
-    in ``rules.distances``, -1 while the stop is the initial one.
+    ``trail`` is the start of the signals' group in ``rules.distances``. ``behind`` is the place of the stop's distance
+    there; -1 while the stop is the initial stop.
     """
 
     rules: Rules
     entry: float
     leverage: float
-    origin: float  # what the target is measured from
+    origin: float  # the price from which the target is measured
     opened: float  # seconds since 1970; NaN when unknown
     stop: float = -inf
     target: float = inf
@@ -53,7 +53,7 @@ class ExitState(Struct, gc=False):
 
 
 class SavedExit(Struct, frozen=True):
-    """What must survive a restart, as exact decimals of plain prices; the factors as they were when each was set."""
+    """The state that must survive a restart: exact decimals of unsigned prices, and factors from when each was set."""
 
     entry: Decimal | None
     leverage: Decimal | None
@@ -63,7 +63,7 @@ class SavedExit(Struct, frozen=True):
     target: Decimal | None
     peak: Decimal | None
     signals: tuple[float, float]  # the factors volatility and momentum of the last closed bar
-    behind: tuple[float, float, float] | None  # volatility, profit and momentum behind the stop; None: the initial one
+    behind: tuple[float, float, float] | None  # volatility, profit, momentum behind the stop; None: initial stop
 
 
 def open_guard(
@@ -74,10 +74,10 @@ def open_guard(
     opened: float | None = None,
     reference: Decimal | None = None,
 ) -> ExitState:
-    """Begin to guard a position. ``opened`` is seconds since 1970.
+    """Return the first state of a position's rules. ``opened`` is seconds since 1970.
 
-    With a ``reference``, the price at which a position was found, the first stop is measured from there instead of
-    from the entry, and so is the target where the entry's is already behind.
+    ``reference`` is the price at which a position was found. The first stop is measured from the reference instead of
+    the entry. The target is measured from the reference only where the price has already reached the entry's target.
     """
     sign, settings = rules.side.sign, rules.settings
     entry = None if entry is None or entry <= 0 else entry
@@ -94,7 +94,7 @@ def open_guard(
 
 
 def step(guard: ExitState, price: float) -> Exit | None:
-    """Take one usable price; the exit that it calls for, again at every price while it does. Not-a-price is ignored."""
+    """Apply one usable price. Return the exit, again at every price while due. NaN, infinite or <= 0 is ignored."""
     u = price if guard.rules.sign > 0 else -price
     if guard.floor < u:
         if u <= guard.ceiling:
@@ -106,7 +106,7 @@ def step(guard: ExitState, price: float) -> Exit | None:
 
 
 def _climb(guard: ExitState, u: float) -> None:
-    """What :func:`_evaluate` does between ceiling and roof."""
+    """Update peak and stop as :func:`_evaluate` does between ceiling and roof."""
     guard.ceiling = u
     if u > guard.peak:  # noqa: PLR1730  (max is a call)
         guard.peak = u
@@ -151,7 +151,7 @@ def _evaluate(guard: ExitState, rules: Rules, u: float, price: float) -> Exit | 
 
 
 def _matching(guard: ExitState, rules: Rules, u: float, move: float, best: float) -> int | None:
-    """The place of the first rule that holds."""
+    """Return the place in ``rules.exits`` of the first rule that holds, else None."""
     leverage, slack = guard.leverage, guard.leverage * TOLERANCE
     roi = (move - rules.cost) * leverage - slack
     if roi <= rules.mildest:
@@ -175,7 +175,7 @@ def _matching(guard: ExitState, rules: Rules, u: float, move: float, best: float
 
 
 def _floor(guard: ExitState, rules: Rules, best: float) -> float:
-    """The signed price at and below which a loss may trigger something; NaN compares as nothing there."""
+    """Return the signed price at and below which a loss may trigger an exit. A comparison with NaN is False."""
     worst = rules.mildest
     leverage = guard.leverage
     peak = (best - rules.cost) * leverage + leverage * TOLERANCE
@@ -188,7 +188,7 @@ def _floor(guard: ExitState, rules: Rules, best: float) -> float:
 
 
 def _roof(guard: ExitState, rules: Rules, move: float) -> float:
-    """The signed price from which on a gain may change something else than peak and stop; ``move`` ends its band."""
+    """Return the signed price from which a gain may change more than peak and stop. ``move`` ends the profit band."""
     if rules.drawdown:
         armed = rules.min_peak / guard.leverage + rules.cost
         move = armed if not move < armed else move
@@ -198,20 +198,20 @@ def _roof(guard: ExitState, rules: Rules, move: float) -> float:
 
 
 class BarUpdate(Struct, frozen=True):
-    """What a closed bar says to every position of a symbol under the same rules."""
+    """A closed bar's update for every position of a symbol under the same rules."""
 
     trail: int
     push: target.Push
 
 
 def news_of(signals: Indicators, rules: Rules) -> BarUpdate:
-    """Computed once per bar, for all positions that share their rules."""
+    """Return the bar's update for all positions that share ``rules``: computed once per bar."""
     trail = trailing.trail_of(signals, rules.sign, rules.trailing)
     return BarUpdate(trail, target.push_of(signals, rules.sign, rules.aiming))
 
 
 def close_bar(guard: ExitState, news: BarUpdate, price: float, now: float) -> None:
-    """Take a closed bar's news: the factors of the next distances, and where the target moves. ``now`` in seconds."""
+    """Apply a closed bar's update: set the next distances' factors and move the target. ``now``: seconds since 1970."""
     rules = guard.rules
     if not rules.adaptive or not 0.0 < price < inf:
         return
@@ -236,9 +236,9 @@ def close_bar(guard: ExitState, news: BarUpdate, price: float, now: float) -> No
 
 
 def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -> None:
-    """Entry or leverage became known or changed (scaling in): stop, target and peak price stay.
+    """Set a new entry and leverage, for example after scaling in. Stop, target and peak price stay.
 
-    But an entry that is known for the first time brings the stop and the target that are measured from it.
+    But an entry that becomes known for the first time sets the target, and the stop where the new stop is tighter.
     """
     guard.entry, guard.leverage = _signed(entry, guard.rules), _number(leverage)
     guard.floor, guard.ceiling = inf, -inf
@@ -250,7 +250,7 @@ def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -
 
 
 def split(guard: ExitState, ratio: Decimal) -> None:
-    """A share split: ``ratio`` new shares for an old one. Every price becomes that much smaller."""
+    """Divide every price by ``ratio`` after a share split: ``ratio`` new shares for an old share."""
     by = float(ratio)
     guard.entry, guard.origin = guard.entry / by, guard.origin / by
     guard.stop, guard.target, guard.peak = guard.stop / by, guard.target / by, guard.peak / by
@@ -261,7 +261,7 @@ def split(guard: ExitState, ratio: Decimal) -> None:
 
 
 def saved(guard: ExitState) -> SavedExit:
-    """What :func:`restored` takes."""
+    """Return the guard's state for :func:`restored`."""
     now, sign = guard.rules.distances[guard.trail], guard.rules.sign
     then = guard.rules.distances[guard.behind] if guard.behind >= 0 else None
     return SavedExit(
@@ -278,7 +278,7 @@ def saved(guard: ExitState) -> SavedExit:
 
 
 def restored(rules: Rules, state: SavedExit) -> ExitState:
-    """The guard as it was. Changed settings hold from here on; stop, target and peak stay what they were."""
+    """Return the saved guard. New settings apply from now on; stop, target and peak keep their saved values."""
     guard = open_guard(rules, state.entry, state.leverage, opened=state.opened)
     guard.origin = _signed(state.origin, rules)
     guard.stop = -inf if state.stop is None else float(state.stop) * rules.sign
@@ -292,22 +292,22 @@ def restored(rules: Rules, state: SavedExit) -> ExitState:
 
 
 def stop_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
-    """The stop for people and orders: the nearest price on the tick grid that triggers it."""
+    """Return the stop for people and orders: the nearest price on the tick grid that triggers the stop."""
     return _on_grid(guard.stop * guard.rules.sign, tick, up=guard.rules.sign < 0)
 
 
 def target_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
-    """The target for people and orders: the nearest price on the tick grid that reaches it."""
+    """Return the target for people and orders: the nearest price on the tick grid that reaches the target."""
     return _on_grid(guard.target * guard.rules.sign, tick, up=guard.rules.sign > 0)
 
 
 def peak_price(guard: ExitState) -> Decimal | None:
-    """The best price that was seen, for the position."""
+    """Return the position's best price so far; None before the first price."""
     return _on_grid(guard.peak * guard.rules.sign, ZERO, up=False)
 
 
 def distance_at(guard: ExitState, price: float) -> Distance | None:
-    """The distance of the stop that this price is a candidate for, and its factors; None where nothing trails."""
+    """Return the distance of the stop that this price would set, with its factors; None without trailing."""
     if not guard.rules.trails:
         return None
     move = (price * guard.rules.sign - guard.entry) / guard.entry * guard.rules.sign
@@ -315,17 +315,17 @@ def distance_at(guard: ExitState, price: float) -> Distance | None:
 
 
 def distance_behind(guard: ExitState) -> Distance | None:
-    """The distance that put the stop where it is, and its factors; None while it is the initial one."""
+    """Return the distance that set the current stop, with its factors; None while the stop is the initial stop."""
     return guard.rules.distances[guard.behind] if guard.behind >= 0 else None
 
 
 def as_float(number: Decimal) -> float:
-    """A price as the rules take it: the nearest binary fraction."""
+    """Return the nearest binary fraction of a price, for the rules."""
     return float(number)
 
 
 def as_decimal(number: float) -> Decimal:
-    """What a binary fraction stands for, to fourteen digits: 110.00000000000001 is 110."""
+    """Return a binary fraction as a decimal of fourteen significant digits: 110.00000000000001 gives 110."""
     return Decimal(f"{number:.14g}")
 
 
@@ -345,4 +345,4 @@ def _signed(price: Decimal | None, rules: Rules) -> float:
     return nan if price is None or price <= 0 else float(price) * rules.sign
 
 
-assert BANDS == 4  # the bands of ``_evaluate``
+assert BANDS == 4  # ``_evaluate`` has four bands

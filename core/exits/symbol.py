@@ -1,8 +1,8 @@
-"""One symbol at one account as the rules see it: who is guarded in it, its bars, its last price. Pure.
+"""One symbol at one account for the rules: its guards, its bars, its last price. Pure.
 
-Bars outlive a restart, and so what was seen last before it is the price before the first one after it. A bar's news is
-applied at the price before it closed; where minutes are missing since then that says nothing of where the market is,
-and the price that closed it is taken.
+Bars outlive a restart. So after a restart the last bar's close counts as the previous price. A closed bar's update is
+applied at the last price before the bar closed. After missing minutes that price is too old to show the market. Then
+the update is applied at the price that closed the bar.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from core.units import ZERO
 
 
 class BarChanges(Struct):
-    """What is to be written of bars: nothing is left of the ``gone``, and then these; None of dropped minutes."""
+    """Changes of bars to write: first delete all bars of ``gone``, then write ``candles``; None: a dropped minute."""
 
     gone: set[InstrumentKey] = field(default_factory=set)
     candles: dict[tuple[InstrumentKey, int], Candle | None] = field(default_factory=dict)
 
 
 class SymbolState(Struct):
-    """``last`` is the last usable price of this life, ``tick`` of its prices."""
+    """One symbol's guards, bars and prices. ``last``: the last usable price of this run; ``tick``: the price tick."""
 
     guards: ExitGroup[PositionKey] = field(default_factory=ExitGroup[PositionKey])
     bars: Bars = field(default_factory=Bars)
@@ -38,14 +38,14 @@ class SymbolState(Struct):
 
     @property
     def former(self) -> Decimal | None:
-        """The last usable price, be it of the life before."""
+        """The last usable price, possibly from before the restart; None without a price."""
         latest = self.bars.latest
         return exits.as_decimal(latest.close) if self.last is None and latest is not None else self.last
 
     def count(self, price: Decimal, at: float) -> bool:
-        """A usable price, at seconds since 1970, goes into its bar, and what a bar that it closes says to the guards.
+        """Add a usable price to its bar. When a bar closes, apply its update to the guards. ``at``: seconds since 1970.
 
-        Whether minutes are missing before it.
+        Return True when whole minutes are missing before the price.
         """
         stamp, before = int(at * 1000), self.former
         missing = self.bars.missing(stamp)
@@ -56,8 +56,10 @@ class SymbolState(Struct):
         return missing
 
     def fill(self, bars: Sequence[Bar], minute: int, max_jump: Decimal) -> int | None:
-        """A broker's bars of minutes before ``minute`` that are missing here: how many came; None, and nothing is
-        taken, where the latest is a jump away from our price: they are of something else."""
+        """Fill missing minutes with a broker's bars of minutes before ``minute``. Return how many were missing.
+
+        Return None and take nothing when the latest bar is a jump away from our price: the bars do not fit the symbol.
+        """
         sane = [bar for bar in bars if bar.sane and bar.minute < minute]
         if not sane:
             return 0

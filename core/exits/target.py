@@ -1,10 +1,10 @@
-"""Where the target moves when a bar closes: the initial distance times bounded factors, then in front of a swing level.
+"""The target's move when a bar closes: the initial distance times bounded factors, then in front of a swing level.
 
     target = origin * (1 + s * take_profit_pct * clamp(momentum * trend * volatility * rsi * age * profit, least, most))
 
-A swing level between the price and that target takes its place, a margin before it. The least distance is the least
-for that too: on bars of a minute there is always a swing just ahead, and the next one beyond is looked for. From a
-share of the way on, ``hold``, the target never moves away; it may come closer, never through the price.
+When a swing level lies between the price and that target, the target moves to a margin before the level. Levels nearer
+than the least distance do not count: minute bars always have a swing just ahead. The next level beyond counts instead.
+After the share ``hold`` of the way the target never moves away. The target may come closer, never through the price.
 
 Prices are signed as in :mod:`core.exits.rules`: larger is better for either side.
 """
@@ -22,7 +22,10 @@ from core.market.indicators import Indicators
 
 
 class Push(Struct, frozen=True):
-    """What one closed bar says to every target of one symbol and side. ``levels`` ascend; each ``before`` is nearer."""
+    """One closed bar's update for every target of one symbol and side.
+
+    ``levels`` ascend. ``befores`` holds the price one margin before each level.
+    """
 
     factor: float = 1.0
     levels: tuple[float, ...] = ()
@@ -30,7 +33,7 @@ class Push(Struct, frozen=True):
 
 
 def push_of(signals: Indicators, sign: float, tables: TargetTables) -> Push:
-    """The factors that a symbol's positions on one side have in common, and the levels in their way."""
+    """Return the factor that a symbol's positions on one side share, and the swing levels ahead."""
     momentum = None if signals.momentum is None else sign * signals.momentum
     trend = None
     if signals.adx is not None and signals.rising is not None:
@@ -54,7 +57,10 @@ def moved(
     personal: float,
     tables: TargetTables,
 ) -> float:
-    """The target after a closed bar. ``reach`` is ``take_profit_pct``, ``personal`` the product of age and profit."""
+    """Return the target after a closed bar.
+
+    ``reach`` is ``take_profit_pct``. ``personal`` is the product of the factors of age and profit.
+    """
     if target == inf:
         return target
     factor = push.factor * personal
@@ -74,7 +80,7 @@ def moved(
 
 
 def personal_factor(age_seconds: float, move: float, tables: TargetTables) -> float:
-    """Age times profit; an unknown age or move is NaN and a factor of 1."""
+    """Return the factor of age times the factor of profit. An unknown age or move is NaN: a factor of 1."""
     share = age_seconds / 3600 / tables.age_hours if age_seconds > 0 else 0.0
     share = 1.0 if share > 1 else share
     return (1 - (1 - tables.age_factor) * share) * tables.profit.factor(move)

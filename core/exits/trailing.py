@@ -1,10 +1,10 @@
-"""How far behind the price the stop trails: a base times factors, within bounds.
+"""The distance of the trailing stop behind the price: a base times factors, within bounds.
 
     distance = clamp(base * volatility * profit * momentum, least, most)
 
-The four factors that are kept with a distance are volatility, profit, momentum and *bounds*: what the clamp multiplied
-by, so that ``distance == base * volatility * profit * momentum * bounds`` always explains the distance, and all four
-are 1 where nothing is adaptive. Fractions everywhere; binary, as these are ratios and no money.
+A distance keeps four factors: volatility, profit, momentum and *bounds*. ``bounds`` is the factor that the clamp
+applied. So ``distance == base * volatility * profit * momentum * bounds`` always explains the distance. Without
+adaptive exits volatility, profit and momentum are 1. All numbers are fractions, in binary: ratios are not money.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Distance(Struct, frozen=True, gc=False):
 def distances(
     base: float, least: float, most: float, tables: TrailTables, *, adaptive: bool = True
 ) -> tuple[Distance, ...]:
-    """Every distance there can be, at ``trail_of(...) + band``: volatility varies slowest, the profit band fastest.
+    """Return every possible distance, at ``trail_of(...) + band``: volatility varies slowest, the profit band fastest.
 
-    In each group of ``BANDS`` a higher profit never has the wider distance: the quiet band of a guard rests on that.
+    In each group of ``BANDS`` a higher profit never has the wider distance: a guard's quiet band needs this.
     """
 
     def of(factors: tuple[float, ...]) -> tuple[float, ...]:
@@ -52,13 +52,13 @@ def _distance(base: float, least: float, most: float, volatility: float, profit:
 
 
 def trail_of(signals: Indicators, sign: float, tables: TrailTables) -> int:
-    """Where the group of distances begins that these signals call for; unknown ones are factors of 1."""
+    """Return the start of the group of distances for these signals. An unknown signal has a factor of 1."""
     favour = None if signals.momentum is None else sign * signals.momentum
     return _group(tables.volatility.place(signals.volatility), tables.momentum.place(favour), tables)
 
 
 def place_of(tables: TrailTables, volatility: float, momentum: float, profit: float = 1.0) -> int:
-    """The place in ``distances`` of these factors; one that is no longer among them counts as 1."""
+    """Return the place of these factors in ``distances``. A factor that is no longer in its table counts as 1."""
     band = tables.profit.index(profit) if profit in tables.profit else 0
     return _group(tables.volatility.place_of(volatility), tables.momentum.place_of(momentum), tables) + band
 

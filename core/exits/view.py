@@ -1,4 +1,4 @@
-"""What is shown of the rules that watch one position."""
+"""The display of the rules that watch one position."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from msgspec import Struct
 
 
 class StopMove(Struct, frozen=True):
-    """The stop as it was moved at ``at``."""
+    """The stop after its move at the time ``at``."""
 
     at: datetime
     stop: Decimal
 
 
 class ExitView(Struct, frozen=True):
-    """How one position is watched: where its stop and its target are, and why. Fractions are fractions."""
+    """One position's stop and target, and the reasons. Ratios are fractions, not percentages."""
 
-    price: Decimal | None = None  # the last that the rules saw
+    price: Decimal | None = None  # the last price that the rules used
     stop: Decimal | None = None
     target: Decimal | None = None
     peak: Decimal | None = None
     initial: bool = True  # the stop has not been moved yet
-    away: Decimal | None = None  # how far the price is above its stop, of the price
-    trail: Decimal | None = None  # the distance behind the stop, else the one that its first move would have
+    away: Decimal | None = None  # distance from the price to the stop, as a fraction of the price
+    trail: Decimal | None = None  # the stop's trailing distance, else the distance of its first move
     base: Decimal | None = None
     factors: tuple[Decimal, Decimal, Decimal, Decimal] | None = None  # volatility, profit, momentum, bounds
-    progress: Decimal | None = None  # of the way from the entry to the target
+    progress: Decimal | None = None  # fraction of the way from the entry to the target
     move: Decimal | None = None
     due: str | None = None  # the exit that the last price called for
     ratchets: tuple[StopMove, ...] = ()  # oldest first
