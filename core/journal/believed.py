@@ -1,4 +1,4 @@
-"""The positions, entries and signals that the journal's records add up to. Pure."""
+"""Adds up the journal's records to positions, entries and signals. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GONE = frozenset({"closed", "closed_residual"})
 
 
 class BelievedPosition(Struct, frozen=True):
-    """A position as the journal knows it. ``settings`` is the fingerprint it is accepted under, empty for none."""
+    """A position as the journal knows it. ``settings``: fingerprint of the settings that accepted it, "" for none."""
 
     key: PositionKey
     side: Side
@@ -26,25 +26,25 @@ class BelievedPosition(Struct, frozen=True):
     entry: Decimal | None
     leverage: Decimal | None
     settings: str = ""
-    stop_pct: Decimal | None = None  # its own, of one that was opened here
+    stop_pct: Decimal | None = None  # own stop of a position that was opened here
 
     @property
     def position(self) -> Position:
-        """As a broker would report it."""
+        """Return the position as a broker would report it."""
         where = self.key
         given = (where.account, where.symbol, self.side, self.quantity, self.quantity, self.entry, self.leverage)
         return Position(*given, leg=where.leg)
 
 
 class BelievedPositions(Struct):
-    """What the journal believes: positions by key, entries on their way, and when each signal was last approved."""
+    """The journal's beliefs: positions by key, entries under way, and when each signal was last approved."""
 
     held: dict[PositionKey, BelievedPosition] = field(default_factory=dict)
     pending: dict[str, EntryApproved] = field(default_factory=dict)
     signals: dict[tuple[str, str, OrderSide], datetime] = field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
-        """One more entry of the journal, in order."""
+        """Apply the next entry of the journal. Entries must come in order."""
         match entry.record:
             case Opened() as r:
                 self.held[r.key] = BelievedPosition(
@@ -72,7 +72,7 @@ class BelievedPositions(Struct):
                 pass
 
     def _closed(self, record: ClosingEnded) -> None:
-        """A close, or a part of one: what it left is what is believed. A cancel changes nothing that is held."""
+        """Believe what a close, or a part of a close, left. A cancel changes no position."""
         row = record.result
         known = self.held.get(row.key)
         if known is None or row.kind != "close":
@@ -92,5 +92,5 @@ class BelievedPositions(Struct):
 
 
 def believed(ours: Mapping[PositionKey, BelievedPosition], account: str) -> dict[PositionKey, BelievedPosition]:
-    """The part of what is believed that is one account's."""
+    """Return one account's believed positions."""
     return {k: b for k, b in ours.items() if k.account == account}

@@ -1,6 +1,6 @@
 """The data directory: private to its owner, and written by one engine at a time.
 
-The lock is an ``flock``, which the kernel lets go of however the process ends; the pid inside only serves the message.
+The lock is an ``flock``: the kernel releases the lock however the process ends. The pid in the file is for messages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.errors import ConfigError
 
 
 class AlreadyRunning(ConfigError):
-    """Another engine holds the data directory; ``pid`` is None in the moment before it wrote its own down."""
+    """Another engine holds the data directory. ``pid`` is None until that engine has written its pid."""
 
     def __init__(self, path: Path, pid: int | None) -> None:
         who = "another flatdeck engine" if pid is None else f"another flatdeck engine (pid {pid})"
@@ -27,7 +27,7 @@ class AlreadyRunning(ConfigError):
 
 
 class Holder(NamedTuple):
-    """Whose engine holds the data directory. ``armed`` is None where a person at its console may change it."""
+    """The engine that holds the data directory. ``armed`` is None when a person at its console may change that."""
 
     pid: int | None
     mode: str  # service | one-shot
@@ -45,7 +45,7 @@ class DataDir:
         return self.path / "journal.db"
 
     def prepare(self) -> None:
-        """Create the directory or check the one that is there. Raises ConfigError with the way out."""
+        """Create the directory, or check an existing directory. Raises ConfigError with the way out."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self.path.lstat()
@@ -66,15 +66,15 @@ class DataDir:
             raise ConfigError(f"data directory {self.path} can be changed by other users; run: chmod 700 {self.path}")
 
     def _tighten(self) -> None:
-        """An empty directory was made for us; one with something in it may be somebody's home, and is left alone."""
+        """Make an empty directory private. Raises ConfigError with content: the directory may be somebody's home."""
         if any(self.path.iterdir()):
             raise ConfigError(f"data directory {self.path} can be read by other users; run: chmod 700 {self.path}")
         self.path.chmod(0o700)
 
     def holder(self) -> Holder | None:
-        """The engine that is running on this directory, if one is; nothing is written.
+        """Return the engine that runs on this directory, or None. Nothing is written.
 
-        What a dead process left in the file is not tried, so that looking never stands in the way of one that starts.
+        If the file names a dead process, the lock is not tried: a try could block an engine that starts.
         """
         try:
             file = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -95,7 +95,7 @@ class DataDir:
 
     @contextmanager
     def lock(self, mode: str = "one-shot", *, armed: bool = False) -> Iterator[None]:
-        """Be the only engine on this directory. Raises AlreadyRunning, or ConfigError when it cannot be told."""
+        """Hold the directory's lock. Raises AlreadyRunning, or ConfigError when the lock cannot be used."""
         path = self.path / "lock"
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -105,7 +105,7 @@ class DataDir:
             self._take(file, path, f"{os.getpid()}\n{mode}{' armed' * armed}\n")
             yield
         finally:
-            os.close(file)  # the file stays: removing it would let two engines lock two files of that name
+            os.close(file)  # keep the file: without it two engines could lock two files of that name
 
     def _take(self, file: int, path: Path, text: str) -> None:
         try:
@@ -122,7 +122,7 @@ _ELSEWHERE = "set [engine] data_dir to a directory of your own on a local disk"
 
 
 def _read(file: int) -> Holder:
-    """What the engine that locked the file wrote into it; the pid is None in the moment before it did."""
+    """Return what the locking engine wrote into the file. The pid is None until that engine has written."""
     pid, _, rest = os.pread(file, 60, 0).decode("ascii", "replace").strip().partition("\n")
     service = rest.startswith("service")
     return Holder(

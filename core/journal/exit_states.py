@@ -1,4 +1,4 @@
-"""How guards and bars are written in the journal, and read again."""
+"""Converts guards and bars to the journal's rows and back."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PRICES: msgspec.json.Decoder[tuple[float, float, float, float, int, int]] = msg
 
 
 def states_of(guards: Mapping[PositionKey, ExitSnapshot | None]) -> dict[str, str | None]:
-    """Name and text of each guard's state; None of those that are gone."""
+    """Return name and text of each guard's state. The text of a dropped guard is None."""
     return {_name((k.account, k.symbol, k.leg.value)): None if g is None else _text(g) for k, g in guards.items()}
 
 
 def guards_of(texts: Iterable[str]) -> tuple[list[ExitSnapshot], list[str]]:
-    """The states that can be read, and what is wrong with the others."""
+    """Return the readable states, and the errors of the unreadable states."""
     found, wrong = list[ExitSnapshot](), list[str]()
     for text in texts:
         try:
@@ -44,7 +44,7 @@ def rows_of(bars: BarChanges) -> BarRows:
 
 
 def candles_of(rows: Iterable[Row], watched: set[InstrumentKey]) -> tuple[dict[InstrumentKey, list[Candle]], BarRows]:
-    """The bars of what is ``watched``, oldest first, and what is to be deleted: all others, and unreadable ones."""
+    """Return the bars of ``watched`` instruments, oldest first, and the rows to delete: all other rows."""
     found, gone = dict[InstrumentKey, list[Candle]](), BarRows()
     for name, minute, body in rows:
         try:

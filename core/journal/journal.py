@@ -1,8 +1,8 @@
-"""The journal: what was decided, sent and answered, appended and never changed.
+"""The journal: records of decisions, requests and answers. Records are appended and never changed.
 
-``append`` returns when its records are durable. Whoever waits while a transaction is being written shares the next
-one, so that fifty intents cost about as much as one. Lines of the log travel along without anybody waiting for them.
-After an error every waiter is told, ``error`` says so until a transaction succeeds again, and nothing may be sent.
+``append`` returns when its records are durable. Callers that wait during one transaction share the next transaction,
+so that fifty intents cost about as much as one. Log lines are written along, and no caller waits for them. After an
+error every waiter gets the error, ``error`` holds the text until a transaction succeeds, and nothing may be sent.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from core.ports import Clock
 from core.records import AccountFrozen, Entry, IntentWritten, Logged, Record
 from core.units import iso
 
-NOTES_KEPT = 10_000  # lines of the log that may wait to be written
-NOTE_DELAY = 0.25  # seconds a line waits for an append to travel with
-BAR_DELAY = 1.0  # the same for bars, which change at every price
+NOTES_KEPT = 10_000  # log lines that may wait to be written
+NOTE_DELAY = 0.25  # seconds that a log line waits for an append to share its transaction
+BAR_DELAY = 1.0  # the same in seconds for bars, which change at every price
 _COLUMNS = "seq, at, body"
 
-_Numbered = tuple[int, Row]  # rows of one batch are written in the order in which they were handed in
+_Numbered = tuple[int, Row]  # number: rows of one batch are written in the order of the calls
 
 
 class JournalView:
-    """What a journal says. Every method may raise JournalError."""
+    """The reading side of a journal. Every method may raise JournalError."""
 
     def __init__(self, database: Database, epoch: str) -> None:
         """Use :meth:`Journal.open`, :meth:`Journal.open_readonly` or, on another database, :meth:`Journal.over`."""
-        self.epoch = epoch  # four characters that every client order id of this journal carries; "" when there is none
+        self.epoch = epoch  # four characters in every client order id of this journal; "" when there is none
         self._database = database
 
     async def aclose(self) -> None:
@@ -70,9 +70,9 @@ class JournalView:
         limit: int = 1000,
         tail: bool = False,
     ) -> list[Entry]:
-        """The first ``limit`` entries with ``after < seq < before``, with ``tail`` the last, always oldest first.
+        """Return up to ``limit`` entries with ``after < seq < before``, oldest first; with ``tail`` the last of them.
 
-        ``since`` compares with the time of writing; ``kind`` is one of ``journal_rows.KINDS``.
+        ``since`` compares with the time of writing; ``kind`` is one of ``tables.KINDS``.
         """
         terms, params = ["seq > ?"], list[object]([after])
         if before is not None:
@@ -92,40 +92,40 @@ class JournalView:
         return self._entries(reversed(rows) if tail else rows)
 
     async def open_plans(self) -> list[list[Entry]]:
-        """The plans that were approved and did not end, oldest first: all entries of each, and its orders' fills."""
+        """Return the approved plans without an end, oldest first: each plan's entries and its orders' fills."""
         rows = await self._query(OPEN_PLANS)
         return [self._entries(row[1:] for row in group) for _, group in groupby(rows, key=itemgetter(0))]
 
     async def of_plan(self, plan: str) -> list[Entry]:
-        """All entries of one plan or entry, oldest first, without its orders' fills."""
+        """Return all entries of one plan or entry, oldest first, without its orders' fills."""
         sql = f"SELECT {_COLUMNS} FROM journal WHERE plan = ? ORDER BY seq"  # noqa: S608
         return self._entries(await self._query(sql, plan))
 
     async def frozen(self) -> dict[str, str]:
-        """The accounts that are frozen, and why."""
+        """Return the frozen accounts, with the reasons."""
         sql = "SELECT max(seq), at, body FROM journal WHERE kind = 'account_frozen' GROUP BY account ORDER BY account"
         records = [entry.record for entry in self._entries(await self._query(sql))]
         return {r.account: r.why for r in records if isinstance(r, AccountFrozen) and r.why is not None}
 
     async def knows(self, client_id: str) -> bool:
-        """Whether an intent was written for this client order id."""
+        """Return whether an intent was written for this client order id."""
         sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"
         return bool(await self._query(sql, client_id))
 
     async def protective(self, client_id: str) -> IntentWritten | None:
-        """The latest intent of this client order id, where it is one of the program's own protective orders."""
+        """Return the latest intent of this client order id for an own protective order, else None."""
         sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
         records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
         return next((r for r in records if isinstance(r, IntentWritten) and r.protects), None)
 
     async def kept(self) -> list[str]:
-        """What was kept of the guards of positions, one text each; nothing where an older flatdeck wrote."""
+        """Return one text per kept guard. An older flatdeck's journal has none."""
         if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'guards'"):
             return []
         return [row[0] for row in await self._query("SELECT body FROM guards ORDER BY name")]
 
     async def bars(self) -> list[Row]:
-        """What was kept of bars: name, minute and body, oldest first; nothing where an older flatdeck wrote."""
+        """Return name, minute and body of every kept bar, oldest first. An older flatdeck's journal has none."""
         if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'bars'"):
             return []
         return await self._query(READ)
@@ -138,39 +138,39 @@ class JournalView:
 
 
 class Journal(JournalView):
-    """One engine's journal: the view of it, and the only hand that writes it."""
+    """One engine's journal: reading, and the only code that writes."""
 
     def __init__(self, database: Database, clock: Clock, epoch: str) -> None:
         super().__init__(database, epoch)
-        self.commit_latency: float | None = None  # seconds of a durable commit, measured when it was opened
-        self.error: str | None = None  # why the last transaction failed; None again once one succeeded
-        self.dropped = 0  # lines of the log that were lost because too many waited
+        self.commit_latency: float | None = None  # seconds of a durable commit, measured at opening
+        self.error: str | None = None  # why the last transaction failed; None after a success
+        self.dropped = 0  # log lines that were lost because too many waited
         self._clock = clock
         self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
         self._notes: deque[_Numbered] = deque()
-        self._kept: dict[str, str | None] = {}  # states by name that wait to replace what is written; None: gone
+        self._kept: dict[str, str | None] = {}  # states by name that wait to be written; None: delete
         self._bars = BarRows()
         self._numbers = count(1)
-        self._unsaid = 0  # dropped lines that no line speaks of yet
+        self._unsaid = 0  # dropped lines that no log line has reported yet
         self._writer: asyncio.Task[None] | None = None
-        self._due = False  # something waits that no transaction took along yet
+        self._due = False  # something waits that no transaction has taken yet
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, ids: Ids) -> Journal:
-        """The journal in this file, made when it is missing."""
+        """Open the journal in this file. Create a missing file."""
         return await cls.over(await AioDatabase.open(path), clock, ids)
 
     @staticmethod
     async def open_readonly(path: Path) -> JournalView:
-        """A view that leaves no trace on the disk; of a missing file, an empty one. It sees what is appended later."""
+        """Return a view that writes nothing and sees later records. A missing file gives an empty view."""
         database = ReadonlyDatabase(path)
         return JournalView(database, await _epoch(database) or "")
 
     @classmethod
     async def over(cls, database: Database, clock: Clock, ids: Ids) -> Journal:
-        """The journal in this database, which it closes."""
+        """Open the journal in this database. The journal closes the database."""
         try:
             epoch = await _epoch(database)
             if epoch is None:
@@ -192,13 +192,12 @@ class Journal(JournalView):
     # ------------------------------------------------------------------------------------------------- writing
 
     async def append(self, *records: Record) -> None:
-        """Returns when all of them are durable, next to each other. A caller that is cancelled meanwhile may find
-        them written or not, but never a part of them."""
+        """Write the records next to each other. Durable on return; a cancelled call wrote all of them or none."""
         now = iso(self._clock.now())
         await self._put([(next(self._numbers), row_of(record, now)) for record in records])
 
     def note(self, line: Logged) -> None:
-        """Write a line of the log soon; never waits and never raises. When too many wait, the oldest are lost."""
+        """Write a log line soon. Never waits, never raises. If too many lines wait, the oldest lines are lost."""
         if self._closed:
             self._lost(1)
             return
@@ -207,8 +206,9 @@ class Journal(JournalView):
         self._wake_within(NOTE_DELAY)
 
     def keep(self, states: dict[str, str | None], bars: BarRows) -> None:
-        """Let these states replace what is written under their names, as soon as the writer is free, and bars with
-        them; never waits. Bars alone wait ``BAR_DELAY`` for something to travel with."""
+        """Replace the states of these names, and the bars, as soon as the writer is free. Never waits.
+
+        Bars alone wait ``BAR_DELAY`` for another write to share its transaction."""
         self._kept.update(states)
         self._bars.add(bars)
         if self._closed or not (states or bars.gone or bars.rows):
@@ -219,11 +219,11 @@ class Journal(JournalView):
             self._wake_within(BAR_DELAY)
 
     async def flush(self) -> None:
-        """Returns when all that was handed in is durable."""
+        """Return when everything handed in so far is durable."""
         await self._put([])
 
     async def aclose(self) -> None:
-        """Write what waits and close. What cannot be written is lost, and ``error`` says why."""
+        """Write everything that waits, then close. Unwritable rows are lost, and ``error`` says why."""
         if self._closed:
             return
         self._closed = True
@@ -239,7 +239,7 @@ class Journal(JournalView):
         await self._queued(rows)
 
     def _queued(self, rows: list[_Numbered]) -> asyncio.Future[None]:
-        """Hand rows to the writer. It is a task of its own: whoever waits may be cancelled without harm to it."""
+        """Hand rows to the writer, a task of its own: cancelling a caller does not stop the writer."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((rows, done))
         self._wake()
@@ -262,7 +262,7 @@ class Journal(JournalView):
             self._writer = asyncio.get_running_loop().create_task(self._write(), name="journal")
 
     async def _write(self) -> None:
-        """Transactions, each of all that waits when it begins, until nobody waits."""
+        """Run transactions until nothing waits. Each transaction takes everything that waits at its start."""
         while self._due:
             self._due = False
             waiting, self._waiting = self._waiting, []
@@ -322,7 +322,7 @@ class Journal(JournalView):
 
 
 async def _epoch(database: Database) -> str | None:
-    """The epoch of the journal in a database, None of an empty one. Raises JournalError for anything else."""
+    """Return the epoch of the database's journal, None for an empty database. Raises JournalError otherwise."""
     tables = {row[0] for row in await database.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not tables:
         return None
@@ -341,7 +341,7 @@ async def _epoch(database: Database) -> str | None:
 
 
 async def _latency(database: Database, clock: Clock) -> float:
-    """Seconds of a small durable commit: the median of three."""
+    """Return the seconds of a small durable commit, the median of three."""
     taken = []
     for _ in range(3):
         begun = clock.monotonic()

@@ -36,7 +36,7 @@ class PositionLedger:
         async with self._turn:
             last = await self._journal.entries(after=self._after, limit=1, tail=True)
             if last:
-                end = last[0].seq + 1  # a record written meanwhile is left to the next read, whatever its kind
+                end = last[0].seq + 1  # the next read takes records written meanwhile, whatever their kind
                 new = [entry for kind in FOLDED for entry in await self._new(self._journal, kind, end)]
                 for entry in sorted(new, key=lambda e: e.seq):
                     self._beliefs.take(entry)

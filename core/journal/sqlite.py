@@ -1,7 +1,7 @@
-"""A database that keeps whole transactions: what the journal asks of one, and SQLite in a file behind it.
+"""The interface of a database that keeps whole transactions, and its implementation: SQLite in a file.
 
-Written through aiosqlite with a write-ahead log and ``synchronous=FULL``, so that a commit that returned survives a
-power loss. A transaction is one call on aiosqlite's thread: a caller that is cancelled cannot leave it half done.
+aiosqlite writes with a write-ahead log and ``synchronous=FULL``, so that a commit that returned survives a power loss.
+A transaction is one call on aiosqlite's thread: a cancelled caller cannot leave a transaction half done.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ Statements = Sequence[tuple[str, Sequence[Row]]]
 
 
 class Database(Protocol):
-    """Transactions and queries. Errors of either are JournalError: one sentence with the way out."""
+    """Transactions and queries. Both raise JournalError: one sentence with the way out."""
 
     @property
     def name(self) -> str:
-        """What messages call it: the path of the file."""
+        """The name in messages: the path of the file."""
 
     async def commit(self, statements: Statements) -> None:
-        """Execute each statement once per row of parameters. Returns when all is durable, raises when nothing is."""
+        """Execute each statement once per row of parameters. Returns when all is durable, raises when none is."""
 
     async def query(self, sql: str, params: Row = ()) -> list[Row]:
-        """All rows of a SELECT."""
+        """Return all rows of a SELECT."""
 
     async def aclose(self) -> None:
-        """Close; once closed, again does nothing."""
+        """Close the database. A second call does nothing."""
 
 
 def transact(connection: sqlite3.Connection, statements: Statements) -> None:
-    """One whole transaction on a connection in autocommit mode. Raises sqlite3.Error with nothing kept.
+    """Run one whole transaction on a connection in autocommit mode. Raises sqlite3.Error with nothing kept.
 
-    After a failed sync a transaction that was reported as failed may still be found, whole, after a power loss.
+    After a failed sync and a power loss, a transaction that was reported as failed may still be there, whole.
     """
     if connection.in_transaction:  # an earlier rollback failed, too
         connection.rollback()
@@ -60,14 +60,14 @@ def transact(connection: sqlite3.Connection, statements: Statements) -> None:
 
 
 class _Connection(aiosqlite.Connection):
-    """aiosqlite's connection, extended the way its own methods are made: a function that its thread runs."""
+    """aiosqlite's connection with more methods. As in aiosqlite, each method runs a function on the thread."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(lambda: sqlite3.connect(path, isolation_level=None), iter_chunk_size=1000)
         self._thread.daemon = True  # a process that ends without closing must not wait for it
 
     def __del__(self) -> None:
-        """Never closed: the process is on its way out. aiosqlite would answer to a loop that may be gone."""
+        """Do nothing: the process is ending. aiosqlite's own method would call a loop that may be gone."""
 
     async def transact(self, statements: Statements) -> None:
         await self._execute(transact, self._conn, statements)  # type: ignore[no-untyped-call]
@@ -79,7 +79,7 @@ class _Connection(aiosqlite.Connection):
         return cast("list[Row]", await self._execute(rows))  # type: ignore[no-untyped-call]
 
     async def setting(self, name: str, value: str) -> object:
-        """Set a PRAGMA; what reading it back says."""
+        """Set a PRAGMA. Return the value that SQLite reads back."""
         await self.fetch(f"PRAGMA {name}={value}", ())
         return (await self.fetch(f"PRAGMA {name}", ()))[0][0]
 
@@ -94,7 +94,7 @@ class AioDatabase:
 
     @classmethod
     async def open(cls, path: Path) -> AioDatabase:
-        """Open or create. Raises JournalError when durability cannot be had there."""
+        """Open or create the file. Raises JournalError when the disk cannot write durably."""
         _private(path)
         connection = _Connection(path)
         try:
@@ -135,7 +135,7 @@ class AioDatabase:
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
-            with suppress(sqlite3.Error):  # all that was promised is durable already
+            with suppress(sqlite3.Error):  # every reported commit is durable already
                 await self._connection.close()
 
     def _refuse_closed(self) -> None:
@@ -144,10 +144,10 @@ class AioDatabase:
 
 
 class ReadonlyDatabase:
-    """The same file for commands that must change nothing; it may be missing, and an engine may be writing to it.
+    """The journal's file for commands that must not change it. The file may be missing, or an engine may write to it.
 
-    Every query opens the file anew, so that it sees what an engine appended since and keeps nothing open. A query
-    blocks the loop for its time.
+    Every query opens the file anew: a query sees the newest records and keeps nothing open. A query blocks the event
+    loop while it runs.
     """
 
     def __init__(self, path: Path) -> None:
@@ -166,7 +166,7 @@ class ReadonlyDatabase:
                 return []
             with closing(self._connect()) as connection:
                 if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
-                    return []  # made a moment ago, or when the disk was full
+                    return []  # a file just created, or created on a full disk
                 return connection.execute(sql, params).fetchall()
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
@@ -174,13 +174,13 @@ class ReadonlyDatabase:
             raise JournalError(f"journal {self._path} cannot be read: {error.strerror}") from error
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection stays open."""
 
     def _connect(self) -> sqlite3.Connection:
-        """Open so that no file is made beside it: SQLite would make a shared memory file for a write-ahead log."""
+        """Open without creating another file: SQLite would create a shared memory file for a write-ahead log."""
         wal, shm = (self._path.with_name(self._path.name + end).exists() for end in ("-wal", "-shm"))
-        # Without a log the file is the whole truth. With a log but no shared memory no engine has it open, and
-        # without locks the log's index is kept in this process.
+        # Without a log the file has all data. A log without shared memory means that no engine has the file open;
+        # without locks SQLite keeps the log's index in this process.
         options = "mode=ro" if wal and shm else "mode=ro&vfs=unix-none" if wal else "mode=ro&immutable=1"
         connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
         if wal and not shm:
@@ -189,7 +189,7 @@ class ReadonlyDatabase:
 
 
 def _private(path: Path) -> None:
-    """Create the file, or check the one that is there, so that only its owner can read it; SQLite keeps the mode."""
+    """Create the file, or take an existing file, and make it readable by its owner only. SQLite keeps the mode."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -204,8 +204,8 @@ def _private(path: Path) -> None:
 
 
 def explained(error: sqlite3.Error, path: Path | str) -> JournalError:
-    """SQLite's error as one sentence with the way out."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the rest of it is detail
+    """Return SQLite's error as one sentence with the way out."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the other bits are detail
     match code:
         case sqlite3.SQLITE_FULL:
             text = "cannot be written because the disk is full; free some space there"

@@ -1,6 +1,6 @@
-"""The journal's tables, and how a record becomes a row and a row an entry.
+"""The journal's tables, and the conversion of a record to a row and of a row to an entry.
 
-The body is the record as JSON; the other columns are taken from it, to find rows by.
+The body is the record as JSON. The other columns repeat parts of the body, as keys of a search.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from core.records import (
 )
 from core.units import utc
 
-SCHEMA = 1  # raised when an older flatdeck could no longer read the tables
+SCHEMA = 1  # rises when an older flatdeck can no longer read the tables
 
 CREATE = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE journal (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, kind TEXT NOT NULL,"
     " account TEXT, symbol TEXT, plan TEXT, client TEXT, body TEXT NOT NULL)",
-    "CREATE INDEX journal_at ON journal (at) WHERE seq % 256 = 0",  # sparse: times follow the order of writing
+    "CREATE INDEX journal_at ON journal (at) WHERE seq % 256 = 0",  # sparse, because times follow the order of writing
     "CREATE INDEX journal_kind ON journal (kind)",
     "CREATE INDEX journal_plan ON journal (plan, kind) WHERE plan IS NOT NULL",
     "CREATE INDEX journal_client ON journal (client, kind) WHERE client IS NOT NULL",
 )
-# Not the trail but the latest state: where each position's stop, target and peak are.
+# The table has no history, only the latest stop, target and peak of each position.
 GUARDS = "CREATE TABLE IF NOT EXISTS guards (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 KEEP = "INSERT INTO guards VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
 FORGET = "DELETE FROM guards WHERE name = ?"
 INSERT = "INSERT INTO journal (at, kind, account, symbol, plan, client, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
-# A seq such that no entry up to it is as late, by the sparse index; only entries that a clock running ahead had dated
-# too late, fewer than 256 of them, may be there.
+# Find a seq by the sparse index: no entry up to that seq is as late as the given time. Exceptions are entries, fewer
+# than 256, that a clock running ahead dated too late.
 BEFORE_SINCE = """
 SELECT coalesce(min(seq), (SELECT max(seq) FROM journal), 0) - 256
 FROM journal INDEXED BY journal_at WHERE seq % 256 = 0 AND at >= ?
 """
 
-# First seq of the plan, then the entry: those of the plan, and the fills of the orders that it intended. A cross join
-# is done in the order in which it is written.
+# Columns: the plan's first seq, then the entry. Entries: the plan's own, and the fills of its intended orders. SQLite
+# executes a cross join in the written order.
 OPEN_PLANS = """
 WITH opened AS (
     SELECT plan, min(seq) AS first FROM journal AS a WHERE kind = 'plan_approved' AND NOT EXISTS (
@@ -86,17 +86,17 @@ _Found = tuple[str | None, str | None, str | None, str | None]
 
 
 def row_of(record: Record, at: str) -> Row:
-    """The parameters of INSERT. Halves of characters, which no JSON can hold, are written as escapes."""
+    """Return the parameters of INSERT. Lone surrogates, which JSON cannot hold, are written as escapes."""
     try:
         body = msgspec.json.encode(record)
-    except UnicodeEncodeError:  # a fact must not be lost for a venue's broken text
+    except UnicodeEncodeError:  # a venue's broken text must not lose a fact
         record = msgspec.convert(_whole(msgspec.to_builtins(record)), Record)
         body = msgspec.json.encode(record)
     return (at, _KIND[type(record)], *_found_by(record), body.decode())
 
 
 def entry_of(row: Row, name: str) -> Entry:
-    """From ``(seq, at, body)``. Raises JournalError for a row that this flatdeck cannot read."""
+    """Return the entry of ``(seq, at, body)``. Raises JournalError for a row that this flatdeck cannot read."""
     seq, at, body = row
     try:
         return Entry(seq, utc(at), _DECODER.decode(body))
@@ -107,7 +107,7 @@ def entry_of(row: Row, name: str) -> Entry:
 
 
 def _found_by(record: Record) -> _Found:
-    """Account, symbol, plan and client order id of a record."""
+    """Return account, symbol, plan and client order id of a record."""
     match record:
         case Logged():
             return record.account, record.symbol, None, None
@@ -132,7 +132,7 @@ def _found_by(record: Record) -> _Found:
 
 
 def _whole(value: Any) -> Any:
-    """The same plain value, with every text made one that can be encoded."""
+    """Return the same plain value, with every text made encodable."""
     match value:
         case str():
             return value.encode(errors="backslashreplace").decode()
@@ -159,13 +159,16 @@ _FORGET = "DELETE FROM bars WHERE name = ?"
 
 
 class BarRows(Struct):
-    """What waits to be written: nothing at all is left of the names in ``gone``, and then these rows, None to drop."""
+    """Bars that wait to be written: first delete all bars of the names in ``gone``, then write ``rows``.
+
+    A row with the body None is deleted.
+    """
 
     gone: set[str] = field(default_factory=set)
     rows: dict[tuple[str, int], str | None] = field(default_factory=dict)
 
     def add(self, later: BarRows) -> BarRows:
-        """Both, one after the other. This one takes it in."""
+        """Add later changes to this object, and return this object."""
         if later.gone:
             self.rows = {place: body for place, body in self.rows.items() if place[0] not in later.gone}
             self.gone |= later.gone

@@ -1,7 +1,7 @@
-"""Records of one close that are written without waiting for them, in their order, and kept when the journal fails.
+"""Writes records of one close without waiting, in their order, and keeps the records when the journal fails.
 
-What the journal could not take stays owed: the next record that must be durable is written behind it, or not at all.
-So no intent is durable without the answers to those before it.
+Kept records stay owed: the next record that must be durable is written after them, or not at all. So no intent is
+durable without the answers to earlier intents.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.records import Record
 
 
 class WriteBehind:
-    """Per position, because closes of different positions owe each other nothing."""
+    """One journal's owed records, per position: closes of different positions are independent."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -23,14 +23,14 @@ class WriteBehind:
         self._writes: dict[PositionKey, asyncio.Task[None]] = {}
 
     def remember(self, key: PositionKey, *records: Record) -> None:
-        """Write without waiting: what is not durable yet is looked up again after a restart."""
+        """Write records without waiting. After a restart, what was not durable is looked up at the venue."""
         if records:
             self._owed.setdefault(key, []).extend(records)
             if key not in self._writes:
                 self._writes[key] = asyncio.ensure_future(self._write(key))
 
     async def write(self, key: PositionKey, record: Record) -> None:
-        """Returns when it is durable, and all that was owed before it. Raises JournalError when neither is."""
+        """Write a record after all owed records. Returns when all are durable. Raises JournalError when none is."""
         await self.written(key)
         owed = self._owed.get(key, [])
         count = len(owed)
@@ -38,7 +38,7 @@ class WriteBehind:
         del owed[:count]
 
     async def written(self, key: PositionKey) -> None:
-        """Until nothing of it is being written."""
+        """Return when no write for the position is running."""
         if key in self._writes:
             await self._writes[key]
 
@@ -50,6 +50,6 @@ class WriteBehind:
                 await self._journal.append(*owed)
                 del owed[:count]
         except JournalError:
-            return  # kept
+            return  # the records stay owed
         finally:
             del self._writes[key]
