@@ -1,8 +1,9 @@
-"""Watches every held position by the exit rules, from one accepted price to the next. Synchronous; it orders nothing.
+"""The exit rules over every held position, at each accepted price. Synchronous; the monitor orders nothing.
 
-One guard per position, kept by account and symbol. It is opened when the position is first seen, follows its entry,
-leverage and splits, and goes with it. Who calls sees to it that only usable prices come in: fresh, accepted, of an
-account that can be read. Here a price waits only for a fresh look at its position, after a split or a share's jump.
+Each position has one guard, kept by account and symbol. The monitor opens the guard at the position's first read.
+The guard follows entry, leverage and splits. The monitor drops the guard with the position. The caller passes only
+usable prices: fresh, accepted, of a readable account. After a split or a share's jump the rules wait for a new read
+and a new price.
 """
 
 from __future__ import annotations
@@ -30,44 +31,44 @@ from core.settings import ExitsOf
 from core.units import percent, plain
 
 RATCHETS_KEPT = 20
-RATCHET_EVERY = 60.0  # seconds; a stop that is raised more often counts as raised once
+RATCHET_EVERY = 60.0  # seconds; further moves of the stop within them update the last recorded move
 PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
 NO_ENTRY = "entry unknown: no stop, target or return from it"
 NO_LEVERAGE = "leverage unknown: no emergency stop"
 
 
 class ExitSignal(Struct, frozen=True):
-    """A position that is to be closed, why, and the price that said so."""
+    """A position to close, the exit, and the price that triggered the exit."""
 
     key: PositionKey
     exit: Exit
     price: Decimal
     text: str  # the exit's name and its numbers
-    rank: int  # the smaller, the stronger
+    rank: int  # a smaller rank is stronger
 
 
 class ExitMonitor:
-    """``follow`` positions, ``take`` prices, ask ``due`` and ``view``. Monotonic times order, wall times are kept."""
+    """The monitor of all positions. Monotonic times order reads and prices; snapshots store wall times."""
 
     def __init__(self, exits_of: ExitsOf) -> None:
         self._exits_of = exits_of
         self._markets: dict[InstrumentKey, SymbolState] = {}
-        self._former: dict[InstrumentKey, list[Candle]] = {}  # bars of a former life, not taken up yet
+        self._former: dict[InstrumentKey, list[Candle]] = {}  # bars from before a restart, not used yet
         self._held: dict[PositionKey, Position] = {}
-        self._kept: dict[PositionKey, ExitSnapshot] = {}  # of a former life, not taken up yet
+        self._kept: dict[PositionKey, ExitSnapshot] = {}  # snapshots from before a restart, not used yet
         self._due: dict[PositionKey, ExitSignal] = {}
         self._ratchets: dict[PositionKey, deque[StopMove]] = {}
         self._asked: dict[str, float] = {}
         self._rereads = Rereads()
         self._changed: set[PositionKey] = set()
         self._bars = BarChanges()
-        self._touched: set[InstrumentKey] = set()  # whose bars changed
+        self._touched: set[InstrumentKey] = set()  # instruments whose bars changed
         self._wanting: set[InstrumentKey] = set()
 
     # ------------------------------------------------------------------------------------------------- positions
 
     def remember(self, kept: Iterable[ExitSnapshot], bars: Mapping[InstrumentKey, list[Candle]]) -> None:
-        """States of a former life: for positions to come, and for those that are held already."""
+        """Add snapshots and bars from before a restart, for positions already held and for positions still to come."""
         self._former.update(bars)
         for place in [place for place in self._former if place in self._markets]:
             for candle in self._former.pop(place):
@@ -82,9 +83,9 @@ class ExitMonitor:
     def follow(
         self, key: PositionKey, position: Position | None, kind: Kind, stop_pct: Decimal | None, now: float
     ) -> bool:
-        """The position as it is now known; whether a split was seen, so that it is to be read again.
+        """Update one position. Return True when the position must be read again after a split or a jump of its entry.
 
-        ``stop_pct`` is the stop that it was opened with, where it was opened here with one of its own.
+        ``stop_pct`` is the position's own stop, where flatdeck opened the position with its own stop; else None.
         """
         before = self._held.get(key)
         if position is None:
@@ -100,11 +101,11 @@ class ExitMonitor:
         return before is not position and self._adapt(key, before, position, kind, now)
 
     def read(self, account: str, asked: float) -> None:
-        """The account's positions were read by a request of ``asked``."""
+        """Record a read of the account's positions. ``asked`` is the time of the read's request."""
         self._asked[account] = max(asked, self._asked.get(account, asked))
 
     def keys(self, account: str) -> list[PositionKey]:
-        """The positions of one account that are watched."""
+        """Return the keys of one account's watched positions."""
         return [k for k in self._held if k.account == account]
 
     def _open(self, position: Position, stop_pct: Decimal | None = None) -> None:
@@ -138,7 +139,7 @@ class ExitMonitor:
         self._changed.add(key)
 
     def _clear(self, key: PositionKey) -> None:
-        """The bars and prices that were say nothing any more."""
+        """Delete the bars and the last price: after a split old prices no longer apply."""
         market, place = self._market(key), key.instrument
         market.bars, market.last = Bars(), None
         self._bars.gone.add(place)
@@ -161,8 +162,10 @@ class ExitMonitor:
         return ratio is not None or self._leapt(key, entry, before.entry, now)
 
     def _leapt(self, key: PositionKey, entry: Decimal | None, known: Decimal | None, now: float) -> bool:
-        """An entry that is a jump away from what was known: a split and a trade between two reads, say. Then no price
-        of before says anything about the position, and it waits for a fresh one."""
+        """Start a wait when the entry is a jump away from the known price. Return True when the wait started.
+
+        A split and a trade between two reads cause such an entry. Older prices then no longer apply to the position.
+        """
         if entry is None or known is None or not jumps(entry, known, self._exits_of(key.account, key.symbol).max_jump):
             return False
         self._rereads.split(key, now)
@@ -182,7 +185,7 @@ class ExitMonitor:
     def take(
         self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime
     ) -> list[ExitSignal]:
-        """One usable price, received at ``received`` (monotonic) and ``at``: who is to leave, at every such price."""
+        """Apply one usable price, received at ``received`` (monotonic) and ``at``. Return the positions to close."""
         place = InstrumentKey(account, instrument.symbol)
         market = self._markets.get(place)
         if market is None:
@@ -204,7 +207,7 @@ class ExitMonitor:
         return self._step(market, before, price, at)
 
     def fill(self, place: InstrumentKey, bars: Sequence[Bar], minute: int) -> int | None:
-        """A broker's bars of minutes before ``minute``: how many were missing, None where they do not fit our price."""
+        """Add a broker's bars of minutes before ``minute``. Return how many were missing; None: they do not fit."""
         market = self._markets.get(place)
         if market is None:
             return 0
@@ -212,19 +215,19 @@ class ExitMonitor:
         return market.fill(bars, minute, self._exits_of(*place).max_jump)
 
     def wanting(self) -> set[InstrumentKey]:
-        """Where bars are missing since the last call, and used: what is new here, and what had a gap in its prices."""
+        """Return instruments that use bars and lack some since the last call: new, split, or after a price gap."""
         wanting, self._wanting = self._wanting, set()
         return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
 
     def waits(self, account: str, symbol: str, now: float) -> bool:
-        """Whether a position of this symbol has to be read again before its rules go on."""
+        """Return True when a position of this symbol must be read again before its rules continue."""
         market = self._markets.get(InstrumentKey(account, symbol))
         return market is not None and any(self._rereads.waits(key, now) for key in market.guards)
 
     def _step(
         self, market: SymbolState, before: dict[PositionKey, tuple[float, ...]], price: Decimal, at: datetime
     ) -> list[ExitSignal]:
-        """``before`` is how the guards stood before this price, and before the bar that it closed."""
+        """Apply one price to all guards. ``before``: each guard's mark before the price and the bar that closed."""
         leaving = dict(market.guards.step(exits.as_float(price)))
         for key, mark in before.items():
             after = _mark(market.guards.get(key))
@@ -239,7 +242,7 @@ class ExitMonitor:
         return found
 
     def _step_again(self, key: PositionKey) -> None:
-        """A guard that was put in the place of another has not seen the price yet; no exit is made of that."""
+        """Apply the last price to a guard that replaced another. An exit at this price is ignored."""
         market = self._market(key)
         if market.last is not None:
             market.guards.step(exits.as_float(market.last))
@@ -266,19 +269,19 @@ class ExitMonitor:
         rank = PRECEDENCE[why.rule] * 100 + guard.rules.exits.index(why)
         return ExitSignal(key, why, price, f"{why.reason} ({', '.join(words)})", rank)
 
-    # ------------------------------------------------------------------------------------------------- what is known
+    # ------------------------------------------------------------------------------------------------- results
 
     def due(self) -> list[ExitSignal]:
-        """Who had to leave at the latest price."""
+        """Return the positions that had to close at the latest price."""
         return [self._due[key] for key in sorted(self._due)]
 
     def changed(self) -> dict[PositionKey, ExitSnapshot | None]:
-        """What is to be kept of the guards that changed since the last call; None of those that are gone."""
+        """Return snapshots of the guards that changed since the last call; None for a dropped guard."""
         keys, self._changed = self._changed, set()
         return {key: self._kept_of(key) for key in keys}
 
     def bar_changes(self) -> BarChanges:
-        """What is to be kept of bars that changed since the last call."""
+        """Return the changes of bars since the last call, to be saved."""
         found, self._bars = self._bars, BarChanges()
         for place in self._touched:
             market = self._markets.get(place)
@@ -295,7 +298,7 @@ class ExitMonitor:
         return ExitSnapshot(key, position.side, position.quantity, saved, tuple(self._ratchets.get(key, ())))
 
     def view(self, key: PositionKey, tick: Decimal) -> ExitView | None:
-        """Where the stop and the target are, and why."""
+        """Return the position's stop and target with the reasons; None when the position is not held."""
         position = self._held.get(key)
         if position is None:
             return None
@@ -329,14 +332,14 @@ class ExitMonitor:
 
 @lru_cache(maxsize=1024)
 def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Decimal, Decimal]]:
-    """A distance and its factors; there are few of them, and they are shown for every position."""
+    """Return a distance and its factors as decimals. Cached: few distances exist, and every position shows one."""
     parts = (distance.volatility, distance.profit, distance.momentum, distance.bounds)
     volatility, profit, momentum, bounds = (exits.as_decimal(part) for part in parts)
     return exits.as_decimal(distance.distance), (volatility, profit, momentum, bounds)
 
 
 def _unknown(guard: ExitState, position: Position) -> str:
-    """Which rules are silent for what is not known."""
+    """Return a note about rules that are silent because entry or leverage is unknown; "" when no rule is."""
     if position.entry is None:
         return NO_ENTRY
     return NO_LEVERAGE if position.leverage is None and guard.rules.emergency else ""

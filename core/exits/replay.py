@@ -1,7 +1,7 @@
 """The replay of one position over recorded prices by the configured rules, tick after tick. The replay orders nothing.
 
 A record has no venue that confirms a jump, but the record holds the next price. A price further than ``max_jump`` from
-the last usable price counts when the next price agrees with it, or when no price follows. Otherwise the replay skips
+the last usable price counts when the next price agrees or no price follows. Otherwise the replay skips
 the price, and its roi is None. The prices make the bars. A bar closes with the first price of a later minute.
 """
 

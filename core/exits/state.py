@@ -232,13 +232,13 @@ def close_bar(guard: ExitState, news: BarUpdate, price: float, now: float) -> No
     guard.floor, guard.ceiling = inf, -inf
 
 
-# ------------------------------------------------------------------------------------------------ what changes it
+# ------------------------------------------------------------------------------------------------ outside changes
 
 
 def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -> None:
     """Set a new entry and leverage, for example after scaling in. Stop, target and peak price stay.
 
-    But an entry that becomes known for the first time sets the target, and the stop where the new stop is tighter.
+    But the first known entry sets the target. The first known entry also sets the stop where the new stop is tighter.
     """
     guard.entry, guard.leverage = _signed(entry, guard.rules), _number(leverage)
     guard.floor, guard.ceiling = inf, -inf

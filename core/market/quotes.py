@@ -22,7 +22,7 @@ class QuoteBook:
         self._flaws: dict[tuple[str, str], str] = {}  # the reason why the latest quote was not taken
 
     def take(self, quote: Quote) -> bool:
-        """Take one quote. Return True when the quote or the reason changed.
+        """Take one quote. Return True when the price is usable or the reason changed.
 
         A bad or unconfirmed price changes the reason; a bad quote is kept only where no good quote is known.
         A quote older than the known quote changes nothing.

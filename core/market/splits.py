@@ -23,8 +23,8 @@ def split_ratio(before: Position, after: Position, *, shares: bool) -> Decimal |
 
     A trade changes the cost or keeps the entry. Only a split changes quantity and entry and keeps their product.
     For ``shares`` the venue keeps an average entry, which a sale does not change. So an entry divided by a split's
-    ratio, with fewer shares than the split makes, means a split and a sale between the two reads. A purchase cannot
-    look like that: a purchase that brings the average so low ends with more shares, at any price.
+    ratio, with fewer shares than the split makes, means a split and a sale between the reads. A purchase cannot look
+    like that: a purchase that brings the average so low ends with more shares, at any price.
     """
     if before.side is not after.side or before.entry is None or after.entry is None:
         return None
