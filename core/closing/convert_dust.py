@@ -59,7 +59,7 @@ class DustConverter:
         self._ids = ids
 
     async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> ConversionReport:
-        """Convert the agreed offers that still stand. A call that raises has sent nothing."""
+        """Convert the agreed offers that still stand. If the call raises, nothing was sent."""
         earlier, blocked = await self._settle_earlier()
         still, changed = await self._still(agreed, into)
         results: list[Converted] = []

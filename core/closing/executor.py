@@ -244,7 +244,7 @@ class PlanExecutor:
         try:
             await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
             written = True
-        finally:  # log an alarm now: a stopped engine cannot log it later
+        finally:  # log an alarm now: a stopped engine cannot log the alarm later
             for line in log_text.ended(action, row) if written or level == "alarm" else ():
                 self._say(level, line, action)
         return row

@@ -17,7 +17,7 @@ LONG = 5.0  # seconds of lag after which every account is read again
 
 
 class LoopMonitor:
-    """A loop's monitor. A long lag calls ``reread``; with ``metrics`` the log gets figures every ``every`` seconds."""
+    """The loop's monitor. A long lag calls ``reread``; with ``metrics`` figures are logged every ``every`` seconds."""
 
     def __init__(
         self,

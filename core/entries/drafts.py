@@ -1,4 +1,4 @@
-"""What would be sent to open or to scale a position, or why it may not be. Asks brokers for prices and rules only."""
+"""Drafts orders that open or scale a position, or says why not. Asks brokers only for prices and rules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.units import ZERO, floor_to, plain
 
 
 class EntryDrafter:
-    """Reads the engine's book, which the caller has had read, and the journal's ledger."""
+    """One engine's drafts, from the book and the journal's ledger. The caller has had the accounts read."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class EntryDrafter:
         self._situation = situation
 
     async def check(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
-        """Every reason why this may not be opened now; with ``flatten_first`` as if the symbol were flat already.
+        """Return every reason against opening now. With ``flatten_first`` the symbol counts as flat already.
 
         Raises JournalError.
         """
@@ -56,7 +56,7 @@ class EntryDrafter:
         return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
 
     async def priced(self, signal: EntryRequest) -> bool:
-        """Whether any account that is meant has a usable price of the symbol."""
+        """Return whether any account of the request has a usable price of the symbol."""
         meant = [signal.account] if signal.account else planner.owner_accounts(self._settings, signal.owner)
         for account in meant:
             try:
@@ -67,7 +67,7 @@ class EntryDrafter:
         return False
 
     async def open(self, signal: EntryRequest, *, limit: bool = False, flatten_first: bool = False) -> EntryDraft:
-        """What would be sent for a signal, which names its account. Raises NotAllowed, JournalError."""
+        """Return the draft for a signal that names its account. Raises NotAllowed, JournalError."""
         assert signal.account is not None
         found = await self.check(signal, flatten_first=flatten_first)
         if found:
@@ -99,7 +99,7 @@ class EntryDrafter:
         )
 
     async def scale(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> EntryDraft:
-        """What would be sent to add to a position, or to take a part off; ``close`` where that is all of it.
+        """Return the draft that adds to a position or takes a part off; kind ``close`` when it takes everything.
 
         Raises NotAllowed, JournalError.
         """
@@ -114,7 +114,7 @@ class EntryDrafter:
         )
         closes = not inward and size >= held.quantity
         ours = (o.remaining for o in self._book.concerning(held.key, ours=True) if is_our_stop(o))
-        free = min(held.free + sum(ours, ZERO), held.quantity)  # a protective order of ours makes room
+        free = min(held.free + sum(ours, ZERO), held.quantity)  # our protective order is cancelled first
         if not inward and not closes and not instrument.reduce_only and size > free:
             text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
             raise NotAllowed(Rejection(Code.HELD, text))
@@ -133,7 +133,7 @@ class EntryDrafter:
         )
 
     async def scene(self, owner: str, spared: str | None = None) -> GateInput:
-        """What the gate asks about an owner; positions in the ``spared`` symbol count as gone. Raises JournalError."""
+        """Return an owner's input for the gate. Positions in ``spared`` are left out. Raises JournalError."""
         book, settings = self._book, self._settings
         beliefs = await self._ledger.read()
         situation, accounts = self._situation(), planner.owner_accounts(settings, owner)
@@ -160,7 +160,7 @@ class EntryDrafter:
         )
 
     async def scalable(self, account: str, symbol: str) -> Position:
-        """The one position that is meant, with nothing under way in it. Raises NotAllowed."""
+        """Return the account's only position in the symbol. Raises NotAllowed, also during a close or an entry."""
         book = self._book
         scene = await self.scene(account.partition("/")[0])
         found = [
@@ -184,7 +184,7 @@ class EntryDrafter:
         return found[0]
 
     async def _listed(self, account: str, symbol: str) -> bool:
-        """False where the venue says that it has no such symbol; a question that fails says nothing."""
+        """Return False when the venue says that it has no such symbol, True also when the question fails."""
         broker = self._brokers[account]
         try:
             if isinstance(broker, InstrumentLister):
@@ -197,7 +197,10 @@ class EntryDrafter:
         return True
 
     async def _instrument(self, account: str, symbol: str) -> Instrument:
-        """The venue's rules; permissive ones where nobody can say, and then the venue refuses what does not fit."""
+        """Return the venue's rules. Unknown rules are permissive: the venue then refuses a bad order.
+
+        Raises NotAllowed when the question fails.
+        """
         broker = self._brokers[account]
         if isinstance(broker, InstrumentLister):
             try:
@@ -208,7 +211,7 @@ class EntryDrafter:
         return self._book.instrument(account, symbol)
 
     async def _quote(self, account: str, symbol: str) -> Quote:
-        """Fresh prices. Nothing is opened or scaled without one."""
+        """Return a fresh quote. Raises NotAllowed without a quote: no position is opened or scaled without a price."""
         try:
             seen = [q for q in await limited(self._brokers[account].quotes([symbol])) if q.symbol == symbol]
         except (FlatdeckError, TimeoutError) as error:

@@ -41,7 +41,7 @@ class Code(Enum):
     NO_PRICE = "no_price"
     BELOW_MINIMUM = "below_minimum"
     NO_POSITION = "no_position"  # scaling needs a position
-    SEVERAL_POSITIONS = "several_positions"  # hedge mode holds one of each side, and the request does not say which
+    SEVERAL_POSITIONS = "several_positions"  # hedge mode: long and short, and the request does not say which
     HELD = "held"  # open orders hold the quantity that would be sold
     CHANGED = "changed"  # the draft is no longer as it was shown
 

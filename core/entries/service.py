@@ -1,9 +1,9 @@
-"""Performs an entry that was confirmed: asked of the gate once more, put on record, sent, settled, verified.
+"""Carries out a confirmed entry: asks the gate once more, records, sends, settles and verifies.
 
-Between the gate's last answer and the record of the approval nothing is awaited but the journal, under one lock, so
-that entries begun at once count each other. What stays unknown keeps its place against the cap until it is known.
+Concurrent entries count each other: one lock is held from the gate's last answer to the record of the approval, and
+only the journal is awaited in between. An entry of unknown outcome counts against the cap until the outcome is known.
 
-No call at a venue sets the leverage. What was asked for is on record, and a position that comes with another is told.
+No call at a venue sets the leverage. The journal has the requested leverage, and a different leverage is reported.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from core.venue_stops.orders import VenueStopOrders
 RESUME_TOTAL = 30.0
 VERIFY_PAUSE = 0.25
 VERIFY_MARGIN = 2.0
-MOST_FEE = Decimal("0.01")  # of what was bought
+MOST_FEE = Decimal("0.01")  # share of the bought quantity
 
 
 class Report(Struct, frozen=True):
-    """How an entry ended: filled, partial, not_filled, refused, unreachable, not_sent, unknown.
+    """The end of an entry: filled, partial, not_filled, refused, unreachable, not_sent, unknown.
 
-    ``verified``: the broker reports the position as the fills make it.
+    ``verified``: the position at the broker matches the fills.
     """
 
     entry: EntryApproved
@@ -64,7 +64,7 @@ class Report(Struct, frozen=True):
 
 
 class EntryService:
-    """Without a journal it can only draft."""
+    """One engine's entries. Without a journal the service can only draft."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class EntryService:
         *,
         frozen: Mapping[str, str],
         situation: Callable[[], Situation],
-        expect: Callable[[PositionKey, Decimal | None], None],  # told the own stop of a position before it opens
+        expect: Callable[[PositionKey, Decimal | None], None],  # gets a position's own stop before the entry
         say: Callable[..., None],
     ) -> None:
         self.drafts = EntryDrafter(settings, clock, book, brokers, ledger, frozen=frozen, situation=situation)
@@ -102,7 +102,7 @@ class EntryService:
         )
 
     async def carry_out(self, draft: EntryDraft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
-        """Send what was confirmed and stay until its end is known.
+        """Send a confirmed entry and return when the end is known.
 
         Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.
         """
@@ -127,7 +127,7 @@ class EntryService:
     def _room(
         self, entry: EntryApproved, orders: Iterable[Order], journal: Journal
     ) -> AbstractAsyncContextManager[None]:
-        """Where a resting stop of ours holds what is to be sold, it goes first."""
+        """Return a context that keeps our resting stop away when the stop holds the quantity to be sold."""
         if entry.what != "scale_out" or entry.reduce_only:
             return nullcontext()
         account = entry.key.account
@@ -135,7 +135,7 @@ class EntryService:
         return hand.aside(entry.plan, entry.key, orders)
 
     async def take_up(self) -> None:
-        """Find out what became of entries that were on their way when the last engine ended. Raises JournalError."""
+        """Find the outcome of entries that were under way when the last engine ended. Raises JournalError."""
         if self._journal is None:
             return
         for entry in list((await self._ledger.read()).pending.values()):
@@ -149,7 +149,7 @@ class EntryService:
             await self._finish(entry, placed)
 
     async def _unchanged(self, draft: EntryDraft) -> Holdings:
-        """The gate, and a complete read of the account, which must still be what was shown. Raises NotAllowed."""
+        """Read the account, compare the position with the draft and ask the gate. Raises NotAllowed."""
         account, symbol = draft.key.account, draft.key.symbol
         try:
             holdings = await self._readers[account].read()
@@ -187,11 +187,11 @@ class EntryService:
         )
 
     def _barred(self, key: PositionKey) -> bool:
-        """A close of the symbol is in flight, or the account is frozen."""
+        """Return True when a close of the symbol is in flight or the account is frozen."""
         return why_blocked(self._situation().blocked, key) is not None
 
     async def _finish(self, entry: EntryApproved, placed: OrderResult) -> Report:
-        """Verify, record and tell the end; an unknown one stays on record as open."""
+        """Verify, record and log the end. An entry of unknown outcome stays open in the journal."""
         where = f"ENTRY {entry.plan} {entry.key.symbol} on {entry.key.account}"
         if placed.outcome == "unknown":
             text = f"what became of it is not known: {placed.text}; look at the venue"
@@ -216,7 +216,7 @@ class EntryService:
         return report
 
     async def _verified(self, report: Report) -> Report:
-        """Read until the position is as the fills make it; a filled order and a position are two conditions."""
+        """Read the account until the position matches the fills. A filled order alone is no proof of a position."""
         entry = report.entry
         change = -report.filled if entry.what == "scale_out" else report.filled
         expected, clock = entry.before + change, self._clock
@@ -252,7 +252,7 @@ class EntryService:
         )
 
     def _held(self, report: Report) -> Record:
-        """What is believed from now on: as the broker reports it, else as the fills make it."""
+        """Return the record of the new position: from the broker's report if verified, else from the fills."""
         entry, position = report.entry, report.position if report.verified else None
         known = position.entry if position is not None else None
         if entry.what == "open":
@@ -288,12 +288,12 @@ def _signal(draft: EntryDraft) -> EntryRequest:
 
 
 def explained(missing: Decimal, filled: Decimal, instrument: Instrument) -> bool:
-    """Whether the position is as the fills make it; a spot venue may have kept its fee out of what was bought."""
+    """Return whether the position matches the fills. A spot venue may take its fee from the bought quantity."""
     return missing == 0 or (instrument.kind is Kind.SPOT and ZERO < missing <= filled * MOST_FEE)
 
 
 def _leverage(entry: EntryApproved, position: Position) -> tuple[str, ...]:
-    """A position that came with another leverage than was asked for."""
+    """Return a warning when the position's leverage differs from the requested leverage."""
     if entry.leverage is None or position.leverage in (None, entry.leverage):
         return ()
     has = plain(position.leverage or ZERO)

@@ -2,7 +2,7 @@
 
 ``append`` returns when its records are durable. Callers that wait during one transaction share the next transaction,
 so that fifty intents cost about as much as one. Log lines are written along, and no caller waits for them. After an
-error every waiter gets the error, ``error`` holds the text until a transaction succeeds, and nothing may be sent.
+error every waiter gets the error, and nothing may be sent. ``error`` holds the text until a transaction succeeds.
 """
 
 from __future__ import annotations

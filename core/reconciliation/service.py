@@ -1,7 +1,7 @@
-"""Compares brokers with the journal: at start, every hour, when an account came back, and when asked.
+"""Compares brokers with the journal: at start, every hour, when an account came back, and on request.
 
-An account that is read for the first time is *judged* before it is ever compared: what it holds and the journal does
-not know is legacy, which is adopted or, under ultra-conservative settings, marked for a force-close.
+An account read for the first time is *judged* before its first comparison. Positions that the journal does not know
+are legacy: they are adopted or, under ultra-conservative settings, marked for a force-close.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from core.settings import Settings, closes_legacy_positions, risk_fingerprint
 from core.units import percent, plain
 
 EVERY = 3600.0
-LOOK_EVERY = 0.5  # seconds between two looks at whether an account came back
+LOOK_EVERY = 0.5  # seconds between two checks whether an account came back
 AGREE_WAIT = 1.0  # seconds between the two reads that must agree
 
 
 class Reconciled(Struct, frozen=True):
-    """What differed, and the accounts that could not be read, with why."""
+    """The discrepancies, and the accounts that could not be read, with the reasons."""
 
     found: tuple[Discrepancy, ...] = ()
     unread: dict[str, str] = {}
@@ -43,7 +43,10 @@ class Reconciled(Struct, frozen=True):
 
 
 class ReconciliationService:
-    """Without a journal to write it compares and changes nothing. ``counted`` are discrepancies since the start."""
+    """One engine's comparison. Without a journal to write, the service changes nothing.
+
+    ``counted`` has the discrepancies since the start.
+    """
 
     def __init__(
         self,
@@ -73,15 +76,15 @@ class ReconciliationService:
         self.counted: Counter[str] = Counter()
 
     async def recall(self, view: JournalView) -> None:
-        """Know what is in the journal, where it may only be looked at. Raises JournalError."""
+        """Use the journal of a read-only engine. Raises JournalError."""
         self._view = view
         if closes_legacy_positions(self._settings):
             await self._unknown(a for a in self._readers if self._book.readable(a))
 
     async def judge(self) -> bool:
-        """Accounts read for the first time: adopt what is not known, or mark it as legacy.
+        """Judge the accounts read for the first time: adopt unknown positions, or mark them as legacy.
 
-        True when there is legacy to be force-closed. Raises JournalError.
+        Return True when there are legacy positions to force-close. Raises JournalError.
         """
         book, settings = self._book, self._settings
         accounts = [a for a in self._readers if book.readable(a) and a not in self._judged]
@@ -108,7 +111,10 @@ class ReconciliationService:
         return False
 
     async def _unknown(self, accounts: Iterable[str]) -> list[PositionKey]:
-        """What the journal does not know as opened or adopted under the present settings; marked in an emergency."""
+        """Return positions that the journal has not accepted under the present settings.
+
+        Under ultra-conservative settings also mark them as legacy. Raises JournalError.
+        """
         beliefs, settings = await self._ledger.read(), self._settings
         held = [p for a in accounts for p in self._book.positions(a)]
         found = [p.key for p in unknown(held, beliefs.held, self._mark)]
@@ -117,7 +123,7 @@ class ReconciliationService:
         return found
 
     async def reconcile(self, accounts: Iterable[str] | None = None) -> Reconciled:
-        """Compare, and where it may be written make the journal right: broker truth wins. Raises JournalError."""
+        """Compare accounts and correct a writable journal: the broker is right. Raises JournalError."""
         async with self._turn:
             chosen = list(self._readers if accounts is None else accounts)
             self.legacy = frozenset(k for k in self.legacy if self._book.position(k) is not None)
@@ -133,11 +139,11 @@ class ReconciliationService:
         return risk_fingerprint(self._settings, key)
 
     def _accepted(self, key: PositionKey) -> str:
-        """Under which settings a position is accepted from now on; none where it would be force-closed."""
+        """Return the settings that accept a position from now on; "" when the position would be force-closed."""
         return "" if closes_legacy_positions(self._settings) else self._mark(key)
 
     async def run(self) -> None:
-        """For ever, from the first account that was judged on."""
+        """Reconcile until cancelled, from the first judged account on."""
         if self._journal is None:
             return
         await self._any_judged.wait()
@@ -156,7 +162,7 @@ class ReconciliationService:
             await self._clock.sleep(LOOK_EVERY)
 
     async def _account(self, account: str) -> list[Discrepancy] | str:
-        """What two reads agree on, or why it could not be read."""
+        """Return the discrepancies that two reads agree on, or why the account could not be read."""
         try:
             first = await self._look(account)
             if not first:
@@ -167,7 +173,7 @@ class ReconciliationService:
             return explain(error)
 
     async def _look(self, account: str) -> list[Discrepancy]:
-        """One read against what is believed. A symbol in which something is under way is left to that."""
+        """Compare one read with the beliefs. Skip every symbol with an entry or a close under way."""
         async with asyncio.timeout(15):
             holdings = await self._readers[account].read(urgent=False)
         beliefs = await self._ledger.read()
@@ -194,7 +200,7 @@ class ReconciliationService:
         return frozenset({i.symbol for i in self._closing() if i.account == account} | entering)
 
     async def _strangers(self, holdings: Holdings) -> frozenset[str]:
-        """Client ids with our mark that the journal has no intent for."""
+        """Return client ids with our mark for which the journal has no intent."""
         names = {o.client_id for o in holdings.orders if o.client_id is not None and is_ours(o.client_id)}
         view = self._view
         return frozenset([n for n in names if view is None or not await view.knows(n)])

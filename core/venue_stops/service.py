@@ -1,7 +1,8 @@
-"""Keeps a resting stop at the venue behind every position's software stop, where the configuration asks for it.
+"""Keeps a resting stop at the venue behind every position's software stop, where the configuration asks for a stop.
 
-It looks at the book once a second and acts, one instrument at a time, on a complete read of its own. Only an engine
-that lasts and may send does. What goes wrong is shown and tried again after growing pauses; it never is an exit.
+The service looks at the book once a second. Before acting on an instrument it makes a complete read of its own. Only
+a lasting engine that may send runs the service. An error is shown and tried again after growing pauses, and is never
+an exit.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from core.units import ZERO, plain
 from core.venue_stops.orders import VenueStopOrders
 from core.venue_stops.rules import MOST_REFUSALS, StopAction, StopDecision, StopSituation, VenueStop, decide, same_place
 
-LOOK_EVERY, LOOK_SELDOM = 1.0, 5.0  # where it is on, and where only leftovers are looked for
-AT_ONCE = 4  # instruments of one account that are acted on at the same time
-STEPS = 4  # of one go: find out, cancel, place
+LOOK_EVERY, LOOK_SELDOM = 1.0, 5.0  # seconds with [protect] on, and with only leftovers to cancel
+AT_ONCE = 4  # instruments of one account that the service acts on at the same time
+STEPS = 4  # per go: find out, cancel, place
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 NOT_NOW = frozenset({Refusal.RATE_LIMITED, Refusal.MARKET_CLOSED, Refusal.HALTED, Refusal.CLOCK})
-LATEST, LATELY = 30.0, 60.0  # seconds in which an order without an expiry may arrive; in which a fill is new
+LATEST, LATELY = 30.0, 60.0  # seconds: an order without an expiry may arrive so late; a close is recent for so long
 FIRED = "protective_stop"
 
 
 class VenueStopService:
-    """Without a journal, or where nothing may be sent, it does nothing."""
+    """One engine's protective orders. Without a journal to write, the service does nothing."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class VenueStopService:
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> ExitView | None:
-        """How a position is watched, and why no order rests for it where one should."""
+        """Return how a position is watched, and why a protective order is missing or troubled."""
         seen, post = self._watched(key), self._stops.get(key)
         if seen is None or post is None or not post.note:
             return seen
@@ -89,7 +90,7 @@ class VenueStopService:
         return structs.replace(seen, note=f"{seen.note}; {note}" if seen.note else note)
 
     async def run(self) -> None:
-        """For ever: every account by itself."""
+        """Run until cancelled, with one task per account."""
         self._begun = self._clock.monotonic()
         await asyncio.gather(*(self._watch(account) for account in self._orders))
 
@@ -103,19 +104,19 @@ class VenueStopService:
                     recalled = recalled or await self._recall(account)
                     await self._look(account)
                 failed = ""
-            except Exception as error:  # noqa: BLE001 - a fault here never ends the protection of the others
+            except Exception as error:  # noqa: BLE001 - a fault in one account must not end the protection of the others
                 if failed != (failed := str(error) or repr(error)):
                     self._log("alarm", f"[PROTECT] {account} cannot be looked after: {failed}", account)
 
     async def _recall(self, account: str) -> bool:
-        """What was believed to be held: of one that fired while nobody looked it is told, too. Raises JournalError."""
+        """Load the believed positions, to report a stop that fired while no engine ran. Raises JournalError."""
         for belief in list((await self._ledger.read()).held.values()):
             if belief.key.account == account:
                 (await self._opened(belief.key)).position = belief.position
         return True
 
     async def _look(self, account: str) -> None:
-        """Begin to act wherever the book calls for it. Raises JournalError."""
+        """Start to act on every position whose order needs a change. Raises JournalError."""
         book, now = self._book, self._clock.monotonic()
         ours = await self._protective(book.orders(account))
         listed, asked = {o.id for o in ours}, book.accounts[account].asked or 0.0
@@ -129,7 +130,7 @@ class VenueStopService:
             post = self._stops.get(key) or await self._opened(key)
             if where in self._working or post.until > now:
                 continue
-            decision = self._decided(key, post, book.position(key), ours, now)  # by the book: it is read before acting
+            decision = self._decided(key, post, book.position(key), ours, now)  # _act reads again
             self._tell(key, post, decision)
             missing = post.order is not None and post.order.id not in listed and asked > post.changed
             if decision.do is not StopAction.NOTHING or post.unknown or (missing and not self._locks.closing(where)):
@@ -141,13 +142,13 @@ class VenueStopService:
                 del self._stops[key]
 
     async def _opened(self, key: PositionKey) -> VenueStop:
-        """What a former life left of a position's order. Raises JournalError."""
+        """Return the position's order as an earlier process left it. Raises JournalError."""
         past = await self._orders[key.account].past(key)
         self._stops[key] = post = VenueStop(past.number, intent=past.open, changed=self._begun)
         return post
 
     async def _protective(self, orders: Iterable[Order]) -> list[Order]:
-        """Those that are live protective orders of this program, by its journal. Raises JournalError."""
+        """Return the live protective orders that this program's journal knows. Raises JournalError."""
         assert self._journal is not None
         mine = [o for o in orders if is_our_stop(o) and not o.status.terminal]
         for name in sorted({o.client_id or "" for o in mine} - set(self._known)):
@@ -159,12 +160,12 @@ class VenueStopService:
     def _decided(
         self, key: PositionKey, post: VenueStop, position: Position | None, listed: Iterable[Order], asked: float
     ) -> StopDecision:
-        """What to do about one position by a read of ``asked``; what is learnt from it is kept."""
+        """Return the decision for one position, and update ``post``. ``asked`` is the time of the read."""
         where, now, settings = key.instrument, self._clock.monotonic(), self._settings.protect
         live = {o.id: o for o in listed if same_place(o, key) and o.id not in post.gone}
         if post.order is not None:
             post.order = live.setdefault(post.order.id, post.order)
-        elif live and not post.unknown:  # from a former life, or put back by a close
+        elif live and not post.unknown:  # from an earlier process, or put back by a close
             post.order = max(live.values(), key=lambda o: o.id)
             post.intent, post.note = self._known[post.order.client_id or ""], ""
         post.position = position or post.position
@@ -191,7 +192,7 @@ class VenueStopService:
         return decision
 
     def _settled(self, key: PositionKey) -> float:
-        """From when on a read shows what a close, or a former life, sent there last."""
+        """Return the time from which a read shows the last order of a close or of an earlier process."""
         able = self._orders[key.account].broker.capabilities
         latest = LATEST if able.request_expiry is None else able.request_expiry
         closed = self._locks.closed(key.instrument)
@@ -200,7 +201,7 @@ class VenueStopService:
     # ---------------------------------------------------------------------------------------------------- acting
 
     async def _act(self, key: PositionKey, post: VenueStop) -> None:
-        """One go at one instrument. Whatever goes wrong is shown, and tried again after a pause."""
+        """Act on one instrument in a few steps. An error is shown and tried again after a pause."""
         try:
             async with self._gates[key.account]:
                 for _ in range(STEPS):
@@ -208,13 +209,13 @@ class VenueStopService:
                         return
         except (FlatdeckError, TimeoutError) as error:
             self._failed(key, post, explain(error))
-        except Exception as error:  # noqa: BLE001 - else it would be tried again at once, for ever
+        except Exception as error:  # noqa: BLE001 - without a pause the error would repeat at once, forever
             self._failed(key, post, f"a fault in the program: {error!r}")
         finally:
             self._working.discard(key.instrument)
 
     async def _step(self, key: PositionKey, post: VenueStop) -> bool:
-        """Find out, look, do one thing; whether to go on. Raises what a read and the journal raise."""
+        """Resolve, read and do one thing. Return whether to go on. Raises the errors of a read and of the journal."""
         hand = self._orders[key.account]
         if post.order is None and post.intent is not None:
             await self._took(key, post, post.intent, await hand.look(post.intent), sent_now=False)
@@ -229,10 +230,10 @@ class VenueStopService:
             if post.order.status.terminal:
                 await self._ended(key, post, post.order, post.intent)
                 return post.until <= self._clock.monotonic()
-            post.until = self._clock.monotonic() + FIRST_PAUSE  # a list that lags is not asked every second
+            post.until = self._clock.monotonic() + FIRST_PAUSE  # do not ask for a lagging list every second
         position = holdings.position(key)
         if position is None and self._book.position(key) is not None:
-            return False  # one list is no proof: the book asks for another
+            return False  # a single list is no proof; the book asks for a second list
         decision = self._decided(key, post, position, listed, holdings.asked)
         self._tell(key, post, decision)
         if decision.do is StopAction.PLACE and position is not None:
@@ -248,7 +249,7 @@ class VenueStopService:
     async def _took(
         self, key: PositionKey, post: VenueStop, intent: IntentWritten, sent: Submitted, *, sent_now: bool
     ) -> None:
-        """What became of one that was sent."""
+        """Apply the outcome of a protective order that was sent."""
         post.changed, order, request = self._clock.monotonic(), sent.order, intent.request
         post.intent = intent if sent.outcome == "unknown" else None
         if order is not None and not order.status.terminal:
@@ -267,7 +268,7 @@ class VenueStopService:
             self._failed(key, post, text, (refusal.retry_after if refusal else None) or 0.0)
 
     async def _withdraw(self, key: PositionKey, post: VenueStop, order: Order, decision: StopDecision) -> bool:
-        """Cancel one; whether it has ended."""
+        """Cancel one protective order. Return whether the order has ended."""
         intent = self._known[order.client_id or ""]
         assert intent is not None
         ended, text = await self._orders[key.account].cancel(intent, order)
@@ -283,7 +284,7 @@ class VenueStopService:
     async def _ended(
         self, key: PositionKey, post: VenueStop, order: Order, intent: IntentWritten, *, asked: bool = False
     ) -> None:
-        """It is not live any more: by our cancel, by somebody else's, or because it fired."""
+        """Handle the end of an order: our cancel, another's cancel, a rejection, or because the stop fired."""
         post.gone.add(order.id)
         post.changed = now = self._clock.monotonic()
         if post.order is not None and post.order.id == order.id:
@@ -300,28 +301,28 @@ class VenueStopService:
             self._say("warning", key, f"the stop at {rests} is {order.status.value}, and not by this program")
 
     async def _fired(self, key: PositionKey, post: VenueStop, order: Order, intent: IntentWritten) -> None:
-        """The venue closed the position, or a part of it."""
+        """Report that the venue's stop closed the position, or a part of the position."""
         hand, held = self._orders[key.account], post.position
-        post.changed = self._clock.monotonic() + hand.broker.capabilities.position_lag  # a list may be behind it
+        post.changed = self._clock.monotonic() + hand.broker.capabilities.position_lag  # a list may lag behind the fill
         fills = await hand.fills(intent, order)
         price = order.average_price
         if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
             price = sum((f.quantity * f.price for f in fills), ZERO) / order.filled
         outcome = win_or_loss(held.side, held.entry, price) if held else "UNKNOWN"
         at = "an unknown price" if price is None else plain(price)
-        rests = plain(intent.request.trigger or ZERO)  # a venue need not tell it of one that has fired
+        rests = plain(intent.request.trigger or ZERO)  # a venue may not report the trigger of a fired stop
         text = f"the stop at {rests} fired at the venue: {order.side.value} {plain(order.filled)}"
         self._say("warning", key, f"{text} at {at}, Reason: {FIRED}, OUTCOME = {outcome}")
         post.fired = not self._closed_lately(key)
 
     def _closed_lately(self, key: PositionKey) -> bool:
-        """A close takes the order along and says itself what came of it."""
+        """Return whether a close runs or ended lately: a close cancels our order and reports the outcome itself."""
         closed = self._locks.closed(key.instrument)
         late = closed is not None and self._clock.monotonic() - closed < LATELY
         return late or self._locks.closing(key.instrument)
 
     def _tell(self, key: PositionKey, post: VenueStop, decision: StopDecision) -> None:
-        """Why nothing rests, once."""
+        """Log once why no stop rests at the venue."""
         if decision.why and decision.do is StopAction.NOTHING:
             post.note = decision.why
             if post.told != decision.why:
