@@ -175,7 +175,7 @@ class Engine:
             await work
 
     async def run(self) -> None:
-        """Run every feed and service until cancelled, and carry out what the configuration armed."""
+        """Run feeds, services and schedules until cancelled. Exits and scheduled plans act as configured."""
         for feed in self._feeds.values():
             self._spawn(feed.run())
         self._spawn(self._rows.run())

@@ -1,4 +1,4 @@
-"""The link between a console and an engine in one process. It passes messages as objects, without encoding."""
+"""The link between a console and an engine in one process. The link passes messages as objects, without encoding."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Decides what the log says of an account that cannot be read.
 
 An outage is logged once, when it lasts. An outage with refused keys is logged at once. After a stream ends we read
-the account within two seconds, so that is not logged. Pure: the engine passes the events and their times.
+the account within two seconds, so the log does not mention the end. Pure: the engine passes the events and their times.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class EntryDrafter:
         )
 
     async def scene(self, owner: str, spared: str | None = None) -> GateInput:
-        """Return an owner's input for the gate. Positions in ``spared`` are left out. Raises JournalError."""
+        """Return the gate's input. Positions in the symbol ``spared`` count as gone. Raises JournalError."""
         book, settings = self._book, self._settings
         beliefs = await self._ledger.read()
         situation, accounts = self._situation(), planner.owner_accounts(settings, owner)

@@ -1,7 +1,7 @@
 """Carries out a confirmed entry: asks the gate once more, records, sends, settles and verifies.
 
-Concurrent entries count each other: one lock is held from the gate's last answer to the record of the approval, and
-only the journal is awaited in between. An entry of unknown outcome counts against the cap until the outcome is known.
+Concurrent entries count each other, because one lock is held from the gate's last answer to the approval's record.
+In between only the journal is awaited. An entry of unknown outcome counts against the cap until the outcome is known.
 
 No call at a venue sets the leverage. The journal has the requested leverage, and a different leverage is reported.
 """

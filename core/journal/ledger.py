@@ -23,7 +23,7 @@ class PositionLedger:
         self._turn = asyncio.Lock()
 
     def read_from(self, journal: JournalView) -> None:
-        """Forget what was read and read from this journal. A read-only engine does so."""
+        """Forget the earlier records and read from this journal. Only a read-only engine calls this."""
         self._journal, self._beliefs, self._after = journal, BelievedPositions(), 0
 
     async def read(self) -> BelievedPositions:

@@ -1,8 +1,8 @@
 """Keeps a resting stop at the venue behind every position's software stop, where the configuration asks for a stop.
 
-The service looks at the book once a second. Before acting on an instrument it makes a complete read of its own. Only
-a lasting engine that may send runs the service. An error is shown and tried again after growing pauses, and is never
-an exit.
+The service looks at the book once a second. Before acting on an instrument, the service reads the account completely.
+Only a lasting engine that may send runs the service. An error is shown and tried again after growing pauses, and is
+never an exit.
 """
 
 from __future__ import annotations
