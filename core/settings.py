@@ -77,7 +77,7 @@ class ExitSettings(Struct, frozen=True):
     )
     min_peak_roi: Decimal = D("0.03")
     include_fees: bool = False
-    fee_rate: Decimal = D("0.001")  # one way; a usual taker fee
+    fee_rate: Decimal = D("0.001")  # for a single order; a usual taker fee
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
     max_price_age: float = 5.0  # seconds, streaming

@@ -26,7 +26,7 @@ from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
 from core.model import Kind
 from core.ports import Clock
 
-PULSE = 3.0  # seconds between pings; after the same time without a price, the price is asked for
+PING_EVERY = 3.0  # seconds between pings; after the same time without a price, the price is asked for
 SILENCE = 8.0  # seconds; a socket that sends nothing for so long, not even a pong, counts as dead
 LOGIN = 5.0
 CLOSING = 1.0  # seconds to wait for the other side's close frame
@@ -67,7 +67,7 @@ class Stream:
         """Yield every event of the sockets until a socket ends. Raises the reason of the end."""
         try:
             self._run(self._follow(await self._log_in()))
-            self._run(self._pulse())
+            self._run(self._keep_alive())
             while True:
                 said = await self._said.get()
                 if isinstance(said, BaseException):
@@ -137,7 +137,7 @@ class Stream:
             for event in says.updates(self._account, message, self._reads.pairs):
                 self._say(event)
 
-    async def _pulse(self) -> None:
+    async def _keep_alive(self) -> None:
         """Ping the sockets, report the account LIVE, open a socket for each held kind, and ask for due prices."""
         while True:
             await self._ping()
@@ -151,7 +151,7 @@ class Stream:
                 elif kind in self._sockets:
                     await self._subscribe(kind, symbols)
             await self._ask()
-            await self._clock.sleep(PULSE)
+            await self._clock.sleep(PING_EVERY)
 
     async def _ping(self) -> None:
         now = self._clock.monotonic()
@@ -171,7 +171,7 @@ class Stream:
     async def _ask(self) -> None:
         """Ask for prices that did not arrive for a while: of quiet symbols, and of kinds without a stream."""
         now = self._clock.monotonic()
-        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PULSE) >= PULSE]
+        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PING_EVERY) >= PING_EVERY]
         for quote in await self._prices.quotes(quiet) if quiet else ():
             self._heard[quote.symbol] = now
             self._say(QuoteSeen(quote))

@@ -17,7 +17,7 @@ from core.closing.ladder_runner import AccountTools, LadderRunner
 from core.engine.account_feed import AccountFeed, first_of_all
 from core.engine.exit_service import ExitService
 from core.engine.log import LogWriter
-from core.engine.loop_monitor import pulse_of
+from core.engine.loop_monitor import loop_monitor_of
 from core.engine.outages import OutageLog
 from core.engine.publisher import Publisher
 from core.engine.rereads import AccountRereads
@@ -182,7 +182,7 @@ class Engine:
         self._spawn(self.reconciliation.run())
         self.exit_service.watch()
         self._spawn(
-            pulse_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
+            loop_monitor_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
         )
         if self._lasting:
             self._spawn(self.venue_stops.run())

@@ -56,7 +56,7 @@ class LoopMonitor:
                 worst, said = 0.0, now
 
 
-def pulse_of(
+def loop_monitor_of(
     settings: EngineSettings,
     journal: Journal | None,
     clock: Clock,

@@ -57,7 +57,7 @@ class VenueStopOrders:
         self._journal = journal
         self._clock = clock
         self._locks = locks
-        self._outbox = WriteBehind(journal)
+        self._write_behind = WriteBehind(journal)
         self._missed: dict[str, float] = {}  # order id → monotonic seconds since when its state is missing
 
     @asynccontextmanager
@@ -108,7 +108,7 @@ class VenueStopOrders:
             if self._locks.closing(where):
                 return intent, Submitted("not_sent")
             decided = self._clock.monotonic()
-            await self._outbox.write(key, intent)
+            await self._write_behind.write(key, intent)
             late = self._clock.monotonic() - decided > SEND_WITHIN
             if self._locks.closing(where) or late:
                 self.answered(intent, Submitted("unreachable", None, "it was too late for it"))
@@ -127,7 +127,7 @@ class VenueStopOrders:
 
     async def cancel(self, intent: IntentWritten, order: Order) -> tuple[Order, str]:
         """Cancel the order until it has ended, for WITHDRAW seconds at most. Return the order and the last error."""
-        self._outbox.remember(intent.key, CancelAsked(intent.plan, intent.key, order))
+        self._write_behind.remember(intent.key, CancelAsked(intent.plan, intent.key, order))
         until, again, pause, text = self._clock.monotonic() + WITHDRAW, 0.0, POLL, ""
         while True:
             try:
@@ -192,7 +192,7 @@ class VenueStopOrders:
 
     def remember(self, key: PositionKey, *records: Record) -> None:
         """Write records without waiting. After a restart, the venue is asked again for lost records."""
-        self._outbox.remember(key, *records)
+        self._write_behind.remember(key, *records)
 
     def _intent(self, key: PositionKey, request: OrderRequest, number: int, position: Position) -> IntentWritten:
         return IntentWritten(
