@@ -8,6 +8,8 @@ from decimal import DefaultContext, getcontext
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, Scheduling
 
 FOREIGN = ("FLATDECK_CONFIG", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
@@ -15,6 +17,20 @@ FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_S
 settings.register_profile("patient", deadline=None)
 if "CI" not in os.environ:  # there hypothesis takes its own profile: no deadline, and the same examples each time
     settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Workers take a file each; in the simulation, where tests take long, what has the same parameters."""
+    return Shares(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class Shares(LoadFileScheduling):
+    """Which tests stay together in one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        return f"{file}[{test.partition('[')[2]}" if file.startswith("tests/simulation/") else file
 
 
 @pytest.fixture(autouse=True)
