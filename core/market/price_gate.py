@@ -5,10 +5,9 @@ A price that is not usable triggers, moves and resets nothing. Each symbol at ea
     no price, not positive, crossed → BAD       older than ``max_age`` at ``now`` → STALE
     further than ``max_jump`` from the last usable price → HELD, until a later price or the venue's own mark agrees
 
-A later price confirms the held price when it lies beyond ``max_jump`` on the same side, however far from it.
-So the second step of a fall in large steps is usable. Confirmation counts at once within ``confirm_window``. A later
-price starts the wait again, but the third price in a row on one side counts whatever the clock says: a real gap on a
-quiet symbol must not leave a position without a price. A price near the last usable price ends the wait.
+Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once.
+A later agreement starts the wait again. But the third price in a row that agrees is believed at any time: a real gap
+on a quiet symbol must not leave a position without any price. A price near the last usable price ends the wait.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``). A split looks like a
 crash until the new quantity and entry are read. A jump of a split's size waits a while for both. Times are seconds of
@@ -102,17 +101,13 @@ class PriceGate:
         held = self._held
         if held is not None and quote.received <= held.since:
             return False  # the same tick again is no second price
-        if held is None or not self._same_side(price, held.price):
+        if held is None or not self._near(price, held.price):
             self._held = HeldPrice(price, quote.received)
             return False
         if quote.received - held.since <= self._window or held.times + 1 >= BELIEVED_AFTER:
             return True
         self._held = HeldPrice(price, quote.received, held.times + 1)
         return False
-
-    def _same_side(self, price: Decimal, held: Decimal) -> bool:
-        """Return True if both prices lie above, or both below, the last usable price."""
-        return self._price is not None and (price > self._price) == (held > self._price)
 
     def _near(self, price: Decimal, other: Decimal) -> bool:
         return abs(price - other) <= self._jump * other

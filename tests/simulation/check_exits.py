@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
-from itertools import pairwise
 
 from core.model import Side
 from core.records import PlanApproved
@@ -42,18 +41,8 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
         stamps = {q.stamped for q in seen if sane(q) and any(_near(q.price / by, price) for by in halves)}
         good = [q for q in seen if sane(q)]
         first = bool(good) and good[0].price == price  # there was nothing yet that it jumped from
-        if len(stamps) < 2 <= len({q.stamped for q in good}) and not first and not _stepped(good, price):
+        if len(stamps) < 2 <= len({q.stamped for q in good}) and not first:
             yield Breach("I15", f"{name}, a jump that nothing confirmed", said.at)
-
-
-def _stepped(good: Sequence[Quoted], price: Decimal) -> bool:
-    """Return True if the price is a further step of a move: the good price before it jumped to the same side."""
-    prices = [q.price for q in good]
-    at = max((n for n, seen in enumerate(prices) if seen == price), default=0)
-    return any(
-        min(abs(step - before), abs(price - before)) > JUMP * before and (step > before) == (price > before)
-        for before, step in pairwise(prices[:at])
-    )
 
 
 def exits_on_their_side(evidence: Evidence) -> Iterator[Breach]:

@@ -95,20 +95,6 @@ def test_a_second_tick_within_the_window_confirms_and_a_spike_is_forgotten() -> 
     ]
 
 
-@pytest.mark.parametrize(
-    ("told", "verdicts"),
-    [
-        ([("100", 0), ("78", 1), ("60", 2), ("46", 3)], ["usable", "held", "jumped", "held"]),
-        ([("100", 0), ("75", 1), ("1", 2)], ["usable", "held", "jumped"]),
-        ([("100", 0), ("130", 1), ("500", 2)], ["usable", "held", "jumped"]),
-        ([("100", 0), ("78", 10), ("60", 20), ("46", 30)], ["usable", "held", "held", "jumped"]),  # past the window
-        ([("100", 0), ("60", 1), ("150", 2), ("60", 3)], ["usable", "held", "held", "held"]),  # from side to side
-    ],
-)
-def test_the_second_step_of_a_move_in_large_steps_is_usable(told: list[tuple[str, float]], verdicts: list[str]) -> None:
-    assert taken(PriceGate(ExitSettings()), *told) == verdicts
-
-
 def test_after_the_window_the_wait_begins_anew_but_three_in_a_row_are_believed() -> None:
     gate = PriceGate(ExitSettings())
     assert taken(gate, ("100", 0), ("70", 60), ("70", 120), ("70", 180)) == ["usable", "held", "held", "jumped"]
