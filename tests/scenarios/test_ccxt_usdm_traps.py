@@ -162,7 +162,9 @@ def test_4118_of_an_order_that_nothing_shows_is_read_again_and_closed(tmp_path: 
     with opened(ONE_WAY) as running:
         running.mishap("POST", ORDER, "status", status=400, body=body)
         closed_once(running, flattened(tmp_path, running))
-        assert len(calls(running, "GET /v1/openOrders")) == len(calls(running, "GET /v1/openAlgoOrders")) > 1
+        plain, conditional = (len(calls(running, f"GET /v1/{name}")) for name in ("openOrders", "openAlgoOrders"))
+        assert plain > 1
+        assert abs(plain - conditional) <= 1  # the command may end between the two requests of one read
 
 
 def test_1008_of_an_overloaded_exchange_is_a_no_and_sent_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.simulation.told import told
 
 MANY = range(20000, 21000), 25  # many seeds, points spread over each
 FEW = range(21000, 22000), 400  # few seeds, every callback of most of them
-POINTS = 800
+POINTS = 400
 
 pytestmark = [
     pytest.mark.timeout(900),  # a time-out is for what hangs, not for a slow machine
