@@ -1,8 +1,9 @@
 """The replay of one position over recorded prices by the configured rules, tick after tick. The replay orders nothing.
 
-A record has no venue that confirms a jump, but the record holds the next price. A price further than ``max_jump`` from
-the last usable price counts when the next price agrees or no price follows. Otherwise the replay skips
-the price, and its roi is None. The prices make the bars. A bar closes with the first price of a later minute.
+A jump is judged as it is live: a price further than ``max_jump`` from the last usable price is held, and its roi is
+unknown. The next price confirms the jump when it is as far away on the same side. The rows of a file are far apart, so
+no window of time applies. A jump on the last row stays held. Bars are made of the usable prices, and close with the
+first price of a later minute.
 """
 
 from __future__ import annotations
@@ -73,9 +74,8 @@ def walk(prices: Sequence[tuple[int, Decimal]], settings: ExitSettings, holding:
     guard = open_guard(rules, holding.entry, holding.leverage, opened=prices[0][0] / 1000 if prices else None)
     walker = ReplayWalk(guard, holding)
     ticks: list[Tick] = []
-    for place, (at, price) in enumerate(prices):
-        following = prices[place + 1][1] if place + 1 < len(prices) else None
-        ticks.append(walker.take(at, price, following))
+    for at, price in prices:
+        ticks.append(walker.take(at, price))
         if ticks[-1].exit is not None:
             break
     return ticks
@@ -90,20 +90,28 @@ class ReplayWalk:
         self.guard = guard
         self.bars = Bars() if bars is None else bars
         self._holding = holding
-        self._last = last  # the last usable price; None before the first
+        self._last = last  # the last usable price
+        self._held: Decimal | None = None  # a jump that waits for the next price
 
-    def take(self, at: int, price: Decimal, following: Decimal | None) -> Tick:
-        """Apply the price at ``at`` (ms) and return its tick. ``following`` is the next price, None at the end."""
-        most = self.guard.rules.settings.max_jump
-        jumped = self._last is not None and jumps(price, self._last, most)
-        if jumped and following is not None and jumps(following, price, most):
+    def take(self, at: int, price: Decimal) -> Tick:
+        """Return the tick at ``at`` (ms). A jump is held until the next price lies as far away on the same side."""
+        if self._jumped(price):
+            self._held = price
             return self._tick(at, price, None, usable=False)
+        self._held = None
         missing = self.bars.missing(at)
         if self.bars.tick(at, price) and self._last is not None:
             news = news_of(indicators_of(self.bars.closed()), self.guard.rules)
             close_bar(self.guard, news, as_float(price if missing else self._last), at / 1000)
         self._last = price
         return self._tick(at, price, step(self.guard, as_float(price)), usable=True)
+
+    def _jumped(self, price: Decimal) -> bool:
+        """Return True if the price is a jump that no price before it confirms."""
+        last, held = self._last, self._held
+        if last is None or not jumps(price, last, self.guard.rules.settings.max_jump):
+            return False
+        return held is None or (price > last) != (held > last)
 
     def _tick(self, at: int, price: Decimal, found: Exit | None, *, usable: bool) -> Tick:
         guard, best = self.guard, peak_price(self.guard)

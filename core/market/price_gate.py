@@ -5,9 +5,13 @@ A price that is not usable triggers, moves and resets nothing. Each symbol at ea
     no price, not positive, crossed → BAD       older than ``max_age`` at ``now`` → STALE
     further than ``max_jump`` from the last usable price → HELD, until a later price or the venue's own mark agrees
 
-Two prices agree when they are within ``max_jump`` of each other. Agreement within ``confirm_window`` confirms at once.
-A later agreement starts the wait again. But the third price in a row that agrees is believed at any time: a real gap
-on a quiet symbol must not leave a position without any price. A price near the last usable price ends the wait.
+A later price confirms the held price when it lies beyond ``max_jump`` on the same side, however far from the held
+price. So the second step of a fall in large steps is usable. A price within the window confirms at once. A later price
+starts the wait again. But the third price in a row on one side counts at any time: a real gap on a quiet symbol must
+not leave a position without a price. A price near the last usable price ends the wait.
+
+The window is ``confirm_window``. Polled prices may be further apart, so the window lasts at least ``PACES`` times the
+interval from the quote before the jump, up to ``max_price_age_polling``: the next polled price is in time.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``). A split looks like a
 crash until the new quantity and entry are read. A jump of a split's size waits a while for both. Times are seconds of
@@ -25,7 +29,8 @@ from msgspec import Struct
 from core.model import Quote
 from core.settings import ExitSettings
 
-BELIEVED_AFTER = 3  # prices in a row that agree with each other, however far apart in time
+BELIEVED_AFTER = 3  # prices in a row on one side, however far apart in time
+PACES = 1.5  # intervals of a polled source: room for a poll that comes a little later than the poll before
 
 
 class PriceVerdict(Enum):
@@ -43,10 +48,11 @@ class PriceVerdict(Enum):
 
 
 class HeldPrice(Struct, frozen=True):
-    """A price that waits for confirmation, the start of the wait, and the number of prices that agree."""
+    """A price that waits for confirmation, the start and length of the wait, and the number of prices on its side."""
 
     price: Decimal
     since: float
+    window: float
     times: int = 1
 
 
@@ -55,9 +61,11 @@ class PriceGate:
 
     def __init__(self, settings: ExitSettings, *, streaming: bool = True) -> None:
         self._jump, self._window = settings.max_jump, settings.confirm_window
+        self._longest = max(self._window, settings.max_price_age_polling)
         self.max_age = settings.max_price_age if streaming else settings.max_price_age_polling
         self._price: Decimal | None = None  # the last usable price
         self._at = 0.0
+        self._heard = math.inf  # receipt of the quote before, usable or held; inf before the first quote
         self._held: HeldPrice | None = None
 
     def take(self, quote: Quote | None, now: float) -> PriceVerdict:
@@ -68,9 +76,10 @@ class PriceGate:
         late = self._price is not None and quote.received < self._at
         if late or not 0 <= now - quote.received < self.max_age:  # False for NaN: a NaN age counts as stale
             return PriceVerdict.STALE
+        interval, self._heard = max(quote.received - self._heard, 0.0), quote.received
         if self._price is None or self._near(price, self._price):
             return self._use(price, quote.received, PriceVerdict.USABLE)
-        if self._confirmed(price, quote):
+        if self._confirmed(price, quote, interval):
             return self._use(price, quote.received, PriceVerdict.JUMPED)
         return PriceVerdict.HELD
 
@@ -80,7 +89,7 @@ class PriceGate:
 
     def waiting(self, now: float) -> bool:
         """Return True while a price is held and its wait is not over. The result is for display."""
-        return self._held is not None and now - self._held.since <= self._window
+        return self._held is not None and now - self._held.since <= self._held.window
 
     def split(self, ratio: Decimal) -> None:
         """Divide the last price by ``ratio`` (new shares for an old share): the next price is expected there."""
@@ -91,23 +100,28 @@ class PriceGate:
         self._price, self._at, self._held = price, at, None
         return verdict
 
-    def _confirmed(self, price: Decimal, quote: Quote) -> bool:
-        """Return True when the venue's mark or an earlier held price agrees with a jump.
+    def _confirmed(self, price: Decimal, quote: Quote, interval: float) -> bool:
+        """Return True when the venue's mark or an earlier held price agrees with a jump, else hold the price.
 
         The mark counts only where the quote has a last price: otherwise the price may be the mark itself.
+        ``interval`` is the time since the quote before.
         """
         if quote.mark is not None and quote.last is not None and self._near(quote.last, quote.mark):
             return True
-        held = self._held
+        held, times = self._held, 1
         if held is not None and quote.received <= held.since:
             return False  # the same tick again is no second price
-        if held is None or not self._near(price, held.price):
-            self._held = HeldPrice(price, quote.received)
-            return False
-        if quote.received - held.since <= self._window or held.times + 1 >= BELIEVED_AFTER:
-            return True
-        self._held = HeldPrice(price, quote.received, held.times + 1)
+        if held is not None and self._same_side(price, held.price):
+            times = held.times + 1
+            if quote.received - held.since <= held.window or times >= BELIEVED_AFTER:
+                return True
+        window = max(self._window, min(PACES * interval, self._longest))
+        self._held = HeldPrice(price, quote.received, window, times)
         return False
+
+    def _same_side(self, price: Decimal, held: Decimal) -> bool:
+        """Return True if both prices lie above, or both below, the last usable price."""
+        return self._price is not None and (price > self._price) == (held > self._price)
 
     def _near(self, price: Decimal, other: Decimal) -> bool:
         return abs(price - other) <= self._jump * other

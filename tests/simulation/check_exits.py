@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import pairwise
 
 from core.model import Side
 from core.records import PlanApproved
@@ -36,13 +37,24 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
             yield Breach("I15", f"{name}, which no good quote said", said.at)
         elif not stretched and not any(sane(q) and said.at - q.stamped <= age + MOMENT for q in same):
             yield Breach("I15", f"{name}, which was older than {age:.0f} s", said.at)
+        stepped = _stepped([q for q in seen if sane(q)], price)
         seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at)
         halves = [2**n for n in range(len(_splits(evidence, index, fired["account"], fired["symbol"], said.at)) + 1)]
         stamps = {q.stamped for q in seen if sane(q) and any(_near(q.price / by, price) for by in halves)}
         good = [q for q in seen if sane(q)]
         first = bool(good) and good[0].price == price  # there was nothing yet that it jumped from
-        if len(stamps) < 2 <= len({q.stamped for q in good}) and not first:
+        if len(stamps) < 2 <= len({q.stamped for q in good}) and not first and not stepped:
             yield Breach("I15", f"{name}, a jump that nothing confirmed", said.at)
+
+
+def _stepped(good: Sequence[Quoted], price: Decimal) -> bool:
+    """Return True if the price is a further step of a move: the good price before it jumped to the same side."""
+    prices = [q.price for q in good]
+    at = max((n for n, seen in enumerate(prices) if seen == price), default=0)
+    return any(
+        min(abs(step - before), abs(price - before)) > JUMP * before and (step > before) == (price > before)
+        for before, step in pairwise(prices[:at])
+    )
 
 
 def exits_on_their_side(evidence: Evidence) -> Iterator[Breach]:

@@ -58,9 +58,11 @@ def test_fees_lower_the_roi_that_is_shown() -> None:
 @pytest.mark.parametrize(
     ("prices", "exits"),
     [
-        (["100", "60"], [None, "emergency_stop_liquidation_risk"]),
-        (["100", "60", "61"], [None, "emergency_stop_liquidation_risk"]),
+        (["100", "60"], [None, None]),  # the last row has no successor
+        (["100", "60", "61"], [None, None, "emergency_stop_severe_loss"]),
+        (["100", "78", "60", "46"], [None, None, "emergency_stop_liquidation_risk"]),  # a fall in large steps
         (["100", "60", "100"], [None, None, None]),  # the next price does not agree
+        (["100", "60", "130", "60"], [None, None, None, None]),  # neither does a jump to the other side
         (["100", "126", "100"], [None, None, None]),
         (["100", "80", "100"], [None, "emergency_stop_excessive_loss"]),  # no further than max_jump
     ],
@@ -151,7 +153,7 @@ def resumed(
             for (when, seen), _ in usable:
                 bars.tick(when, seen)
             walker = ReplayWalk(restored(rules, saved(walker.guard)), holding, bars, last=usable[-1][0][1])
-        ticks.append(walker.take(at, price, told[number + 1][1] if number + 1 < len(told) else None))
+        ticks.append(walker.take(at, price))
         if ticks[-1].exit is not None:
             break
     return ticks

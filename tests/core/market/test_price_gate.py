@@ -95,6 +95,34 @@ def test_a_second_tick_within_the_window_confirms_and_a_spike_is_forgotten() -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("told", "verdicts"),
+    [
+        ([("100", 0), ("78", 1), ("60", 2), ("46", 3)], ["usable", "held", "jumped", "held"]),
+        ([("100", 0), ("75", 1), ("1", 2)], ["usable", "held", "jumped"]),
+        ([("100", 0), ("130", 1), ("500", 2)], ["usable", "held", "jumped"]),
+        ([("100", 0), ("78", 20), ("60", 40), ("46", 60)], ["usable", "held", "held", "jumped"]),  # past the window
+        ([("100", 0), ("60", 1), ("150", 2), ("60", 3)], ["usable", "held", "held", "held"]),  # from side to side
+    ],
+)
+def test_the_second_step_of_a_move_in_large_steps_is_usable(told: list[tuple[str, float]], verdicts: list[str]) -> None:
+    assert taken(PriceGate(ExitSettings()), *told) == verdicts
+
+
+@pytest.mark.parametrize("every", [0.3, 2.2, 3.1, 5.0, 12.0])
+@pytest.mark.parametrize("told", [("10", "7.5", "5.6"), ("10", "7.5", "7.4"), ("10", "12.1", "15")])
+def test_the_next_price_of_a_poll_confirms_however_far_apart_the_polls_are(every: float, told: tuple[str, ...]) -> None:
+    times = (0, every, every * 2.2)  # the second poll comes a little later than the first
+    assert taken(PriceGate(ExitSettings()), *zip(told, times, strict=True)) == ["usable", "held", "jumped"]
+
+
+def test_a_price_that_was_held_before_a_split_confirms_nothing_after_it() -> None:
+    gate = PriceGate(ExitSettings())
+    taken(gate, ("100", 0), ("75", 1))
+    gate.split(D(2))
+    assert taken(gate, ("37.5", 2), ("36", 3)) == ["held", "jumped"]
+
+
 def test_after_the_window_the_wait_begins_anew_but_three_in_a_row_are_believed() -> None:
     gate = PriceGate(ExitSettings())
     assert taken(gate, ("100", 0), ("70", 60), ("70", 120), ("70", 180)) == ["usable", "held", "held", "jumped"]
