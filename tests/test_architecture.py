@@ -48,7 +48,8 @@ PARSERS = (
 VOCABULARY = "errors|events|ids|model|ports|records|settings|units"
 REPLICAS = ("tui/app.py", "tui/feed.py", "tui/present/*.py", "tui/screens/*.py", "tui/widgets/*.py")
 SEEN_BY_REPLICAS = re.compile(
-    rf"core\.(?:link|plans|exits\.view|{VOCABULARY})(?:\.|$)|tui\.(?:feed|keys|process_signals|present|screens|widgets|app)(?:\.|$)"
+    rf"core\.(?:link|plans|exits\.view|{VOCABULARY})(?:\.|$)"
+    r"|tui\.(?:feed|keys|process_signals|terminal_driver|present|screens|widgets|app)(?:\.|$)"
 )
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.

@@ -6,7 +6,6 @@ import logging
 import traceback
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
-from queue import Queue
 from typing import Any, ClassVar
 
 from rich.segment import Segment, Segments
@@ -31,6 +30,7 @@ from tui.screens.help_screen import HelpScreen
 from tui.screens.main_screen import MainScreen
 from tui.screens.quit_screen import QuitScreen
 from tui.screens.sizes import HEIGHTS, WIDTHS
+from tui.terminal_driver import TerminalDriver
 
 PAINT = 0.1  # seconds between two paints at most
 REPORTS_KEPT = 20
@@ -64,7 +64,7 @@ class FlatdeckApp(App[int]):
         crash_log: Path | None = None,
         line: TerminalLine | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=TerminalDriver)
         self.title = title
         self.animation_level = "none"
         self.link, self.clock, self.read_only = link, clock, read_only
@@ -85,7 +85,7 @@ class FlatdeckApp(App[int]):
 
     def on_mount(self) -> None:
         """Start to read the link and to paint."""
-        if not self.is_headless:
+        if not self.is_headless and self._line is not None:
             self._ignore_signals = leave_on_signals(self._leave, self._line)
         self.spawn(self.feed.read_messages(), name="link")
         self.set_interval(PAINT, self._paint)
@@ -307,8 +307,6 @@ class FlatdeckApp(App[int]):
     # Leaving
 
     def _leave(self, code: int) -> None:
-        if (queue := _output(self)) is not None:
-            queue.maxsize = 0  # the writer may have ended with its terminal: waiting for it would block every close
         self.exit(code, return_code=code)
 
     def _record(self, error: BaseException) -> None:
@@ -341,8 +339,4 @@ class FlatdeckApp(App[int]):
 
 def backed_up(app: App[Any]) -> bool:
     """Return whether the terminal has stopped reading the output."""
-    return (queue := _output(app)) is not None and queue.qsize() > BACKED_UP
-
-
-def _output(app: App[Any]) -> Queue[str | None] | None:
-    return getattr(getattr(app._driver, "_writer_thread", None), "_queue", None)
+    return isinstance(app._driver, TerminalDriver) and app._driver.backlog > BACKED_UP

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
+import signal
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -44,7 +51,7 @@ class Terminal:
         end = clock.monotonic() + PATIENCE
         while clock.monotonic() < end:
             try:
-                self._stream.feed(self._program.read_nonblocking(65536, timeout=0.2))
+                self._stream.feed(self._read())
             except pexpect.TIMEOUT:
                 pass
             except pexpect.EOF:
@@ -52,6 +59,9 @@ class Terminal:
             if seen(self.screen):
                 return self.screen
         raise AssertionError(f"never saw {what} on:\n{self.screen}")
+
+    def _read(self) -> bytes:
+        return self._program.read_nonblocking(65536, timeout=0.2)
 
     def shows(self, text: str) -> str:
         return self.until(lambda screen: text in screen, repr(text))
@@ -77,6 +87,56 @@ class Terminal:
 
     def kill(self) -> None:
         self._program.close(force=True)
+
+
+class LoneTerminal(Terminal):
+    """A terminal that is not the program's controlling terminal, as a supervisor hands it over: no SIGHUP comes."""
+
+    def __init__(self, columns: int, lines: int, *args: str) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self._master, slave = pty.openpty()
+        self._resize(columns, lines)
+        code = "from tui.main import main; main()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *args],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )
+        os.close(slave)
+
+    def _read(self) -> bytes:
+        if not select.select([self._master], [], [], 0.2)[0]:
+            raise pexpect.TIMEOUT("nothing came")
+        return os.read(self._master, 65536)
+
+    def press(self, key: str) -> None:
+        os.write(self._master, key.encode())
+
+    def _resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def fill(self) -> None:
+        """Resize until the program's output waits for a reader that does not come."""
+        for n in range(40):
+            self._resize(100 + n % 2, 30)
+            self._process.send_signal(signal.SIGWINCH)
+            Event().wait(0.02)
+
+    def lose_line(self) -> int:
+        """End the terminal, and return the exit code of the program."""
+        os.close(self._master)
+        self._master = -1
+        return self._process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        if self._master >= 0:
+            os.close(self._master)
+        self._process.kill()
+        self._process.wait()
 
 
 @pytest.fixture
@@ -126,11 +186,24 @@ def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> Non
     assert terminal.ended() == 0
 
 
+@pytest.mark.parametrize("when", ["before the first picture", "on the main screen", "while its output waits"])
+def test_a_terminal_that_dies_without_a_signal_ends_its_console(terminals: list[Terminal], when: str) -> None:
+    terminal = LoneTerminal(100, 30, "demo")
+    terminals.append(terminal)
+    terminal.until(lambda _: when == "before the first picture" or "80 positions" in terminal.screen, "the console")
+    if when == "while its output waits":
+        terminal.press("c")
+        terminal.fill()
+    gone_before = 2  # the exit code of a console that found no terminal at its start
+    assert terminal.lose_line() in (128 + signal.SIGHUP, gone_before)
+
+
+@pytest.mark.parametrize("kind", [Terminal, LoneTerminal])
 def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves_nothing_open(
-    terminals: list[Terminal], desk: Desk
+    terminals: list[Terminal], desk: Desk, kind: type[Terminal]
 ) -> None:
     desk.account("platform", "coinbase", fifty_nine(), options="latency_ms = 400")
-    terminal = Terminal(100, 30, "--config", str(desk.config))
+    terminal = kind(100, 30, "--config", str(desk.config))
     terminals.append(terminal)
     terminal.shows("59 positions")
     terminal.press("F")
@@ -139,6 +212,8 @@ def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves
     terminal.press("\r")
     terminal.press("y")
     terminal.shows("of 59 closes ended")
+    if isinstance(terminal, LoneTerminal):
+        terminal.fill()
     terminal.lose_line()
     assert desk.held() == set()
 

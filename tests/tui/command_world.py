@@ -101,6 +101,10 @@ class FakeEngine:
     def snapshot(self) -> Snapshot:
         return self.world.snapshot
 
+    @property
+    def publisher(self) -> FakeEngine:
+        return self
+
     def reached(self) -> int:
         return self.world.reached
 

@@ -25,7 +25,7 @@ from tui.commands.session import (
     with_context,
 )
 from tui.present.labels import in_flight, under_way
-from tui.process_signals import TerminalLine
+from tui.process_signals import TerminalLine, terminals
 
 LONGEST_CLOSE = 900.0  # seconds that a close may take after its terminal was lost
 LEAVING = 1.0  # seconds that a console may take to leave a terminal, which may be gone
@@ -80,23 +80,24 @@ async def _console(context: CommandContext, settings: Settings, read_only: bool)
     """Run the console. If another engine runs on the same data, the console is read-only and says so."""
     from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
 
-    if not read_only:
-        try:
-            async with context.environment.engine(settings, acting=True, lasting=True) as engine:
-                return await _show(context, engine, read_only=False)
-        except AlreadyRunning as error:
-            context.print_note(f"{error}; this console is read-only.")
-    async with context.environment.engine(settings, acting=False, lasting=True) as engine:
-        return await _show(context, engine, read_only=True)
+    with TerminalLine().watch(terminals()) as line:
+        if not read_only:
+            try:
+                async with context.environment.engine(settings, acting=True, lasting=True) as engine:
+                    return await _show(context, engine, line, read_only=False)
+            except AlreadyRunning as error:
+                context.print_note(f"{error}; this console is read-only.")
+        async with context.environment.engine(settings, acting=False, lasting=True) as engine:
+            return await _show(context, engine, line, read_only=True)
 
 
-async def _show(context: CommandContext, engine: Engine, *, read_only: bool) -> None:
+async def _show(context: CommandContext, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
     """Show the console while the engine runs behind it. An engine that fails ends the console with its error.
 
     If the terminal is lost, the engine first ends the closes that were confirmed: a broken line is not a decision to
     leave positions open. The next start takes up the closes that wait for a market to open.
     """
-    line = TerminalLine(lambda: under_way(engine.snapshot()))
+    line.busy = lambda: under_way(engine.publisher.snapshot())
     behind = asyncio.ensure_future(engine.run())
     screen = asyncio.ensure_future(context.environment.console(engine, line, read_only=read_only))
     lost = asyncio.ensure_future(line.lost.wait())
@@ -166,6 +167,8 @@ def _demo(context: CommandContext, scenario: str, seed: int, replays: tuple[str,
 
 
 async def _play(context: CommandContext, settings: Settings) -> int:
-    async with context.environment.engine(settings, acting=True, lasting=True) as engine:
-        await _show(context, engine, read_only=False)
-        return DONE if engine.reached() else UNREACHED
+    environment = context.environment
+    with TerminalLine().watch(terminals()) as line:
+        async with environment.engine(settings, acting=True, lasting=True) as engine:
+            await _show(context, engine, line, read_only=False)
+            return DONE if engine.reached() else UNREACHED

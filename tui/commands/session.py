@@ -54,10 +54,19 @@ class Terminated(Exception):
         self.number = number
 
 
+class Rows(Protocol):
+    """An engine's rows as they are. Any thread may ask for them."""
+
+    def snapshot(self) -> Snapshot: ...
+
+
 class Engine(Protocol):
     """The part of an engine that the command line uses."""
 
     def snapshot(self) -> Snapshot: ...
+
+    @property
+    def publisher(self) -> Rows: ...
 
     def reached(self) -> int: ...
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
-import signal
 from typing import Any
 
 import pytest
-from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
 
 from core.link.messages import EngineRow
 from tests.tui.console import console
 from tests.tui.fakes import closing, crowd, position, snapshot
 from tui.app import DESTRUCTIVE, KEYS
-from tui.process_signals import TerminalLine, leave_on_signals
 from tui.screens.main_screen import MainScreen
 from tui.screens.quit_screen import QuitScreen
 
@@ -145,56 +140,6 @@ async def test_the_palette_offers_the_same_actions() -> None:
     async with console(read_only=True) as it:
         names = {command.title for command in it.app.get_system_commands(it.app.screen)}
         assert not names & {"close", "cleanup", "flatten all", "flatten owner", "orders"}
-
-
-async def test_signals_leave_and_a_watchdog_ends_what_hangs() -> None:
-    left: list[int] = []
-    died: list[int] = []
-    remove = leave_on_signals(left.append, watchdog=0.05, die=died.append)
-    try:
-        signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGHUP)
-        for _ in range(100):
-            await asyncio.sleep(0.01)
-            if len(died) == 2:
-                break
-    finally:
-        remove()
-    assert left == [143, 129]
-    assert sorted(died) == [129, 143]  # two timers of one delay, in whatever order
-
-
-async def test_leaving_does_not_wait_for_a_terminal_whose_writer_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = WriterThread(io.StringIO())  # not started: what is given to it stays, as after a write that failed
-    async with console() as it:
-        monkeypatch.setattr(it.app._driver, "_writer_thread", writer, raising=False)
-        for _ in range(MAX_QUEUED_WRITES):
-            writer.write("x")
-        it.app._leave(129)
-        writer._queue.put_nowait("what the terminal is given when it is left")
-    assert it.app.return_value == 129
-
-
-async def test_a_line_that_is_lost_is_survived_for_as_long_as_something_is_closed() -> None:
-    died: list[int] = []
-    busy = True
-    line = TerminalLine(lambda: busy)
-    before = signal.getsignal(signal.SIGHUP)
-    remove = leave_on_signals(lambda code: None, line, watchdog=0.4, die=died.append)
-    try:
-        signal.raise_signal(signal.SIGHUP)
-        await asyncio.sleep(1.2)
-        assert (line.lost.is_set(), died) == (True, [])
-        remove()
-        signal.raise_signal(signal.SIGHUP)  # the shell tells of it, and the kernel
-        busy = False
-        for _ in range(300):
-            await asyncio.sleep(0.01)
-            if died:
-                break
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert died == [129]
 
 
 async def test_a_fault_in_the_console_prints_one_line_and_no_local_variable(tmp_path: Any) -> None:
