@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from decimal import DefaultContext, getcontext
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
+CORE = Path(__file__).parent / "core"
 FOREIGN = ("FLATDECK_CONFIG", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
 
@@ -31,6 +34,26 @@ class Shares(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         return f"{file}[{test.partition('[')[2]}" if file.startswith("tests/simulation/") else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The core's own tests cover it: a tracer doubles the time of all others, and they prove behaviour, not lines."""
+    for item in items:
+        if CORE not in item.path.parents:
+            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A worker of several is a process that coverage traces by itself: ``no_cover`` stops another tracer only."""
+    tracer = sys.gettrace()
+    if tracer is None or item.get_closest_marker("no_cover") is None:
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
 
 
 @pytest.fixture(autouse=True)

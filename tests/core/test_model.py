@@ -21,7 +21,7 @@ from core.model import (
     usd_rate,
     usd_value,
 )
-from tests.core.rules import COINBASE, D, instrument, order, position, reading
+from tests.support.books import COINBASE, D, instrument, order, position, reading
 
 prices = st.decimals(D("0.00000001"), D("1000000"), places=8)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from core.ladder.states import Limits, PositionRead
 from core.model import (
@@ -25,21 +26,31 @@ from core.settings import BASE_TIERS, LAST_TIERS
 from tests.support.virtual_time import DAWN
 
 D = Decimal
+T = TypeVar("T")
 ACCOUNT = "ann/paper"
 SYMBOL = "BTC"
 KEY = PositionKey(ACCOUNT, SYMBOL)
 ALL_TIERS = (*BASE_TIERS, *LAST_TIERS)
 
 
-def account(id_: str = ACCOUNT) -> Account:
+def account(id_: str = ACCOUNT, broker: str = "paper") -> Account:
     owner, _, name = id_.partition("/")
-    return Account(id_, owner, name, "paper")
+    return Account(id_, owner, name, broker)
+
+
+def build(cls: type[T], /, **fields: Any) -> T:
+    """Make a value; a number may come as text."""
+    numbers = {name for name, hint in _hints(cls).items() if hint == D or D in get_args(hint)}
+    return cls(**{name: D(v) if name in numbers and isinstance(v, str) else v for name, v in fields.items()})
+
+
+_hints = cache(get_type_hints)
 
 
 def instrument(symbol: str = SYMBOL, **more: Any) -> Instrument:
     """A perpetual with reduce-only, a step of 0.1 and a tick of 0.1."""
-    given = {"kind": Kind.PERP, "step": D("0.1"), "tick": D("0.1"), "reduce_only": True, **more}
-    return Instrument(symbol, symbol, **given)
+    given = {"kind": Kind.PERP, "step": "0.1", "tick": "0.1", "reduce_only": True, **more}
+    return build(Instrument, symbol=symbol, **{"native_symbol": symbol, **given})
 
 
 def spot(**more: Any) -> Instrument:
@@ -48,14 +59,14 @@ def spot(**more: Any) -> Instrument:
 
 
 def position(quantity: str = "2", side: Side = Side.LONG, *, free: str | None = None, **more: Any) -> Position:
-    given = {"account": ACCOUNT, "symbol": SYMBOL, "entry": D(90), **more}
-    return Position(side=side, quantity=D(quantity), free=D(quantity if free is None else free), **given)
+    given = {"account": ACCOUNT, "symbol": SYMBOL, "entry": "90", **more}
+    return build(Position, side=side, quantity=quantity, free=quantity if free is None else free, **given)
 
 
 def order(id_: str = "o1", quantity: str = "2", filled: str = "0", **more: Any) -> Order:
     """A resting sell of somebody's."""
     given = {"account": ACCOUNT, "symbol": SYMBOL, "side": OrderSide.SELL, **more}
-    return Order(id=id_, quantity=D(quantity), filled=D(filled), **given)
+    return build(Order, id=id_, quantity=quantity, filled=filled, **given)
 
 
 def stop(id_: str = "s1", quantity: str = "2", **more: Any) -> Order:
@@ -94,15 +105,17 @@ def close_action(
     quantity: str = "2", side: Side = Side.LONG, *, cancels: tuple[Order, ...] = (), **more: Any
 ) -> Action:
     given = {
+        "kind": ActionKind.CLOSE,
+        "reason": Reason.FLATTEN,
+        "text": "Flatten",
+        "owner": "ann",
         "key": KEY,
         "orders_shown": tuple(o.id for o in cancels),
         "tiers": ALL_TIERS,
-        "entry": D(90),
-        "reason": Reason.FLATTEN,
+        "entry": "90",
         **more,
     }
-    reason = given.pop("reason")
-    return Action(ActionKind.CLOSE, reason, "Flatten", "ann", side=side, quantity=D(quantity), cancels=cancels, **given)
+    return build(Action, side=side, quantity=quantity, cancels=cancels, **given)
 
 
 def cancel_action(resting: Order, **more: Any) -> Action:

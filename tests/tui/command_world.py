@@ -17,13 +17,14 @@ from core.config import load as config
 from core.config.load import Loaded
 from core.errors import ConfigError
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, EngineRow as EngineState, LogRow, OwnerRow, PlanReport, PositionRow, Snapshot
-from core.model import PositionKey, Side, Tier
-from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.link.messages import AccountRow, EngineRow as EngineState, LogRow, OwnerRow, PlanReport, Snapshot
+from core.model import PositionKey, Tier
+from core.plans.plan import ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
+from tests.tui import fakes
 from tui.main import cli
 from tui.process_signals import TerminalLine
 
@@ -38,43 +39,33 @@ SETTINGS = Settings(
     )
 )
 
-CLOSE = Action(
-    kind=ActionKind.CLOSE,
-    reason=Reason.CAP_EXCEEDED,
-    text="Position cap exceeded (9/8)",
-    owner="user_123",
-    key=KEY,
-    side=Side.LONG,
-    quantity=D("0.50"),
-    entry=D("100"),
-    usd_value=D("5"),
-    pnl=D("0.025"),
+CLOSE = fakes.close(
+    KEY.symbol,
+    KEY.account,
+    quantity="0.50",
+    entry="100",
+    usd_value="5",
+    pnl="0.025",
     rank=9,
     tiers=(Tier.MARKET_IOC, Tier.MARKET_GTC),
-    cost=D("0.01"),
+    cost="0.01",
 )
 SKIP = structs.replace(
     CLOSE, kind=ActionKind.SKIP, reason=Reason.OPEN_ORDERS, text="2 open order(s) are kept", tiers=()
 )
 TALLY = OwnerTally("user_123", cap=8, initial=9, cap_excess=1, final=8)
-PLAN = Plan("p1", "cleanup", NOW, (CLOSE,), (TALLY,))
-EMPTY = Plan("p2", "cleanup", NOW, (), (structs.replace(TALLY, initial=8, cap_excess=0),))
+PLAN = fakes.plan(CLOSE, created_at=NOW, owners=(TALLY,))
+EMPTY = structs.replace(PLAN, id="p2", actions=(), owners=(structs.replace(TALLY, initial=8, cap_excess=0),))
 DOWN = {"platform/coinbase": "no such host", "user_123/coinbase": "credentials expired"}
 
-POSITION = PositionRow(
-    key=KEY,
-    owner="user_123",
+POSITION = fakes.position(
+    KEY.symbol,
+    KEY.account,
     native_symbol="BTC-USD",
-    side="long",
     quantity=D("0.50"),
-    free=D("0.5"),
     entry=D("100.0"),
-    mark=D("101"),
-    leverage=D("1"),
-    usd_value=D("50.5"),
-    pnl=D("0.01"),
-    roi=D("0.01"),
     opened_at=None,
+    priced_at=None,
     open_orders=1,
     stop=D("98.980"),
     target=D("110"),

@@ -33,9 +33,10 @@ from core.link.messages import (
     Started,
     Update,
 )
-from core.model import Leg, Order, OrderSide, PositionKey, Side, Tier
-from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.model import Leg, Order, PositionKey, Tier
+from core.plans.plan import Action, OwnerTally, Plan, Reason
 from core.plans.results import ResultRow, VerifiedOwner
+from tests.support import builders
 
 D = Decimal
 NOW = datetime(2026, 1, 2, 2, 14, 7, tzinfo=UTC)
@@ -170,22 +171,21 @@ def log(seq: int, text: str, level: str = "info", **fields: Any) -> LogRow:
 
 def close(symbol: str = "BTC-USD", account: str = "platform/coinbase", **fields: Any) -> Action:
     values: dict[str, Any] = {
-        "kind": ActionKind.CLOSE,
         "reason": Reason.CAP_EXCEEDED,
         "text": "Position cap exceeded (9/8)",
         "owner": account.partition("/")[0],
-        "side": Side.LONG,
-        "quantity": D("0.5"),
-        "usd_value": D("50.5"),
-        "pnl": D("0.01"),
+        "quantity": "0.5",
+        "entry": None,
+        "usd_value": "50.5",
+        "pnl": "0.01",
         "tiers": TIERS,
-        "cost": D("0.03"),
+        "cost": "0.03",
     }
-    return Action(key=key(symbol, account), **(values | fields))
+    return builders.close_action(key=key(symbol, account), **(values | fields))
 
 
 def order(number: str = "o1", symbol: str = "BTC-USD", account: str = "platform/coinbase") -> Order:
-    return Order(account, symbol, number, OrderSide.SELL, D("0.5"), price=D(120))
+    return builders.order(number, "0.5", symbol=symbol, account=account, price="120")
 
 
 def plan(*actions: Action, name: str = "p1", cause: str = "cleanup", **fields: Any) -> Plan:
@@ -196,7 +196,7 @@ def plan(*actions: Action, name: str = "p1", cause: str = "cleanup", **fields: A
         owners = tuple(
             OwnerTally(n, 8, 9, cap_excess=1, final=8, value_before=D(100), value_after=D(50)) for n in names
         )
-    return Plan(name, cause, NOW, tuple(actions), owners, **fields)
+    return builders.plan(*actions, id_=name, cause=cause, owners=owners, **({"created_at": NOW} | fields))
 
 
 def report(

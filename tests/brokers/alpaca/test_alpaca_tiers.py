@@ -11,7 +11,7 @@ from core.plans.plan import Reason
 from core.plans.planner import ladder_tiers
 from core.ports import Capabilities
 from core.settings import LadderSettings, Settings
-from tests.core.rules import holding, instrument
+from tests.support.books import holding, instrument
 
 ABLE = Capabilities(TIERS, default_tiers=DEFAULT_TIERS)
 CLOSE_FIRST = (Tier.VENUE_CLOSE, Tier.MARKET_IOC, Tier.MARKET_GTC, Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)

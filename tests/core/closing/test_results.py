@@ -11,7 +11,7 @@ from core.ladder.states import Ladder, Limits, Phase
 from core.model import PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.results import Outcome, ResultRow, not_done, owner_tallies, profit
-from tests.core.rules import COINBASE, KRAKEN, NOW, PLATFORM, D, order, position
+from tests.support.books import COINBASE, KRAKEN, NOW, PLATFORM, D, order, position
 
 SHIB, ATOM = PositionKey(COINBASE, "SHIB-USD"), PositionKey(COINBASE, "ATOM-USD")
 DUST_TEXT, CAP_TEXT = "Dust position ($0.43 < $1.00)", "Position cap exceeded (14/8)"

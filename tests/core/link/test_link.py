@@ -46,7 +46,7 @@ from core.model import Leg, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
-from tests.core.rules import COINBASE, NOW, TIERS, D, order
+from tests.support.books import COINBASE, NOW, TIERS, D, order
 
 BTC, ETH = PositionKey(COINBASE, "BTC/USD", Leg.SHORT), PositionKey(COINBASE, "ETH-USD")
 

@@ -19,7 +19,7 @@ from core.plans.plan import Action, ActionKind, Reason
 from core.plans.results import Outcome
 from core.portfolio.book import Book
 from core.settings import CleanupSettings, Settings
-from tests.core.rules import (
+from tests.support.books import (
     COINBASE,
     KRAKEN,
     NOW,

@@ -10,7 +10,7 @@ from core.model import Leg
 from core.plans.cleanup import judge, unsellable
 from core.plans.plan import Reason
 from core.portfolio.holding import Holding
-from tests.core.rules import COINBASE, KRAKEN, NOW, D, holding, instrument
+from tests.support.books import COINBASE, KRAKEN, NOW, D, holding, instrument
 
 
 def reasons(*holdings: Holding, dust: str = "1.00", cap: int = 8) -> dict[str, Reason | None]:

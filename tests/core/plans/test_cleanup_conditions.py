@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.plans.cancel_policy import CancelIf, Condition, OrderPolicy, parse_cancel_if
-from tests.core.rules import D
+from tests.support.books import D
 
 VALUE, RANK = "usd_value", "rank"
 

@@ -12,7 +12,7 @@ from core.plans.cancel_policy import OrderPolicy, parse_cancel_if
 from core.plans.cleanup import OwnerPlan, plan_owner
 from core.plans.plan import Action, ActionKind, Reason
 from core.portfolio.holding import Holding
-from tests.core.rules import COINBASE, KRAKEN, OURS, TIERS, D, holding, instrument, order
+from tests.support.books import COINBASE, KRAKEN, OURS, TIERS, D, holding, instrument, order
 
 NEVER = OrderPolicy("never")
 CLOSING = (Reason.CLOSING, "a close of it is already in flight")

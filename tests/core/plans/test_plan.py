@@ -23,7 +23,7 @@ from core.plans.plan import (
     confirm,
     reopened,
 )
-from tests.core.rules import COINBASE, KRAKEN, NOW, TIERS, D, order
+from tests.support.books import COINBASE, KRAKEN, NOW, TIERS, D, order
 
 KEY = PositionKey(COINBASE, "BTC-USD")
 

@@ -15,7 +15,7 @@ from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.ports import Capabilities
 from core.settings import LadderSettings, Settings
-from tests.core.rules import (
+from tests.support.books import (
     COINBASE,
     KRAKEN,
     OURS,

@@ -9,7 +9,7 @@ from core.plans.plan import ActionKind, Plan, Reason
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.settings import CleanupSettings, Settings
-from tests.core.rules import (
+from tests.support.books import (
     COINBASE,
     KRAKEN,
     PLATFORM,

@@ -13,7 +13,7 @@ from core.plans.cancel_policy import CancelIf, Condition, OrderPolicy
 from core.plans.cleanup import OwnerPlan, judge, plan_owner, prune_order, unsellable
 from core.plans.plan import ActionKind, Plan, Reason, confirm
 from core.portfolio.holding import Holding
-from tests.core.rules import COINBASE, KRAKEN, NOW, TIERS, D, holding, instrument, order
+from tests.support.books import COINBASE, KRAKEN, NOW, TIERS, D, holding, instrument, order
 
 ACCOUNTS = (COINBASE, KRAKEN)
 DUST = D("1.00")

@@ -7,7 +7,7 @@ import pytest
 from core.events import AccountChanged, AccountState, FillSeen, OrderSeen, PositionSeen, QuoteSeen, RatesSeen
 from core.model import Fill, Leg, OrderSide, OrderStatus, PositionKey, Quote, Side
 from core.portfolio.book import AGREE, Book
-from tests.core.rules import (
+from tests.support.books import (
     COINBASE,
     KRAKEN,
     NOW,

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from core.events import BrokerEvent, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Leg, Order, OrderStatus, Position, PositionKey, Side
 from core.portfolio.book import Book
-from tests.core.rules import COINBASE, KRAKEN, NOW, a_book, order, position, quote, reading, told
+from tests.support.books import COINBASE, KRAKEN, NOW, a_book, order, position, quote, reading, told
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
 ACCOUNTS = (COINBASE, KRAKEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import cycle
 
 import msgspec
 import pytest
@@ -64,8 +65,7 @@ def look(it: Console, name: str, *, shown: bool = True) -> None:
         assert VISIBLE[name] in it.text()
 
 
-@pytest.mark.parametrize("name", PAYLOADS)
-@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize(("name", "size"), zip(PAYLOADS, cycle([(80, 24), (200, 60)]), strict=False))
 async def test_hostile_text_is_plain_on_the_main_screen(name: str, size: tuple[int, int]) -> None:
     async with console(hostile(PAYLOADS[name]), size=size) as it:
         look(it, name)

@@ -1,4 +1,4 @@
-"""Builders for tests of the pure rules: positions, orders, reads, holdings, books and settings in a few words."""
+"""Books, holdings and settings in a few words: several accounts, a price of 100, the user's orders at 120."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from decimal import Decimal
 from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, QuoteSeen
 from core.ids import client_order_id, is_ours
 from core.model import (
-    Account,
     Holdings,
     Instrument,
     Leg,
     Order,
-    OrderSide,
-    OrderStatus,
     OrderType,
     Position,
     PositionKey,
     Quote,
-    Side,
     Tier,
 )
 from core.plans import planner
@@ -30,6 +26,7 @@ from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.portfolio.holding import Holding
 from core.settings import AccountSettings, CleanupSettings, OwnerSettings, Settings
+from tests.support import builders
 
 D = Decimal
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -41,64 +38,17 @@ OURS = client_order_id("ab12", "p1", PositionKey(COINBASE, "BTC-USD"), 0, "resto
 
 def instrument(symbol: str = "BTC-USD", **rules: object) -> Instrument:
     """Permissive unless a rule is given; numbers as text."""
-    numbers = {
-        k: D(v) if isinstance(v, str) and k not in ("quote", "way_out", "native_symbol") else v
-        for k, v in rules.items()
-    }
-    return Instrument(**{"symbol": symbol, "native_symbol": symbol, **numbers})  # type: ignore[arg-type]  # fields by name
+    return builders.build(Instrument, symbol=symbol, **{"native_symbol": symbol, **rules})
 
 
-def position(
-    symbol: str = "BTC-USD",
-    quantity: str = "1",
-    *,
-    account: str = COINBASE,
-    side: Side = Side.LONG,
-    free: str | None = None,
-    entry: str | None = "100",
-    leverage: str | None = "1",
-    opened_at: datetime | None = None,
-    leg: Leg = Leg.NET,
-) -> Position:
-    return Position(
-        account,
-        symbol,
-        side,
-        D(quantity),
-        D(quantity if free is None else free),
-        None if entry is None else D(entry),
-        None if leverage is None else D(leverage),
-        opened_at,
-        leg,
-    )
+def position(symbol: str = "BTC-USD", quantity: str = "1", **more: object) -> Position:
+    given = {"account": COINBASE, "entry": "100", "leverage": "1", **more}
+    return builders.position(quantity, symbol=symbol, **given)
 
 
-def order(
-    id_: str = "o1",
-    symbol: str = "BTC-USD",
-    *,
-    account: str = COINBASE,
-    side: OrderSide = OrderSide.SELL,
-    quantity: str = "1",
-    filled: str = "0",
-    status: OrderStatus = OrderStatus.OPEN,
-    client_id: str | None = None,
-    leg: Leg = Leg.NET,
-    type_: OrderType = OrderType.LIMIT,
-) -> Order:
-    return Order(
-        account,
-        symbol,
-        id_,
-        side,
-        D(quantity),
-        D(filled),
-        status,
-        type=type_,
-        client_id=client_id,
-        price=D(120),
-        leg=leg,
-    )
+def order(id_: str = "o1", symbol: str = "BTC-USD", *, quantity: str = "1", **more: object) -> Order:
+    given = {"account": COINBASE, "type": OrderType.LIMIT, "price": "120", **more}
+    return builders.order(id_, quantity, symbol=symbol, **given)
 
 
 def quote(symbol: str = "BTC-USD", price: str = "100", *, account: str = COINBASE, received: float = 0.0) -> Quote:
@@ -120,14 +70,9 @@ def reading(
     return HoldingsRead(Holdings(account, asked, got, positions, tuple(orders), tuple(instruments), equity))
 
 
-def account(id_: str, broker: str = "paper") -> Account:
-    owner, _, name = id_.partition("/")
-    return Account(id_, owner, name, broker)
-
-
 def a_book(*accounts: str, live: bool = True) -> Book:
     """An empty book; ``live`` accounts become readable with their first read."""
-    book = Book([account(a) for a in accounts], is_ours)
+    book = Book([builders.account(a) for a in accounts], is_ours)
     for a in accounts if live else ():
         book.apply(AccountChanged(a, AccountState.LIVE), NOW)
     return book
