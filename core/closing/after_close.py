@@ -47,15 +47,15 @@ class RecentOrders:
         """Record the end of a close."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
-            self._orders[where] = (*self._orders.get(where, ()), *ladder.done)[-ORDERS_KEPT:]
-        if ladder.request is not None or ladder.order is not None:
+            self._orders[where] = (*self._orders.get(where, ()), *ladder.fills.by_order)[-ORDERS_KEPT:]
+        if ladder.order is not None:
             self._live[where] = plan
 
     def told(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
         """Return the next close's ladder with the end time of our last order there and our earlier orders' ids."""
-        ended = self._ended.get(where) if ladder.ended_at is None else ladder.ended_at
+        ended = self._ended.get(where) if ladder.fills.ended_at is None else ladder.fills.ended_at
         others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)
-        return structs.replace(ladder, ended_at=ended, others=others)
+        return structs.replace(ladder, fills=structs.replace(ladder.fills, ended_at=ended), others=others)
 
     def live(self, where: InstrumentKey, plan: str) -> bool:
         """Return True when an order that the plan sent there may still be live."""

@@ -66,7 +66,6 @@ from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
 from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
-from core.units import ZERO
 
 PARK_STEP = 60.0  # seconds
 SINCE_MARGIN = timedelta(seconds=2)  # a venue's clock may be this much behind ours
@@ -122,7 +121,7 @@ class LadderRunner:
 
     async def _priced(self, state: Ladder) -> Ladder:
         """Return the ladder with a missing average price taken from the fills, if the fills are complete."""
-        if state.paid is not None or state.filled <= 0:
+        if state.fills.paid is not None or state.fills.quantity <= 0:
             return state
         begun = state.deadline - state.limits.total_timeout - 2.0
         since = self._clock.now() - timedelta(seconds=self._clock.monotonic() - begun)
@@ -130,11 +129,9 @@ class LadderRunner:
             fills = await limited(self._broker.fills(state.action.key.symbol, since))
         except (FlatdeckError, TimeoutError):
             return state
-        ours = {f.trade_id: f for f in fills if f.order_id in state.done}
+        ours = {f.trade_id: f for f in fills if f.order_id in state.fills.by_order}
         self._write_behind.remember(state.action.key, *(FillRecorded(f) for f in ours.values()))
-        if sum((f.quantity for f in ours.values()), ZERO) != state.filled:
-            return state
-        return structs.replace(state, paid=sum((f.quantity * f.price for f in ours.values()), ZERO))
+        return structs.replace(state, fills=state.fills.priced(ours.values()))
 
     def ring(self, symbol: str) -> None:
         """Wake the task that waits for an order on this symbol: the stream reported an event there."""
@@ -174,7 +171,9 @@ class LadderRunner:
             await self._intend(state, step, request, do.position.quantity)
         except JournalError as error:
             return NotJournaled(str(error))
-        if self._clock.monotonic() - state.sent_at > SEND_WITHIN:  # slow disk, blocked loop, suspended machine
+        if (
+            self._clock.monotonic() - state.under_way.sent_at > SEND_WITHIN
+        ):  # slow disk, blocked loop, suspended machine
             return SendUnreachable("what it was decided on is too old by now; it is read again")
         try:
             return Acknowledged(await limited(self._submit(do)))
@@ -235,7 +234,7 @@ class LadderRunner:
     async def _read(self, state: Ladder, touch: bool) -> Event:
         key = state.action.key
         try:
-            asked = [] if state.cancelled_at is None else [o for o in state.action.cancels if o.id not in state.gone]
+            asked = state.cancels.unproven
             price = await self._price(key, touch)  # first, so that no call delays the order after the read
             holdings, told = await read_beside(self._broker, self._reader, asked)
             await self._check_ours(state, holdings)
@@ -281,8 +280,8 @@ class LadderRunner:
 
     async def _look_up(self, state: Ladder, do: OrderQuery) -> Event:
         await self._pause(do.request.symbol, do.seconds)
-        asked = self._clock.monotonic()
-        since = (state.since or self._clock.now() - timedelta(seconds=asked - state.sent_at)) - SINCE_MARGIN
+        asked, order = self._clock.monotonic(), state.under_way
+        since = (order.since or self._clock.now() - timedelta(seconds=asked - order.sent_at)) - SINCE_MARGIN
         return await self._asking(find(self._broker, self._reader, do, since, asked))
 
     async def _await(self, order: Order, seconds: float) -> Event:
@@ -324,13 +323,13 @@ class LadderRunner:
 
     async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
         """Put orders back one after another, each on the last read. After a failed read, read again first."""
-        read_at = -inf if state.blind else self._clock.monotonic()
+        read_at = -inf if state.last_read.outdated else self._clock.monotonic()
 
         async def look() -> bool:
             return isinstance(await self._read(state, False), PositionRead)
 
         async def intend(request: OrderRequest, ours: bool) -> None:
-            held = state.position.quantity if state.position else request.quantity
+            held = state.last_read.position.quantity if state.last_read.position else request.quantity
             await self._intend(state, None, request, held, protects=ours)
 
         hands = Hands(self._broker, self._journal, self._clock, look, intend)

@@ -8,35 +8,26 @@ from msgspec import structs
 
 from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
+from core.ladder.parts import LastRead, OrderUnderWay
 from core.ladder.sizing import size_close
 from core.ladder.states import DoSend, Ladder, Phase, PositionRead, Transition
 from core.model import Order, Tier
 from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
 from core.ports import SEND_WITHIN
-from core.units import ZERO, floor_to, plain
+from core.units import floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that must agree
 
 
 def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """Check the orders first, then the position, then make the next order."""
-    ladder = _account(ladder, read)
-    listed = frozenset(o.id for o in (*read.orders, *read.alive)) - ladder.gone
-    ladder = structs.replace(ladder, position=read.position, still_open=listed, lot=read.instrument.step, blind=False)
+    side = ladder.action.side
+    cancels, filled = ladder.cancels.follow((*read.alive, *read.orders), read.ended, side.closing if side else None)
+    listed = frozenset(o.id for o in (*read.orders, *read.alive)) - cancels.ended
+    seen = LastRead(read.position, read.instrument.step, listed)
+    ladder = structs.replace(ladder, cancels=cancels, expected=ladder.expected - filled, last_read=seen)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
-
-
-def _account(ladder: Ladder, read: PositionRead) -> Ladder:
-    """Keep the orders that ended, and subtract from the expected position what they filled on the closing side."""
-    taken = {o.id: o.filled for o in ladder.action.cancels} | ladder.taken
-    expected = ladder.expected
-    for order in (*read.ended, *read.alive, *read.orders):
-        before = taken.get(order.id)
-        if before is not None and order.filled > before and _closing(ladder, order):
-            expected -= order.filled - before
-            taken[order.id] = order.filled
-    return structs.replace(ladder, expected=expected, taken=taken, gone=ladder.gone | {o.id for o in read.ended})
 
 
 def _closing(ladder: Ladder, order: Order) -> bool:
@@ -47,36 +38,36 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     """Check our own order first (never two are live), then new orders, then the orders that are to be cancelled."""
     ours = [o for o in read.orders if o.id in ladder.sent or o.client_id in ladder.sent]
     for order in ours:
-        if order.id not in ladder.done:
-            ladder = structs.replace(ladder, polls=0, sent=ladder.sent | {order.id})
-            return settle(ladder, order)
-        if not _lagged(ladder, ladder.filled_at, now):
+        if order.id not in ladder.fills.by_order:
+            found = OrderUnderWay(None, sent_at=now)
+            return settle(structs.replace(ladder, order=found, polls=0, sent=ladder.sent | {order.id}), order)
+        if not _lagged(ladder, ladder.fills.filled_at, now):
             return wait(ladder)  # a list that still shows a terminal order lags behind
     listed = {o.id for o in read.orders}
     known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may lag or be truncated
-    foreign = [o for o in known if o not in ours and o.id not in ladder.gone]
-    cancels = {o.id for o in ladder.action.cancels}
-    appeared = [o for o in foreign if o.id not in cancels and o.id not in ladder.action.orders_shown]
-    pending = tuple(o for o in foreign if o.id in cancels)
+    cancels = ladder.cancels
+    foreign = [o for o in known if o not in ours and o.id not in cancels.ended]
+    to_cancel = {o.id for o in cancels.orders}
+    appeared = [o for o in foreign if o.id not in to_cancel and o.id not in ladder.action.orders_shown]
+    pending = tuple(o for o in foreign if o.id in to_cancel)
     late = tuple(o for o in appeared if is_our_stop(o) and _closing(ladder, o))
     if late and len(late) == len(appeared) and ladder.action.kind is ActionKind.CLOSE and ladder.steps:
         return _take_along(ladder, (*pending, *late), late, now)
     if appeared and ladder.action.kind is ActionKind.CLOSE:
-        asked = ladder.cancelled_at
-        if pending and asked is not None and now - asked < ladder.limits.tier_timeout:
+        if pending and cancels.asked_at is not None and now - cancels.asked_at < ladder.limits.tier_timeout:
             return wait(ladder)  # cancelled orders can be put back only after they are gone
         return end(ladder, Outcome.CHANGED, changed_text(ladder, f"order {appeared[0].id} appeared"))
     too_late = not ladder.steps and ladder.action.kind is ActionKind.CLOSE
     if pending and not too_late:
-        return _pending(structs.replace(ladder, absent=frozenset()), pending, now)
-    absent = read.unsure - ladder.gone
+        return _pending(_absent(ladder, frozenset()), pending, now)
+    absent = read.unsure - cancels.ended
     # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
     if absent and not too_late:
         since = _odd_since(ladder, now)
         # the order's fill may not show yet
         doubtful = read.instrument.late_close_opens and not _lagged(ladder, since, now)
-        if doubtful or not absent <= ladder.absent:
-            return wait(structs.replace(ladder, absent=absent, odd_since=since), SECOND_LOOK)
+        if doubtful or not absent <= cancels.absent:
+            return wait(structs.replace(_absent(ladder, absent), odd_since=since), SECOND_LOOK)
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None
@@ -84,18 +75,21 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
 
 def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Transition:
     """Cancel our protective orders that were placed after the plan was made, like the orders that the plan names."""
-    action = ladder.action
-    shown = (*action.orders_shown, *(o.id for o in late))
-    action = structs.replace(action, cancels=(*action.cancels, *late), orders_shown=shown)
-    return cancel(structs.replace(ladder, action=action, absent=frozenset(), cancel_tries=0), orders, now)
+    cancels = structs.replace(ladder.cancels, orders=(*ladder.cancels.orders, *late), absent=frozenset(), tries=0)
+    return cancel(structs.replace(ladder, cancels=cancels), orders, now)
+
+
+def _absent(ladder: Ladder, absent: frozenset[str]) -> Ladder:
+    return structs.replace(ladder, cancels=structs.replace(ladder.cancels, absent=absent))
 
 
 def _pending(ladder: Ladder, pending: tuple[Order, ...], now: float) -> Transition:
     """Wait until the cancelled orders are gone. Ask again after the tier's time-out, a limited number of times."""
     if now >= ladder.deadline:
         return give_up(ladder, f"order {pending[0].id} could not be cancelled in time")
-    if ladder.cancelled_at is None or now - ladder.cancelled_at >= ladder.limits.tier_timeout:
-        if ladder.cancel_tries >= ladder.limits.attempts:
+    asked, tries = ladder.cancels.asked_at, ladder.cancels.tries
+    if asked is None or now - asked >= ladder.limits.tier_timeout:
+        if tries >= ladder.limits.attempts:
             return give_up(ladder, f"order {pending[0].id} could not be cancelled")
         return cancel(ladder, pending, now)
     return wait(ladder)
@@ -116,7 +110,7 @@ def _holding(ladder: Ladder, read: PositionRead, now: float) -> Transition | Non
 
 def _flat(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """End when our fills explain the flat position, or when a second read, asked after the first arrived, agrees."""
-    explained = ladder.filled >= ladder.action.quantity and ladder.expected <= 0
+    explained = ladder.fills.quantity >= ladder.action.quantity and ladder.expected <= 0
     if explained or (ladder.flat_asked is not None and read.asked >= ladder.flat_asked):
         return end(ladder, Outcome.CLOSED)
     ladder = structs.replace(ladder, flat_asked=now)
@@ -128,10 +122,10 @@ def _more(ladder: Ladder, quantity: Decimal, now: float) -> Transition:
     ladder = structs.replace(ladder, flat_asked=None)
     since = _odd_since(ladder, now)
     grew = quantity > ladder.action.quantity
-    if not grew and not _lagged(ladder, since if ladder.filled_at is None else ladder.filled_at, now):
+    if not grew and not _lagged(ladder, since if ladder.fills.filled_at is None else ladder.fills.filled_at, now):
         return wait(structs.replace(ladder, odd_since=since))
     text = changed_text(ladder, f"position is {plain(quantity)} where {plain(ladder.expected)} was expected")
-    return end(ladder, Outcome.CHANGED, text, alarm=ladder.filled > 0)
+    return end(ladder, Outcome.CHANGED, text, alarm=ladder.fills.quantity > 0)
 
 
 def _lagged(ladder: Ladder, since: float | None, now: float) -> bool:
@@ -160,7 +154,7 @@ def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
             return wait(structs.replace(ladder, odd_since=since))
         if size.available <= 0:
             return give_up(ladder, "all of it is held by orders at the venue")
-    if instrument.late_close_opens and not _lagged(ladder, ladder.ended_at, now):
+    if instrument.late_close_opens and not _lagged(ladder, ladder.fills.ended_at, now):
         # the ended order may have filled more than it reported: another order would open a position
         return wait(ladder)
     return _step(structs.replace(ladder, odd_since=None), read, size.available, now)
@@ -172,7 +166,7 @@ def _odd_since(ladder: Ladder, now: float) -> float:
 
 def _too_small(ladder: Ladder, quantity: Decimal, why: str) -> Transition:
     text = f"{plain(quantity)} left, {why}"
-    if ladder.filled > 0 or quantity < ladder.action.quantity:
+    if ladder.fills.quantity > 0 or quantity < ladder.action.quantity:
         return end(ladder, Outcome.CLOSED_RESIDUAL, text)
     return end(ladder, Outcome.REFUSED, text)
 
@@ -188,29 +182,11 @@ def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> 
         request = tiers.request(step, position, read.instrument, quantity, client_id, read.price)
         useful = step.tier not in ladder.unsupported and (step.tier is not Tier.DIRECT_API or ladder.failed)
         if request is not None and useful:
-            known = frozenset(o.id for o in read.orders) | frozenset(ladder.done) | ladder.others
-            ladder = go(
-                ladder,
-                Phase.SENDING,
-                request=request,
-                nameless=step.tier is Tier.VENUE_CLOSE,
-                order=None,
-                known=known,
-                sent=ladder.sent | {client_id},
-                sent_at=now,
-                polls=0,
-                misses=0,
-                withdrawn_at=None,
-            )
+            known = frozenset(o.id for o in read.orders) | frozenset(ladder.fills.by_order) | ladder.others
+            order = OrderUnderWay(request, now, nameless=step.tier is Tier.VENUE_CLOSE, known=known)
+            ladder = go(ladder, Phase.SENDING, order=order, sent=ladder.sent | {client_id}, polls=0)
             return Transition(ladder, DoSend(step, request, position, read.instrument))
         ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))
     if not ladder.steps:  # resumed too late: the fate of the old order is known, and nothing more is sent
         return end(ladder, Outcome.CHANGED, changed_text(ladder, "it was interrupted too long ago"))
     return give_up(ladder, "every tier was tried")
-
-
-def residual(ladder: Ladder) -> Decimal | None:
-    """Return the quantity that remains by the last read; 0 when flat, None when the position was never read."""
-    if ladder.outcome is Outcome.CLOSED:
-        return ZERO
-    return ladder.position.quantity if ladder.position is not None else None

@@ -20,9 +20,9 @@ class LiveOrders:
         self._live: dict[str, str] = {}
 
     def follow(self, ladder: Ladder) -> None:
-        """Take a ladder's new state. A ladder without a request has no live or unknown order."""
+        """Take a ladder's new state. A ladder without an order under way has no live or unknown order."""
         symbol = ladder.action.key.symbol
-        if (ladder.request is None or ladder.ended) and self._live.get(symbol) in ladder.sent:
+        if (ladder.order is None or ladder.ended) and self._live.get(symbol) in ladder.sent:
             del self._live[symbol]
 
     def enter(self, request: OrderRequest) -> None:
@@ -46,7 +46,7 @@ def another_writer(holdings: Holdings, epoch: str) -> str:
 def check_send(ladder: Ladder, request: OrderRequest, position: Position, instrument: Instrument) -> None:
     """Check I1, I2, I3, I5, I7 and I18 of one order against the confirmed action and the last read."""
     action = ladder.action
-    left = action.quantity - ladder.filled
+    left = action.quantity - ladder.fills.quantity
     where = f"{request.symbol} on {request.account}"
     if (request.account, request.symbol, request.leg) != (action.key.account, action.key.symbol, action.key.leg):
         raise InvariantBroken(f"I18: {where} is not what was confirmed")

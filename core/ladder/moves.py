@@ -61,14 +61,15 @@ def wait(ladder: Ladder, seconds: float | None = None) -> Transition:
 
 def cancel(ladder: Ladder, orders: tuple[Order, ...], now: float) -> Transition:
     """Ask the venue to cancel the orders."""
-    tries = ladder.cancel_tries + 1
-    return Transition(go(ladder, Phase.CANCELLING, cancelled_at=now, cancel_tries=tries, polls=0), DoCancel(orders))
+    cancels = structs.replace(ladder.cancels, asked_at=now, tries=ladder.cancels.tries + 1)
+    return Transition(go(ladder, Phase.CANCELLING, cancels=cancels, polls=0), DoCancel(orders))
 
 
 def settle(ladder: Ladder, order: Order) -> Transition:
     """Our order is live: ask for its state until it is terminal."""
     seconds = poll(ladder)
-    ladder = go(ladder, Phase.SETTLING, order=order, polls=ladder.polls + 1)
+    under_way = structs.replace(ladder.under_way, seen=order)
+    ladder = go(ladder, Phase.SETTLING, order=under_way, polls=ladder.polls + 1)
     return Transition(ladder, DoAwait(order, seconds))
 
 
@@ -79,7 +80,7 @@ def advance(ladder: Ladder) -> Ladder:
 
 def give_up(ladder: Ladder, text: str) -> Transition:
     """End the close with something left, and raise an alarm. The answers of every tier are kept."""
-    outcome = Outcome.PARTIAL if ladder.filled > 0 else Outcome.STUCK
+    outcome = Outcome.PARTIAL if ladder.fills.quantity > 0 else Outcome.STUCK
     return end(ladder, outcome, text, alarm=True)
 
 
@@ -102,13 +103,12 @@ def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:
 
     Nothing is put back while an order of ours may still be live.
     """
-    position, action = ladder.position, ladder.action
-    may_send = ladder.phase in (Phase.READING, Phase.SENDING) and ladder.request is None
-    if position is None or not may_send or position.side is not action.side:
+    position = ladder.last_read.position
+    if position is None or ladder.order is not None or position.side is not ladder.action.side:
         return ()
-    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.still_open]
+    gone = [o for o in _stops_asked(ladder) if o.id not in ladder.last_read.open_orders]
     room = [position.quantity if o.reduce_only else position.free for o in gone]
-    sizes = [floor_to(min(o.remaining, most), ladder.lot) for o, most in zip(gone, room, strict=True)]
+    sizes = [floor_to(min(o.remaining, most), ladder.last_read.lot) for o, most in zip(gone, room, strict=True)]
     made = [_again(ladder, order, sizes[nth], nth) for nth, order in enumerate(gone)]
     return tuple((request, order) for request, order in zip(made, gone, strict=True) if request.quantity > 0)
 
@@ -132,17 +132,17 @@ def _again(ladder: Ladder, order: Order, quantity: Decimal, nth: int) -> OrderRe
 def _stops_asked(ladder: Ladder) -> list[Order]:
     """Return the stops on the closing side that we asked the venue to cancel."""
     action = ladder.action
-    if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancelled_at is None:
+    if action.kind is not ActionKind.CLOSE or action.side is None or ladder.cancels.asked_at is None:
         return []
-    return [o for o in action.cancels if o.type is OrderType.STOP and o.side is action.side.closing]
+    return [o for o in ladder.cancels.orders if o.type is OrderType.STOP and o.side is action.side.closing]
 
 
 def _not_restored(ladder: Ladder, restored: int) -> tuple[str, ...]:
     """Return the ids of the cancelled stops that are not put back although the position may still exist."""
-    position = ladder.position
-    if position is not None and position.side is not ladder.action.side:
+    read = ladder.last_read
+    if read.position is not None and read.position.side is not ladder.action.side:
         return ()
-    gone = [o.id for o in _stops_asked(ladder) if ladder.blind or o.id not in ladder.still_open]
+    gone = [o.id for o in _stops_asked(ladder) if read.outdated or o.id not in read.open_orders]
     return tuple(gone) if len(gone) > restored else ()
 
 

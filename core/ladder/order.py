@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from core.errors import InvariantBroken, Refusal, Refused
+from core.errors import Refusal, Refused
 from core.ladder.moves import advance, answer, end, give_up, go, poll, read, settle, wait
 from core.ladder.states import (
     Acknowledged,
@@ -24,7 +24,7 @@ from core.model import Order, OrderStatus
 from core.plans.results import Outcome
 from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, SEND_WITHIN, OrderQuery, OrderRead
 from core.records import IntentAnswered
-from core.units import ZERO, plain
+from core.units import plain
 
 REREAD = frozenset({Refusal.NO_POSITION, Refusal.REDUCE_ONLY, Refusal.HELD, Refusal.CLOCK})
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED, Refusal.HALTED, Refusal.UNKNOWN_SYMBOL})
@@ -47,18 +47,16 @@ def acknowledged(ladder: Ladder, event: Acknowledged, now: float) -> Transition:
     record = _record(ladder, "acknowledged", order)
     if order.status.terminal:
         return _terminal(ladder, order, now)
-    transition = settle(ladder, order)
-    return Transition(transition.ladder, transition.do, (record,))
+    return _recorded(settle(ladder, order), record)
 
 
 def send_refused(ladder: Ladder, event: SendRefused, now: float) -> Transition:
     """Handle a definitive refusal. What follows depends on the reason."""
     refused = event.refused
     exists = refused.refusal is Refusal.DUPLICATE  # an earlier send reached the venue: look the order up
-    record = (_record(ladder, "unknown" if exists else "refused", None, str(refused)),)
+    record = _record(ladder, "unknown" if exists else "refused", None, str(refused))
     ladder = answer(ladder, str(refused))
-    transition = _resolve(ladder) if exists else _refused(_unsent(ladder), refused, now)
-    return Transition(transition.ladder, transition.do, record)
+    return _recorded(_resolve(ladder) if exists else _refused(_unsent(ladder), refused, now), record)
 
 
 def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
@@ -75,7 +73,7 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
     if reason in HOPELESS:
         return end(ladder, Outcome.STUCK, str(refused), alarm=True)
     if reason is Refusal.BELOW_MINIMUM:
-        outcome = Outcome.CLOSED_RESIDUAL if ladder.filled > 0 else Outcome.REFUSED
+        outcome = Outcome.CLOSED_RESIDUAL if ladder.fills.quantity > 0 else Outcome.REFUSED
         return end(ladder, outcome, str(refused))
     step = ladder.step
     if reason is Refusal.UNSUPPORTED and step is not None:
@@ -95,33 +93,29 @@ def _reread(ladder: Ladder) -> Transition:
 
 def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Transition:
     """Try the same step again a little later, until the deadline: the order provably never left."""
-    record = (_record(ladder, "unreachable", None, event.text),)
+    record = _record(ladder, "unreachable", None, event.text)
     ladder = answer(_unsent(ladder), event.text)
     if now >= ladder.deadline:
-        transition = give_up(ladder, f"venue not reachable: {event.text}")
-    else:
-        transition = wait(ladder, max(UNREACHABLE_WAIT, poll(ladder)))
-    return Transition(transition.ladder, transition.do, record)
+        return _recorded(give_up(ladder, f"venue not reachable: {event.text}"), record)
+    return _recorded(wait(ladder, max(UNREACHABLE_WAIT, poll(ladder))), record)
 
 
 def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Transition:
     """Look the order up until its outcome is known. It is never sent again, because it may have been executed."""
-    record = (_record(ladder, "unknown", None, event.text),)
-    transition = _resolve(answer(ladder, event.text))
-    return Transition(transition.ladder, transition.do, record)
+    return _recorded(_resolve(answer(ladder, event.text)), _record(ladder, "unknown", None, event.text))
 
 
 def _resolve(ladder: Ladder) -> Transition:
-    return _look_up(structs.replace(ladder, polls=0, misses=0), 0.0)
+    order = structs.replace(ladder.under_way, misses=0)
+    return _look_up(structs.replace(ladder, order=order, polls=0), 0.0)
 
 
 def _look_up(ladder: Ladder, seconds: float) -> Transition:
-    request = ladder.request
-    if request is None:
-        raise InvariantBroken("an order is looked up that was never sent")
-    order_id = ladder.order.id if ladder.order is not None else None
+    order = ladder.under_way
+    assert order.request is not None
+    order_id = order.seen.id if order.seen is not None else None
     ladder = go(ladder, Phase.RESOLVING, polls=ladder.polls + 1)
-    return Transition(ladder, OrderQuery(request, ladder.known, order_id, ladder.nameless, seconds))
+    return Transition(ladder, OrderQuery(order.request, order.known, order_id, order.nameless, seconds))
 
 
 def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Transition:
@@ -139,12 +133,12 @@ def looked_up(ladder: Ladder, event: OrderRead, now: float) -> Transition:
         return _unresolved(ladder) if hopeless else _look_up(ladder, poll(ladder))
     if event.unattributed is None or event.unattributed > 0:
         return _unresolved(ladder) if out_of_time else _look_up(ladder, poll(ladder))
-    if ladder.misses + 1 < CONCLUSIVE_MISSES:
-        return _look_up(structs.replace(ladder, misses=ladder.misses + 1), poll(ladder))
-    record = (_record(ladder, "not_found"),)
+    misses = ladder.under_way.misses + 1
+    if misses < CONCLUSIVE_MISSES:
+        return _look_up(structs.replace(ladder, order=structs.replace(ladder.under_way, misses=misses)), poll(ladder))
+    record = _record(ladder, "not_found")
     ladder = answer(_unsent(ladder), "was never executed")  # before advance(): the answer belongs to this tier
-    transition = read(advance(structs.replace(ladder, failed=True)))
-    return Transition(transition.ladder, transition.do, record)
+    return _recorded(read(advance(structs.replace(ladder, failed=True))), record)
 
 
 def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
@@ -158,7 +152,7 @@ def look_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
 def _past_expiry(ladder: Ladder, at: float) -> bool:
     expiry = ladder.limits.request_expiry
     margin = SEND_WITHIN + max(LOOK_MARGIN, ladder.limits.position_lag)
-    return expiry is not None and at >= ladder.sent_at + expiry + margin
+    return expiry is not None and at >= ladder.under_way.sent_at + expiry + margin
 
 
 def _unresolved(ladder: Ladder) -> Transition:
@@ -167,63 +161,76 @@ def _unresolved(ladder: Ladder) -> Transition:
     After the request's expiry the order can no longer execute. Where the venue
     promises no expiry, the account is frozen.
     """
-    request = ladder.request
-    ladder = structs.replace(ladder, freeze=ladder.limits.request_expiry is None)
-    name = request.client_id if request else "?"
+    name = ladder.under_way.name
     text = f"whether order {name} was executed could not be found out; nothing more is sent, look at the venue"
-    return give_up(ladder, text)
+    return give_up(structs.replace(ladder, freeze=ladder.limits.request_expiry is None), text)
 
 
 def order_read(ladder: Ladder, event: OrderRead, now: float) -> Transition:
     """Take the state of our live order while the order settles."""
     order = event.order
+    if order is None and ladder.under_way.request is None:  # a list showed the order: ask again
+        order = _seen(ladder)
     if order is None:  # the venue accepted the order and now denies it: neither answer is believed
         return _look_up(structs.replace(ladder, polls=0), poll(ladder))
     if order.status.terminal:
         return _terminal(ladder, order, now)
-    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
+    if _settled_too_long(ladder, now):
         return _withdraw(ladder, order, now)
     return settle(ladder, order)
 
 
 def settle_failed(ladder: Ladder, event: LookFailed, now: float) -> Transition:
     """Go on after a failed query for the order's state. The tier's time-out keeps running."""
-    assert ladder.order is not None
-    if now >= min(ladder.sent_at + ladder.limits.tier_timeout, ladder.deadline):
-        return _withdraw(answer(ladder, event.text), ladder.order, now)
-    return settle(ladder, ladder.order)
+    order = _seen(ladder)
+    if _settled_too_long(ladder, now):
+        return _withdraw(answer(ladder, event.text), order, now)
+    return settle(ladder, order)
+
+
+def _settled_too_long(ladder: Ladder, now: float) -> bool:
+    return now >= min(ladder.under_way.sent_at + ladder.limits.tier_timeout, ladder.deadline)
+
+
+def _seen(ladder: Ladder) -> Order:
+    """Return our live order as last seen."""
+    order = ladder.under_way.seen
+    assert order is not None
+    return order
 
 
 def _withdraw(ladder: Ladder, order: Order, now: float, silent: float = 0.0) -> Transition:
     """Ask for a cancel of our order, ``silent`` seconds later for its state. Only a terminal state ends the tier."""
-    since = ladder.withdrawn_at if ladder.withdrawn_at is not None else now
+    since = ladder.under_way.withdrawn_at
     seconds = max(silent, poll(ladder) if ladder.phase is Phase.WITHDRAWING else 0.0)
-    ladder = go(ladder, Phase.WITHDRAWING, order=order, withdrawn_at=since, polls=ladder.polls + 1)
+    under_way = structs.replace(ladder.under_way, seen=order, withdrawn_at=now if since is None else since)
+    ladder = go(ladder, Phase.WITHDRAWING, order=under_way, polls=ladder.polls + 1)
     return Transition(ladder, DoWithdraw(order, seconds))
 
 
 def withdrawn(ladder: Ladder, event: OrderRead | LookFailed, now: float) -> Transition:
     """Go on once the order is terminal. Otherwise the close ends stuck, because the order may still be live."""
-    assert ladder.order is not None
     order = event.order if isinstance(event, OrderRead) else None
     if order is not None and order.status.terminal:
         return _terminal(ladder, order, now)
-    assert ladder.withdrawn_at is not None
+    last, since = _seen(ladder), ladder.under_way.withdrawn_at
+    assert since is not None
     silent = event.retry_after if isinstance(event, LookFailed) else 0.0
     if silent > 0 and now + silent < ladder.deadline:  # the venue confirms no cancel during this time
-        return _withdraw(structs.replace(ladder, withdrawn_at=now + silent), ladder.order, now, silent)
+        under_way = structs.replace(ladder.under_way, withdrawn_at=now + silent)
+        return _withdraw(structs.replace(ladder, order=under_way), last, now, silent)
     limit = max(ladder.limits.tier_timeout, ladder.limits.position_lag) * 2
-    if now - ladder.withdrawn_at >= limit or (isinstance(event, LookFailed) and event.final):
-        return give_up(ladder, f"order {ladder.order.id} may still be live at the venue: its cancel was not confirmed")
-    return _withdraw(ladder, order or ladder.order, now)
+    if now - since >= limit or (isinstance(event, LookFailed) and event.final):
+        return give_up(ladder, f"order {last.id} may still be live at the venue: its cancel was not confirmed")
+    return _withdraw(ladder, order or last, now)
 
 
 def _terminal(ladder: Ladder, order: Order, now: float) -> Transition:
     """Count the order's fill once, even when it is reported again, and read the position."""
-    request, before = ladder.request, ladder.filled
-    record = (_record(ladder, "terminal", order),)
-    ladder = _filled(ladder, order, now)
-    if ladder.filled > ladder.action.quantity:
+    request, before = ladder.under_way.request, ladder.fills.quantity
+    record = _record(ladder, "terminal", order)
+    ladder = _counted(ladder, order, now)
+    if ladder.fills.quantity > ladder.action.quantity:
         raise CloseBroken(
             f"order {order.id} filled {plain(order.filled)}, more than what was confirmed "
             f"({plain(ladder.action.quantity)}, {plain(before)} filled before)",
@@ -233,37 +240,30 @@ def _terminal(ladder: Ladder, order: Order, now: float) -> Transition:
         ladder = answer(ladder, order.text or order.status.value)
     split = request is not None and order.filled >= request.quantity
     ladder = structs.replace(ladder, part=ladder.part + 1, polls=0) if split else advance(ladder)
-    transition = read(ladder)
-    return Transition(transition.ladder, transition.do, record)
+    return _recorded(read(ladder), record)
 
 
-def _filled(ladder: Ladder, order: Order, now: float) -> Ladder:
-    """Add what our ended order filled beyond the fill known before. A cumulative fill never falls."""
-    fresh = max(order.filled - ladder.done.get(order.id, ZERO), ZERO)
-    paid, step = ladder.paid, ladder.step
-    if fresh > 0:
-        paid = None if paid is None or order.average_price is None else paid + fresh * order.average_price
+def _counted(ladder: Ladder, order: Order, now: float) -> Ladder:
+    """Return the ladder with the fill of our ended order, and with no order under way."""
+    step = ladder.step
+    fills = ladder.fills.count(order, step.tier if step is not None else None, now)
     return structs.replace(
         ladder,
-        since=None,
-        filled=ladder.filled + fresh,
-        paid=paid,
-        expected=ladder.expected - fresh,
-        done={**ladder.done, order.id: max(order.filled, ladder.done.get(order.id, ZERO))},
-        tier=step.tier if fresh > 0 and step is not None else ladder.tier,
-        failed=ladder.failed or order.status is OrderStatus.REJECTED,
-        filled_at=now if fresh > 0 else ladder.filled_at,
-        ended_at=now,
         order=None,
-        request=None,
+        fills=fills,
+        expected=ladder.expected - (fills.quantity - ladder.fills.quantity),
+        failed=ladder.failed or order.status is OrderStatus.REJECTED,
     )
 
 
 def _unsent(ladder: Ladder) -> Ladder:
     """Return the ladder with no order of ours on its way or live."""
-    return structs.replace(ladder, request=None, order=None, since=None)
+    return structs.replace(ladder, order=None)
+
+
+def _recorded(transition: Transition, record: IntentAnswered) -> Transition:
+    return structs.replace(transition, records=(record,))
 
 
 def _record(ladder: Ladder, outcome: str, order: Order | None = None, text: str = "") -> IntentAnswered:
-    client_id = ladder.request.client_id if ladder.request else (order.client_id or order.id if order else "")
-    return IntentAnswered(ladder.plan, ladder.action.key, client_id, outcome, order, text)
+    return IntentAnswered(ladder.plan, ladder.action.key, ladder.under_way.name, outcome, order, text)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from msgspec import Struct, structs
 
 from core.ladder import step as ladder
-from core.ladder.states import Ladder, Limits, Phase, SendUnknown, Transition
+from core.ladder.parts import Cancels, OrderUnderWay
+from core.ladder.states import DoRead, Ladder, Limits, Phase, SendUnknown, Transition
 from core.ladder.tiers import Step
 from core.model import PositionKey, Tier
 from core.plans.plan import Action, ActionKind, ApprovedPlan, reopened
@@ -26,7 +26,6 @@ from core.records import (
     PlanApproved,
     Record,
 )
-from core.units import ZERO
 
 
 class InterruptedPlan(Struct, frozen=True):
@@ -79,26 +78,27 @@ def take_up(
             answers.pop(record.client_id, None)  # the answer belongs to an earlier attempt with the same client id
         if isinstance(record, IntentAnswered) and not _already_terminal(answers.get(record.client_id)):
             answers[record.client_id] = record
-    transition = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now)
+    state = ladder.start(structs.replace(action, cancels=()), name, epoch, steps, limits, now).ladder
     cancelled = any(isinstance(r, CancelAsked) and r.key == action.key for r in records)
-    state = _accounted(transition.ladder, intents, answers, now)
-    state = structs.replace(
-        state, action=action, cancelled_at=now if cancelled else None, others=_others(action, records)
-    )
+    cancels = Cancels(action.cancels, asked_at=now if cancelled else None)
+    state = structs.replace(state, action=action, cancels=cancels, others=_others(action, records))
+    state = _accounted(state, intents, answers, now)
     if not intents:
-        return Transition(state, transition.do)
+        return Transition(state, DoRead())
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
         after = answered.outcome != "unreachable"  # an unreachable order is sent again with its client id
-        return Transition(
-            structs.replace(state, index=_index(steps, last, after), part=0 if after else state.part), transition.do
-        )
-    order = answered.order if answered is not None else None
-    index = _index(steps, last, False)
-    state = structs.replace(
-        state, phase=Phase.SENDING, index=index, request=last.request, order=order, sent_at=now, known=_known(state)
+        part = 0 if after else state.part
+        return Transition(structs.replace(state, index=_index(steps, last, after), part=part), DoRead())
+    order = OrderUnderWay(
+        last.request,
+        sent_at=now,
+        nameless=last.tier is Tier.VENUE_CLOSE,
+        known=_known(state),
+        since=last.at,
+        seen=answered.order if answered is not None else None,
     )
-    state = structs.replace(state, since=last.at, nameless=last.tier is Tier.VENUE_CLOSE)
+    state = structs.replace(state, phase=Phase.SENDING, index=_index(steps, last, False), order=order)
     return ladder.step(state, SendUnknown("interrupted before its answer was known"), now)
 
 
@@ -116,29 +116,20 @@ def _already_terminal(answer: IntentAnswered | None) -> bool:
 
 def _accounted(state: Ladder, intents: list[IntentWritten], answers: dict[str, IntentAnswered], now: float) -> Ladder:
     """Add the fills of our terminal orders, and the ids of all orders that we sent for this close."""
-    filled, paid, done, tier = ZERO, state.paid, dict[str, Decimal](), state.tier
+    fills = state.fills
     sent = {i.client_id for i in intents}
     for intent in intents:
         order = answers[intent.client_id].order if intent.client_id in answers else None
         if order is None:
             continue
         sent.add(order.id)
-        if answers[intent.client_id].outcome == "terminal" and order.id not in done:
-            done[order.id] = order.filled
-            filled += order.filled
-            price = order.average_price
-            if order.filled > 0:
-                paid = None if paid is None or price is None else paid + order.filled * price
-                tier = intent.tier
+        if answers[intent.client_id].outcome == "terminal" and order.id not in fills.by_order:
+            fills = fills.count(order, intent.tier, now)
     return structs.replace(
         state,
-        filled=filled,
-        paid=paid,
-        done=done,
-        tier=tier,
+        fills=structs.replace(fills, filled_at=None),
         sent=frozenset(sent),
-        ended_at=now if done else None,
-        expected=state.action.quantity - filled,
+        expected=state.action.quantity - fills.quantity,
         part=_part(intents),
         failed=any(a.outcome in ("refused", "not_found") for a in answers.values()),
     )
@@ -154,7 +145,7 @@ def _part(intents: list[IntentWritten]) -> int:
 
 
 def _known(state: Ladder) -> frozenset[str]:
-    return frozenset(state.action.orders_shown) | frozenset(state.done) | state.others
+    return frozenset(state.action.orders_shown) | frozenset(state.fills.by_order) | state.others
 
 
 def _others(action: Action, records: list[Record]) -> frozenset[str]:

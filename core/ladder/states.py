@@ -16,13 +16,13 @@ from enum import Enum
 from msgspec import Struct
 
 from core.errors import InvariantBroken, Refused
+from core.ladder.parts import Cancels, Fills, LastRead, OrderUnderWay
 from core.ladder.tiers import Step
 from core.model import Instrument, Order, OrderRequest, Position, Tier
 from core.plans.plan import Action
 from core.plans.results import Outcome
 from core.ports import OrderQuery, OrderRead
 from core.records import IntentAnswered
-from core.units import ZERO
 
 
 class Phase(Enum):
@@ -204,48 +204,27 @@ class Ladder(Struct, frozen=True):
 
     plan: str
     epoch: str
-    action: Action
+    action: Action  # as it was confirmed
     steps: tuple[Step, ...]
     limits: Limits
     deadline: float
     expected: Decimal  # the largest possible position: the confirmed or last read quantity minus later fills
     phase: Phase = Phase.READING
+    order: OrderUnderWay | None = None  # None: no order of ours is on its way or live
+    fills: Fills = Fills()
+    cancels: Cancels = Cancels()
+    last_read: LastRead = LastRead()
+    sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
+    others: frozenset[str] = frozenset()  # ids of our orders on the instrument that belong to other closes
     index: int = 0  # the present or next step
     part: int = 0  # number of the part, where a step's order had to be split
-    filled: Decimal = ZERO  # the fills of our terminal orders
-    paid: Decimal | None = ZERO  # Σ fill × price; None once a price is missing
-    tier: Tier | None = None  # the last tier that filled something
-    request: OrderRequest | None = None  # the request of the order that is on its way or live
-    nameless: bool = False  # the order is a venue's own close call and may carry no client id
-    order: Order | None = None  # our order as last seen
-    known: frozenset[str] = frozenset()  # ids of orders that were open before our order was sent
-    others: frozenset[str] = frozenset()  # ids of our orders on the instrument that belong to other closes
-    sent: frozenset[str] = frozenset()  # client ids and order ids of everything we sent for this close
-    done: dict[str, Decimal] = {}  # cumulative fill of our terminal orders, by order id
-    sent_at: float = 0.0
-    since: datetime | None = None  # after a restart: the time at which the order in question was sent
-    filled_at: float | None = None  # when we last learnt of a fill of ours
-    ended_at: float | None = None  # when we last learnt of the end of an order of ours
-    flat_asked: float | None = (
-        None  # when an unexplained flat read first arrived; only a read after this time confirms it
-    )
-    misses: int = 0  # look-ups past the expiry that found nothing
-    odd_since: float | None = None  # since when reads contradict the expected state, or orders hold quantity
-    refusals: int = 0  # refusals of the present step after which the ladder reads again
-    cancelled_at: float | None = None
-    cancel_tries: int = 0
-    withdrawn_at: float | None = None
     polls: int = 0
+    refusals: int = 0  # refusals of the present step after which the ladder reads again
     failed: bool = False  # a unified call was refused or rejected, so the raw endpoint is worth a try
     unsupported: frozenset[Tier] = frozenset()
     answers: tuple[str, ...] = ()
-    position: Position | None = None  # the position of the last read
-    lot: Decimal = ZERO  # the instrument's step of the last read
-    still_open: frozenset[str] = frozenset()  # ids of the live orders in the last read
-    gone: frozenset[str] = frozenset()  # ids of the cancelled orders that are known to be terminal
-    taken: dict[str, Decimal] = {}  # cumulative fill of the cancelled orders, by order id
-    absent: frozenset[str] = frozenset()  # ids of cancelled orders that the last read lacked, without other proof
-    blind: bool = False  # the last read failed, so the read values may be out of date
+    flat_asked: float | None = None  # when an unexplained flat read first arrived; only a later read confirms it
+    odd_since: float | None = None  # since when reads contradict the expected state, or orders hold quantity
     opens_at: datetime | None = None
     outcome: Outcome | None = None
     error: str | None = None
@@ -261,8 +240,11 @@ class Ladder(Struct, frozen=True):
         return self.steps[self.index] if self.index < len(self.steps) else None
 
     @property
-    def average_price(self) -> Decimal | None:
-        return self.paid / self.filled if self.paid is not None and self.filled > 0 else None
+    def under_way(self) -> OrderUnderWay:
+        """The order under way. Raises InvariantBroken where there is none."""
+        if self.order is None:
+            raise InvariantBroken(f"no order of ours is under way while {self.phase.value}")
+        return self.order
 
 
 class CloseBroken(InvariantBroken):

@@ -35,6 +35,7 @@ from core.ladder.order import (
     unreachable,
     withdrawn,
 )
+from core.ladder.parts import Cancels
 from core.ladder.states import (
     Acknowledged,
     CancelsAsked,
@@ -71,6 +72,7 @@ def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits
         limits=limits,
         deadline=now + limits.total_timeout,
         expected=action.quantity,
+        cancels=Cancels(action.cancels),
     )
     return cancel(ladder, action.cancels, now) if action.cancels else Transition(ladder, DoRead())
 
@@ -103,7 +105,8 @@ def _cancels_asked(ladder: Ladder, event: CancelsAsked, now: float) -> Transitio
 
 def _read_failed(ladder: Ladder, event: ReadFailed, now: float) -> Transition:
     """Send nothing, because the position cannot be read."""
-    ladder = structs.replace(answer(ladder, event.text), blind=True)
+    outdated = structs.replace(ladder.last_read, outdated=True)
+    ladder = structs.replace(answer(ladder, event.text), last_read=outdated)
     if event.final:
         return end(ladder, Outcome.STUCK, event.text, alarm=True)
     if now >= ladder.deadline:

@@ -121,7 +121,7 @@ def closing_row(transition: Transition, now: datetime) -> ClosingRow:
         next_tier=following.tier.value if following and not ladder.ended else None,
         next_at=next_at(ladder, transition, now) if waiting or not ladder.ended else None,
         quantity=ladder.action.quantity,
-        filled=ladder.filled,
+        filled=ladder.fills.quantity,
         answer=ladder.answers[-1] if ladder.answers else "",
         outcome=ladder.outcome.value if ladder.outcome and ladder.ended else None,
         alarm=ladder.alarm,

@@ -95,7 +95,7 @@ def _one_not_found_is_a_rejection() -> Any:
         if event.order is not None:
             return ladder_order.looked_up(state, event, now)
         record = (ladder_order._record(state, "not_found"),)
-        move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
+        move = read(advance(structs.replace(state, order=None, failed=True)))
         return Transition(move.ladder, move.do, record)
 
     return _handler(Phase.RESOLVING, OrderRead, looked_up)
@@ -104,7 +104,7 @@ def _one_not_found_is_a_rejection() -> Any:
 def _failed_query_is_not_found() -> Any:
     def failed(state: Ladder, event: LookFailed, now: float) -> Transition:
         record = (ladder_order._record(state, "not_found"),)
-        move = read(advance(structs.replace(state, request=None, order=None, failed=True)))
+        move = read(advance(structs.replace(state, order=None, failed=True)))
         return Transition(move.ladder, move.do, record)
 
     return _handler(Phase.RESOLVING, LookFailed, failed)
@@ -130,7 +130,7 @@ def _cancel_is_an_end() -> Any:
     def withdrawn(state: Ladder, event: OrderRead | LookFailed, now: float) -> Transition:
         assert state.order is not None
         record = (ladder_order._record(state, "refused", None, "withdrawn"),)
-        move = read(advance(structs.replace(state, request=None, order=None)))
+        move = read(advance(structs.replace(state, order=None)))
         return Transition(move.ladder, move.do, record)
 
     stack = ExitStack()

@@ -150,7 +150,7 @@ async def test_a_send_that_hangs_is_given_up_waiting_for_and_looked_up():
     hands = Hands(holdings=[HELD, FLAT], submit=[HANG], find_order=[done("v1", "2", "2")])
     began = hands.clock.monotonic()
     state = await hands.climb()
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert hands.clock.monotonic() - began < CALL_TIMEOUT + 2
     assert hands.broker.calls["submit"] == 1
 
@@ -160,7 +160,7 @@ async def test_a_send_that_hangs_is_given_up_waiting_for_and_looked_up():
 async def test_a_read_that_fails_in_any_way_sends_nothing_and_is_tried_again(fault: Any):
     hands = Hands(holdings=[fault, HELD, FLAT], submit=[filling])
     state = await hands.climb()
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert hands.broker.calls["submit"] == 1
 
 
@@ -177,7 +177,7 @@ async def test_credentials_that_are_refused_while_reading_end_it_at_once():
 async def test_a_look_up_that_fails_in_any_way_says_nothing(fault: Any):
     hands = Hands(holdings=[HELD, FLAT], submit=[OutcomeUnknown("reset")], find_order=[fault, done("v1", "2", "2")])
     state = await hands.climb()
-    assert (state.filled, hands.broker.calls["submit"]) == (D(2), 1)
+    assert (state.fills.quantity, hands.broker.calls["submit"]) == (D(2), 1)
 
 
 @virtual
@@ -196,7 +196,7 @@ async def test_what_a_cancel_is_answered_does_not_matter_the_read_decides(fault:
     reads = [holdings(position(), orders=(guard,)), HELD, HELD, FLAT]  # twice: nothing says how it ended
     hands = Hands(holdings=reads, cancel=[fault], submit=[filling])
     state = await hands.climb(close_action(cancels=(guard,)))
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
 
 
 @virtual
@@ -223,7 +223,7 @@ async def test_the_stream_makes_a_waiting_close_look_at_once():
         hands.closer.ring("ETH")
         await asyncio.sleep(0.005)
     state = await task
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert hands.clock.monotonic() - before < 0.2
 
 
@@ -234,7 +234,7 @@ async def test_a_limit_gets_a_fresh_touch_and_the_quote_is_passed_on():
     hands = Hands(holdings=[HELD, HELD, FLAT], submit=[no, filling], quotes=[[touch]])
     state = await hands.climb(close_action(tiers=(Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)))
     assert (await hands.records(IntentWritten))[-1].request.price == D("49.8")
-    assert state.tier is Tier.LIMIT_AGGRESSIVE
+    assert state.fills.tier is Tier.LIMIT_AGGRESSIVE
     assert next(e.quote for e in hands.seen if isinstance(e, QuoteSeen)) == touch
 
 
@@ -246,7 +246,7 @@ async def test_a_parked_close_sleeps_until_the_venue_opens_and_then_goes_on(open
     began = hands.clock.monotonic()
     state = await hands.climb()
     slept = hands.clock.monotonic() - began
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert slept == pytest.approx(6 * 3600 if opens else 60, abs=2)
 
 
@@ -270,7 +270,7 @@ async def test_a_withdrawn_order_is_asked_to_go_and_its_end_is_read():
     hands.broker.answers["find_order"] = [lambda _: gone if hands.broker.calls["cancel"] > 1 else live]
     state = await hands.climb(tier_timeout=1.0)
     assert hands.broker.calls["cancel"] >= 1
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
 
 
 @virtual

@@ -41,7 +41,7 @@ async def test_an_order_that_waited_too_long_for_the_disk_is_decided_anew_before
     intents = await hands.records(IntentWritten)
     assert [i.request.quantity for i in intents] == [D(2), D(1)], "the position had shrunk meanwhile"
     assert (await hands.records(IntentAnswered))[0].outcome == "unreachable"
-    assert state.filled == D(1)
+    assert state.fills.quantity == D(1)
 
 
 @virtual
@@ -49,7 +49,7 @@ async def test_a_disk_that_is_only_a_little_slow_holds_nothing_up():
     hands = Hands(holdings=[HELD, FLAT], submit=[filling])
     hands.database = Slow(0.2)
     state = await hands.climb()
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert len(await hands.records(IntentWritten)) == 1
 
 
@@ -73,7 +73,7 @@ async def test_an_answer_that_could_not_be_written_is_written_before_the_next_in
     hands = Hands(holdings=[HELD, HELD, FLAT], submit=[no, filling])
     hands.database = Hiccup(2)
     state = await hands.climb()
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     kinds = [type(e.record) for e in await hands.journal.entries()]
     assert kinds[:3] == [IntentWritten, IntentAnswered, IntentWritten]
 
@@ -90,7 +90,7 @@ async def test_an_average_price_that_the_order_does_not_tell_comes_from_its_fill
     parts = [fill("0.5", "v1", "t1"), fill("0.5", "v1", "t1"), fill("1.5", "v1", "t2"), fill("9", "other", "t3")]
     hands = Hands(holdings=[HELD, FLAT], submit=[unpriced], fills=[parts])
     state = await hands.climb()
-    assert (state.filled, state.average_price) == (D(2), D(100))
+    assert (state.fills.quantity, state.fills.average_price) == (D(2), D(100))
     assert [r.fill.trade_id for r in await hands.records(FillRecorded)] == ["t1", "t2"], "each once, ours only"
 
 
@@ -99,7 +99,7 @@ async def test_an_average_price_that_the_order_does_not_tell_comes_from_its_fill
 async def test_fills_that_are_not_complete_leave_the_price_unknown(answer: Any):
     hands = Hands(holdings=[HELD, FLAT], submit=[unpriced], fills=[answer])
     state = await hands.climb()
-    assert (state.filled, state.average_price) == (D(2), None)
+    assert (state.fills.quantity, state.fills.average_price) == (D(2), None)
 
 
 @virtual
@@ -126,7 +126,7 @@ async def test_more_filled_than_confirmed_stops_the_close_and_keeps_what_it_had_
     hands = Hands(holdings=[HELD, holdings(position("1"))], submit=answers)
     with pytest.raises(InvariantBroken, match="more than what was confirmed") as broken:
         await hands.climb()
-    assert broken.value.ladder.filled == D(10)  # type: ignore[attr-defined]
+    assert broken.value.ladder.fills.quantity == D(10)  # type: ignore[attr-defined]
     assert hands.broker.calls["submit"] == 2
 
 
@@ -185,7 +185,7 @@ async def test_an_order_that_the_venue_rejects_after_taking_it_is_told_in_its_wo
     hands = Hands(holdings=[HELD, HELD, FLAT], submit=[rejected, filling])
     state = await hands.climb(close_action())
     assert "market_ioc 1: margin check" in state.answers
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
 
 
 @virtual
@@ -194,7 +194,7 @@ async def test_a_rate_limit_is_waited_out_on_the_clock():
     hands = Hands(holdings=[HELD, HELD, FLAT], submit=[limited, filling])
     began = hands.clock.monotonic()
     state = await hands.climb()
-    assert state.filled == D(2)
+    assert state.fills.quantity == D(2)
     assert 7.0 <= hands.clock.monotonic() - began < 8.0
 
 

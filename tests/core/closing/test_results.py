@@ -6,6 +6,7 @@ import pytest
 from msgspec import structs
 
 from core.closing.log_text import begun, cancelled, ended, planned, summary, tag, would_cancel
+from core.ladder.parts import Cancels, Fills, LastRead
 from core.ladder.results import cancel_results, result
 from core.ladder.states import Ladder, Limits, Phase
 from core.model import PositionKey, Side, Tier
@@ -144,7 +145,7 @@ def test_without_an_entry_or_a_price_the_profit_is_unknown() -> None:
 
 
 def test_a_filled_close_is_confirmed_with_what_it_made() -> None:
-    row = result(close(), ladder(outcome=Outcome.CLOSED, filled=D(2), paid=D(204), tier=Tier.MARKET_GTC))
+    row = result(close(), ladder(outcome=Outcome.CLOSED, fills=Fills(D(2), D(204), Tier.MARKET_GTC)))
     assert (row.key, row.kind, row.outcome, row.order_id, row.tier) == (SHIB, "close", "closed", None, "market_gtc")
     assert (row.filled, row.average_price, row.residual) == (2, 102, 0)
     assert (row.profit_status, row.profit, row.error) == ("CONFIRMED", "WIN", None)
@@ -167,9 +168,8 @@ def test_a_position_that_was_gone_already_is_confirmed_too_so_none_stays_pending
 def test_a_rest_below_the_minimum_is_told_apart_from_success() -> None:
     left = ladder(
         outcome=Outcome.CLOSED_RESIDUAL,
-        filled=D("1.9"),
-        paid=D(171),
-        position=position("SHIB-USD", "0.10"),
+        fills=Fills(D("1.9"), D(171)),
+        last_read=LastRead(position("SHIB-USD", "0.10")),
         error="0.1 left",
     )
     row = result(close(), left)
@@ -180,7 +180,12 @@ def test_a_rest_below_the_minimum_is_told_apart_from_success() -> None:
 def test_a_partial_close_confirms_what_it_filled_and_says_what_stopped_it() -> None:
     row = result(
         close(),
-        ladder(outcome=Outcome.PARTIAL, filled=D(1), paid=D(90), position=position("SHIB-USD"), error="out of time"),
+        ladder(
+            outcome=Outcome.PARTIAL,
+            fills=Fills(D(1), D(90)),
+            last_read=LastRead(position("SHIB-USD")),
+            error="out of time",
+        ),
     )
     assert (row.outcome, row.residual, row.profit_status, row.profit) == ("partial", 1, "CONFIRMED", "LOSS")
     assert ended(close(), row)[-1] == "[DUST][FORCED] SHIB-USD PARTIAL: out of time"
@@ -205,7 +210,11 @@ def test_a_cancelled_order_has_its_id_and_no_profit() -> None:
 def test_every_order_of_a_close_has_a_row_that_says_whether_it_went() -> None:
     action = close(cancels=(order("o1", "SHIB-USD"), order("o2", "SHIB-USD")))
     state = ladder(
-        action, outcome=Outcome.STUCK, error="o2 could not be cancelled", cancelled_at=1.0, still_open=frozenset({"o2"})
+        action,
+        outcome=Outcome.STUCK,
+        error="o2 could not be cancelled",
+        cancels=Cancels(action.cancels, asked_at=1.0),
+        last_read=LastRead(open_orders=frozenset({"o2"})),
     )
     rows = [(r.order_id, r.kind, r.outcome, r.error) for r in cancel_results(action, state)]
     assert rows == [

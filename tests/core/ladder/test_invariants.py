@@ -9,6 +9,7 @@ from msgspec import structs
 
 from core.errors import InvariantBroken
 from core.ladder.invariants import LiveOrders, check_send
+from core.ladder.parts import Fills, OrderUnderWay
 from core.ladder.states import Ladder, Limits, Phase
 from core.model import Instrument, OrderRequest, OrderSide, Position, PositionKey, Side
 from core.plans.plan import Action, ActionKind, Reason
@@ -27,7 +28,7 @@ LADDER = Ladder(
     limits=Limits(3, 5.0, 5.0, 1.0),
     deadline=100.0,
     expected=D(5),
-    request=REQUEST,
+    order=OrderUnderWay(REQUEST, sent_at=0.0),
     sent=frozenset({"one"}),
 )
 
@@ -39,7 +40,7 @@ def test_an_order_for_what_was_confirmed_and_is_held_may_leave() -> None:
 @pytest.mark.parametrize(
     ("breach", "number"),
     [
-        ({"ladder": {"filled": D(1)}}, "I1"),
+        ({"ladder": {"fills": Fills(D(1))}}, "I1"),
         ({"request": {"quantity": D(0)}}, "I1"),
         ({"request": {"side": OrderSide.BUY}}, "I2"),
         ({"position": {"side": Side.SHORT}}, "I2"),
@@ -71,11 +72,11 @@ def test_a_second_closing_order_on_an_instrument_never_leaves_while_the_first_ma
     second = structs.replace(REQUEST, client_id="two")
     with pytest.raises(InvariantBroken, match=r"^I4: "):
         live.enter(second)
-    other = structs.replace(LADDER, sent=frozenset({"two"}), request=None)
+    other = structs.replace(LADDER, sent=frozenset({"two"}), order=None)
     live.follow(other)  # another close's state says nothing about the first
     with pytest.raises(InvariantBroken):
         live.enter(second)
-    live.follow(structs.replace(LADDER, request=None))
+    live.follow(structs.replace(LADDER, order=None))
     live.enter(second)
 
 

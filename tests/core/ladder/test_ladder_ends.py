@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.errors import Refusal
-from core.ladder.after_read import residual
+from core.ladder.results import result
 from core.ladder.states import Acknowledged, DoEnd, DoSend, DoWait, Phase, ReadFailed
 from core.model import Side, Tier
 from core.plans.results import Outcome
@@ -30,10 +30,10 @@ def test_a_cumulative_fill_is_counted_once_whatever_is_told_again():
     climb.tell(Acknowledged(order("v1")))
     climb.found(order("v1", filled="1"))
     climb.found(done("v1", "2", "1"))
-    assert climb.ladder.filled == D(1)
+    assert climb.ladder.fills.quantity == D(1)
     climb.see(position("1"), order("v1"))
     climb.expect(DoWait)
-    assert climb.ladder.filled == D(1)
+    assert climb.ladder.fills.quantity == D(1)
 
 
 def test_an_order_that_is_found_once_more_is_not_counted_once_more():
@@ -43,11 +43,11 @@ def test_an_order_that_is_found_once_more_is_not_counted_once_more():
     climb.see(position("1"))
     climb.refused(Refusal.DUPLICATE)
     climb.found(done("v1", "2", "0.5"))
-    assert climb.ladder.filled == D(1), "what was filled never falls"
+    assert climb.ladder.fills.quantity == D(1), "what was filled never falls"
     climb.see(position("1"))
     climb.refused(Refusal.DUPLICATE)
     climb.found(done("v1", "2", "1"))
-    assert climb.ladder.filled == D(1)
+    assert climb.ladder.fills.quantity == D(1)
     climb.see(position("1"))
     assert climb.request.quantity == D(1)
 
@@ -59,12 +59,12 @@ def test_the_average_price_weighs_every_fill_and_is_unknown_once_one_is():
     climb.see(position("1.5"))
     climb.filled("1.5", "v2", price="110")
     climb.see(None)
-    assert climb.ladder.average_price == D(105)
+    assert climb.ladder.fills.average_price == D(105)
     climb = Climb()
     climb.to_send()
     climb.filled("2", price=None)
-    assert climb.ladder.average_price is None
-    assert Climb().ladder.average_price is None
+    assert climb.ladder.fills.average_price is None
+    assert Climb().ladder.fills.average_price is None
 
 
 def test_a_close_larger_than_one_market_order_may_be_is_split_on_one_rung():
@@ -112,16 +112,16 @@ def test_what_is_left_when_time_is_up_after_a_partial_fill_is_partial():
     climb.filled("1")
     climb.see(position("1"), after=120.0)
     assert climb.end == ("partial", True)
-    assert residual(climb.ladder) == D(1)
+    assert result(climb.action, climb.ladder).residual == D(1)
 
 
 def test_the_residual_is_0_when_closed_and_unknown_when_never_read():
     climb = Climb()
-    assert residual(climb.ladder) is None
+    assert result(climb.action, climb.ladder).residual is None
     climb.see(None)
     climb.waited()
     climb.see(None)
-    assert residual(climb.ladder) == 0
+    assert result(climb.action, climb.ladder).residual == 0
 
 
 def test_a_position_that_comes_back_between_two_reads_is_not_flat():

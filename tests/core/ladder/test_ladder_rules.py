@@ -203,7 +203,7 @@ def test_rule_4_that_asking_failed_says_nothing_about_the_order():
     for _ in range(10):
         climb.tell(LookFailed("no answer"), after=5.0)
         climb.expect(OrderQuery)
-    assert climb.ladder.misses == 0
+    assert climb.ladder.under_way.misses == 0
 
 
 def test_rule_4_only_past_the_requests_own_expiry_and_twice_is_not_found_believed():
@@ -211,9 +211,9 @@ def test_rule_4_only_past_the_requests_own_expiry_and_twice_is_not_found_believe
     climb.to_send()
     climb.tell(SendUnknown("time-out"))
     climb.found(None, after=3.9)  # its expiry, the lists' lag, and the second in which it may have left
-    assert climb.ladder.misses == 0
+    assert climb.ladder.under_way.misses == 0
     climb.found(None, after=0.2)
-    assert climb.ladder.misses == 1
+    assert climb.ladder.under_way.misses == 1
     climb.expect(OrderQuery)
     climb.found(None, after=0.2)
     climb.expect(DoRead)
@@ -234,7 +234,7 @@ def test_rule_5_the_residual_of_a_partial_fill_goes_on_with_the_next_tier():
     climb.filled("1.5", "v2")
     climb.see(None)
     assert climb.end == ("closed", False)
-    assert (climb.ladder.filled, climb.ladder.tier) == (D(2), climb.ladder.steps[1].tier)
+    assert (climb.ladder.fills.quantity, climb.ladder.fills.tier) == (D(2), climb.ladder.steps[1].tier)
 
 
 def test_what_was_read_before_the_machine_slept_is_read_again_before_anything_is_sent():

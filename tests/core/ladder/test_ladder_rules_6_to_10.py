@@ -90,7 +90,7 @@ def test_rule_7_a_flat_list_that_no_fill_explains_is_believed_at_the_second_read
     climb.waited()
     climb.see(None)
     assert climb.end == ("closed", False)
-    assert climb.ladder.filled == 0
+    assert climb.ladder.fills.quantity == 0
 
 
 def test_rule_7_a_second_read_that_was_asked_before_the_first_was_received_proves_nothing():

@@ -123,9 +123,8 @@ def positions(draw: Any) -> Position | None:
 @st.composite
 def own_orders(draw: Any, climb: Climb) -> Order:
     """Our order in any state; what it filled never exceeds what it asked for and never falls."""
-    request = climb.ladder.request
+    request, known = climb.ladder.under_way.request, climb.ladder.under_way.seen
     quantity = request.quantity if request else D(2)
-    known = climb.ladder.order
     least = known.filled if known else D(0)
     filled = max(min(draw(AMOUNTS), quantity), least)
     status = draw(st.sampled_from(list(OrderStatus)))
@@ -176,7 +175,7 @@ def test_whatever_a_venue_says_no_rule_of_quantity_is_broken_and_it_ends_in_time
         climb.tell(last)
         if isinstance(climb.do, DoSend):
             _sent_rightly(climb, before, last)
-        assert climb.ladder.filled <= action.quantity
+        assert climb.ladder.fills.quantity <= action.quantity
     if climb.ladder.ended:
         assert isinstance(climb.do, DoEnd)
         assert climb.ladder.outcome is not None
@@ -190,9 +189,8 @@ def _sent_rightly(climb: Climb, before: Ladder, last: Event | None) -> None:
     assert isinstance(last, PositionRead)
     assert last.position is not None
     assert before.phase is Phase.READING
-    assert before.request is None
     assert before.order is None
     assert request.side is action.side.closing  # type: ignore[union-attr]
     assert request.reduce_only
     assert Decimal(0) < request.quantity <= last.position.quantity
-    assert climb.ladder.filled + request.quantity <= action.quantity
+    assert climb.ladder.fills.quantity + request.quantity <= action.quantity

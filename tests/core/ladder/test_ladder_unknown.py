@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import InvariantBroken
-from core.ladder.order import _look_up as look_up
+from core.errors import Refusal
 from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown
 from core.model import OrderStatus, Tier
 from core.ports import OrderQuery
@@ -43,7 +42,7 @@ def test_a_lost_order_that_is_found_filled_counts_and_is_not_repeated():
     climb.found(done("v1", "2", "2"))
     climb.see(None)
     assert climb.end == ("closed", False)
-    assert (climb.ladder.filled, len(climb.requests)) == (D(2), 1)
+    assert (climb.ladder.fills.quantity, len(climb.requests)) == (D(2), 1)
 
 
 def test_a_venue_that_does_not_promise_expiry_is_asked_until_the_end_and_never_sent_to_again():
@@ -107,7 +106,7 @@ def test_a_not_found_breaks_no_streak_of_failed_questions_into_a_proof():
     climb = lost()
     climb.found(None, after=4.0)
     climb.tell(LookFailed("no answer"))
-    assert climb.ladder.misses == 1
+    assert climb.ladder.under_way.misses == 1
     climb.found(None, after=1.0)
     climb.expect(DoRead)
 
@@ -127,9 +126,44 @@ def test_a_venues_own_close_call_is_looked_up_as_nameless():
     assert climb.expect(OrderQuery).nameless
 
 
-def test_looking_up_what_was_never_sent_is_a_breach():
-    with pytest.raises(InvariantBroken):
-        look_up(Climb().ladder, 0.0)
+# ----------------------------------------------------------------------- an order that was refused, and rests after all
+
+
+def resting_after_all() -> Climb:
+    """The venue refused our first order, and its list shows the order."""
+    climb = Climb()
+    request = climb.to_send()
+    climb.refused(Refusal.OTHER)
+    climb.see(position("2"), order("v1", client_id=request.client_id))
+    return climb
+
+
+def test_an_order_of_ours_that_rests_after_its_refusal_is_settled():
+    climb = resting_after_all()
+    assert climb.expect(DoAwait).order.id == "v1"
+    climb.found(done("v1", "2", "2"))
+    climb.see(None)
+    assert climb.end == ("closed", False)
+    assert len(climb.requests) == 1
+
+
+def test_such_an_order_that_a_query_denies_is_asked_for_again_and_withdrawn():
+    climb = resting_after_all()
+    climb.found(None)
+    assert climb.expect(DoAwait).order.id == "v1"
+    climb.found(None, after=climb.ladder.limits.tier_timeout)
+    assert climb.expect(DoWithdraw).order.id == "v1"
+
+
+def test_such_an_order_has_the_whole_time_for_its_cancel_whatever_was_withdrawn_before():
+    climb = settling()
+    climb.found(order("v1"), after=climb.ladder.limits.tier_timeout)
+    climb.found(done("v1", "2", "0", status=OrderStatus.CANCELLED))
+    climb.see(position("2"), order("v0", client_id=climb.requests[0].client_id), after=100.0)
+    assert climb.expect(DoAwait).order.id == "v0"
+    climb.found(order("v0"), after=climb.ladder.limits.tier_timeout)
+    climb.found(order("v0"), after=1.0)
+    assert climb.expect(DoWithdraw).order.id == "v0"
 
 
 # --------------------------------------------------------------------------------------------- settling, withdrawing
@@ -181,7 +215,7 @@ def test_a_fill_that_races_the_cancel_still_counts():
     climb.found(done("v1", "2", "2"), after=0.1)
     climb.see(None)
     assert climb.end == ("closed", False)
-    assert climb.ladder.filled == D(2)
+    assert climb.ladder.fills.quantity == D(2)
 
 
 def test_a_cancel_that_is_never_confirmed_ends_it_because_the_order_may_be_live():

@@ -50,7 +50,7 @@ def climbed(*events: str) -> tuple[Climb, list[Record]]:
     for number, event in enumerate(events):
         climb.see(position(str(climb.ladder.expected)))
         step, request = climb.step, climb.request
-        held = climb.ladder.position
+        held = climb.ladder.last_read.position
         assert held is not None
         records.append(
             IntentWritten(
@@ -131,13 +131,17 @@ def test_an_order_of_the_plans_other_closes_is_known_and_never_taken_for_the_one
 def test_an_interrupted_close_goes_on_with_what_was_filled_and_the_next_rung():
     _, records = climbed("0.5", "0.5")
     climb = resumed(records)
-    assert (climb.ladder.filled, climb.ladder.expected, climb.ladder.tier) == (D(1), D(1), Tier.MARKET_GTC)
+    assert (climb.ladder.fills.quantity, climb.ladder.expected, climb.ladder.fills.tier) == (
+        D(1),
+        D(1),
+        Tier.MARKET_GTC,
+    )
     climb.see(position("1"))
     assert climb.step == STEPS[2]
     climb.filled("1", "v9", price="110")
     climb.see(None)
     assert climb.end == ("closed", False)
-    assert climb.ladder.average_price == D(105)
+    assert climb.ladder.fills.average_price == D(105)
 
 
 def test_a_restart_derives_the_same_client_ids():
@@ -175,7 +179,7 @@ def test_a_terminal_answer_is_not_undone_by_an_older_word_that_was_written_later
     intent = records[0]
     assert isinstance(intent, IntentWritten)
     late = IntentAnswered("p1", intent.key, intent.client_id, "acknowledged", order("v0"))
-    assert resumed([*records, late]).ladder.filled == D("0.5")
+    assert resumed([*records, late]).ladder.fills.quantity == D("0.5")
 
 
 def test_a_stop_that_was_cancelled_before_the_crash_is_put_back_when_it_gets_stuck_after_it():
