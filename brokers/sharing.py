@@ -1,18 +1,70 @@
-"""Complete reads that do not pile up: callers that ask during a read share the next read.
+"""Complete reads that callers of one account share, and answers that are asked for beside the reads.
 
-Urgent reads serve callers that act and have their own lane. There an urgent read never waits behind a background read
-that a request limit delays.
+Reads do not pile up: callers that ask during a read share the next read. Urgent reads serve callers that act and have
+their own lane. There an urgent read never waits behind a background read that a request limit delays.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from math import inf
+from typing import Any, Generic, TypeVar
 
+from core.errors import explain
 from core.model import Holdings
+from core.ports import Clock
 
 Read = Callable[[bool], Coroutine[Any, Any, Holdings]]
+T = TypeVar("T")
+
+
+class KeptAnswer(Generic[T]):
+    """An answer that is asked for in the background and kept. A slow or failed question delays and fails nothing else.
+
+    ``value`` is the last answer, None before the first. ``flaw`` says why the last question failed, "" after an answer.
+    """
+
+    def __init__(self, ask: Callable[[], Coroutine[Any, Any, T]], clock: Clock, *, keep: float, again: float) -> None:
+        """``keep`` and ``again`` are the seconds to the next question, after an answer and after a failure."""
+        self._ask = ask
+        self._clock = clock
+        self._keep, self._again = keep, again
+        self._next = -inf
+        self._asking: asyncio.Task[None] | None = None
+        self.value: T | None = None
+        self.flaw = ""
+
+    async def get(self, patience: float, *, due: bool = False) -> T | None:
+        """Return the last answer. ``due``: the last answer is out of date, so ask at once.
+
+        Wait up to ``patience`` seconds for the first answer and for a due answer, but not after a failure.
+        """
+        self.refresh(due=due)
+        if (due or self.value is None) and not self.flaw and self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=patience)
+        return self.value
+
+    def refresh(self, *, due: bool = False) -> None:
+        """Ask in the background, unless the answer is young enough or a question is under way."""
+        if self._asking is not None and not self._asking.done():
+            return
+        if self._clock.monotonic() >= self._next or (due and not self.flaw):
+            self._asking = asyncio.create_task(self._answer())
+
+    async def _answer(self) -> None:
+        began = self._clock.monotonic()
+        try:
+            self.value, self.flaw = await self._ask(), ""
+            self._next = began + self._keep
+        except Exception as error:  # noqa: BLE001 - an adapter's own fault is a failure of this question only
+            self.flaw = explain(error)
+            self._next = self._clock.monotonic() + self._again
+
+    async def aclose(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
 
 
 class SharedReads:

@@ -309,6 +309,7 @@ class Holdings(Struct, frozen=True):
     orders: tuple[Order, ...] = ()
     instruments: tuple[Instrument, ...] = ()  # the instruments of all symbols above
     equity: Decimal | None = None
+    equity_flaw: str = ""  # why the equity is unknown, where the venue failed to tell it
 
     def position(self, key: PositionKey) -> Position | None:
         return next((p for p in self.positions if p.key == key), None)

@@ -24,19 +24,27 @@ Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
 
 
 async def run(client: Client, prices: Prices, market: MarketHours, stream: Streaming, paper: bool) -> list[Check]:
-    """Run the checks, credentials first: without valid credentials no other check can run."""
+    """Run the checks, credentials first: without valid credentials no other check can run.
+
+    The credentials are wrong where every endpoint refuses them. An account that is not told is a check of its own.
+    """
+    account, flaw = {}, ""
     try:
         row = await client.get("/v2/account")
-    except Refused as refused:
-        if refused.refusal is not Refusal.AUTH:
-            raise
-        hint = "these may be keys of the real account" if paper else "keys of a paper account need paper = true"
-        return [Check("credentials", ok=False, text=f"{refused}; {hint}")]
-    account = row if isinstance(row, dict) else {}
-    number = wire.text(account, "account_number") or wire.text(account, "id")
+        account = row if isinstance(row, dict) else {}
+    except FlatdeckError as error:
+        flaw = str(error)
+        try:
+            await client.get("/v2/positions")
+        except Refused as refused:
+            if refused.refusal is not Refusal.AUTH:
+                raise
+            hint = "these may be keys of the real account" if paper else "keys of a paper account need paper = true"
+            return [Check("credentials", ok=False, text=f"{refused}; {hint}")]
+    number = wire.text(account, "account_number") or wire.text(account, "id") or "unknown"
     return [
         Check("credentials", ok=True, text=f"account {number}, {'paper' if paper else 'real'} money"),
-        _standing(account),
+        Check("account", ok=None, text=f"not told: {flaw}") if flaw else _standing(account),
         _day_trades(account),
         Check("permissions", ok=None, text="Alpaca does not tell whether these keys may withdraw"),
         _skew(client.skew),
@@ -84,10 +92,9 @@ def _limit(client: Client) -> Check:
 
 
 async def _hours(market: MarketHours) -> Check:
-    try:
-        now = await market.hours()
-    except FlatdeckError as error:
-        return Check("market", ok=False, text=str(error))
+    now = await market.hours()
+    if market.flaw:
+        return Check("market", ok=None, text=f"{market.flaw}; closes are sent")
     if now.is_open:
         return Check("market", ok=True, text="open")
     return Check("market", ok=None, text=f"closed until {iso(now.opens_at)}" if now.opens_at else "closed")

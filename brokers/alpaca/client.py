@@ -19,7 +19,7 @@ from brokers.alpaca.limits import Limiter
 from brokers.alpaca.wire_errors import Call, refusal
 from brokers.alpaca.wire_stream import decode_json
 from core.config.secrets import Secret
-from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Unreachable
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 
 TOTAL = 10.0  # seconds for one request; less than the time that a close waits for any call
@@ -96,6 +96,18 @@ class Client:
         return await self._send(method, self.hosts.rest, path, params, body, call)
 
     async def _send(self, method: str, host: str, path: str, params: dict[str, str], body: object, call: Call) -> Any:
+        """Send a request. The text of a failure names the request: one endpoint may fail while the others answer."""
+        asked = f" ({method} {path})"
+        try:
+            return await self._answer(method, host, path, params, body, call)
+        except OutcomeUnknown as unknown:
+            raise OutcomeUnknown(f"{unknown}{asked}") from unknown.__cause__
+        except Refused as refused:
+            if method == "GET" and refused.refusal is not Refusal.RATE_LIMITED:
+                refused.args = (f"{refused}{asked}",)
+            raise
+
+    async def _answer(self, method: str, host: str, path: str, params: dict[str, str], body: object, call: Call) -> Any:
         limiter = self._data_limiter if host == self.hosts.data != self.hosts.rest else self.limiter
         await limiter.enter(acts=call is not Call.READ)
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
 from brokers.alpaca.reads import PAGE, Reads
-from core.errors import OutcomeUnknown, Refused
+from core.errors import FlatdeckError, OutcomeUnknown, Refused
 from core.model import Fill, Order
 from core.ports import Clock
 from core.units import ZERO
@@ -20,6 +20,7 @@ GATHER = 0.01  # seconds; callers within this time are served together
 SECOND = 1.0  # seconds; precision of the venue's time
 FEW = 3  # up to this many orders are asked for one by one
 MOST_PAGES = 10
+ACTIVITIES_TIME = 4.0  # seconds for a page of activities; without them the orders tell the executions
 FILLS_PAGE = 100  # the most activities that Alpaca returns at once
 Found = dict[str, Order | BaseException | None]
 
@@ -109,15 +110,15 @@ class Lookups:
         return fills
 
     async def _activities(self, after: str) -> list[Fill]:
+        """Return the executions that the activities tell. After a failure the orders tell the others."""
         query = {"after": after, "direction": "asc", "page_size": str(FILLS_PAGE)}
         made: list[Fill] = []
         for _ in range(MOST_PAGES):
             try:
-                rows = wire.listed(await self._client.look_up("/v2/account/activities/FILL", query), "executions")
-            except Refused as refused:
-                if refused.code.startswith("404"):
-                    return made  # the orders then tell the executions
-                raise
+                async with asyncio.timeout(ACTIVITIES_TIME):
+                    rows = wire.listed(await self._client.look_up("/v2/account/activities/FILL", query), "executions")
+            except (FlatdeckError, TimeoutError):
+                return made
             made += wire.fills(self._account, rows, self._reads.pairs)
             if len(rows) < FILLS_PAGE:
                 return made

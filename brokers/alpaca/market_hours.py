@@ -1,19 +1,40 @@
-"""The market's hours. The venue is asked rarely: one answer serves every close of a moment."""
+"""The market's hours. The venue is asked rarely and beside the closes: a clock that fails holds no close back."""
 
 from __future__ import annotations
 
-import asyncio
+from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from brokers.alpaca.client import Client
-from brokers.alpaca.wire_hours import ALWAYS, Hours, hours
-from core.errors import FlatdeckError, Refusal, Refused
+from brokers.alpaca.wire_hours import (
+    ALWAYS,
+    ClockRead,
+    Day,
+    Hours,
+    guess_day,
+    hours_at,
+    is_open_at,
+    local_date,
+    read_clock,
+    read_day,
+)
+from brokers.sharing import KeptAnswer
+from core.errors import Refusal, Refused
 from core.model import Kind, OrderType
 from core.ports import Clock
 from core.units import iso
 
-KEEP = 30.0  # seconds for which an answer is used
+KEEP, AGAIN = 30.0, 5.0  # seconds to the next question for the clock, also after a failure
+DAY_KEEP, DAY_AGAIN = 3600.0, 60.0  # seconds to the next question for the calendar
+PATIENCE = 2.0  # seconds that an order waits for an answer
 CLOCKED = frozenset({Kind.EQUITY, Kind.OPTION})
 LIMITS_ONLY = "outside regular hours Alpaca takes limits only, a market order would wait for the open"
+
+
+class _Told(Struct, frozen=True):
+    read: ClockRead
+    asked: float  # monotonic
 
 
 class MarketHours:
@@ -23,43 +44,59 @@ class MarketHours:
         self._client = client
         self._clock = clock
         self._allowed = extended_hours
-        self._lock = asyncio.Lock()
-        self._known: tuple[float, Hours] | None = None
-        self._warming: asyncio.Task[None] | None = None
+        self._read = KeptAnswer(self._ask_clock, clock, keep=KEEP, again=AGAIN)
+        self._day = KeptAnswer(self._ask_day, clock, keep=DAY_KEEP, again=DAY_AGAIN)
 
     def warm(self) -> None:
         """Ask for the hours in the background, so that a later close need not wait for the answer."""
-        if self._warming is None or self._warming.done():
-            self._warming = asyncio.create_task(self._warm())
-
-    async def _warm(self) -> None:
-        try:
-            await self.hours()
-        except FlatdeckError:
-            return  # a caller that needs the hours asks again and gets the error
+        self._read.refresh()
 
     async def aclose(self) -> None:
-        if self._warming is not None:
-            self._warming.cancel()
-            await asyncio.gather(self._warming, return_exceptions=True)
+        await self._read.aclose()
+        await self._day.aclose()
+
+    @property
+    def flaw(self) -> str:
+        """Why the venue did not tell whether the market is open, "" when the venue told."""
+        why = self._read.flaw or ("" if self._read.value is not None else "no answer yet (GET /v2/clock)")
+        return f"Alpaca does not tell whether the market is open: {why}" if why else ""
 
     async def hours(self) -> Hours:
-        """Return the hours as of now. A venue without a clock counts as open: the venue refuses unwanted orders."""
-        async with self._lock:
-            if self._known is None or self._stale(*self._known):
-                asked = self._clock.monotonic()
-                try:
-                    found = hours(await self._client.get("/v2/clock"))
-                except Refused as refused:
-                    if refused.code not in ("404", "40410000"):
-                        raise
-                    found = ALWAYS
-                self._known = asked, found
-            return self._known[1]
+        """Return the hours as of now. An older answer serves as long as the answer tells the hours.
 
-    def _stale(self, asked: float, known: Hours) -> bool:
-        over = known.changes_at is not None and self._clock.now() >= known.changes_at
-        return over or self._clock.monotonic() - asked > KEEP
+        Unknown hours count as open: the venue refuses or queues unwanted orders.
+        """
+        last = self._read.value
+        changed = last is not None and is_open_at(last.read, self._now(last)) is not last.read.is_open
+        told = await self._read.get(PATIENCE, due=changed)
+        if told is None:
+            return ALWAYS
+        return hours_at(told.read, await self._today(told) if self._allowed else None, self._now(told))
+
+    async def _today(self, told: _Told) -> Day | None:
+        """Return the present day of the calendar, where the market is closed. Without a calendar, rules serve."""
+        now = self._now(told)
+        if is_open_at(told.read, now) is not False:
+            return None
+        last = self._day.value
+        day = await self._day.get(PATIENCE, due=last is not None and last.date != local_date(now))
+        return day if day is not None and day.date == local_date(now) else guess_day(now)
+
+    def _now(self, told: _Told) -> datetime:
+        """Return the venue's time now, which may differ from this machine's."""
+        if told.read.at is None:
+            return self._clock.now()
+        return told.read.at + timedelta(seconds=self._clock.monotonic() - told.asked)
+
+    async def _ask_clock(self) -> _Told:
+        asked = self._clock.monotonic()
+        return _Told(read_clock(await self._client.get("/v2/clock")), asked)
+
+    async def _ask_day(self) -> Day:
+        told = self._read.value
+        day = local_date(self._now(told) if told is not None else self._clock.now())
+        rows = await self._client.get("/v2/calendar", {"start": day.isoformat(), "end": day.isoformat()})
+        return read_day(rows, day)
 
     async def admit(self, kind: Kind | None, type_: OrderType) -> bool:
         """Return whether to mark the order for extended hours.

@@ -1,7 +1,8 @@
-"""Complete reads of an account: positions, every page of open orders, equity, and the rules of instruments.
+"""Complete reads of an account: positions and every page of open orders.
 
-Callers share the reads, so that 59 closes at once do not read 59 times. Alpaca's orders and positions can disagree for
-up to ten seconds; the core waits for that time.
+The equity and the rules of instruments are asked for beside the reads: a read is complete without them. Callers share
+the reads, so that 59 closes at once do not read 59 times. Alpaca's orders and positions can disagree for up to ten
+seconds; the core waits for that time.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from typing import Any
 
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
-from brokers.sharing import SharedReads
+from brokers.sharing import KeptAnswer, SharedReads
 from core.errors import OutcomeUnknown
 from core.model import Holdings, Instrument, Kind
 from core.ports import Clock
 
 PAGE = 500  # Alpaca returns 50 orders unless asked for more, and at most this many
 MOST_PAGES = 40
-ACCOUNT_EVERY = 60.0
+ACCOUNT_EVERY, ACCOUNT_AGAIN = 60.0, 15.0  # seconds to the next question for the equity, also after a failure
+ACCOUNT_TIME = 3.0  # seconds that the first read waits for the equity
 FEW_ASSETS = 10  # up to this many assets are asked for one by one
 ASSET_AGAIN = 60.0
 ASSETS_TIME = 5.0
@@ -35,7 +37,7 @@ class Reads:
         self._client = client
         self._clock = clock
         self._shared = SharedReads(self._read)
-        self._equity: tuple[float, Decimal | None] | None = None
+        self._equity = KeptAnswer(self._read_equity, clock, keep=ACCOUNT_EVERY, again=ACCOUNT_AGAIN)
         self._assets: dict[str, wire.Asset] = {}
         self._listed: set[str] = set()  # native names of crypto in the venue's list of assets
         self._learning: asyncio.Future[None] | None = None
@@ -52,10 +54,10 @@ class Reads:
     async def _read(self, urgent: bool) -> Holdings:
         ask = self._client.look_up if urgent else self._client.get
         asked = self._clock.monotonic()
-        positions, orders, equity = await asyncio.gather(
-            ask("/v2/positions", {}), self._open_orders(ask), self._read_equity(asked)
-        )
+        self._equity.refresh()
+        positions, orders = await asyncio.gather(ask("/v2/positions", {}), self._open_orders(ask))
         received = self._clock.monotonic()
+        equity = await self._equity.get(ACCOUNT_TIME)
         await self._learn(wire.listed(positions, "positions"))
         held = wire.positions(self._account, positions, self.pairs, self._assets)
         crypto = [h.instrument for h in held if h.instrument.kind is Kind.SPOT]
@@ -73,7 +75,8 @@ class Reads:
             positions=tuple(h.position for h in held),
             orders=tuple(r.order for r in resting),
             instruments=tuple(instruments.values()),
-            equity=equity,
+            equity=None if self._equity.flaw else equity,
+            equity_flaw=self._equity.flaw or ("" if equity is not None else "no answer yet (GET /v2/account)"),
         )
 
     async def _open_orders(self, ask: Ask) -> list[Any]:
@@ -95,10 +98,11 @@ class Reads:
             params["after"] = wire.before(last)
         raise OutcomeUnknown(f"Alpaca's list of open orders does not end after {len(found)}")
 
-    async def _read_equity(self, now: float) -> Decimal | None:
-        if self._equity is None or now - self._equity[0] > ACCOUNT_EVERY:
-            self._equity = now, wire.equity(await self._client.get("/v2/account"))
-        return self._equity[1]
+    async def _read_equity(self) -> Decimal:
+        equity = wire.equity(await self._client.get("/v2/account"))
+        if equity is None:
+            raise OutcomeUnknown("Alpaca's answer has no equity (GET /v2/account)")
+        return equity
 
     async def _learn(self, rows: list[wire.Row]) -> None:
         """Ask for the rules of held instruments that are not known yet. Only the first read waits for the answer.
@@ -146,6 +150,7 @@ class Reads:
             self._assets[symbol] = wire.asset(row)
 
     async def aclose(self) -> None:
+        await self._equity.aclose()
         if self._learning is not None:
             self._learning.cancel()
             await asyncio.gather(self._learning, return_exceptions=True)

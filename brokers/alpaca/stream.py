@@ -21,12 +21,13 @@ from brokers.alpaca.prices import Prices
 from brokers.alpaca.reads import Reads
 from brokers.alpaca.wire import Row, text
 from core.config.secrets import Secret
-from core.errors import OutcomeUnknown, Refused, Unreachable
+from core.errors import FlatdeckError, OutcomeUnknown, Refused, Unreachable
 from core.events import AccountChanged, AccountState, BrokerEvent, QuoteSeen
 from core.model import Kind
 from core.ports import Clock
 
-PING_EVERY = 3.0  # seconds between pings; after the same time without a price, the price is asked for
+PING_EVERY = 3.0  # seconds between pings
+QUIET = 2.0  # seconds without a price after which the price is asked for at the next ping
 SILENCE = 8.0  # seconds; a socket that sends nothing for so long, not even a pong, counts as dead
 LOGIN = 5.0
 CLOSING = 1.0  # seconds to wait for the other side's close frame
@@ -61,7 +62,7 @@ class Stream:
         self._subscribed: dict[Kind, set[str]] = {}
         self._polled: set[Kind] = set()  # kinds whose price stream Alpaca refuses to this account
         self._alive: dict[aiohttp.ClientWebSocketResponse, float] = {}  # socket → time of its last frame
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def events(self) -> AsyncGenerator[BrokerEvent, None]:
         """Yield every event of the sockets until a socket ends. Raises the reason of the end."""
@@ -74,13 +75,18 @@ class Stream:
                     raise said
                 yield said
         finally:
-            for task in self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(*(socket.close() for socket in list(self._alive)), return_exceptions=True)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(self._guarded(work)))
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # a task that is cancelled before its start leaves it unawaited
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work``. Any failure ends the stream, with one of the port's errors."""
@@ -138,7 +144,11 @@ class Stream:
                 self._say(event)
 
     async def _keep_alive(self) -> None:
-        """Ping the sockets, report the account LIVE, open a socket for each held kind, and ask for due prices."""
+        """Ping the sockets, report the account LIVE, open a socket for each held kind, and ask for due prices.
+
+        The requests for prices run beside the pings, because their answers say nothing about the sockets.
+        """
+        asking: asyncio.Task[None] | None = None
         while True:
             await self._ping()
             self._say(AccountChanged(self._account, AccountState.LIVE))
@@ -150,7 +160,8 @@ class Stream:
                     self._run(self._follow_prices(kind))
                 elif kind in self._sockets:
                     await self._subscribe(kind, symbols)
-            await self._ask()
+            if asking is None or asking.done():
+                asking = self._run(self._ask())
             await self._clock.sleep(PING_EVERY)
 
     async def _ping(self) -> None:
@@ -169,12 +180,23 @@ class Stream:
         return kinds
 
     async def _ask(self) -> None:
-        """Ask for prices that did not arrive for a while: of quiet symbols, and of kinds without a stream."""
+        """Ask for prices that did not arrive for a while: of quiet symbols, and of kinds without a stream.
+
+        Where quotes fail, the venue's own marks of the positions serve, so the positions are read.
+        """
         now = self._clock.monotonic()
-        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -PING_EVERY) >= PING_EVERY]
+        quiet = [s for s in sorted(self._reads.held) if now - self._heard.get(s, -QUIET) >= QUIET]
+        if quiet and self._prices.errors:
+            await self._read_marks()
         for quote in await self._prices.quotes(quiet) if quiet else ():
             self._heard[quote.symbol] = now
             self._say(QuoteSeen(quote))
+
+    async def _read_marks(self) -> None:
+        try:
+            await self._reads.holdings()
+        except FlatdeckError:
+            return  # the account's next read reports the failure
 
     async def _follow_prices(self, kind: Kind) -> None:
         """Follow one price stream. If Alpaca refuses the stream to the account, REST is asked for the prices."""

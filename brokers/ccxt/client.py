@@ -309,7 +309,8 @@ class Client:
         token = request_trace.current.set(request_trace.RequestTrace(priority))
         try:
             before = self.milliseconds()
-            there = int(await self.exchange.fetch_time())
+            async with asyncio.timeout(PROMPT / 1000):  # the call that waits is worth more than a slow answer
+                there = int(await self.exchange.fetch_time())
             after = self.milliseconds()
         except Exception:  # noqa: BLE001  # the next call is refused again and reports it
             return

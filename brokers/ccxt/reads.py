@@ -1,7 +1,7 @@
 """Complete reads of one account: every position and open order that the exchange has, or an error.
 
 The parts are requested at the same time. One failed part fails the read, because a missing part would look like
-closed positions.
+closed positions. The equity is no such part.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode
 from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
-from brokers.sharing import SharedReads
+from brokers.sharing import KeptAnswer, SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
 
 MOST_PAGES = 40
-WORTH_EVERY = 60.0
+WORTH_EVERY, WORTH_AGAIN = 60.0, 15.0  # seconds to the next question for the equity, also after a failure
+WORTH_TIME = 3.0  # seconds that the first read waits for the equity
 KIND_EVERY = 60.0
 OF_THE_MOMENT = 1.0  # seconds for which a mark of a read may complete a newer bid and ask
 Ask = Callable[..., Awaitable[Any]]
@@ -56,7 +57,7 @@ class AccountReads:
         self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
-        self._worth: tuple[float, Decimal | None] | None = None
+        self._worth = KeptAnswer(self._asked_worth, clock, keep=WORTH_EVERY, again=WORTH_AGAIN)
         self._listed: list[Position] | None = None  # positions of the last list
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold the currency at the last read
         self.cost_basis = CostBasis(client, clock)
@@ -104,7 +105,7 @@ class AccountReads:
         orders = self._resting(rows)
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         worth = balance if self._calls.balance is not None and not self._calls.worth else None
-        equity = await self._equity(worth, received)
+        equity, flaw = await self._equity(worth)
         positions = [*spot, *listed]
         symbols = {p.symbol for p in positions} | {o.symbol for o in orders}
         instruments = {s: self._instrument(s) for s in symbols}
@@ -120,6 +121,7 @@ class AccountReads:
             orders=tuple(orders),
             instruments=tuple(instruments.values()),
             equity=equity,
+            equity_flaw=flaw,
         )
 
     async def _is_classic(self, ask: Ask, now: float) -> None:
@@ -298,16 +300,12 @@ class AccountReads:
             more[cursor] = nth + 2 if self._calls.counted else told[0] if told else earliest
         raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
 
-    async def _equity(self, balance: Any, now: float) -> Decimal | None:
-        """Return the account's worth: from the balance of this read, else asked for once a minute; None on failure."""
+    async def _equity(self, balance: Any) -> tuple[Decimal | None, str]:
+        """Return the account's worth, and why it is unknown: from the balance of this read, else asked beside."""
         if balance is not None:
-            return wire_balances.equity(balance)
-        if self._worth is None or now - self._worth[0] > WORTH_EVERY:
-            try:
-                self._worth = now, await self._asked_worth()
-            except FlatdeckError:
-                self._worth = now, None
-        return self._worth[1]
+            return wire_balances.equity(balance), ""
+        worth = await self._worth.get(WORTH_TIME)
+        return (None, self._worth.flaw) if self._worth.flaw else (worth, "")
 
     async def _asked_worth(self) -> Decimal | None:
         worth = self._calls.worth
@@ -324,6 +322,7 @@ class AccountReads:
         return {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
 
     async def aclose(self) -> None:
+        await self._worth.aclose()
         await self.cost_basis.aclose()
 
 

@@ -40,12 +40,16 @@ def risk(position: Position, instrument: Instrument, stop: Decimal | None, equit
     return position.quantity * instrument.multiplier * abs(position.entry - stop) / equity
 
 
-def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal) -> str:
-    """Return a text such as ``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``."""
+def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal, flaw: str = "") -> str:
+    """Return a text such as ``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``.
+
+    ``flaw`` says why the equity is unknown.
+    """
     times = "leverage unknown" if leverage is None else f"{plain(leverage)}x"
     allowed = f"{percent(limit)} %"
     if at_risk is None:
-        return f"Legacy position: {times}, risk unknown, {allowed} are allowed"
+        why = f" (equity unknown: {flaw})" if flaw else ""
+        return f"Legacy position: {times}, risk unknown{why}, {allowed} are allowed"
     how = "exceeds" if at_risk > limit else "is within"
     return f"Legacy position: {times}, risk {percent(at_risk)} % {how} {allowed}"
 
@@ -57,10 +61,12 @@ def actions(
     equity: Mapping[str, Decimal | None],
     tiers: dict[str, tuple[Tier, ...]],
     blocked: cleanup.Blocked,
+    flaws: Mapping[str, str] | None = None,
 ) -> list[Action]:
     """Return the actions that force-close these legacy positions. The cancels of a position come before its close.
 
-    ``blocked`` is as in ``cleanup.plan_owner``. Blocked and unsellable positions are skipped.
+    ``flaws`` says why an account's equity is unknown. ``blocked`` is as in ``cleanup.plan_owner``. Blocked and
+    unsellable positions are skipped.
     """
     made: list[Action] = []
     limit = settings.legacy.risk_per_trade
@@ -68,7 +74,8 @@ def actions(
         key, position = holding.key, holding.position
         stop = stop_of(holding, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
         at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
-        why = text(position.leverage, at_risk, ULTRA_CONSERVATIVE if limit is None else limit)
+        allowed = ULTRA_CONSERVATIVE if limit is None else limit
+        why = text(position.leverage, at_risk, allowed, (flaws or {}).get(key.account, ""))
         barred = cleanup.why_blocked(blocked, key)
         unsellable = cleanup.unsellable(holding)
         if barred:

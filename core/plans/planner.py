@@ -201,6 +201,7 @@ def _legacy(scope: _Scope) -> Made:
         equity={account: book.accounts[account].equity for account in scope.readable},
         tiers=situation.tiers,
         blocked=situation.blocked,
+        flaws={account: book.accounts[account].equity_flaw for account in scope.readable},
     )
     return actions, scope.tally(actions)
 

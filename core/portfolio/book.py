@@ -151,7 +151,7 @@ class Book:
         if view.asked is not None and holdings.asked < view.asked:
             return Change()  # the book already holds a newer read
         view.asked, view.received = holdings.asked, holdings.received
-        view.as_of, view.equity = now, holdings.equity
+        view.as_of, view.equity, view.equity_flaw = now, holdings.equity, holdings.equity_flaw
         view.latency = holdings.received - holdings.asked
         for instrument in holdings.instruments:
             self._instruments[holdings.account, instrument.symbol] = instrument

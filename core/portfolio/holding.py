@@ -46,6 +46,7 @@ class AccountView(Struct):
     received: float | None = None
     as_of: datetime | None = None
     equity: Decimal | None = None
+    equity_flaw: str = ""  # why the equity is unknown
 
     @property
     def readable(self) -> bool:

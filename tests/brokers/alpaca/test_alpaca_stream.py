@@ -69,6 +69,7 @@ async def test_an_order_its_execution_and_the_end_of_its_position_are_told(
     venue.truth.hold("AAPL", "10", price="110")
     async with listening(broker) as heard:
         await heard.until(alive)
+        await soon(lambda: venue.streams.listeners == 1)
         order = venue.do(lambda: venue.truth.close("AAPL", None))
         gone = await heard.until(lambda e: isinstance(e, PositionSeen))
         assert isinstance(gone, PositionSeen)
@@ -178,3 +179,22 @@ async def test_a_stream_that_nobody_serves_is_unreachable(venue: AlpacaVenue) ->
 async def test_without_a_stream_endpoint_the_account_is_polled(venue: AlpacaVenue) -> None:
     assert broker_at(venue).capabilities.streams
     assert not broker_at(venue, stream_endpoint="").capabilities.streams
+
+
+async def test_where_quotes_fail_a_quiet_position_keeps_the_venues_own_mark(
+    venue: AlpacaVenue, broker: AlpacaBroker
+) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.fault("GET", "/v2/stocks", "500", times=1000)
+    async with listening(broker) as heard:
+        await heard.until(lambda e: isinstance(e, QuoteSeen) and e.quote.mark == 110)
+        venue.truth.prices["AAPL"] = (Decimal(90), Decimal(90))
+        await heard.until(lambda e: isinstance(e, QuoteSeen) and e.quote.mark == 90)
+
+
+async def test_quotes_that_never_answer_do_not_make_the_stream_silent(venue: AlpacaVenue, broker: AlpacaBroker) -> None:
+    venue.truth.hold("AAPL", "10", price="110")
+    venue.fault("GET", "/v2/stocks", "hang", times=1000)
+    async with listening(broker) as heard:
+        await soon(lambda: sum(map(alive, heard.events)) > 3)
+        assert heard.error is None

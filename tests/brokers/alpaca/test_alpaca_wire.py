@@ -1,7 +1,8 @@
-"""Alpaca's JSON as values: leniency, names, legs, refusals by sentence, hours."""
+"""Alpaca's JSON as values: leniency, names, legs, refusals by sentence."""
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from brokers.alpaca import wire, wire_stream
 from brokers.alpaca.wire_errors import Call, refusal
-from brokers.alpaca.wire_hours import hours
+from brokers.alpaca.wire_hours import read_clock, read_day
 from brokers.alpaca.wire_orders import payload
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.events import OrderSeen
@@ -135,7 +136,8 @@ def test_nothing_but_the_ports_outcomes_comes_out_of_any_row(changes: dict[str, 
         lambda: wire.orders(ACCOUNT, [{**row, "symbol": ""}], {}),
         lambda: wire.fills(ACCOUNT, [row], {}),
         lambda: wire_stream.updates(ACCOUNT, {"stream": "trade_updates", "data": {**row, "order": row}}, {}),
-        lambda: hours(row),
+        lambda: read_clock(row),
+        lambda: read_day([{**row, "date": "2026-11-27"}], date(2026, 11, 27)),
         lambda: refusal(Call.CLOSE, 403, row),
         lambda: wire.asset(row),
         lambda: wire.touch(row),
@@ -236,26 +238,3 @@ def test_what_alpaca_has_no_order_for_is_not_sent(
     with pytest.raises(Refused) as caught:
         payload(request(symbol, quantity, **more), kind, extended=False)
     assert caught.value.refusal is Refusal.UNSUPPORTED
-
-
-@pytest.mark.parametrize(
-    ("timestamp", "opens", "extended"),
-    [
-        ("2026-02-03T08:00:00-05:00", "2026-02-03T09:30:00-05:00", True),
-        ("2026-02-03T03:59:00-05:00", "2026-02-03T09:30:00-05:00", False),
-        ("2026-02-03T16:00:00.123456789-05:00", "2026-02-04T09:30:00-05:00", True),
-        ("2026-02-03T20:00:00-05:00", "2026-02-04T09:30:00-05:00", False),
-        ("2026-02-07T12:00:00-05:00", "2026-02-09T09:30:00-05:00", False),  # a Saturday
-        ("2026-02-16T08:00:00-05:00", "2026-02-17T09:30:00-05:00", False),  # a holiday's morning
-        ("nonsense", "2026-02-17T09:30:00-05:00", False),
-    ],
-)
-def test_limits_go_beside_the_regular_hours_as_new_yorks_clock_says(timestamp: str, opens: str, extended: bool) -> None:
-    now = hours({"timestamp": timestamp, "is_open": False, "next_open": opens, "next_close": opens})
-    assert (now.is_open, now.extended) == (False, extended)
-    assert now.opens_at == now.changes_at == wire.moment(opens)
-
-
-def test_a_clock_that_cannot_be_read_leaves_it_to_the_venue() -> None:
-    for row in (None, {}, {"is_open": "no"}):
-        assert hours(row).is_open

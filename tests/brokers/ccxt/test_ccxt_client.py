@@ -349,6 +349,25 @@ async def test_a_refusal_over_the_clock_makes_ccxt_learn_the_difference(at: Open
     assert broker.client.exchange.options["timeDifference"] != 0
 
 
+async def test_an_order_does_not_wait_for_a_time_that_is_never_told(
+    at: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hanging(request: web.Request, form: str) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    late = web.json_response(
+        {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, status=400
+    )
+    broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late, "/time": hanging}))
+    monkeypatch.setattr("brokers.ccxt.client.PROMPT", 20)
+    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    venue.answers["/order"] = {"orderId": 1}
+    async with asyncio.timeout(5):
+        await broker.client.act(ORDER, SYMBOL)
+    assert [p for p in venue.paths() if p.endswith(("/time", "/order"))][1].endswith("/time")
+
+
 class Slow(RealClock):
     """The machine's time, and what has passed of it while an answer was on its way."""
 

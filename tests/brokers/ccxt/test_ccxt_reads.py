@@ -208,7 +208,23 @@ async def test_a_list_of_positions_that_is_none_is_an_error(at: Opened, body: An
 
 async def test_what_an_account_is_worth_is_unknown_when_it_is_not_told_and_fails_nothing(at: Opened) -> None:
     broker, _ = await at("binanceusdm", usdm(**{"/v3/account": web.Response(status=500)}))
-    assert (await broker.holdings()).equity is None
+    read = await broker.holdings()
+    assert read.equity is None
+    assert "/v3/account" in read.equity_flaw
+
+
+async def test_no_read_waits_for_an_equity_that_is_never_told(at: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hanging(request: web.Request, form: str) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    monkeypatch.setattr("brokers.ccxt.reads.WORTH_TIME", 0.01)
+    broker, _ = await at("binanceusdm", usdm(**{"/v3/account": hanging}))
+    async with asyncio.timeout(5):
+        for urgent in (False, True):
+            read = await broker.holdings(urgent=urgent)
+            assert read.positions
+            assert read.equity is None
 
 
 async def test_who_asks_during_a_read_shares_the_next_one(at: Opened) -> None:

@@ -75,6 +75,7 @@ class Rest:
         app.router.add_get("/v2/orders/{id}", self._order)
         app.router.add_delete("/v2/orders/{id}", self._cancel)
         app.router.add_get("/v2/clock", self._clock)
+        app.router.add_get("/v2/calendar", self._calendar)
         app.router.add_get("/v2/assets", self._assets)
         app.router.add_get("/v2/assets/{symbol}", self._asset)
         for path in ("stocks/quotes/latest", "options/quotes/latest", "crypto/us/latest/quotes"):
@@ -214,6 +215,13 @@ class Rest:
 
     async def _clock(self, request: web.Request) -> web.Response:
         return self._checked("Clock", self.truth.clock_row())
+
+    async def _calendar(self, request: web.Request) -> web.Response:
+        if self.truth.manners.calendar is None:
+            raise web.HTTPNotFound
+        query = request.query
+        rows = [row for row in self.truth.manners.calendar if query["start"] <= row["date"] <= query["end"]]
+        return web.json_response(rows)
 
     async def _activities(self, request: web.Request) -> web.Response:
         if self.truth.manners.no_activities:

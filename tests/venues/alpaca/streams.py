@@ -38,6 +38,11 @@ class Streams:
             app.router.add_get(path, self._data)
         self.truth.on_update.append(self.tell)
 
+    @property
+    def listeners(self) -> int:
+        """How many consoles listen to the account."""
+        return len(self._accounts)
+
     def tell(self, message: dict[str, Any]) -> None:
         """One ``trade_updates`` message to every console that listens."""
         for socket in [] if self.mute else self._accounts:

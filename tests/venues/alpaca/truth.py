@@ -40,6 +40,7 @@ class Manners:
     open: bool = True
     next_open: datetime | None = None
     timestamp: str | None = None  # of the clock, where New York's time matters
+    calendar: list[dict[str, str]] | None = None  # the trading days; None: the venue has no calendar
     limit: int = 200
     page: int = 10_000  # bars of one answer, however many are asked for
     fractional: bool = True
