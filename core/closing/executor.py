@@ -34,6 +34,7 @@ from core.settings import Settings
 
 FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and seconds between them
 TURN_WAIT = 0.5  # seconds
+DONE = {o.value for o in Outcome if o.settled} - {Outcome.SKIPPED.value}  # a dropped close is worth a warning
 Say = Callable[..., None]
 
 
@@ -80,7 +81,7 @@ class PlanExecutor:
         """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         actions = (*plan.closes, *plan.lone_cancels)
-        self._locks.coming(plan.id, _places(actions))
+        self._locks.coming(plan.id, {a.key.instrument for a in actions})
         try:
             pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
             await self._recent_orders.load()
@@ -94,7 +95,7 @@ class PlanExecutor:
     async def take_up(self, left: InterruptedPlan) -> PlanReport:
         """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
         plan = left.approved.plan
-        self._locks.coming(plan.id, _places(left.left()))
+        self._locks.coming(plan.id, {a.key.instrument for a in left.left()})
         try:
             return await self._finish(left.approved, await self._interrupted(left), left)
         finally:
@@ -181,7 +182,7 @@ class PlanExecutor:
             why = f"{account} is frozen: {self._frozen[account]}"
             row = not_done(action, Outcome.REFUSED, why)
             if left is not None and recovery.begun(action, left[0]):
-                row = stopped(action, self._first(plan, action, left).ladder, Outcome.REFUSED, why)
+                row = stopped(action, self._first(approved, action, left).ladder, Outcome.REFUSED, why)
             return [await self._end(plan, action, row)]
         if left is not None and not left[1] and not recovery.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
@@ -193,7 +194,7 @@ class PlanExecutor:
         if action.kind is ActionKind.CLOSE:
             self._say("info", log_text.begun(action), action)
         try:
-            state = await self._tools[account].carry_out(approved, self._first(plan, action, left))
+            state = await self._tools[account].carry_out(approved, self._first(approved, action, left))
         except InvariantBroken as breach:
             if isinstance(breach, CloseBroken):
                 self._recent_orders.note(where, plan.id, breach.ladder)
@@ -208,7 +209,7 @@ class PlanExecutor:
                 self._say("info", log_text.cancelled(action, row.order_id or ""), action)
         return [await self._end(plan, action, result(action, state)), *cancels]
 
-    def _first(self, plan: Plan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
+    def _first(self, approved: ApprovedPlan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
         """Return the ladder at its start, or at its interruption."""
         settings, broker = self._settings.ladder, self._tools[action.key.account].broker
         able = broker.capabilities
@@ -222,13 +223,14 @@ class PlanExecutor:
             client_id_length=able.client_id_length,
         )
         steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
-        now, epoch = self._clock.monotonic(), self._journal.epoch
+        now, epoch, plan = self._clock.monotonic(), self._journal.epoch, approved.plan.id
         if left is None:
-            move = ladder.start(action, plan.id, epoch, steps, limits, now)
+            move = ladder.start(action, plan, epoch, steps, limits, now)
         else:
             interrupted, fresh = left
             move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
-        return structs.replace(move, ladder=self._recent_orders.told(action.key.instrument, move.ladder))
+        state = structs.replace(move.ladder, by_exit=approved.by_exit)
+        return structs.replace(move, ladder=self._recent_orders.told(action.key.instrument, state))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """Freeze the account after a broken invariant: send nothing more for it until a person has checked."""
@@ -237,9 +239,7 @@ class PlanExecutor:
         await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
-        level = (
-            "info" if Outcome(row.outcome).settled else "alarm" if row.outcome in ("stuck", "partial") else "warning"
-        )
+        level = "alarm" if row.outcome in ("stuck", "partial") else "info" if row.outcome in DONE else "warning"
         written = False
         try:
             await self._write_sometime(ClosingEnded(plan.id, row), f"{action.key.symbol}: its end", action)
@@ -331,11 +331,6 @@ class PlanExecutor:
         accounts = planner.owner_accounts(self._settings, owner)
         known = [h for h in (reads.get(a) for a in accounts) if h is not None]
         return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
-
-
-def _places(actions: Iterable[Action]) -> set[InstrumentKey]:
-    """Return the actions' instruments."""
-    return {a.key.instrument for a in actions}
 
 
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:

@@ -14,6 +14,7 @@ from math import inf
 
 from msgspec import Struct, structs
 
+from core.closing.parked import Judge, wait_for_judgement, wait_for_open
 from core.closing.restore_stops import Hands, put_back
 from core.errors import (
     FlatdeckError,
@@ -39,6 +40,7 @@ from core.ladder.states import (
     DoAwait,
     DoCancel,
     DoEnd,
+    DoJudge,
     DoPark,
     DoRead,
     DoRestore,
@@ -67,13 +69,15 @@ from core.portfolio.book import Book
 from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 
-PARK_STEP = 60.0  # seconds
 SINCE_MARGIN = timedelta(seconds=2)  # a venue's clock may be this much behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
 
 class LadderRunner:
-    """Runs one account's ladders. ``changed`` receives every new state of a ladder, ``emit`` every quote read."""
+    """Runs one account's ladders. ``changed`` receives every new state of a ladder, ``emit`` every quote read.
+
+    ``judge`` answers whether the exit rules call for a close at a price since a time; None until there is a price.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class LadderRunner:
         changed: Callable[[Transition], None],
         emit: Callable[[BrokerEvent], None],
         max_age: Callable[[str, str], float],
+        judge: Judge,
     ) -> None:
         self._broker = broker
         self._reader = reader
@@ -95,6 +100,7 @@ class LadderRunner:
         self._changed = changed
         self._emit = emit
         self._max_age = max_age
+        self._judge = judge
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
         self._write_behind = WriteBehind(journal)
@@ -150,8 +156,10 @@ class LadderRunner:
             case DoWait(seconds):
                 await self._clock.sleep(seconds)
                 return Waited()
-            case DoPark():
-                return await self._park(do)
+            case DoPark(until):
+                return await wait_for_open(self._book, self._clock, state.action.key, until)
+            case DoJudge(since):
+                return await wait_for_judgement(self._book, self._clock, state.action.key, since, self._judge)
             case OrderQuery():
                 return await self._look_up(state, do)
             case DoAwait(order, seconds):
@@ -311,15 +319,6 @@ class LadderRunner:
                 await bell.wait()
         except TimeoutError:
             return
-
-    async def _park(self, do: DoPark) -> Event:
-        """Wait until the venue's opening time; without an opening time, wait a minute."""
-        if do.until is None:
-            await self._clock.sleep(PARK_STEP)
-            return Waited()
-        while (left := (do.until - self._clock.now()).total_seconds()) > 0:
-            await self._clock.sleep(min(left, PARK_STEP))
-        return Waited()
 
     async def _restore(self, state: Ladder, do: DoRestore) -> Restored:
         """Put orders back one after another, each on the last read. After a failed read, read again first."""

@@ -31,7 +31,6 @@ from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
 from core.ladder.invariants import another_writer
 from core.ladder.recovery import InterruptedPlan, interrupted
-from core.ladder.states import Transition
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
 from core.model import Holdings, InstrumentKey
 from core.orders.account_reader import AccountReader
@@ -92,8 +91,8 @@ class Engine:
         self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
         self._rereads = AccountRereads(clock, self._readers, spawn=self._spawn, say=self.say)
         self._locks = InstrumentLocks(clock)
-        self._executor = None if journal is None else self._fit_out(journal)
         self._mount_services(ids, None if self.read_only else journal)
+        self._executor = None if journal is None else self._fit_out(journal)
 
     def _mount_services(self, ids: Ids, acting: Journal | None) -> None:
         """Build the services. ``acting`` is the journal of an engine that may send, else None."""
@@ -140,7 +139,11 @@ class Engine:
         for account, broker in self._brokers.items():
             args = (broker, self._readers[account], journal, self.clock, self.book)
             self._runners[account] = LadderRunner(
-                *args, changed=self._show_closing, emit=self._emit, max_age=self._max_age
+                *args,
+                changed=self._rows.show_closing,
+                emit=self._emit,
+                max_age=self._max_age,
+                judge=self.exit_service.judge_again,
             )
         tools = {a: AccountTools(b, self._readers[a], self._runners[a].carry_out) for a, b in self._brokers.items()}
         given = (self.settings, tools, journal, self.clock, self._locks)
@@ -244,7 +247,7 @@ class Engine:
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
             report = await work
-            self.exit_service.ended(plan)  # skipped on a JournalError: nothing was sent, so no exit is paused
+            self.exit_service.ended(report)  # skipped on a JournalError: nothing was sent, so no exit is paused
             return await self._report(report)
         finally:
             self.publisher.show_plan(plan, "done")
@@ -334,9 +337,6 @@ class Engine:
     async def _settled(self) -> None:
         """Return when every event queued so far is in the book."""
         await self._inbox.join()
-
-    def _show_closing(self, transition: Transition) -> None:
-        self._rows.show_closing(transition)
 
     def _spawn(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.get_running_loop().create_task(work)

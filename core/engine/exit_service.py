@@ -23,14 +23,17 @@ from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
-from core.link.messages import DueRow, ExitsDue
+from core.ladder.states import Judged
+from core.link.messages import DueRow, ExitsDue, PlanReport
 from core.model import Bar, InstrumentKey, PositionKey
 from core.plans.pending import PendingPlans
-from core.plans.plan import ApprovedPlan, NotApproved, Plan, by_rule
+from core.plans.plan import EXITS, ApprovedPlan, NotApproved, Plan, by_rule
 from core.plans.request import PlanRequest
+from core.plans.results import Outcome
 from core.portfolio.book import Book, Change
 from core.ports import Clock
 from core.settings import ExitsOf, Settings
+from core.units import plain
 
 PAUSE = 30.0  # seconds after a close before an exit may close the position again
 AGAIN = 5.0  # seconds after a close that never began, for example because the journal could not be written
@@ -70,6 +73,7 @@ class ExitService:
         self._spawn = spawn
         self._log = say
         self._backfill = BarBackfill(bars, clock, spawn, self._fill, self._unfilled)
+        self._lasting = lasting
         self._auto = settings.automation.exits == "auto"
         self._monitor = ExitMonitor(exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # own stops of positions that were opened here
@@ -223,9 +227,8 @@ class ExitService:
             elif (plan := self._plan(due)) is not None:
                 level = "alarm" if due.exit.rule is Rule.EMERGENCY else "warning"
                 self._say(level, due, "is being closed")
-                approved = by_rule(plan, "exits", armed=self.armed, now=self._clock.now())
+                approved = by_rule(plan, EXITS, armed=self.armed, now=self._clock.now())
                 await self._carry_out(approved)
-                self._pause((due.key,))
         except FlatdeckError as error:  # nothing was sent
             self._pause((due.key,), AGAIN)
             self._say("alarm", due, f"could not be closed: {error}")
@@ -237,9 +240,32 @@ class ExitService:
         for action in plan.closes:
             self._let_go(action.key)
 
-    def ended(self, plan: Plan) -> None:
-        """Pause exits of the plan's positions: the broker may list a closed position a little longer."""
-        self._pause(a.key for a in plan.closes)
+    def ended(self, report: PlanReport) -> None:
+        """Pause exits of the plan's positions: the broker may list a closed position a little longer.
+
+        An exit that was dropped at the open may fire again at once.
+        """
+        dropped = {r.key for r in report.results if r.kind == "close" and r.outcome == Outcome.SKIPPED.value}
+        self._pause(a.key for a in report.plan.closes if a.key not in dropped)
+
+    def judge_again(self, key: PositionKey, since: float) -> Judged | None:
+        """Judge a close that an exit rule decided before ``since`` (monotonic), at the first usable price after it.
+
+        Return None while there is no such price.
+        """
+        if not self._lasting:
+            return Judged(False, "a single command watches no prices; an engine that runs judges the position anew")
+        if not self.armed:
+            return Judged(False, "exits do not close by themselves any more")
+        now, age = self._clock.monotonic(), self._max_age(key.account, key.symbol)
+        quote = self._book.usable_quote(key.account, key.symbol, now, age)
+        if quote is None or quote.received <= since or not self._book.readable(key.account):
+            return None
+        if self._monitor.waits(key.account, key.symbol, now):
+            return None
+        holds = any(due.key == key for due in self._monitor.due())
+        price = "?" if quote.reference is None else plain(quote.reference)
+        return Judged(holds, "" if holds else f"no exit rule calls for it any more at {price}, so that it is dropped")
 
     def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
         until = self._clock.monotonic() + seconds

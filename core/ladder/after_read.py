@@ -10,7 +10,7 @@ from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder.parts import LastRead, OrderUnderWay
 from core.ladder.sizing import size_close
-from core.ladder.states import DoSend, Ladder, Phase, PositionRead, Transition
+from core.ladder.states import DoJudge, DoSend, Ladder, Phase, PositionRead, Transition
 from core.model import Order, Tier
 from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
@@ -43,6 +43,8 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
             return settle(structs.replace(ladder, order=found, polls=0, sent=ladder.sent | {order.id}), order)
         if not _lagged(ladder, ladder.fills.filled_at, now):
             return wait(ladder)  # a list that still shows a terminal order lags behind
+    if (judgement := _judgement(ladder, read)) is not None:
+        return judgement
     listed = {o.id for o in read.orders}
     known = (*read.orders, *(o for o in read.alive if o.id not in listed))  # a list may lag or be truncated
     cancels = ladder.cancels
@@ -71,6 +73,15 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None
+
+
+def _judgement(ladder: Ladder, read: PositionRead) -> Transition | None:
+    """Ask the exit rules before anything is cancelled or sent, or end a close that they dropped; None: go on."""
+    if read.position is None or read.position.quantity <= 0 or not ladder.steps:
+        return None
+    if ladder.dropped:
+        return end(ladder, Outcome.PARTIAL if ladder.fills.quantity > 0 else Outcome.SKIPPED, ladder.dropped)
+    return None if ladder.judge_from is None else Transition(go(ladder, Phase.PARKED), DoJudge(ladder.judge_from))
 
 
 def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ...], now: float) -> Transition:

@@ -86,9 +86,10 @@ def give_up(ladder: Ladder, text: str) -> Transition:
 
 def end(ladder: Ladder, outcome: Outcome, error: str | None = None, *, alarm: bool = False) -> Transition:
     """End the close. Where a position is left, put back the protective orders that were cancelled before."""
-    back = () if outcome.settled else _to_restore(ladder)
+    done = outcome.settled and outcome is not Outcome.SKIPPED
+    back = () if done else _to_restore(ladder)
     requests = tuple(request for request, _ in back)
-    bare = () if outcome.settled else _not_restored(ladder, len(requests))
+    bare = () if done else _not_restored(ladder, len(requests))
     if bare:
         error = f"{error}; protective order {', '.join(bare)} was asked to go and is not put back, look at the venue"
     changes = {"outcome": outcome, "error": error, "alarm": alarm or bool(bare)}

@@ -252,6 +252,7 @@ def _counted(ladder: Ladder, order: Order, now: float) -> Ladder:
         order=None,
         fills=fills,
         expected=ladder.expected - (fills.quantity - ladder.fills.quantity),
+        judge_from=None if fills.quantity > ladder.fills.quantity else ladder.judge_from,  # a close that fills goes on
         failed=ladder.failed or order.status is OrderStatus.REJECTED,
     )
 

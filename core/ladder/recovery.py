@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from core.ladder import step as ladder
+from core.ladder.moves import read
 from core.ladder.parts import Cancels, OrderUnderWay
 from core.ladder.states import DoRead, Ladder, Limits, Phase, SendUnknown, Transition
 from core.ladder.tiers import Step
@@ -66,7 +67,24 @@ def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
 def take_up(
     action: Action, plan: InterruptedPlan, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float
 ) -> Transition:
-    """Resume a close where it was interrupted. Without steps only the order under way is resolved."""
+    """Resume a close where it was interrupted. Without steps only the order under way is resolved.
+
+    An exit rule's close that has sold nothing, or that was refused last, is judged again before anything is sent.
+    """
+    move = _resumed(action, plan, epoch, steps, limits, now)
+    answers = [e.record for e in plan.entries if isinstance(e.record, IntentAnswered) and e.record.key == action.key]
+    refused = bool(answers) and answers[-1].outcome == "refused"
+    if not plan.approved.by_exit or (move.ladder.fills.quantity > 0 and not refused):
+        return move
+    state = structs.replace(move.ladder, judge_from=now)
+    if state.phase is Phase.CANCELLING:  # nothing was asked to go yet
+        return read(structs.replace(state, cancels=Cancels(action.cancels)))
+    return Transition(state, move.do, move.records)
+
+
+def _resumed(
+    action: Action, plan: InterruptedPlan, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float
+) -> Transition:
     records = [e.record for e in plan.entries]
     intents = [r for r in records if isinstance(r, IntentWritten) and r.key == action.key and r.step >= 0]
     name = plan.approved.plan.id

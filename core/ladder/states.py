@@ -29,7 +29,7 @@ class Phase(Enum):
     CANCELLING = "cancelling"  # the position's open orders are being cancelled
     READING = "reading"  # position and orders are being read
     WAITING = "waiting"  # the close waits for a lagging list, a cancel, a rate limit or an unreachable venue
-    PARKED = "parked"  # the close waits for the market to open
+    PARKED = "parked"  # the close waits for the market to open, or for the exit rules to judge it again
     SENDING = "sending"  # the intent is durable, the order is on its way
     RESOLVING = "resolving"  # the outcome is unknown and is looked up
     SETTLING = "settling"  # our order is live
@@ -59,6 +59,12 @@ class DoPark(Struct, frozen=True):
     """Wait until the market opens; without a time, ask again every minute."""
 
     until: datetime | None
+
+
+class DoJudge(Struct, frozen=True):
+    """Ask whether the exit rules still call for the close, at a price received after ``since`` (monotonic seconds)."""
+
+    since: float
 
 
 class DoSend(Struct, frozen=True):
@@ -93,7 +99,7 @@ class DoEnd(Struct, frozen=True):
     pass
 
 
-Do = DoCancel | DoRead | DoWait | DoPark | DoSend | OrderQuery | DoAwait | DoWithdraw | DoRestore | DoEnd
+Do = DoCancel | DoRead | DoWait | DoPark | DoJudge | DoSend | OrderQuery | DoAwait | DoWithdraw | DoRestore | DoEnd
 
 
 # The events that the ladder receives.
@@ -137,6 +143,13 @@ class Waited(Struct, frozen=True):
     pass
 
 
+class Judged(Struct, frozen=True):
+    """The exit rules' judgement of a close that waited. ``text`` says why the close is dropped, where it is."""
+
+    holds: bool
+    text: str = ""
+
+
 class NotJournaled(Struct, frozen=True):
     """The intent could not be made durable, so nothing was sent."""
 
@@ -176,6 +189,7 @@ Event = (
     | PositionRead
     | ReadFailed
     | Waited
+    | Judged
     | NotJournaled
     | Acknowledged
     | SendRefused
@@ -226,6 +240,9 @@ class Ladder(Struct, frozen=True):
     flat_asked: float | None = None  # when an unexplained flat read first arrived; only a later read confirms it
     odd_since: float | None = None  # since when reads contradict the expected state, or orders hold quantity
     opens_at: datetime | None = None
+    by_exit: bool = False  # an exit rule approved the close, and no person did
+    judge_from: float | None = None  # the decision waited until then: the exit rules judge it before the next order
+    dropped: str = ""  # why the exit rules no longer call for the close
     outcome: Outcome | None = None
     error: str | None = None
     alarm: bool = False

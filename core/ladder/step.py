@@ -7,6 +7,7 @@ The ladder keeps these rules, whatever the venue does:
 * An unknown outcome is looked up until the outcome is known.
 * A position is flat when our own fills explain it, or when two complete reads report it.
 * A position that differs from the confirmed position is not closed.
+* What an exit rule decided before the open or before a restart is judged again before the next order.
 
 ``LIFECYCLE`` is the one table of phases, events, handlers and next phases. ``step`` obeys the table, and the diagram in
 docs/architecture.md is made from it.
@@ -42,6 +43,7 @@ from core.ladder.states import (
     DoEnd,
     DoRead,
     Event,
+    Judged,
     Ladder,
     Limits,
     LookFailed,
@@ -119,8 +121,19 @@ def _read_again(ladder: Ladder, event: Waited, now: float) -> Transition:
 
 
 def _opened(ladder: Ladder, event: Waited, now: float) -> Transition:
-    """Read again with a new deadline: waiting for the market to open costs no attempts and no time."""
-    return read(structs.replace(ladder, deadline=now + ladder.limits.total_timeout))
+    """Read again with a new deadline: waiting for the market to open costs no attempts and no time.
+
+    What an exit rule decided before the open is judged again. What a person confirmed is not.
+    """
+    since = now if ladder.by_exit else None
+    return read(structs.replace(ladder, deadline=now + ladder.limits.total_timeout, judge_from=since))
+
+
+def _judged(ladder: Ladder, event: Judged, now: float) -> Transition:
+    """Read again with a new deadline. A close that no rule calls for any more ends after that read."""
+    deadline = now + ladder.limits.total_timeout
+    dropped = "" if event.holds else event.text
+    return read(structs.replace(ladder, deadline=deadline, judge_from=None, dropped=dropped))
 
 
 def _restored(ladder: Ladder, event: Restored, now: float) -> Transition:
@@ -139,11 +152,12 @@ LIFECYCLE: dict[tuple[Phase, type], tuple[Handler, frozenset[Phase]]] = {
     (Phase.CANCELLING, CancelsAsked): (_cancels_asked, frozenset({Phase.READING})),
     (Phase.READING, PositionRead): (
         decide,
-        _STOPS | {Phase.CANCELLING, Phase.WAITING, Phase.SENDING, Phase.SETTLING},
+        _STOPS | {Phase.CANCELLING, Phase.WAITING, Phase.PARKED, Phase.SENDING, Phase.SETTLING},
     ),
     (Phase.READING, ReadFailed): (_read_failed, _STOPS | {Phase.WAITING}),
     (Phase.WAITING, Waited): (_read_again, frozenset({Phase.READING})),
     (Phase.PARKED, Waited): (_opened, frozenset({Phase.READING})),
+    (Phase.PARKED, Judged): (_judged, frozenset({Phase.READING})),
     (Phase.SENDING, NotJournaled): (not_journaled, _STOPS),
     (Phase.SENDING, Acknowledged): (acknowledged, frozenset({Phase.READING, Phase.RESOLVING, Phase.SETTLING})),
     (Phase.SENDING, SendRefused): (

@@ -169,6 +169,7 @@ class NotApproved(FlatdeckError):
         self.code = code
 
 
+EXITS = "exits"  # the rule under which the automation approves the plan of an exit
 _SEAL = object()
 
 
@@ -183,6 +184,11 @@ class ApprovedPlan:
         self.plan = plan
         self.by = by
         self.approved_at = approved_at
+
+    @property
+    def by_exit(self) -> bool:
+        """True when an armed exit rule approved the plan."""
+        return self.by == f"rule:{EXITS}"
 
 
 def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:

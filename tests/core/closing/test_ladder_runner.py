@@ -15,7 +15,7 @@ from core.events import BrokerEvent, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.ladder import step as ladder
-from core.ladder.states import Ladder, Transition
+from core.ladder.states import Judged, Ladder, Transition
 from core.ladder.tiers import schedule
 from core.model import Order, OrderStatus, Tier
 from core.orders.account_reader import AccountReader
@@ -56,6 +56,7 @@ class Hands:
             changed=self.moves.append,
             emit=lambda event: (self.seen.append(event), book.apply(event, self.clock.now())),
             max_age=lambda account, symbol: 5.0,
+            judge=lambda *_: Judged(True),
         )
         steps = schedule(action.tiers, 3, OFFSETS)
         now = self.clock.monotonic()

@@ -21,6 +21,7 @@ from core.ladder.states import (
     DoSend,
     DoWait,
     Event,
+    Judged,
     Ladder,
     LookFailed,
     NotJournaled,
@@ -45,6 +46,7 @@ EVENTS: dict[type, Event] = {
     PositionRead: PositionRead(None, (), instrument(), 0.0, 0.0),
     ReadFailed: ReadFailed("no answer"),
     Waited: Waited(),
+    Judged: Judged(True),
     NotJournaled: NotJournaled("disk full"),
     Acknowledged: Acknowledged(order("v1")),
     SendRefused: SendRefused(Refused(Refusal.OTHER, "no")),
@@ -151,6 +153,8 @@ def anything(draw: Any, climb: Climb) -> Event:
             return LookFailed("no answer", final=draw(FINAL))
         case "ReadFailed":
             return ReadFailed("no answer", final=draw(FINAL))
+        case "Judged":
+            return Judged(draw(FINAL), "no rule calls for it any more")
         case "Restored":
             return Restored(("",) * len(climb.expect(DoRestore).requests))
         case _:
@@ -163,6 +167,7 @@ def test_whatever_a_venue_says_no_rule_of_quantity_is_broken_and_it_ends_in_time
     """Answers at random: at every step at most what was confirmed is at stake, and no close goes on for ever."""
     action = close_action(cancels=(stop(),)) if data.draw(st.booleans()) else close_action()
     climb = Climb(action)
+    climb.ladder = structs.replace(climb.ladder, by_exit=data.draw(st.booleans()))
     last: Event | None = None
     for _ in range(400):
         if climb.ladder.ended:
@@ -180,7 +185,9 @@ def test_whatever_a_venue_says_no_rule_of_quantity_is_broken_and_it_ends_in_time
         assert isinstance(climb.do, DoEnd)
         assert climb.ladder.outcome is not None
     else:
-        assert isinstance(last, Waited | PositionRead | SendRefused), "only a market that stays closed may hold it up"
+        assert isinstance(last, Waited | PositionRead | SendRefused | Judged), (
+            "only a market that stays closed may hold it up"
+        )
 
 
 def _sent_rightly(climb: Climb, before: Ladder, last: Event | None) -> None:
@@ -190,6 +197,7 @@ def _sent_rightly(climb: Climb, before: Ladder, last: Event | None) -> None:
     assert last.position is not None
     assert before.phase is Phase.READING
     assert before.order is None
+    assert (before.judge_from, before.dropped) == (None, ""), "an exit rule's decision from before the open"
     assert request.side is action.side.closing  # type: ignore[union-attr]
     assert request.reduce_only
     assert Decimal(0) < request.quantity <= last.position.quantity

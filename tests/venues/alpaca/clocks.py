@@ -16,13 +16,18 @@ class FastClock:
         self._speed = speed
         self._zero = self._real.monotonic()
         self._start = start or self._real.now()
+        self._skipped = 0.0
 
     def now(self) -> datetime:
         moment = self._start + timedelta(seconds=self.monotonic() - self._zero)
         return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
     def monotonic(self) -> float:
-        return self._zero + (self._real.monotonic() - self._zero) * self._speed
+        return self._zero + (self._real.monotonic() - self._zero) * self._speed + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """The night passes at once; who sleeps meanwhile sleeps on."""
+        self._skipped += seconds
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._speed)
