@@ -246,12 +246,13 @@ class Quote(Struct, frozen=True):
     ask: Decimal | None = None
     last: Decimal | None = None
     mark: Decimal | None = None  # the venue's own mark, where the venue has one
+    stub: tuple[Decimal, Decimal] | None = None  # bid and ask that are too far apart to be a market
 
     def flaw(self) -> str | None:
         """Return why these prices are unusable (not finite, not positive, crossed, all missing), or None."""
         known = [p for p in (self.bid, self.ask, self.last, self.mark) if p is not None]
         if not known:
-            return "no price"
+            return "no price" if self.stub is None else f"bid {self.stub[0]} and ask {self.stub[1]} are no market"
         if any(not p.is_finite() or p <= 0 for p in known):
             return "price not positive"
         if self.bid is not None and self.ask is not None and self.bid > self.ask:

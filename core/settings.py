@@ -80,6 +80,7 @@ class ExitSettings(Struct, frozen=True):
     fee_rate: Decimal = D("0.001")  # for a single order; a usual taker fee
     max_jump: Decimal = D("0.20")
     confirm_window: float = 3.0
+    max_spread: Decimal = D("0.10")  # of the middle: bid and ask that are further apart are no market
     max_price_age: float = 5.0  # seconds, streaming
     max_price_age_polling: float = 15.0
 

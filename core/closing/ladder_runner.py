@@ -270,8 +270,8 @@ class LadderRunner:
         if touch:
             for quote in await limited(self._broker.quotes([key.symbol])):
                 self._emit(QuoteSeen(quote))
-                position = self._book.position(key)
-                return None if quote.flaw() or position is None else quote.closing_price(position.side)
+                position, market = self._book.position(key), self._book.without_stub(quote)
+                return None if market.flaw() or position is None else market.closing_price(position.side)
         holding = self._book.holding(key, self._clock.monotonic(), self._max_age(key.account, key.symbol))
         return holding.price if holding else None
 

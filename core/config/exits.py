@@ -139,6 +139,7 @@ class SymbolTable(Table):
     fee_rate: Annotated[Decimal, PlainValidator(_share_or_zero)] = _EXITS.fee_rate
     max_jump: Annotated[Decimal, PlainValidator(_gain)] = _EXITS.max_jump
     confirm_window: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.confirm_window
+    max_spread: Annotated[Decimal, PlainValidator(_gain)] = _EXITS.max_spread
     max_price_age: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.max_price_age
     max_price_age_polling: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _EXITS.max_price_age_polling
 

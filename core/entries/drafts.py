@@ -48,42 +48,52 @@ class EntryDrafter:
     async def check(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
         """Return every reason against opening now. With ``flatten_first`` the symbol counts as flat already.
 
-        Raises JournalError.
+        When the gate has no reason, each account of the request is asked for the symbol's rules and price. One account
+        that offers both is enough. Raises JournalError.
         """
+        found = await self._refusals(signal, flatten_first)
+        if found:
+            return found
+        for account in [signal.account] if signal.account else planner.owner_accounts(self._settings, signal.owner):
+            try:
+                await self._offer(account, signal)
+            except NotAllowed as refused:
+                found.append(Rejection(refused.code, str(refused)))
+            else:
+                return []
+        return found
+
+    async def _refusals(self, signal: EntryRequest, flatten_first: bool) -> list[Rejection]:
         scene = await self.scene(signal.owner, signal.symbol if flatten_first else None)
         meant = [signal.account] if signal.account else list(scene.accounts)
         unknown = {a: "" for a in meant if a not in scene.unreadable and not await self._listed(a, signal.symbol)}
         return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
 
-    async def priced(self, signal: EntryRequest) -> bool:
-        """Return whether any account of the request has a usable price of the symbol."""
-        meant = [signal.account] if signal.account else planner.owner_accounts(self._settings, signal.owner)
-        for account in meant:
-            try:
-                await self._quote(account, signal.symbol)
-            except NotAllowed:
-                continue
-            return True
-        return False
+    async def _offer(self, account: str, signal: EntryRequest) -> tuple[Instrument, Quote]:
+        """Return the symbol's rules and price at one account. Raises NotAllowed where nothing can be opened there."""
+        instrument = await self._instrument(account, signal.symbol)
+        no = entries.untradable(signal, account, instrument)
+        if no is not None:
+            raise NotAllowed(no)
+        quote = await self._quote(account, signal.symbol)
+        least = entries.minimum(instrument, entries.taking_price(signal.side, quote))
+        if floor_to(signal.amount, instrument.step) < least:
+            text = f"{plain(signal.amount)} {signal.symbol} is below the venue's minimum of {plain(least)}"
+            raise NotAllowed(Rejection(Code.BELOW_MINIMUM, text))
+        return instrument, quote
 
     async def open(self, signal: EntryRequest, *, limit: bool = False, flatten_first: bool = False) -> EntryDraft:
         """Return the draft for a signal that names its account. Raises NotAllowed, JournalError."""
         assert signal.account is not None
-        found = await self.check(signal, flatten_first=flatten_first)
+        found = await self._refusals(signal, flatten_first)
         if found:
             raise NotAllowed(found[0])
         account, symbol = signal.account, signal.symbol
-        instrument, quote = await self._instrument(account, symbol), await self._quote(account, symbol)
-        if not instrument.tradable:
-            raise NotAllowed(Rejection(Code.NOT_TRADABLE, f"{symbol} cannot be traded at {account}"))
+        instrument, quote = await self._offer(account, signal)
         reference = entries.taking_price(signal.side, quote)
         offset = self._settings.entries.limit_offset
         price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
         quantity = floor_to(signal.amount, instrument.step)
-        least = entries.minimum(instrument, price or reference)
-        if quantity < least:
-            text = f"{plain(signal.amount)} {symbol} is below the venue's minimum of {plain(least)}"
-            raise NotAllowed(Rejection(Code.BELOW_MINIMUM, text))
         return EntryDraft(
             kind="open",
             owner=signal.owner,
@@ -216,10 +226,11 @@ class EntryDrafter:
             seen = [q for q in await limited(self._brokers[account].quotes([symbol])) if q.symbol == symbol]
         except (FlatdeckError, TimeoutError) as error:
             raise NotAllowed(Rejection(Code.NO_PRICE, f"no price of {symbol} at {account}: {error}")) from error
-        flaw = seen[0].flaw() if seen else "the venue has none"
-        if flaw:
+        quote = self._book.without_stub(seen[0]) if seen else None
+        flaw = "the venue has none" if quote is None else quote.flaw()
+        if quote is None or flaw:
             raise NotAllowed(Rejection(Code.NO_PRICE, f"no price of {symbol} at {account}: {flaw}"))
-        return seen[0]
+        return quote
 
 
 def _warnings(signal: EntryRequest, quantity: Decimal) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import compress
 
 from msgspec import Struct
 
 from core.errors import FlatdeckError
-from core.model import Instrument, InstrumentKey, OrderSide, PositionKey, Quote, Side
+from core.market.price_file import bare
+from core.model import Instrument, InstrumentKey, Kind, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
 from core.settings import EntrySettings
 from core.units import ONE, ZERO, floor_to, percent, plain, round_price
@@ -128,19 +130,25 @@ def _symbol(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
 def _taken(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """Refuse a second position of an owner in a symbol, and an entry beside another action in the symbol."""
     found, symbol = [], signal.symbol
-    for account, _ in sorted(place for place in scene.closing if place[1] == symbol):
+    for account, _ in sorted(place for place in scene.closing if same_symbol(symbol, place.symbol)):
         found.append(Rejection(Code.CLOSING, f"a close of {symbol} is in progress on {account}"))
-    for account, _ in sorted(place for place in scene.held if place[1] == symbol):
+    for account in sorted({place.account for place in scene.held if same_symbol(symbol, place.symbol)}):
         found.append(Rejection(Code.POSITION_EXISTS, f"{signal.owner} holds {symbol} already, on {account}"))
-    if any(e.owner == signal.owner and e.key.symbol == symbol for e in scene.pending):
+    if any(e.owner == signal.owner and same_symbol(symbol, e.key.symbol) for e in scene.pending):
         found.append(Rejection(Code.ENTRY_PENDING, f"an entry of {signal.owner} in {symbol} is on its way"))
-    last = scene.signals.get((signal.owner, symbol, signal.side))
+    mine = (o == signal.owner and side is signal.side and same_symbol(symbol, s) for o, s, side in scene.signals)
+    last = max(compress(scene.signals.values(), mine), default=None)
     window = scene.duplicate_window
     if window and last is not None and (scene.now - last).total_seconds() < window:
         ago = max((scene.now - last).total_seconds(), 0)
         text = f"{signal.side.value} {symbol} was signalled {ago:.0f} s ago; the same again counts after {window:.0f} s"
         found.append(Rejection(Code.DUPLICATE_SIGNAL, text))
     return found
+
+
+def same_symbol(one: str, other: str) -> bool:
+    """Return True for two spellings of one symbol: ``BTC-USD``, ``BTC/USD``, ``btcusd``."""
+    return bare(one) == bare(other)
 
 
 def _room(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
@@ -198,6 +206,17 @@ class EntryDraft(Struct, frozen=True):
         """Return the values that a confirmation fixes. A limit price is left out: it is sent as it was shown."""
         limit = self.price is not None
         return self.kind, self.key, self.side, self.quantity, limit, self.leverage, self.stop_pct, self.before
+
+
+def untradable(signal: EntryRequest, account: str, instrument: Instrument) -> Rejection | None:
+    """Return the reason why this instrument cannot be opened at the account, or None."""
+    if instrument.symbol != signal.symbol:
+        return Rejection(Code.UNKNOWN_SYMBOL, f"{account} does not know {signal.symbol}; write {instrument.symbol}")
+    if not instrument.tradable:
+        return Rejection(Code.NOT_TRADABLE, f"{signal.symbol} cannot be traded at {account}")
+    if instrument.kind is Kind.SPOT and signal.side is OrderSide.SELL:
+        return Rejection(Code.NOT_TRADABLE, f"{signal.symbol} is spot at {account}: a short of it cannot be opened")
+    return None
 
 
 def sized(

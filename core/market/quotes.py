@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from msgspec import structs
+
 from core.market.price_gate import PriceGate, PriceVerdict
 from core.model import Quote
 from core.settings import ExitsOf
+
+
+def without_stub(quote: Quote, max_spread: Decimal) -> Quote:
+    """Return the quote with bid and ask set aside when they are no market.
+
+    They are no market when they are further apart than ``max_spread``, a fraction of their middle. A mark or last price
+    that is not between them is then no price either.
+    """
+    bid, ask = quote.bid, quote.ask
+    if bid is None or ask is None or quote.flaw() or 2 * (ask - bid) <= max_spread * (ask + bid):
+        return quote
+    mark, last = (p if p is not None and bid <= p <= ask else None for p in (quote.mark, quote.last))
+    return structs.replace(quote, bid=None, ask=None, last=last, mark=mark, stub=(bid, ask))
 
 
 class QuoteBook:
@@ -28,6 +43,7 @@ class QuoteBook:
         A quote older than the known quote changes nothing.
         """
         name = (quote.account, quote.symbol)
+        quote = without_stub(quote, self._exits_of(*name).max_spread)
         gate = self._gates.get(name)
         if gate is None:
             gate = self._gates[name] = PriceGate(self._exits_of(*name))

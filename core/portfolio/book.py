@@ -25,7 +25,7 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
-from core.market.quotes import QuoteBook
+from core.market.quotes import QuoteBook, without_stub
 from core.market.splits import SPLIT, split_ratio
 from core.model import (
     Account,
@@ -41,7 +41,7 @@ from core.model import (
     usd_rate,
     usd_value,
 )
-from core.portfolio.holding import AccountView, Holding, _half_spread, _unvalued
+from core.portfolio.holding import AccountView, Holding, _unvalued, closing_loss
 from core.settings import ExitSettings, ExitsOf, same_exits
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
@@ -208,6 +208,10 @@ class Book:
         flaw = self._quotes.flaw(account, symbol, monotonic, max_age)
         return None if flaw else self._quotes.get(account, symbol)
 
+    def without_stub(self, quote: Quote) -> Quote:
+        """Return the quote as this book takes it: without a bid and ask that are no market."""
+        return without_stub(quote, self._exits_of(quote.account, quote.symbol).max_spread)
+
     def readable(self, account: str) -> bool:
         return self.accounts[account].readable
 
@@ -240,7 +244,7 @@ class Book:
             value=usd_value(position.quantity, instrument, price, fx),
             pnl=move(position.side, position.entry, mark),
             roi=roi(position.side, position.entry, mark, position.leverage, exits.fees),
-            spread=_half_spread(quote),
+            spread=closing_loss(quote, position.side),
             fee_rate=exits.fee_rate,
             flaw=_unvalued(instrument, price, fx),
         )

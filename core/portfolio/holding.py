@@ -26,7 +26,7 @@ class Holding(Struct, frozen=True):
     value: Decimal | None = None  # USD
     pnl: Decimal | None = None
     roi: Decimal | None = None
-    spread: Decimal | None = None  # half of the spread, as a fraction of the price
+    spread: Decimal | None = None  # what a close loses against the mark, as a fraction of the price
     fee_rate: Decimal = ZERO  # fee of one order, as a fraction of the price
     flaw: str = ""
 
@@ -60,10 +60,13 @@ def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None)
     return "" if fx is not None else f"no USD rate for {instrument.quote}"
 
 
-def _half_spread(quote: Quote) -> Decimal | None:
-    if quote.bid is None or quote.ask is None:
+def closing_loss(quote: Quote, side: Side) -> Decimal | None:
+    """Return what a close loses against the mark, as a fraction of it: half of the spread, or the way to a stub."""
+    if quote.bid is not None and quote.ask is not None:
+        return (quote.ask - quote.bid) / (quote.ask + quote.bid)
+    if quote.stub is None or quote.reference is None:
         return None
-    return (quote.ask - quote.bid) / (quote.ask + quote.bid)
+    return abs(quote.reference - quote.stub[side is Side.SHORT]) / quote.reference
 
 
 def leg_for(side: Side, held: Iterable[Position]) -> Leg:

@@ -49,6 +49,7 @@ class Desk:
         *,
         orders: Sequence[dict[str, Any]] = (),
         prices: dict[str, str] | None = None,
+        touches: dict[str, dict[str, str]] | None = None,
         unpriced: Sequence[str] = (),
         instruments: Sequence[dict[str, Any]] = (),
         cap: int | None = None,
@@ -56,11 +57,11 @@ class Desk:
     ) -> Desk:
         """A paper account of an owner, or the same one anew; ``options`` is TOML.
 
-        Everything costs 1 unless ``prices`` says otherwise.
+        Everything costs 1 unless ``prices`` says otherwise; ``touches`` has whole quotes.
         """
         symbols = {p["symbol"] for p in (*positions, *orders)} - set(unpriced)
         price = dict.fromkeys(symbols, "1") | (prices or {})
-        quotes = {s: {"bid": p, "ask": p, "last": p} for s, p in sorted(price.items())}
+        quotes = {s: {"bid": p, "ask": p, "last": p} for s, p in sorted(price.items())} | (touches or {})
         book = {"instruments": [*instruments], "quotes": quotes, "positions": [*positions], "orders": [*orders]}
         file = f"{owner}-{name}.json"
         (self.path / file).write_text(json.dumps(book), encoding="utf-8")

@@ -41,6 +41,30 @@ def test_a_user_with_5_at_one_broker_and_4_at_another_loses_exactly_the_smallest
     assert again["actions"] == []
 
 
+STUB = {"bid": "0.001", "ask": "200"}
+
+
+@pytest.mark.parametrize("side", ["long", "short"])
+def test_a_stub_quote_makes_no_position_dust(desk: Desk, side: str) -> None:
+    held = [position(s, "10", entry="98", side=side) for s in ("DOGE-USD", "BARE-USD", "OUTSIDE-USD")]
+    touches = {"DOGE-USD": {**STUB, "last": "100"}, "BARE-USD": STUB, "OUTSIDE-USD": {**STUB, "last": "201"}}
+    desk.account("ann", "paper", held, touches=touches)
+    worth = {p["symbol"]: (p["usd_value"], p["mark"]) for p in desk.document("status")["positions"]}
+    assert worth == {"DOGE-USD": ("1000.00", "100"), "BARE-USD": (None, None), "OUTSIDE-USD": (None, None)}
+    made = desk.document("cleanup", "--yes")
+    assert closes(made) == []
+    assert skips(made, "no_price") == ["BARE-USD", "OUTSIDE-USD"]
+    assert {a["text"] for a in made["actions"]} == {"Value unknown: bid 0.001 and ask 200 are no market"}
+    costs = {a["symbol"]: a["cost"] for a in desk.document("flatten", "--all", "--dry-run")["actions"]}
+    assert costs == {"DOGE-USD": "1000.99" if side == "long" else "1001.00", "BARE-USD": None, "OUTSIDE-USD": None}
+
+
+def test_a_stub_quote_ranks_no_position_below_a_smaller(desk: Desk) -> None:
+    held = [position("BIG-USD", "10"), *(position(f"C{n}-USD", f"{50 + n}") for n in range(8))]
+    desk.account("ann", "paper", held, touches={"BIG-USD": {"bid": "4", "ask": "8", "last": "6"}})
+    assert closes(desk.document("cleanup", "--yes")) == ["C0-USD"], "BIG-USD is worth 60 dollars by its last price"
+
+
 def test_stricter_limits_for_one_run_come_from_the_options(desk: Desk) -> None:
     desk.account("user_1", "coinbase", [position(f"C{n}-USD", f"1.{n}") for n in range(4)])
     desk.account("user_1", "kraken", [position(f"K{n}-USD", f"{5 + n}") for n in range(7)])

@@ -97,27 +97,21 @@ def check_entry(context: CommandContext, **given: Any) -> int:
     """Ask the gate whether a position may be opened: 0 allowed, 1 refused."""
     settings = context.load_config().settings
     signal = _signal(settings, **given)
-    found, priced, reached = context.run_to_end(_check(context, settings, signal))
-    warnings = [] if priced else [f"no usable price of {signal.symbol} is known; without one open refuses"]
+    found, reached = context.run_to_end(_check(context, settings, signal))
     if context.json:
-        context.print_document(entries.check(signal, found, warnings))
+        context.print_document(entries.check(signal, found))
     else:
         context.print_text(entries.verdict(found))
-    for warning in warnings if not found else ():
-        context.print_note(f"Note: {warning}.")
     if found and not reached and all(no.code is Code.ACCOUNT_UNREADABLE for no in found):
         return UNREACHED
     return REMAINED if found else DONE
 
 
-async def _check(
-    context: CommandContext, settings: Settings, signal: EntryRequest
-) -> tuple[list[Rejection], bool, bool]:
+async def _check(context: CommandContext, settings: Settings, signal: EntryRequest) -> tuple[list[Rejection], bool]:
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
-        drafts = engine.entry_service.drafts
-        found = await drafts.check(signal)
+        found = await engine.entry_service.drafts.check(signal)
         meant = [a.id for a in settings.accounts if a.owner == signal.owner]
-        return found, bool(found) or await drafts.priced(signal), any(engine.book.readable(a) for a in meant)
+        return found, any(engine.book.readable(a) for a in meant)
 
 
 @click.command("open")

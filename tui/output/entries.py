@@ -81,12 +81,12 @@ def result(report: Report) -> str:
     return "\n".join([*lines, *(["Done and verified at the broker."] if report.success else [])])
 
 
-def check(signal: EntryRequest, found: Sequence[Rejection], warnings: Sequence[str]) -> Document:
+def check(signal: EntryRequest, found: Sequence[Rejection]) -> Document:
     """Return the document of the entry gate's answer."""
     return {
         **(refused(found[0]) if found else {"allowed": True, "code": None, "text": "allowed"}),
         "refusals": [{"code": no.code.value, "text": no.text} for no in found],
-        "warnings": list(warnings),
+        "warnings": [],
         "signal": documents.builtins(signal),
     }
 

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from core.entries.rules import EntryRequest, GateInput, validate
 from core.journal.believed import BelievedPositions
-from core.model import OrderSide, PositionKey, Side
+from core.model import InstrumentKey, OrderSide, PositionKey, Side
 from core.records import Entry, EntryApproved, EntryEnded, Opened, Record
 from tests.support.virtual_time import DAWN
 
@@ -29,9 +29,9 @@ class Venue:
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self.true: set[tuple[str, str]] = set()
-        self.shown: set[tuple[str, str]] = set()
-        self.flying: dict[tuple[str, str], EntryApproved] = {}
+        self.true: set[InstrumentKey] = set()
+        self.shown: set[InstrumentKey] = set()
+        self.flying: dict[InstrumentKey, EntryApproved] = {}
         self.beliefs = BelievedPositions()
         self.seq = 0
 
@@ -51,7 +51,7 @@ class Venue:
         )
 
     def step(self, what: str, symbol: str, account: str) -> None:
-        place = (account, symbol)
+        place = InstrumentKey(account, symbol)
         match what:
             case "ask":
                 signal = EntryRequest("ann", symbol, OrderSide.BUY, D(1), D(1), D("0.1"), account)

@@ -12,7 +12,7 @@ from msgspec import structs
 from core.entries import rules as entries
 from core.entries.rules import Code, EntryRequest, GateInput, Rejection
 from core.exits.rules import initial_stop
-from core.model import Instrument, OrderSide, PositionKey, Quote, Side
+from core.model import Instrument, InstrumentKey, Kind, OrderSide, PositionKey, Quote, Side
 from core.records import EntryApproved
 from tests.support.virtual_time import DAWN
 
@@ -47,16 +47,16 @@ def signalled(ago: float, **more: Any) -> dict[tuple[str, str, OrderSide], Any]:
         ({"stop_pct": D("-0.1")}, {}, Code.STOP_LOSS),
         ({"stop_pct": D(1)}, {}, Code.STOP_LOSS),
         ({"stop_pct": D("0.999")}, {}, None),
-        ({}, {"held": frozenset({(THERE, "BTC")})}, Code.POSITION_EXISTS),
-        ({"account": HERE}, {"held": frozenset({(THERE, "BTC")})}, Code.POSITION_EXISTS),
-        ({}, {"held": frozenset({(THERE, "BTC/USD")})}, None),
+        ({}, {"held": frozenset({InstrumentKey(THERE, "BTC")})}, Code.POSITION_EXISTS),
+        ({"account": HERE}, {"held": frozenset({InstrumentKey(THERE, "BTC")})}, Code.POSITION_EXISTS),
+        ({}, {"held": frozenset({InstrumentKey(THERE, "BTC/USD")})}, None),
         ({}, {"counted": 8}, Code.CAP_REACHED),
         ({}, {"counted": 9}, Code.CAP_REACHED),
         ({}, {"cap": 0, "counted": 0}, Code.CAP_REACHED),
         ({}, {"pending": (approved(),)}, Code.CAP_REACHED),
         ({}, {"pending": (approved(owner="bob"),)}, None),
         ({}, {"pending": (approved(kind="scale_in"),)}, None),
-        ({}, {"pending": (approved(),), "held": frozenset({(HERE, "ETH")})}, None),
+        ({}, {"pending": (approved(),), "held": frozenset({InstrumentKey(HERE, "ETH")})}, None),
         ({}, {"pending": (approved("BTC"),), "counted": 0}, Code.ENTRY_PENDING),
         ({}, {"pending": (approved("BTC", kind="scale_in"),), "counted": 0}, Code.ENTRY_PENDING),
         ({}, {"pending": (approved("BTC", owner="bob"),)}, None),
@@ -70,8 +70,13 @@ def signalled(ago: float, **more: Any) -> dict[tuple[str, str, OrderSide], Any]:
         ({}, {"signals": signalled(120), "duplicate_window": 120.0}, None),
         ({}, {"signals": signalled(0), "duplicate_window": 0.0}, None),
         ({}, {"signals": signalled(-5), "duplicate_window": 0.0}, None),
-        ({}, {"closing": frozenset({(THERE, "BTC")})}, Code.CLOSING),
-        ({}, {"closing": frozenset({(THERE, "ETH")})}, None),
+        ({}, {"closing": frozenset({InstrumentKey(THERE, "BTC")})}, Code.CLOSING),
+        ({}, {"closing": frozenset({InstrumentKey(THERE, "ETH")})}, None),
+        ({"symbol": "btc-usd"}, {"held": frozenset({InstrumentKey(THERE, "BTC/USD")})}, Code.POSITION_EXISTS),
+        ({"symbol": "BTC/USDT"}, {"held": frozenset({InstrumentKey(HERE, "BTC/USDT:USDT")})}, None),
+        ({"symbol": "BTC/USD"}, {"closing": frozenset({InstrumentKey(HERE, "BTC-USD")})}, Code.CLOSING),
+        ({"symbol": "BTCUSD"}, {"pending": (approved("BTC/USD"),)}, Code.ENTRY_PENDING),
+        ({"symbol": "BTC/USD"}, {"signals": signalled(1, symbol="BTC-USD")}, Code.DUPLICATE_SIGNAL),
         ({}, {"unreadable": {THERE: "no such host"}}, Code.ACCOUNT_UNREADABLE),
         ({"account": HERE}, {"unreadable": {THERE: "no such host"}}, Code.ACCOUNT_UNREADABLE),
         ({}, {"frozen": {HERE: "look", THERE: "look"}}, Code.ACCOUNT_FROZEN),
@@ -100,8 +105,8 @@ def test_every_refusal_is_a_sentence_that_says_what_and_where() -> None:
     scene = structs.replace(
         SCENE,
         counted=8,
-        held=frozenset({(HERE, "BTC")}),
-        closing=frozenset({(THERE, "BTC")}),
+        held=frozenset({InstrumentKey(HERE, "BTC")}),
+        closing=frozenset({InstrumentKey(THERE, "BTC")}),
         pending=(approved(),),
         signals=signalled(12),
     )
@@ -111,6 +116,24 @@ def test_every_refusal_is_a_sentence_that_says_what_and_where() -> None:
         "buy BTC was signalled 12 s ago; the same again counts after 60 s",
         "ann has 8 positions and 1 on the way, and may have 8",
     ]
+
+
+@pytest.mark.parametrize(
+    ("signal", "rules", "code"),
+    [
+        ({}, {}, None),
+        ({"side": OrderSide.SELL}, {}, Code.NOT_TRADABLE),  # a short of spot
+        ({"side": OrderSide.SELL}, {"kind": Kind.PERP}, None),
+        ({"side": OrderSide.SELL}, {"kind": Kind.EQUITY}, None),
+        ({}, {"tradable": False}, Code.NOT_TRADABLE),
+        ({"symbol": "btc"}, {}, Code.UNKNOWN_SYMBOL),  # the venue writes it in another case
+    ],
+)
+def test_what_the_venue_cannot_open_is_refused(
+    signal: dict[str, Any], rules: dict[str, Any], code: Code | None
+) -> None:
+    no = entries.untradable(structs.replace(SIGNAL, **signal), HERE, Instrument("BTC", "BTC", **rules))
+    assert (no.code if no else None) is code
 
 
 # -------------------------------------------------------------------------------------------- sizes and prices

@@ -225,7 +225,7 @@ async def test_asking_for_a_price_that_fails_is_no_price_and_says_nothing_of_the
     broker = FakeBroker(quotes=[Unreachable("down")])
     async with World({ACCOUNT: NOTHING}) as desk:
         drafts = drafter(desk, broker)
-        assert await drafts.check(signal()) == []
+        assert [found.code for found in await drafts.check(signal())] == [Code.NO_PRICE]
         assert await no(drafts.open(signal())) is Code.NO_PRICE
 
 

@@ -48,6 +48,39 @@ def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
     assert quotes.flaw("u/a", "AAPL", 2.0, 5.0) == ""
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "last", "mark", "usable"),
+    [
+        ("95", "105", None, None, "100"),  # 10 % apart: a market
+        ("94.9", "105.1", None, None, None),
+        ("94.9", "105.1", "95", None, "95"),
+        ("94.9", "105.1", "94", None, None),  # the last price is not between them
+        ("94.9", "105.1", "94", "105", "105"),
+        ("94.9", "105.1", "95", "110", "95"),  # nor is the mark
+        ("0.001", "200", "100", None, "100"),
+        (None, "200", "100", None, "100"),
+    ],
+)
+def test_a_bid_and_an_ask_far_apart_are_no_market(
+    bid: str | None, ask: str, last: str | None, mark: str | None, usable: str | None
+) -> None:
+    numbers = {k: D(v) for k, v in (("bid", bid), ("ask", ask), ("last", last), ("mark", mark)) if v is not None}
+    quotes = QuoteBook(same_exits(ExitSettings()))
+    quotes.take(Quote("u/a", "AAPL", 1.0, **numbers))
+    found = quotes.get("u/a", "AAPL")
+    assert found is not None
+    assert found.reference == (None if usable is None else D(usable))
+    assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == ("" if usable else f"bid {bid} and ask {ask} are no market")
+
+
+def test_a_stub_does_not_replace_a_price() -> None:
+    quotes = QuoteBook(same_exits(ExitSettings()))
+    quotes.take(quote("100", 1))
+    assert quotes.take(Quote("u/a", "AAPL", 2.0, bid=D(1), ask=D(150)))  # the reason changed
+    assert known(quotes) == D(100)
+    assert quotes.flaw("u/a", "AAPL", 6.0, 5.0) == "price is 5 s old (bid 1 and ask 150 are no market)"
+
+
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
     quotes.take(quote("100", 1))

@@ -67,6 +67,13 @@ def call(desk: Desk, *args: str, world: Terminal | None = None, answer: str | No
         ({"stop_loss": "0"}, "stop_loss"),
         ({"stop_loss": "1"}, "stop_loss"),
         ({"symbol": "BTC-USD"}, "position_exists"),
+        ({"symbol": "btc-usd"}, "position_exists"),
+        ({"symbol": "BTC/USD"}, "position_exists"),
+        ({"symbol": "BTCUSD"}, "position_exists"),
+        ({"symbol": "NOSUCH-COIN"}, "no_price"),
+        ({"symbol": "eth-usd"}, "no_price"),  # the account prices ETH-USD
+        ({"side": "sell"}, "not_tradable"),  # a short of spot
+        ({"amount": "0.000000001"}, "below_minimum"),
     ],
 )
 def test_a_refusal_exits_with_1_its_code_and_a_sentence(desk: Desk, given: dict[str, str], code: str) -> None:
@@ -80,17 +87,17 @@ def test_a_refusal_exits_with_1_its_code_and_a_sentence(desk: Desk, given: dict[
 def test_what_is_allowed_exits_with_0(desk: Desk) -> None:
     result = call(desk, "check-entry", *options())
     assert (result.exit_code, result.stdout, result.stderr) == (0, "Allowed.\n", "")
-    made = json.loads(call(desk, "check-entry", *options(side="SELL", account="ann/paper"), "--json").stdout)
+    made = json.loads(call(desk, "check-entry", *options(side="BUY", account="ann/paper"), "--json").stdout)
     assert (made["allowed"], made["code"], made["warnings"]) == (True, None, [])
 
 
-def test_a_symbol_without_a_price_is_allowed_with_a_note_and_not_opened(desk: Desk) -> None:
-    result = call(desk, "check-entry", *options(symbol="NEW-USD"))
-    assert (result.exit_code, result.stdout) == (0, "Allowed.\n")
-    assert "no usable price of NEW-USD is known" in result.stderr
-    result = call(desk, "open", *options(symbol="NEW-USD"), "--yes")
-    assert result.exit_code == 1
-    assert "Refused (no_price)" in result.stderr
+def test_the_gate_and_open_refuse_the_same(desk: Desk) -> None:
+    for given, code in (({"symbol": "NEW-USD"}, "no_price"), ({"side": "sell"}, "not_tradable")):
+        asked = call(desk, "check-entry", *options(**given))
+        opened = call(desk, "open", *options(**given), "--yes")
+        assert (asked.exit_code, opened.exit_code) == (1, 1)
+        assert f"Refused ({code})" in asked.stdout
+        assert f"Refused ({code})" in opened.stderr
 
 
 def test_asking_leaves_no_trace_and_is_no_signal(desk: Desk) -> None:
