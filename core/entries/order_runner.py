@@ -8,22 +8,20 @@ then asks again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from core.errors import FlatdeckError, Refusal, explain
+from core.errors import Refusal
 from core.ids import client_order_id
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
 from core.model import Order, OrderRequest, OrderStatus, OrderType, TimeInForce
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import limited
-from core.orders.submit import LONGEST_POLL, POLL, look, send
-from core.ports import LOOK_MARGIN, Broker, Clock, OrderQuery
+from core.orders.submit import AccountOrders, Submitted, Timeouts
+from core.ports import Broker, Clock
 from core.records import Entry, EntryApproved, IntentAnswered, IntentWritten, Record
 
-GLANCE = 0.05  # seconds between two checks whether a close wants to go first
 # Times in force in the order of trying: the next follows when the venue does not support the one before.
 AT_MARKET = (TimeInForce.IOC, TimeInForce.GTC, TimeInForce.DAY)
 AT_LIMIT = (TimeInForce.GTC, TimeInForce.DAY)
@@ -38,23 +36,15 @@ class OrderResult(Struct, frozen=True):
     refusal: Refusal | None = None
 
 
-class Timeouts(Struct, frozen=True):
-    """Time limits of an entry's order, in seconds."""
-
-    fill: float  # until a live order is withdrawn
-    total: float  # until the search for an order, or for the end of a withdrawn order, stops
-    give_way: Callable[[], bool] = lambda: False  # True: withdraw now, because a close of the same symbol goes first
-
-
 class EntryOrderRunner:
     """Sends and follows the orders of one account's entries."""
 
     def __init__(self, broker: Broker, reader: AccountReader, journal: Journal, clock: Clock) -> None:
         self._broker = broker
-        self._reader = reader
         self._journal = journal
         self._clock = clock
         self._write_behind = WriteBehind(journal)
+        self._orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     async def place(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
         """Send the entry's order and follow it until its end, or until the outcome stays ``unknown``.
@@ -64,9 +54,12 @@ class EntryOrderRunner:
         """
         placed = OrderResult("not_sent")
         for n, tif in enumerate(AT_MARKET if entry.price is None else AT_LIMIT):
-            request = self._request(entry, tif, n)
-            await self._write_behind.write(entry.key, self._intent(entry, request, n))
-            placed = await self._send(entry, request, known, patience)
+            intent = self._intent(entry, self._request(entry, tif, n), n)
+            decided = self._clock.monotonic()
+            sent = await self._orders.submit_order(intent, decided, lambda: not patience.give_way())
+            if sent.outcome == "unknown":
+                sent = await self._orders.resolve_order(intent, known=known, total=patience.total)
+            placed = await self._follow(intent, sent, patience)
             if placed.refusal is not Refusal.UNSUPPORTED:
                 break
         return placed
@@ -77,7 +70,7 @@ class EntryOrderRunner:
         intents = [r for r in records if isinstance(r, IntentWritten)]
         if not intents:
             return OrderResult("not_sent", text="interrupted before anything was sent")
-        last = intents[-1].request
+        last = intents[-1]
         answer: IntentAnswered | None = None
         for record in records:
             if isinstance(record, IntentAnswered) and record.client_id == last.client_id:
@@ -89,10 +82,9 @@ class EntryOrderRunner:
                 return OrderResult(outcome, text=answer.text)
             case IntentAnswered(outcome="not_found"):
                 return OrderResult("not_sent", text="was never executed")
-            case IntentAnswered(order=Order(id=order_id)):
-                return await self._find(entry, last, frozenset(), patience, order_id)
-            case _:
-                return await self._find(entry, last, frozenset(), patience)
+        order_id = answer.order.id if answer is not None and answer.order is not None else None
+        sent = await self._orders.resolve_order(last, order_id=order_id, total=patience.total)
+        return await self._follow(last, sent, patience)
 
     async def end(self, entry: EntryApproved, *records: Record) -> None:
         """Write the end of the entry, after all its records that still wait for the journal. Raises JournalError."""
@@ -127,100 +119,15 @@ class EntryOrderRunner:
             at=self._clock.now(),
         )
 
-    async def _send(
-        self, entry: EntryApproved, request: OrderRequest, known: frozenset[str], patience: Timeouts
-    ) -> OrderResult:
-        sent = await send(self._broker, request)
-        self._answered(entry, request, sent.outcome, sent.order, sent.text)
-        if sent.order is not None:
-            return await self._settle(entry, request, sent.order, patience)
-        if sent.outcome != "unknown":
-            return OrderResult(sent.outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
-        return await self._find(entry, request, known, patience)
-
-    async def _find(
-        self,
-        entry: EntryApproved,
-        request: OrderRequest,
-        known: frozenset[str],
-        patience: Timeouts,
-        order_id: str | None = None,
-    ) -> OrderResult:
-        """Look for the order until it is found or proven never to have been executed.
-
-        A proof takes two misses after the request's expiry and the lists' lag.
-        """
-        do = OrderQuery(request, known, order_id, nameless=False, seconds=0.0)
-        sent = await look(self._broker, self._reader, self._clock, do, entry.at, patience.total)
-        if sent.order is not None:
-            return await self._settle(entry, request, sent.order, patience)
-        if sent.outcome == "not_found":
-            self._answered(entry, request, sent.outcome, None)
-            return OrderResult("not_sent", None, sent.text)
-        return OrderResult("unknown", None, sent.text)
-
-    async def _settle(
-        self, entry: EntryApproved, request: OrderRequest, order: Order, patience: Timeouts
-    ) -> OrderResult:
-        """Follow our live order until it ends by itself, or until we withdrew it and the venue reports its end."""
-        begun, withdrawn, pause, text = self._clock.monotonic(), None, POLL, ""
-        while not order.status.terminal:
-            now = self._clock.monotonic()
-            if withdrawn is None and (now - begun >= patience.fill or patience.give_way()):
-                withdrawn = now
-            if withdrawn is not None:
-                if now - withdrawn > patience.total:
-                    return OrderResult("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
-                text = await self._cancel(order) or text
-            else:
-                await self._rest(min(pause, max(patience.fill - (now - begun), 0)), patience)
-            try:
-                seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
-            except (FlatdeckError, TimeoutError) as error:
-                seen, text = None, explain(error)
-            if seen is not None and seen.status is not OrderStatus.UNKNOWN:
-                order = structs.replace(seen, filled=max(seen.filled, order.filled))  # cumulative: never falls
-            if withdrawn is not None and not order.status.terminal:
-                await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_POLL)
-        order = await self._counted(order)
-        self._answered(entry, request, "terminal", order)
+    async def _follow(self, intent: IntentWritten, sent: Submitted, patience: Timeouts) -> OrderResult:
+        """Return the result of an order that was sent and looked up, after its end when the venue knows the order."""
+        if sent.order is None:
+            outcome = "not_sent" if sent.outcome == "not_found" else sent.outcome
+            return OrderResult(outcome, None, sent.text, sent.refusal.refusal if sent.refusal else None)
+        order, text = await self._orders.settle_order(intent, sent.order, patience)
+        if not order.status.terminal:
+            return OrderResult("unknown", order, f"it may still be live, its cancel was not confirmed: {text}")
         return _ended(order)
-
-    async def _rest(self, seconds: float, patience: Timeouts) -> None:
-        """Sleep ``seconds``, or less when a close wants to go first."""
-        until = self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0 and not patience.give_way():
-            await self._clock.sleep(min(left, GLANCE))
-
-    async def _counted(self, order: Order) -> Order:
-        """Return the ended order with its late fills: the venue may report fills after the order's end."""
-        until = self._clock.monotonic() + self._broker.capabilities.position_lag + LOOK_MARGIN
-        while order.filled < order.quantity and order.status is not OrderStatus.REJECTED:
-            if self._clock.monotonic() >= until:
-                break
-            await self._clock.sleep(LOOK_MARGIN)
-            try:
-                seen = await limited(self._broker.find_order(order.symbol, order_id=order.id))
-            except (FlatdeckError, TimeoutError):
-                continue
-            if seen is not None and seen.filled > order.filled:
-                order = structs.replace(order, filled=seen.filled, average_price=seen.average_price)
-        return order
-
-    async def _cancel(self, order: Order) -> str:
-        try:
-            await limited(self._broker.cancel(order))
-        except (FlatdeckError, TimeoutError) as error:
-            return explain(error)
-        return ""
-
-    def _answered(
-        self, entry: EntryApproved, request: OrderRequest, outcome: str, order: Order | None, text: str = ""
-    ) -> None:
-        """Write the answer without waiting. The entry's end is written later and waits for this record too."""
-        record = IntentAnswered(entry.plan, entry.key, request.client_id, outcome, order, text)
-        self._write_behind.remember(entry.key, record)
 
 
 def _ended(order: Order) -> OrderResult:

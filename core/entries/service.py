@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from core.entries import rules as entries
 from core.entries.drafts import EntryDrafter
-from core.entries.order_runner import EntryOrderRunner, OrderResult, Timeouts
+from core.entries.order_runner import EntryOrderRunner, OrderResult
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.errors import FlatdeckError
 from core.ids import Ids
@@ -26,6 +26,7 @@ from core.journal.ledger import PositionLedger
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
+from core.orders.submit import Timeouts
 from core.plans.cleanup import why_blocked
 from core.plans.plan import NotApproved
 from core.plans.planner import Situation

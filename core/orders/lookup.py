@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown, explain
@@ -17,6 +17,7 @@ from core.ports import Broker, OrderQuery, OrderRead
 from core.units import ZERO
 
 CALL_TIMEOUT = 15.0  # seconds for one call; a limit above the adapter's own
+SINCE_MARGIN = timedelta(seconds=2)  # a venue's clock may be this much behind ours
 BESIDE = 0.5  # seconds that a finished read waits for the order queries that run beside it
 T = TypeVar("T")
 

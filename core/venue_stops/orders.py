@@ -1,8 +1,7 @@
-"""Place, cancel and look up the protective orders of one account.
+"""Place the protective orders of one account, and keep them out of the way of other orders.
 
-A protective order gets the same care as every order. The intent is durable before the order leaves. The client id is a
-function of the position and a number that the journal counts. An order of unknown outcome is looked up and never sent
-again. A cancel is done when the order is seen to have ended.
+A protective order takes the same path as every order that is not a close. Its client id is a function of the position
+and a number that the journal counts.
 """
 
 from __future__ import annotations
@@ -10,27 +9,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from decimal import Decimal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from core.errors import FlatdeckError, explain
+from core.errors import FlatdeckError
 from core.ids import client_order_id, epoch_of, is_ours
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
-from core.model import Fill, Instrument, Order, OrderRequest, OrderStatus, Position, PositionKey
+from core.model import Fill, Instrument, Order, OrderRequest, Position, PositionKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import CALL_TIMEOUT, limited
-from core.orders.submit import LONGEST_POLL, POLL, Submitted, look, send
+from core.orders.submit import AccountOrders, Submitted
 from core.plans.plan import is_our_stop
-from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery
-from core.records import DEFINITIVE, CancelAsked, FillRecorded, IntentAnswered, IntentWritten, Record
-from core.units import ZERO
+from core.ports import Broker, Clock
+from core.records import DEFINITIVE, FillRecorded, IntentAnswered, IntentWritten, Record
 from core.venue_stops.rules import StopDecision, request_for, same_place
 
 YIELD = 2.0  # seconds that a close waits for a protective order that cannot open a position
-ASK_AGAIN = 5.0  # seconds between two cancels of one order
 WITHDRAW = 20.0  # seconds until we leave an unconfirmed cancel for later
 
 
@@ -58,7 +54,7 @@ class VenueStopOrders:
         self._clock = clock
         self._locks = locks
         self._write_behind = WriteBehind(journal)
-        self._missed: dict[str, float] = {}  # order id → monotonic seconds since when its state is missing
+        self.orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     @asynccontextmanager
     async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
@@ -74,10 +70,9 @@ class VenueStopOrders:
             for order in orders:
                 intent = await self._journal.protective(order.client_id or "") if is_our_stop(order) else None
                 if intent is not None and same_place(order, key):
-                    ended, text = await self.cancel(intent, order)
-                    self.answered(
-                        intent, Submitted("terminal" if ended.status.terminal else "acknowledged", ended, text)
-                    )
+                    ended, _ = await self.orders.cancel_order(intent, order, WITHDRAW)
+                    if ended.status.terminal:
+                        self.orders.record_end(intent, ended)
             yield
         finally:
             self._locks.over(plan, where)
@@ -108,62 +103,8 @@ class VenueStopOrders:
             if self._locks.closing(where):
                 return intent, Submitted("not_sent")
             decided = self._clock.monotonic()
-            await self._write_behind.write(key, intent)
-            late = self._clock.monotonic() - decided > SEND_WITHIN
-            if self._locks.closing(where) or late:
-                self.answered(intent, Submitted("unreachable", None, "it was too late for it"))
-                return intent, Submitted("not_sent")
-            sent = await send(self.broker, request)
-        self.answered(intent, sent)
+            sent = await self.orders.submit_order(intent, decided, lambda: not self._locks.closing(where))
         return intent, sent
-
-    async def look(self, intent: IntentWritten) -> Submitted:
-        """Look up a protective order whose answer never came."""
-        do = OrderQuery(intent.request, frozenset(), None, nameless=False, seconds=0.0)
-        sent = await look(self.broker, self.reader, self._clock, do, intent.at, 0.0)
-        if sent.outcome != "unknown":
-            self.answered(intent, sent)
-        return sent
-
-    async def cancel(self, intent: IntentWritten, order: Order) -> tuple[Order, str]:
-        """Cancel the order until it has ended, for WITHDRAW seconds at most. Return the order and the last error."""
-        self._write_behind.remember(intent.key, CancelAsked(intent.plan, intent.key, order))
-        until, again, pause, text = self._clock.monotonic() + WITHDRAW, 0.0, POLL, ""
-        while True:
-            try:
-                if self._clock.monotonic() >= again:
-                    again = self._clock.monotonic() + ASK_AGAIN
-                    await limited(self.broker.cancel(order))
-            except (FlatdeckError, TimeoutError) as error:
-                text = explain(error)
-            try:
-                order = await self.seen(order, intent)
-            except (FlatdeckError, TimeoutError) as error:
-                text = explain(error)
-            if order.status.terminal or self._clock.monotonic() >= until:
-                return order, text
-            await self._clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_POLL)
-
-    async def seen(self, order: Order, intent: IntentWritten) -> Order:
-        """Return the order as the venue reports it now. The filled quantity never falls.
-
-        The venue may not know the order, or not tell its end. Then the order has ended when a complete read after the
-        lists' lag lacks it too.
-        """
-        found = await limited(self.broker.find_order(order.symbol, order_id=order.id))
-        if found is not None and found.status is not OrderStatus.UNKNOWN:
-            self._missed.pop(order.id, None)
-            return _further(found, order.filled)
-        first = self._missed.setdefault(order.id, self._clock.monotonic())
-        holdings = await limited(self.reader.read())
-        listed = order.id in {o.id for o in holdings.orders}
-        if listed or holdings.asked - first <= self.broker.capabilities.position_lag:
-            return order
-        traded = sum((f.quantity for f in await self.fills(intent, order)), ZERO)
-        text = "the venue forgot it" if found is None else "the venue does not say how it ended"
-        ended = structs.replace(found or order, status=OrderStatus.CANCELLED, text=text)
-        return _further(ended, max(traded, order.filled))
 
     async def stranger(self, orders: Iterable[Order]) -> str:
         """Return why an order shows that another flatdeck acts on the account (I12), or empty. Raises JournalError."""
@@ -184,12 +125,6 @@ class VenueStopOrders:
         self.remember(intent.key, *(FillRecorded(f) for f in once.values()))
         return list(once.values())
 
-    def answered(self, intent: IntentWritten, sent: Submitted) -> None:
-        """Record the outcome of an intent. An ended order makes the outcome ``terminal``."""
-        order = sent.order
-        outcome = "terminal" if order is not None and order.status.terminal else sent.outcome
-        self.remember(intent.key, IntentAnswered(intent.plan, intent.key, intent.client_id, outcome, order, sent.text))
-
     def remember(self, key: PositionKey, *records: Record) -> None:
         """Write records without waiting. After a restart, the venue is asked again for lost records."""
         self._write_behind.remember(key, *records)
@@ -207,7 +142,3 @@ class VenueStopOrders:
             at=self._clock.now(),
             protects=True,
         )
-
-
-def _further(order: Order, filled: Decimal) -> Order:
-    return structs.replace(order, filled=max(order.filled, filled))

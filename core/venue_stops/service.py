@@ -28,7 +28,7 @@ from core.ports import Broker, Clock
 from core.records import IntentWritten, PositionClosed
 from core.settings import Settings
 from core.units import ZERO, plain
-from core.venue_stops.orders import VenueStopOrders
+from core.venue_stops.orders import WITHDRAW, VenueStopOrders
 from core.venue_stops.rules import MOST_REFUSALS, StopAction, StopDecision, StopSituation, VenueStop, decide, same_place
 
 LOOK_EVERY, LOOK_SELDOM = 1.0, 5.0  # seconds with [protect] on, and with only leftovers to cancel
@@ -218,7 +218,7 @@ class VenueStopService:
         """Resolve, read and do one thing. Return whether to go on. Raises the errors of a read and of the journal."""
         hand = self._orders[key.account]
         if post.order is None and post.intent is not None:
-            await self._took(key, post, post.intent, await hand.look(post.intent), sent_now=False)
+            await self._took(key, post, post.intent, await hand.orders.resolve_order(post.intent), sent_now=False)
             return not post.unknown
         holdings = await limited(hand.reader.read())
         if stranger := await hand.stranger(holdings.orders):
@@ -226,7 +226,7 @@ class VenueStopService:
             return False
         listed = await self._protective(holdings.orders)
         if post.order is not None and post.intent is not None and post.order.id not in {o.id for o in listed}:
-            post.order = await hand.seen(post.order, post.intent)
+            post.order = await hand.orders.read_order(post.intent, post.order)
             if post.order.status.terminal:
                 await self._ended(key, post, post.order, post.intent)
                 return post.until <= self._clock.monotonic()
@@ -252,6 +252,8 @@ class VenueStopService:
         """Apply the outcome of a protective order that was sent."""
         post.changed, order, request = self._clock.monotonic(), sent.order, intent.request
         post.intent = intent if sent.outcome == "unknown" else None
+        if order is not None and order.status.terminal:
+            self._orders[key.account].orders.record_end(intent, order)
         if order is not None and not order.status.terminal:
             post.order, post.intent, post.moved, post.replaced = order, intent, post.changed, None
             post.failures, post.refusals, post.refused, post.note, post.told, post.fired = 0, 0, None, "", "", False
@@ -271,7 +273,7 @@ class VenueStopService:
         """Cancel one protective order. Return whether the order has ended."""
         intent = self._known[order.client_id or ""]
         assert intent is not None
-        ended, text = await self._orders[key.account].cancel(intent, order)
+        ended, text = await self._orders[key.account].orders.cancel_order(intent, order, WITHDRAW)
         if not ended.status.terminal:
             self._failed(key, post, f"order {order.id} could not be cancelled: {text}")
             return False
@@ -289,7 +291,7 @@ class VenueStopService:
         post.changed = now = self._clock.monotonic()
         if post.order is not None and post.order.id == order.id:
             post.order = post.intent = None
-        self._orders[key.account].answered(intent, Submitted("terminal", order))
+        self._orders[key.account].orders.record_end(intent, order)
         rests = plain(intent.request.trigger or ZERO)
         if order.filled > 0:
             await self._fired(key, post, order, intent)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.entries.drafts import EntryDrafter
-from core.entries.order_runner import EntryOrderRunner, OrderResult, Timeouts
+from core.entries.order_runner import EntryOrderRunner, OrderResult
 from core.entries.rules import Code, EntryRequest, NotAllowed
 from core.entries.service import explained
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
@@ -17,6 +17,7 @@ from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
 from core.model import Instrument, Kind, Order, OrderRequest, OrderSide, OrderStatus, OrderType, PositionKey
 from core.orders.account_reader import AccountReader
+from core.orders.submit import Timeouts
 from core.records import Entry, EntryApproved, EntryEnded, IntentAnswered, IntentWritten
 from tests.support.builders import ACCOUNT, SYMBOL, D, holdings
 from tests.support.fake_broker import HANG, FakeBroker
@@ -69,6 +70,12 @@ async def test_a_definite_no_is_the_end():
     assert (end.outcome, end.text, told) == ("refused", "no margin", ["refused"])
     end, broker, told = await placed(submit=[Unreachable("no such host")])
     assert (end.outcome, told, broker.calls["submit"]) == ("unreachable", ["unreachable"], 1)
+
+
+@virtual
+async def test_an_entry_does_not_leave_when_a_close_comes_first():
+    end, broker, told = await placed(Timeouts(5.0, 20.0, lambda: True), submit=[FILLED])
+    assert (end.outcome, told, broker.calls["submit"]) == ("not_sent", ["unreachable"], 0)
 
 
 @virtual
