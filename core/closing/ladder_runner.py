@@ -63,13 +63,13 @@ from core.ladder.states import (
 from core.ladder.tiers import Step
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import find, limited, read_beside
+from core.orders.lookup import SINCE_MARGIN, find, limited, read_beside
+from core.orders.submit import AccountOrders
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
 from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
 from core.records import CancelAsked, FillRecorded, IntentWritten
 
-SINCE_MARGIN = timedelta(seconds=2)  # a venue's clock may be this much behind ours
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
 
@@ -104,6 +104,7 @@ class LadderRunner:
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
         self._write_behind = WriteBehind(journal)
+        self._orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     async def carry_out(self, approved: ApprovedPlan, move: Transition) -> Ladder:
         """Run a ladder to its end. An ``ApprovedPlan`` is the proof of the approval. Raises InvariantBroken."""
@@ -192,11 +193,12 @@ class LadderRunner:
         except (OutcomeUnknown, TimeoutError) as error:  # also an adapter's fault: the order may have left
             return SendUnknown(explain(error))
 
-    async def _intend(
-        self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal, *, protects: bool = False
-    ) -> None:
+    async def _intend(self, state: Ladder, step: Step, request: OrderRequest, held: Decimal) -> None:
         """Make the intent durable. Raises JournalError."""
-        intent = IntentWritten(
+        await self._write_behind.write(state.action.key, self._intent(state, step, request, held))
+
+    def _intent(self, state: Ladder, step: Step | None, request: OrderRequest, held: Decimal) -> IntentWritten:
+        return IntentWritten(
             plan=state.plan,
             key=state.action.key,
             client_id=request.client_id,
@@ -206,9 +208,7 @@ class LadderRunner:
             request=request,
             position_before=held,
             at=self._clock.now(),
-            protects=protects,
         )
-        await self._write_behind.write(state.action.key, intent)
 
     async def _submit(self, do: DoSend) -> Order:
         match do.step.tier:
@@ -327,13 +327,13 @@ class LadderRunner:
         async def look() -> bool:
             return isinstance(await self._read(state, False), PositionRead)
 
-        async def intend(request: OrderRequest, ours: bool) -> None:
-            held = state.last_read.position.quantity if state.last_read.position else request.quantity
-            await self._intend(state, None, request, held, protects=ours)
-
-        hands = Hands(self._broker, self._journal, self._clock, look, intend)
-        pairs = zip(do.requests, do.orders, strict=True)
-        return Restored(tuple([await put_back(hands, *pair, read_at) for pair in pairs]))
+        known = frozenset(state.action.orders_shown) | frozenset(state.fills.by_order) | state.others
+        hands = Hands(self._orders, self._journal, self._clock, look, known)
+        position, answers = state.last_read.position, list[str]()
+        for request, order in zip(do.requests, do.orders, strict=True):
+            intent = self._intent(state, None, request, position.quantity if position else request.quantity)
+            answers.append(await put_back(hands, intent, order, read_at))
+        return Restored(tuple(answers))
 
 
 def _concerns(order: Order, key: PositionKey) -> bool:

@@ -1,16 +1,18 @@
-"""Put back a protective order that a close cancelled: once, and only after a recent read."""
+"""Put back a protective order that a close cancelled: only after a recent read, and never twice."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from core.errors import FlatdeckError, InvariantBroken, JournalError, Refusal, Refused, Unreachable, explain
+from core.errors import JournalError
 from core.journal.journal import Journal
-from core.model import Order, OrderRequest
-from core.orders.lookup import CALL_TIMEOUT, limited, why_not_live
-from core.ports import SEND_WITHIN, Broker, Clock
+from core.model import Order
+from core.orders.lookup import CALL_TIMEOUT
+from core.orders.submit import AccountOrders, Submitted
+from core.ports import SEND_WITHIN, Clock
+from core.records import IntentWritten
 
 TRIES = 3
 WAIT = 1.0  # seconds between two tries
@@ -20,50 +22,60 @@ class Hands(Struct, frozen=True):
     """The means to put back an order.
 
     ``look`` reads the account, returns True on success and raises InvariantBroken when another writer is there.
-    ``intend`` makes the intent durable; its flag says whether the order is ours.
+    ``known``: ids of the orders that existed before.
     """
 
-    broker: Broker
+    orders: AccountOrders
     journal: Journal
     clock: Clock
     look: Callable[[], Awaitable[bool]]
-    intend: Callable[[OrderRequest, bool], Awaitable[None]]
+    known: frozenset[str]
 
 
-async def put_back(hands: Hands, request: OrderRequest, order: Order, read_at: float) -> str:
+async def put_back(hands: Hands, intent: IntentWritten, order: Order, read_at: float) -> str:
     """Put the order back as ours or as the user's. Return the error text, empty on success.
 
     ``read_at``: monotonic seconds of the read behind this decision. Raises InvariantBroken when ``look`` does.
     """
-    text = ""
     try:
-        if await hands.journal.knows(request.client_id):  # sent before a restart: look it up, never send it again
-            return await why_not_live(hands.broker, request)
-        ours = order.client_id is not None and await hands.journal.protective(order.client_id) is not None
+        before = await hands.journal.find_intent(intent.client_id)
+        if before is not None:  # sent before a restart: look it up, never send it again
+            return await _outcome(hands, before, Submitted("unknown"))
+        placed = await hands.journal.find_intent(order.client_id) if order.client_id is not None else None
+        intent = structs.replace(intent, protects=placed is not None and placed.protects)
+        return await _send(hands, intent, read_at)
     except JournalError as error:
         return str(error)
+
+
+async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
+    """Send the order, a few times while it provably has not rested. Raises JournalError."""
+    text = ""
     for tried in range(TRIES):
-        try:
-            if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
-                if not await hands.look():  # another writer may have come meanwhile
-                    text = text or "the position could not be read"
-                    await hands.clock.sleep(WAIT)
-                    continue
-                read_at = hands.clock.monotonic()
-            await hands.intend(request, ours)
-            if hands.clock.monotonic() - read_at > SEND_WITHIN:  # a slow disk or a suspended machine took too long
-                text = "what it was decided on became too old before it could leave"
+        if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
+            if not await hands.look():  # another writer may have come meanwhile
+                text = text or "the position could not be read"
+                await hands.clock.sleep(WAIT)
                 continue
-            await limited(hands.broker.submit(request))
-        except (Refused, Unreachable) as error:
-            if isinstance(error, Refused) and error.refusal is Refusal.DUPLICATE:
-                return ""  # an earlier try arrived after all
-            text, wait = str(error), getattr(error, "retry_after", None)
-            await hands.clock.sleep(min(wait or WAIT, CALL_TIMEOUT))
-        except InvariantBroken:
-            raise
-        except (FlatdeckError, TimeoutError) as error:
-            return explain(error)
-        else:
-            return ""
+            read_at = hands.clock.monotonic()
+        sent = await hands.orders.submit_order(structs.replace(intent, at=hands.clock.now()), read_at)
+        if sent.outcome not in ("refused", "unreachable", "not_sent"):
+            return await _outcome(hands, intent, sent)
+        text = sent.text
+        if sent.outcome != "not_sent":
+            silent = sent.refusal.retry_after if sent.refusal else None
+            await hands.clock.sleep(min(silent or WAIT, CALL_TIMEOUT))
     return text
+
+
+async def _outcome(hands: Hands, intent: IntentWritten, sent: Submitted) -> str:
+    """Return why the order does not rest at the venue; empty when it rests. Look up an unknown outcome."""
+    if sent.outcome == "unknown":
+        sent = await hands.orders.resolve_order(intent, known=hands.known)
+    order = sent.order
+    if order is None:
+        return f"{intent.client_id}: {sent.text}"
+    if not order.status.terminal:
+        return ""
+    hands.orders.record_end(intent, order)
+    return f"order {order.id} ended {order.status.value}"

@@ -112,11 +112,11 @@ class JournalView:
         sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"
         return bool(await self._query(sql, client_id))
 
-    async def protective(self, client_id: str) -> IntentWritten | None:
-        """Return the latest intent of this client order id for an own protective order, else None."""
+    async def find_intent(self, client_id: str) -> IntentWritten | None:
+        """Return the latest intent of this client order id; None when no intent was written."""
         sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
         records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
-        return next((r for r in records if isinstance(r, IntentWritten) and r.protects), None)
+        return next((r for r in records if isinstance(r, IntentWritten)), None)
 
     async def kept(self) -> list[str]:
         """Return one text per kept guard. An older flatdeck's journal has none."""

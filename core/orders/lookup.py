@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from core.errors import FlatdeckError, OutcomeUnknown, explain
-from core.model import Fill, Holdings, Leg, Order, OrderRequest, OrderSide, OrderStatus, OrderType
+from core.errors import FlatdeckError, OutcomeUnknown
+from core.model import Fill, Holdings, Leg, Order, OrderSide, OrderStatus, OrderType
 from core.orders.account_reader import AccountReader
 from core.ports import Broker, OrderQuery, OrderRead
 from core.units import ZERO
@@ -96,14 +96,3 @@ async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], 
         if order is not None:
             new[order_id] = order
     return list(new.values())
-
-
-async def why_not_live(broker: Broker, request: OrderRequest) -> str:
-    """Return why an order that left before a restart is not live now; empty when the order is live."""
-    try:
-        order = await limited(broker.find_order(request.symbol, client_id=request.client_id))
-    except (FlatdeckError, TimeoutError) as error:
-        return explain(error)
-    if order is None:
-        return f"the venue does not know {request.client_id}, which left before a restart"
-    return f"order {order.id} ended {order.status.value}" if order.status.terminal else ""

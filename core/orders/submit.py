@@ -1,6 +1,6 @@
 """Send one order that is not a close, and follow the order until its end is known.
 
-Entries and protective orders share this path: submit, resolve, settle, cancel.
+Entries, protective orders and stops that are put back share this path: submit, resolve, settle, cancel.
 
 * The intent is durable before the order leaves. An order leaves soon after its decision, or not at all.
 * An unreadable answer is an unknown outcome. An order of unknown outcome is looked up and never sent again.

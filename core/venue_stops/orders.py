@@ -68,8 +68,8 @@ class VenueStopOrders:
         try:
             await self._locks.settled(where)
             for order in orders:
-                intent = await self._journal.protective(order.client_id or "") if is_our_stop(order) else None
-                if intent is not None and same_place(order, key):
+                intent = await self._journal.find_intent(order.client_id or "") if is_our_stop(order) else None
+                if intent is not None and intent.protects and same_place(order, key):
                     ended, _ = await self.orders.cancel_order(intent, order, WITHDRAW)
                     if ended.status.terminal:
                         self.orders.record_end(intent, ended)

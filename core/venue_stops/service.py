@@ -152,7 +152,8 @@ class VenueStopService:
         assert self._journal is not None
         mine = [o for o in orders if is_our_stop(o) and not o.status.terminal]
         for name in sorted({o.client_id or "" for o in mine} - set(self._known)):
-            self._known[name] = await self._journal.protective(name)
+            intent = await self._journal.find_intent(name)
+            self._known[name] = intent if intent is not None and intent.protects else None
         return [o for o in mine if self._known[o.client_id or ""] is not None]
 
     # -------------------------------------------------------------------------------------------------- deciding

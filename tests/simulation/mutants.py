@@ -171,18 +171,7 @@ def _sent_before_the_journal() -> Any:
 
 def _journal_is_not_waited_for() -> Any:
     async def intend(self: Any, state: Ladder, step: Step | None, request: OrderRequest, held: Any) -> None:
-        intent = ladder_runner.IntentWritten(
-            plan=state.plan,
-            key=state.action.key,
-            client_id=request.client_id,
-            step=state.index if step else -1,
-            round=step.round if step else 0,
-            tier=step.tier if step else None,
-            request=request,
-            position_before=held,
-            at=self._clock.now(),
-        )
-        self._write_behind.remember(state.action.key, intent)
+        self._write_behind.remember(state.action.key, self._intent(state, step, request, held))
         await asyncio.sleep(0)
 
     return _instead(ladder_runner.LadderRunner, "_intend", intend)

@@ -216,6 +216,30 @@ async def test_a_stop_that_waited_too_long_for_the_disk_is_put_back_only_after_a
     assert "put back" not in str(state.error)
 
 
+@pytest.mark.parametrize(
+    ("answer", "later", "said"),
+    [
+        (Refused(Refusal.DUPLICATE, "exists"), None, "was never executed"),
+        (Refused(Refusal.DUPLICATE, "exists"), order("s2"), ""),
+        (Refused(Refusal.DUPLICATE, "exists"), done("s2", "2", "0", status=OrderStatus.CANCELLED), "ended cancelled"),
+        (OutcomeUnknown("lost"), order("s2"), ""),
+        (order("s2", status=OrderStatus.REJECTED), None, "ended rejected"),
+    ],
+)
+def test_a_stop_counts_as_put_back_only_when_the_venue_has_it_live(answer: Any, later: Any, said: str) -> None:
+    @virtual
+    async def check() -> None:
+        gone = stop(status=OrderStatus.CANCELLED)
+        hands = Hands(holdings=[HELD], submit=[Refused(Refusal.BANNED, "banned"), answer])
+        hands.broker.answers["find_order"] = [lambda asked: gone if asked == gone.id else later]
+        state = await hands.climb(close_action(cancels=(stop(),)))
+        assert hands.broker.calls["submit"] == 2
+        assert said in str(state.error)
+        assert ("could not be put back" in str(state.error)) is bool(said)
+
+    check()
+
+
 @virtual
 async def test_a_stop_is_not_put_back_on_a_position_that_cannot_be_read_any_more_and_that_is_told():
     gone, revoked = stop(status=OrderStatus.CANCELLED), Refused(Refusal.AUTH, "revoked")
