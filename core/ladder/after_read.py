@@ -9,11 +9,11 @@ from msgspec import structs
 from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder.parts import LastRead, OrderUnderWay
-from core.ladder.sizing import size_close
 from core.ladder.states import DoJudge, DoSend, Ladder, Phase, PositionRead, Transition
 from core.model import Order, Tier
 from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
+from core.plans.sizing import size_close
 from core.ports import SEND_WITHIN
 from core.units import floor_to, plain
 

@@ -13,8 +13,8 @@ from enum import Enum
 
 from msgspec import Struct, field, structs
 
-from core.ladder.sizing import size_close
 from core.model import Instrument, Kind, Order, OrderRequest, OrderType, Position, PositionKey, Side, TimeInForce
+from core.plans.sizing import size_close
 from core.records import IntentWritten
 from core.settings import ProtectSettings
 from core.units import ONE, ZERO, plain, round_price

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from core.ladder.sizing import size_close
 from core.ladder.tiers import Step, client_id, request, schedule
 from core.model import Leg, OrderType, Side, Tier, TimeInForce
 from core.plans.planner import ladder_tiers
+from core.plans.sizing import size_close
 from core.ports import Capabilities
 from core.settings import BASE_TIERS, LAST_TIERS, LadderSettings, Settings
 from tests.support.builders import ALL_TIERS, D, instrument, position, spot
