@@ -12,6 +12,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +35,7 @@ CREATE TABLE IF NOT EXISTS fills (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT
 """
 SUFFIXES = ("", "-wal", "-shm", "-journal")
 BUSY_SECONDS = 2.0
+READS = 20  # tries to read a file that does not change meanwhile
 
 
 class Stored(Struct, frozen=True):
@@ -70,13 +72,7 @@ class Store:
         if not self.path.exists():
             return None
         try:
-            if Path(f"{self.path}-wal").exists():
-                with TemporaryDirectory() as copies:
-                    for suffix in ("", "-wal"):
-                        shutil.copyfile(f"{self.path}{suffix}", Path(copies) / f"copy{suffix}")
-                    stored = _read(f"file:{quote(copies)}/copy")
-            else:
-                stored = _read(f"file:{quote(str(self.path))}?mode=ro&immutable=1")
+            stored = self._read_unchanged()
         except (sqlite3.Error, OSError, msgspec.MsgspecError, KeyError) as error:
             text = (
                 f"The paper account's state {self.path} cannot be read ({error}); move it away to start from the book."
@@ -84,6 +80,35 @@ class Store:
             raise ConfigError(text) from error
         self._revision = stored.revision if stored else 0
         return stored
+
+    def _read_unchanged(self) -> Stored | None:
+        """Read the file, or copies of file and log. Read again while a writer changes or deletes them meanwhile."""
+        for _ in range(READS):
+            before = self._versions()
+            try:
+                if "-wal" not in before:
+                    stored = _read(f"file:{quote(str(self.path))}?mode=ro&immutable=1")
+                else:
+                    with TemporaryDirectory() as copies:
+                        for suffix in before:
+                            shutil.copyfile(f"{self.path}{suffix}", Path(copies) / f"copy{suffix}")
+                        stored = _read(f"file:{quote(copies)}/copy")
+            except (FileNotFoundError, sqlite3.Error):
+                if self._versions() == before:
+                    raise
+                continue
+            if self._versions() == before:
+                return stored
+        raise OSError("another process writes it all the time")
+
+    def _versions(self) -> dict[str, tuple[int, int, int]]:
+        """Return inode, size and time of change of the file and of its log, as far as they exist."""
+        found = {}
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                status = os.stat(f"{self.path}{suffix}")
+                found[suffix] = status.st_ino, status.st_size, status.st_mtime_ns
+        return found
 
     def save(self, state: State) -> None:
         """Write the changes as one transaction.

@@ -78,7 +78,7 @@ class Venue:
         self.account, self.book, self.faults = account, book, faults
         self.requests: deque[ReceivedRequest] = deque(maxlen=AUDITED)
         self.close_sends: deque[ReceivedRequest] = deque(maxlen=AUDITED)
-        self.passive = True  # before somebody trades or subscribes, changes by price ticks are not saved
+        self.passive = True  # nothing is saved before somebody trades or subscribes, so no resting order trades either
         self.warning = ""
         self._clock, self._feeds, self._store = clock, dict(feeds or {}), store
         self._schedule = RequestSchedule()
@@ -234,7 +234,7 @@ class Venue:
             self._settle()
 
     def _settle(self) -> None:
-        if self._store is not None and self.state.changed and not self.passive:
+        if self._store is not None and self.state.changed:
             try:
                 self._store.save(self.state)
             except Refused:
@@ -255,19 +255,21 @@ class Venue:
     def _prices(self) -> None:
         """Run one tick: advance the prices, refresh the depth, match the resting orders.
 
-        Emit a quote of every symbol at least once a second.
+        Orders rest while nobody trades or subscribes. Emit a quote of every symbol at least once a second.
         """
         elapsed = self.matching.time - self._started
         market = self.matching.market
+        move = market.set_top if self.passive else self.matching.move
         moved = []
         for symbol, feed in self._feeds.items():
             tops = feed.advance(elapsed, market.top(symbol))
             for top in tops:
-                self.matching.move(symbol, top)
+                move(symbol, top)
                 self._emit((symbol,))
             moved.extend([symbol] if tops else [])
         market.refresh()
-        self.matching.match_resting()
+        if not self.passive:
+            self.matching.match_resting()
         if int(elapsed) != self._emitted:
             self._emitted = int(elapsed)
             self._emit([s for s in market.tops if s not in moved])

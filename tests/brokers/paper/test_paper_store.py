@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from brokers.paper import store
 from brokers.paper.store import reset, store_path
 from core.errors import ConfigError, Refusal, Refused
 from core.model import OrderStatus
@@ -47,10 +48,10 @@ async def test_a_refused_order_creates_nothing(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
-async def test_what_happens_by_itself_while_somebody_only_looks_is_not_saved(tmp_path):
+async def test_while_somebody_only_looks_nothing_trades(tmp_path):
     crossing = {"id": "o1", "symbol": "BTC", "side": "sell", "quantity": "1", "price": "50"}
     broker = opened(tmp_path, book() | {"orders": [crossing]})
-    assert [p.quantity for p in (await look(broker)).positions] == [D(1)]
+    assert [p.quantity for p in (await look(broker)).positions] == [D(2)]
     assert not (tmp_path / "data").exists()
 
 
@@ -77,6 +78,28 @@ async def test_looking_at_a_saved_account_changes_no_byte(tmp_path):
     before = traces(tmp_path)
     assert [p.quantity for p in (await look(opened(tmp_path))).positions] == [D("1.5")]
     assert traces(tmp_path) == before
+
+
+async def test_what_a_look_tells_is_what_the_file_has(tmp_path):
+    broker = opened(tmp_path)
+    broker.venue.faults.script("no_fill", times=1000)
+    resting = await broker.submit(ask("2", tif=GTC, client_id="a"))
+    assert resting.status is OrderStatus.OPEN
+    broker.venue._store.close()  # killed here
+    later = opened(tmp_path)
+    later._clock.seconds += 60
+    told = await look(later)
+    asked = await later.find_order("BTC", client_id="a")
+    assert (len(told.positions), asked.status) == (1, OrderStatus.OPEN), "it rests until somebody acts"
+    acting = opened(tmp_path)
+    await acting.cancel(resting)
+    acting._clock.seconds += 60
+    shown = await look(acting)
+    found = await acting.find_order("BTC", client_id="a")
+    await acting.aclose()
+    again = opened(tmp_path)
+    assert (await again.holdings()).positions == shown.positions
+    assert await again.find_order("BTC", client_id="a") == found
 
 
 async def test_a_position_that_was_closed_stays_closed(tmp_path):
@@ -142,6 +165,19 @@ async def test_of_two_processes_the_one_that_fell_behind_is_refused_and_then_kno
 
 def test_trading_by_hand_is_saved_too(tmp_path):
     opened(tmp_path).venue.trade_by_hand("BTC", SELL, D(1))
+    assert held(opened(tmp_path).venue) == 1
+
+
+def test_a_log_that_goes_while_it_is_copied_is_read_again(tmp_path, monkeypatch):
+    first = opened(tmp_path).venue
+    first.trade_by_hand("BTC", SELL, D(1))
+    copyfile = store.shutil.copyfile
+
+    def copied_late(source, target):
+        first.aclose()  # the last writer checkpoints and deletes the log
+        return copyfile(source, target)
+
+    monkeypatch.setattr(store.shutil, "copyfile", copied_late)
     assert held(opened(tmp_path).venue) == 1
 
 
