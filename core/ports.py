@@ -30,6 +30,7 @@ class Capabilities(Struct, frozen=True):
     position_lag: float = 10.0  # how long the venue's lists may lag behind a fill
     streams: bool = True
     protective_stops: bool = False
+    names_orders: bool = True  # an order carries our client id; False: an order is known by what is new
     client_id_length: int = 32  # characters of a client order id that the venue takes; at least 18
     default_tiers: tuple[
         Tier, ...

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from core.errors import FlatdeckError, OutcomeUnknown
+from core.ids import is_ours
 from core.model import Fill, Holdings, Leg, Order, OrderSide, OrderStatus, OrderType
 from core.orders.account_reader import AccountReader
 from core.ports import Broker, OrderQuery, OrderRead
@@ -65,6 +66,7 @@ async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: dat
 
     A venue's own close call may carry no client id. Only after such a call, an order without a client id can count as
     ours. The order must then be the only new market order without a client id. Of several such orders, none is taken.
+    At a venue that knows no client ids the same holds of the only new order of the request's quantity.
     """
     request = do.request
     for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
@@ -80,12 +82,20 @@ async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: dat
     open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides and o.leg in legs]
     strangers = await _new_orders(broker, do, open_orders, fills)
     ours = [o for o in strangers if o.client_id == request.client_id]
-    nameless = [o for o in strangers if o.client_id is None and o.type is OrderType.MARKET] if do.nameless else []
+    nameless = [o for o in strangers if _may_be_ours(o, do, named=broker.capabilities.names_orders)]
     found = ours[0] if ours else nameless[0] if len(nameless) == 1 else None
     if found is not None:
         return OrderRead(found, asked)
     foreign = {o.id for o in strangers if o not in nameless} | do.known
     return OrderRead(None, asked, unattributed=sum((f.quantity for f in fills if f.order_id not in foreign), ZERO))
+
+
+def _may_be_ours(order: Order, do: OrderQuery, *, named: bool) -> bool:
+    """Return whether a new order without a name of ours can be the order that ``do`` asks for."""
+    if not named:  # some venues do not tell a market order from a limit order that has ended
+        alike = order.type is not OrderType.STOP and order.quantity == do.request.quantity
+        return alike and not is_ours(order.client_id)
+    return do.nameless and order.client_id is None and order.type is OrderType.MARKET
 
 
 async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], fills: list[Fill]) -> list[Order]:

@@ -79,6 +79,23 @@ async def test_an_ordinary_order_is_never_taken_for_one_without_a_client_id():
 
 
 @virtual
+async def test_where_no_order_carries_a_name_the_only_new_order_of_that_size_is_ours():
+    ours, users = done("v1", "2", "2", client_id="v1"), done("v2", "1", "1", client_id="v2")
+    venue = Venue(ours, users, fills=[fill("2", "v1", "t1"), fill("1", "v2", "t2")])
+    venue.able = structs.replace(venue.able, names_orders=False)
+    assert (await look(venue)).order == ours
+
+
+@virtual
+async def test_where_no_order_carries_a_name_two_alike_are_attributed_to_nobody():
+    one, other = done("v1", "2", "2", client_id=None), done("v2", "2", "2", client_id=None)
+    venue = Venue(one, other, fills=[fill("2", "v1", "t1"), fill("2", "v2", "t2")])
+    venue.able = structs.replace(venue.able, names_orders=False)
+    found = await look(venue)
+    assert (found.order, found.unattributed) == (None, D(4))
+
+
+@virtual
 async def test_two_new_orders_without_a_name_are_attributed_to_nobody_and_counted():
     one, other = done("v1", "1", "1"), done("v2", "1", "1")
     venue = Venue(one, other, fills=[fill("1", "v1", "t1"), fill("1", "v2", "t2")])
