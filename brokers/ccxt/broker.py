@@ -114,7 +114,8 @@ class CcxtBroker:
             self._fields.lag,
             streams=streams,
             protective_stops=bool(self._fields.stop),
-            client_id_length=self._fields.client_id_length,
+            names_orders=bool(self._fields.names.word) and self._lookups.named,
+            client_id_length=self._fields.names.length,
         )
 
     @property

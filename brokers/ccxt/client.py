@@ -15,11 +15,11 @@ from typing import Any
 
 import aiohttp
 
-from brokers.ccxt import lazy_import, request_trace
+from brokers.ccxt import lazy_import, request_trace, third_parties
 from brokers.ccxt.http_session import TOTAL, HttpSession
 from brokers.ccxt.limits import BURST, Limiter, NonceQueue, Priority, cost_of_call, highest_cost, retry_after_of, shared
 from brokers.ccxt.settings import ExchangeSettings
-from brokers.ccxt.wire_errors import VenueError, limiters_hit, redacted, translate
+from brokers.ccxt.wire_errors import VenueError, is_json, limiters_hit, redacted, translate
 from core.config.secrets import Secret
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
@@ -128,8 +128,9 @@ class Client:
         if self.settings.sandbox:
             lazy_import.to_test_system(exchange)
         exchange.options = exchange.deep_extend(
-            exchange.options, DEFAULTS, self.settings.defaults, self.settings.options
+            exchange.options, DEFAULTS, third_parties.OPTIONS, self.settings.defaults, self.settings.options
         )
+        third_parties.leave_out(exchange, self.settings.options)
         exchange.options["maxRetriesOnFailure"] = 0
         hostname = exchange.hostname or ""
         urls = lazy_import.rebase(exchange.urls["api"], self.settings.endpoint, self.settings.stream, hostname)
@@ -160,6 +161,8 @@ class Client:
             if cost is None:
                 cost = exchange.calculate_rate_limiter_cost(api, method, path, params or {}, config or {})
             signed = "private" in str(api).lower()
+            if isinstance(params, dict):
+                params = third_parties.params_without(self.settings.exchange, params, self.settings.options)
             await self.limiters[2].acquire(0.0, priority)
             await self.limiters[0 if signed else 1].acquire(cost_of_call(cost), priority)
             if self.settings.numbered and signed:
@@ -206,7 +209,7 @@ class Client:
         said = body.strip()
         if 300 <= status < 400:
             raise OutcomeUnknown(f"{self.settings.exchange} answered {status}, a redirect, which is not followed")
-        if status < 300 and status != 204 and len(said) < LARGE and self.exchange.parse_json(said) is None:
+        if status < 300 and status != 204 and len(said) < LARGE and not is_json(said):
             what = "an empty body" if not said else "a page" if said.startswith("<") else "no whole JSON"
             raise OutcomeUnknown(f"{self.settings.exchange} answered {status} with {what}")
         return said

@@ -19,6 +19,7 @@ from brokers.ccxt.exchanges.krakenfutures_wire import KRAKEN_FUTURES
 from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_client_ids import encode
 from brokers.ccxt.wire_orders import answered
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Order, OrderRequest, OrderStatus
@@ -38,6 +39,7 @@ class OrderLookups:
         self._fields = fields
         self._clock = clock
         self.asked: dict[str, OrderRequest] = {}
+        self.named = True  # False after the exchange refused the form of our names
 
     def remember_request(self, order: Order, request: OrderRequest) -> None:
         """Remember the request of a sent order: later answers may lack its fields. At most 1000 requests are kept."""
@@ -55,8 +57,12 @@ class OrderLookups:
         """Return the order that carries our name; None if the venue denies it."""
         if self._client.settings.exchange == KRAKEN_FUTURES:
             return await self._remembered(symbol, "", client_id)
+        market = self._markets.row(listed_as(symbol)) or {}
+        names = self._fields.names
+        if not self.named or not names.word_of(spot=market.get("spot") is True, inverse=market.get("inverse") is True):
+            return None  # no order there carries a name: the core finds it among the new orders
         if self._fields.find and self._client.has("fetchOrder"):
-            return await self._each(symbol, "", {self._fields.find: client_id})
+            return await self._each(symbol, "", {self._fields.find: encode(client_id, names.form)})
         return await self._searched(symbol, client_id)
 
     async def _each(self, symbol: str, order_id: str, params: Params) -> Order | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,6 +16,7 @@ from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.read_table import UNBOUND, known_calls
 from brokers.ccxt.wire import Row
 from brokers.ccxt.wire_balances import markets_of
+from core.errors import Refused
 from core.model import Instrument
 from core.ports import Clock
 
@@ -62,7 +64,10 @@ class Markets:
 
     async def _load(self) -> SimpleNamespace:
         exchange = self._client.exchange
-        exchange.has["fetchCurrencies"] = False  # some exchanges need a key for it, and we use no currencies
+        if self._known.currencies:
+            with suppress(Refused):  # without them a market is named after its usual money
+                await self._client.ask("fetch_currencies")
+        exchange.has["fetchCurrencies"] = False  # some exchanges need a key for it
         await self._client.ask_whole("load_markets", True, self._known.markets)
         return SimpleNamespace(**{name: getattr(exchange, name) for name in SHARED})
 
@@ -83,8 +88,9 @@ class Markets:
         if market is None:
             return wire_markets.unknown_instrument(symbol, native)
         mode = int(self._client.exchange.precisionMode)
-        made = wire_markets.instrument(market, mode, exempt=self._known.exempt, way_out=self._known.way_out)
-        return replace(made, reduce_only=made.reduce_only and self._client.settings.exchange not in UNBOUND)
+        exchange, known = self._client.settings.exchange, self._known
+        made = wire_markets.instrument(market, mode, exempt=known.exempt, way_out=known.way_out, exchange=exchange)
+        return replace(made, reduce_only=made.reduce_only and exchange not in UNBOUND)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
         """Return the preferred active spot market that sells a currency for money; None if there is none."""

@@ -15,8 +15,9 @@ from brokers.ccxt.exchanges.read_table import conditional_of
 from brokers.ccxt.lookups import OrderLookups
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.reads import AccountReads
+from brokers.ccxt.wire_errors import refuses_name
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused, Unreachable
-from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position
+from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderSide, OrderType, Position, PositionKey
 from core.ports import Clock
 
 PROMPT = 5.0  # seconds within which the data for an order must arrive
@@ -44,16 +45,37 @@ class OrderCalls:
         self._clock = clock
 
     async def submit(self, request: OrderRequest) -> Order:
-        """Place one order by ccxt's unified call."""
+        """Place one order by ccxt's unified call.
+
+        An exchange that refuses our name of the order gets the order once more without a name.
+        """
         instrument = self._instrument(request.symbol)
         wire_orders.check(request, instrument)
-        touch = await self._touch(request, instrument)
-        mode = self._reads.modes.get((request.symbol, request.leg), "")
-        made = wire_orders.send(request, instrument.kind, self._fields, self._now(), mode, touch)
+        held = await self._held(request, instrument)
+        try:
+            return await self._create(request, instrument.kind, held)
+        except Refused as refused:
+            if not self._lookups.named or not refuses_name(refused):
+                raise
+            self._lookups.named = False
+            return await self._create(request, instrument.kind, held)
+
+    async def _create(self, request: OrderRequest, kind: Kind, held: wire_orders.Held) -> Order:
+        made = wire_orders.send(request, kind, self._fields, self._now(), held, named=self._lookups.named)
         row = await self._client.act(
             "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
         )
         return self._taken(row, request)
+
+    async def _held(self, request: OrderRequest, instrument: Instrument) -> wire_orders.Held:
+        """Return what the order needs of its position and its market."""
+        position = self._reads.last_position(PositionKey(self._account, request.symbol, request.leg))
+        return wire_orders.Held(
+            mode=self._reads.modes.get((request.symbol, request.leg), ""),
+            leverage=position.leverage if position is not None else None,
+            touch=await self._touch(request, instrument),
+            inverse=(self._markets.row(listed_as(request.symbol)) or {}).get("inverse") is True,
+        )
 
     async def submit_direct(self, request: OrderRequest) -> Order:
         """Place one market order by the exchange's raw call. Its current filters limit the size."""
@@ -127,18 +149,20 @@ class OrderCalls:
         return known or self._markets.instrument(symbol)
 
     async def _touch(self, request: OrderRequest, instrument: Instrument) -> Decimal | None:
-        """Return the ask for a market buy of a coin; else None.
+        """Return the price that a market order trades against, where the exchange needs a price; else None.
 
-        Some exchanges pay such a buy by cost, and ccxt needs a price.
+        Some exchanges pay a buy of a coin by its cost, and ccxt needs a price.
         """
-        buys = request.side is OrderSide.BUY and request.type is OrderType.MARKET and instrument.kind is Kind.SPOT
-        if not buys:
+        kind, buys = instrument.kind, request.side is OrderSide.BUY
+        needed = kind in self._fields.priced or (buys and kind is Kind.SPOT)
+        if request.type is not OrderType.MARKET or not needed:
             return None
         row = await self._first("fetch_ticker", listed_as(request.symbol))
-        ask = wire.positive(row.get("ask")) if isinstance(row, dict) else None
-        if ask is None:
-            raise Refused(Refusal.OTHER, "nothing was sent: there is no ask to reckon a buy for cash by")
-        return ask
+        touch = wire.positive(row.get("ask" if buys else "bid")) if isinstance(row, dict) else None
+        if touch is None:
+            name = "ask to reckon a buy for cash" if kind is Kind.SPOT and buys else "price to limit the order"
+            raise Refused(Refusal.OTHER, f"nothing was sent: there is no {name} by")
+        return touch
 
     async def _first(self, method: str, *args: object) -> Any:
         """Read data that an order needs. A failure leaves no doubt about an order: nothing was sent.

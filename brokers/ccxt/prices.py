@@ -25,7 +25,8 @@ FEW = 8  # if a list is refused, ask for up to this many symbols one by one
 OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # refusals that say nothing about the symbol
 # the preferred list first, with ccxt's name of the feature
 LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}
-Kind = tuple[str, bool]  # a market's type, and whether it is inverse: a list covers one of them
+# A market's type, whether it is inverse, and whether somebody else runs it at Hyperliquid: a list covers one of them.
+Kind = tuple[str, bool, bool]
 Told = tuple[Row, float]  # a ticker and its time of arrival
 
 
@@ -50,7 +51,7 @@ class PriceReader:
         for symbol in dict.fromkeys(listed_as(s) for s in symbols):
             market = self._markets.row(symbol)
             if market is not None:
-                asked.setdefault((wire.text(market, "type"), market.get("inverse") is True), []).append(symbol)
+                asked.setdefault(_kind_of(market), []).append(symbol)
         answers = await asyncio.gather(*(self._of_kind(kind, some) for kind, some in asked.items()))
         told = {symbol: one for answer in answers for symbol, one in answer.items()}
         now = self._clock.monotonic()
@@ -175,6 +176,11 @@ class PriceReader:
                 if market is not None and market.get("active") is not False:
                     return symbol, turned
         return None
+
+
+def _kind_of(market: Row) -> Kind:
+    deployed = wire.inner(market, "info").get("hip3") is True
+    return wire.text(market, "type"), market.get("inverse") is True, deployed
 
 
 def has_touch(row: Row) -> bool:

@@ -16,11 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from brokers.ccxt import pagination, wire, wire_balances, wire_markets
+from brokers.ccxt.account_kind import AccountKind
 from brokers.ccxt.client import Client
 from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
-from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode
+from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode, margin_quantity
 from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
@@ -32,11 +33,9 @@ from core.ports import Clock
 MOST_PAGES = 40
 WORTH_EVERY, WORTH_AGAIN = 60.0, 15.0  # seconds to the next question for the equity, also after a failure
 WORTH_TIME = 3.0  # seconds that the first read waits for the equity
-KIND_EVERY = 60.0
 OF_THE_MOMENT = 1.0  # seconds for which a mark of a read may complete a newer bid and ask
 Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
-UNIFIED = "a unified account of {}, whose calls are others than those that are known here; have it be a classic one"
 
 
 class MarkPrice(Struct, frozen=True):
@@ -67,7 +66,7 @@ class AccountReads:
         self.modes: dict[tuple[str, Leg], str] = {}  # the margin mode of each position, where the exchange tells it
         self.margin_modes = MarginModes()
         self.reducing: frozenset[str] = frozenset()  # ids of open orders that only reduce
-        self._classic_at: float | None = None  # when the venue last said that the account is not unified
+        self._kind = AccountKind(client.settings)
         self._latest = -inf  # when the newest list of positions was requested
         self.unread = ""  # why the exchange refuses the list of derivatives
 
@@ -99,7 +98,7 @@ class AccountReads:
             self._balance(ask),
             self._positions(ask, urgent, asked),
             self._order_lists(ask),
-            self._is_classic(ask, asked),
+            self._kind.check(ask, self._calls.kind, asked),
         )
         received = self._clock.monotonic()
         orders = self._resting(rows)
@@ -123,31 +122,6 @@ class AccountReads:
             equity=equity,
             equity_flaw=flaw,
         )
-
-    async def _is_classic(self, ask: Ask, now: float) -> None:
-        """Raise Refused for a unified account, whose classic lists say nothing. An account can become unified at any
-        time.
-
-        Another host answers this question. If it fails, an earlier answer stands. ``uta = false`` in the
-        configuration's options turns the question off.
-        """
-        settings, before = self._client.settings, self._classic_at
-        unasked = not self._calls.kind or settings.options.get("uta") is False
-        if unasked or (before is not None and now - before < KIND_EVERY):
-            return
-        try:
-            answer = await ask(self._calls.kind)
-        except FlatdeckError:
-            if before is None:
-                raise
-            return
-        kind = wire.text(wire.inner(answer, "data"), "selfAccountMode") if isinstance(answer, dict) else ""
-        if kind == "UNIFIED":
-            self._classic_at = None
-            raise Refused(Refusal.UNSUPPORTED, UNIFIED.format(settings.exchange))
-        if not kind:
-            raise OutcomeUnknown(f"{settings.exchange} does not tell what kind of account this is")
-        self._classic_at = now
 
     def _instrument(self, symbol: str) -> Instrument:
         made = self._markets.instrument(listed_as(symbol))
@@ -181,7 +155,7 @@ class AccountReads:
         if self._calls.margin and urgent and self._listed == []:
             return []  # margin positions are rare: closing must not spend a call of its small limit on them
         try:
-            answers = await _together(*(self._position_rows(ask, params) for params in self._calls.positions))
+            answers = await _together(*(self._position_rows(ask, p) for p in self._split(self._calls.positions)))
         except Refused as refused:
             if not self._calls.optional or refused.refusal in TRANSIENT or self._listed:
                 raise  # known positions are not gone because the list is refused now
@@ -191,6 +165,8 @@ class AccountReads:
         found: dict[object, Position] = {}
         modes: dict[tuple[str, Leg], str] = {}
         rows = [(made, row) for answer in answers for row in answer if (made := self._position(row)) is not None]
+        legs = wire.part_legs([(made, margin_mode(row)) for made, row in rows], netted=self._calls.margin)
+        rows = [(replace(made, leg=leg), row) for (made, row), leg in zip(rows, legs, strict=True)]
         if not rows and self._calls.pledged and self._listed != []:
             await self._without_margin(ask)
         if asked >= self._latest:
@@ -240,8 +216,12 @@ class AccountReads:
             return kraken_margin.position(self._account, row, name)
         made = wire.position(self._account, row, name)
         market = self._markets.row(made.symbol) if made is not None else None
-        borrowed = market is not None and market.get("spot") is True  # OKX lists margin positions beside contracts
-        return replace(made, symbol=made.symbol + kraken_margin.MARGIN) if made is not None and borrowed else made
+        if made is None or market is None or market.get("spot") is not True:
+            return made
+        held = margin_quantity(row, market)  # OKX lists margin positions beside contracts
+        if held is None or held == 0:
+            raise OutcomeUnknown(f"{name}'s list has a margin position of an unknown size ({made.symbol})")
+        return replace(made, symbol=made.symbol + kraken_margin.MARGIN, quantity=held, free=held)
 
     async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
         name = self._client.settings.exchange
@@ -260,8 +240,11 @@ class AccountReads:
             raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
 
     async def _order_lists(self, ask: Ask) -> list[Row]:
-        answers = await _together(*(self._order_rows(ask, params) for params in self._calls.orders))
+        answers = await _together(*(self._order_rows(ask, params) for params in self._split(self._calls.orders)))
         return [row for answer in answers for row in answer]
+
+    def _split(self, asked: Iterable[Params]) -> list[Params]:
+        return self._calls.split(asked, self._markets.rows)
 
     def _resting(self, rows: list[Row]) -> list[Order]:
         """Return the open orders, each under its position's symbol. This needs the list of positions first."""

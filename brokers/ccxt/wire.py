@@ -7,11 +7,12 @@ keeps ``OrderStatus.UNKNOWN``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from brokers.ccxt.wire_client_ids import decode
 from core.errors import OutcomeUnknown
 from core.ids import is_ours
 from core.model import (
@@ -23,6 +24,7 @@ from core.model import (
     OrderStatus,
     OrderType,
     Position,
+    PositionKey,
     Quote,
     Side,
     TimeInForce as Tif,
@@ -44,8 +46,13 @@ STATUSES = {
     "rejected": OrderStatus.REJECTED,
 }
 TIFS = {"IOC": Tif.IOC, "FOK": Tif.FOK, "GTC": Tif.GTC, "DAY": Tif.DAY}
-LEGS = {"LONG": Leg.LONG, "SHORT": Leg.SHORT, "1": Leg.LONG, "2": Leg.SHORT}
-LEG_FIELDS = ("positionSide", "posSide", "positionIdx", "ps")  # Binance and KuCoin, OKX, Bybit, Binance's stream
+LEGS = {"LONG": Leg.LONG, "SHORT": Leg.SHORT}
+# The raw fields that tell the leg: Binance and KuCoin, OKX, Bybit, Binance's stream, Gate, HTX.
+LEG_FIELDS: dict[str, dict[str, Leg]] = {
+    **dict.fromkeys(("positionSide", "posSide", "ps", "position_side"), LEGS),
+    "positionIdx": {"1": Leg.LONG, "2": Leg.SHORT},
+    "mode": {"DUAL_LONG": Leg.LONG, "DUAL_SHORT": Leg.SHORT},
+}
 # Bitget's word. Its unified accounts still have the side in ``posSide``, and BingX has the side in ``positionSide``.
 ONE_WAY = "one_way_mode"
 
@@ -110,7 +117,7 @@ def leg_of(row: Row) -> Leg:
     info = inner(row, "info")
     if ONE_WAY in (text(info, "holdMode"), text(info, "posMode")) or info.get("onlyOnePosition") is True:
         return Leg.NET  # with a leg ccxt would not send reduce-only, and BingX refuses the order (109400)
-    said = next((LEGS[word] for key in LEG_FIELDS if (word := text(info, key).upper()) in LEGS), None)
+    said = next((legs[word] for key, legs in LEG_FIELDS.items() if (word := text(info, key).upper()) in legs), None)
     if said is not None:
         return said
     side = text(row, "side").upper()
@@ -137,6 +144,20 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
         leverage=leverage_of(row),
         leg=leg,
     )
+
+
+def part_legs(listed: Sequence[tuple[Position, str]], *, netted: bool = False) -> list[Leg]:
+    """Return the leg of each position in a list with their margin modes. ``netted``: no market has two positions.
+
+    A market with a long and a short position on one margin mode is in hedge mode, even if the exchange does not say so.
+    """
+    sides: dict[tuple[PositionKey, str], set[Side]] = {}
+    for made, mode in listed:
+        sides.setdefault((made.key, mode), set()).add(made.side)
+    return [
+        Leg(made.side.value) if not netted and made.leg is Leg.NET and len(sides[made.key, mode]) > 1 else made.leg
+        for made, mode in listed
+    ]
 
 
 def _side_by_sign(row: Row) -> str:
@@ -170,7 +191,8 @@ def order(account: str, row: object, exchange: str) -> Order:
     remaining = number(row.get("remaining"))
     if quantity is None:
         quantity = (filled or ZERO) + (remaining or ZERO)
-    trigger = next((t for key in _TRIGGERS if (t := positive(row.get(key))) is not None), None)
+    word = text(inner(inner(row, "info"), "descr"), "ordertype") or text(row, "type")
+    trigger = _trigger(row, word)
     return Order(
         account=account,
         symbol=text(row, "symbol"),
@@ -179,9 +201,9 @@ def order(account: str, row: object, exchange: str) -> Order:
         quantity=abs(quantity),
         filled=abs(filled) if filled is not None else ZERO,
         status=status(row, quantity, filled),
-        type=order_type(text(row, "type"), trigger),
+        type=order_type(word, trigger),
         client_id=client_id(row),
-        price=positive(row.get("price")),
+        price=_price(row, word),
         trigger=trigger,
         average_price=positive(row.get("average")),
         reduce_only=row.get("reduceOnly") is True or inner(row, "info").get("closeOrder") is True,
@@ -195,18 +217,19 @@ def client_id(row: Row) -> str | None:
     """Return the sender's name of the order.
 
     For Kraken ccxt gives a number of the user's, 0 if there is none. For OKX's conditional orders it gives the name
-    of the order they will place. For Kraken Futures' executions it gives none.
+    of the order they will place. At many exchanges ccxt omits the name, so a name of ours is found wherever it is.
     """
     info = inner(row, "info")
     found = text(info, "cl_ord_id") or text(info, "algoClOrdId") or text(row, "clientOrderId")
-    found = found or text(info, "cliOrdId") or text(info, "cli_ord_id")
+    found = found or text(info, "cliOrdId") or text(info, "cli_ord_id") or text(info, "label")
     found = found or text(info, "orderLinkId")  # ccxt omits it from Bybit's executions
-    # Gate's names must begin with "t-"
-    found = found.removeprefix("t-") if is_ours(found.removeprefix("t-")) else found
+    ours = (name for value in (found, *info.values()) if isinstance(value, str) and is_ours(name := decode(value)))
+    found = next(ours, found)
     return found if found not in ("", "0") else None
 
 
-_TRIGGERS = ("triggerPrice", "stopPrice", "stopLossPrice", "takeProfitPrice")
+_TRIGGERS = ("triggerPrice", "stopPrice")
+_EXITS = ("stopLossPrice", "takeProfitPrice")
 _REASONS = ("rejectReason", "reject_reason", "reason", "rejReason", "cancelSourceReason", "cancel_message")
 
 
@@ -218,6 +241,29 @@ def status(row: Row, quantity: Decimal, filled: Decimal | None) -> OrderStatus:
     if filled is None:
         return OrderStatus.UNKNOWN  # the order ended, but its filled quantity is unknown
     return OrderStatus.FILLED if filled >= quantity else OrderStatus.CANCELLED
+
+
+def _trigger(row: Row, word: str) -> Decimal | None:
+    """Return the price that activates the order.
+
+    A limit order's exits (OKX, Bybit) are attached to it: they wait for its execution and activate nothing. Kraken
+    tells the current trigger of a trailing stop only in its raw ``stopprice``.
+    """
+    keys = _TRIGGERS if word.lower() == "limit" else (*_TRIGGERS, *_EXITS)
+    told = next((found for key in keys if (found := positive(row.get(key))) is not None), None)
+    return told if told is not None or not word.startswith(_TRAILING) else positive(inner(row, "info").get("stopprice"))
+
+
+_TRAILING = "trailing-stop"
+
+
+def _price(row: Row, word: str) -> Decimal | None:
+    """Return the limit price. ccxt omits Kraken Futures' and gives Kraken's trailing stop at the market a price."""
+    if word == _TRAILING:
+        return None
+    price, info = positive(row.get("price")), inner(row, "info")
+    raw = info.get("limitprice") if word.startswith(_TRAILING) else info.get("limitPrice")
+    return price if price is not None else positive(raw)
 
 
 def order_type(word: str, trigger: Decimal | None) -> OrderType:

@@ -152,6 +152,11 @@ _CLASSES: tuple[tuple[str, Refusal], ...] = (
     ("ArgumentsRequired", Refusal.UNSUPPORTED),
 )
 _FAILED = ("NetworkError", "OperationFailed", "RequestTimeout", "ExchangeNotAvailable", "BadResponse", "NullResponse")
+# The exchanges' words for the sender's name of an order, in a sentence that calls the name wrong.
+_NAME = re.compile(
+    r"\b(new)?(client|cl|custom|external)[_ -]?(order|ord)?[_ -]?(oid|id)\b.*(invalid|illegal|format|must)"
+    r"|(invalid|illegal|wrong) (new)?(client|cl)[_ -]?(order|ord)?[_ -]?(oid|id)\b"
+)
 _URL = re.compile(r"(?:https?|wss?)://\S+")
 
 
@@ -214,6 +219,11 @@ def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str,
     return Refused(known, sentence, code=code)
 
 
+def refuses_name(refused: Refused) -> bool:
+    """Return whether the exchange refuses an order because of the form of its name. It then made no order."""
+    return refused.refusal is not Refusal.DUPLICATE and _NAME.search(str(refused).lower()) is not None
+
+
 def limiters_hit(refused: Refused) -> int:
     """Return how many of a client's limiters a limit or ban concerns: its own two first, then the address's."""
     if refused.code == ORDERS_OF_ACCOUNT:
@@ -265,6 +275,15 @@ def _fields(body: Mapping[str, Any]) -> tuple[str, str]:
     if not sentence and isinstance(errors, list):
         sentence = "; ".join(str(e.get("message", e)) if isinstance(e, dict) else str(e) for e in errors)
     return code, sentence
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is one JSON value. Hyperliquid answers a question with a bare string."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _code_of(body: str) -> str:

@@ -33,7 +33,13 @@ def step_of(precision: object, mode: int) -> Decimal | None:
     return ONE.scaleb(-int(found)) if mode == DECIMAL_PLACES and found == found.to_integral_value() else None
 
 
-def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "") -> Instrument:
+# Deribit's sizes are US dollars or coins, never contracts ("amount": for perpetual and inverse futures in USD units,
+# for options and linear futures in the base coin). Its ``contract_size`` only rounds an order (ccxt#13313).
+NOT_IN_CONTRACTS = frozenset({"deribit"})
+IN_COINS = frozenset({"bitget"})  # sizes of inverse contracts are coins, not US dollars
+
+
+def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "", exchange: str = "") -> Instrument:
     """Return the exchange's rules. A missing limit is no limit: krakenfutures has only steps.
 
     ``exempt``: reduce-only orders may be below its minimums. ``way_out``: how to get rid of amounts too small to
@@ -47,6 +53,8 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
     parts = (amount.get("max"), at_market.get("max"), *_most_at_market(market, contract=contract))
     most = [found for value in parts if (found := positive(value)) is not None]
     active = market.get("active") is not False
+    size = ONE if exchange in NOT_IN_CONTRACTS else _contract_size(market)
+    quote = text(market, "quote") if exchange in IN_COINS and is_inverse(market) else value_currency(market)
     standard = Instrument(symbol=text(market, "symbol"), native_symbol=text(market, "id"))
     return Instrument(
         symbol=text(market, "symbol"),
@@ -57,8 +65,8 @@ def instrument(market: Row, mode: int, *, exempt: bool = False, way_out: str = "
         min_quantity=max(least, default=ZERO),
         min_cost=positive(cost.get("min")) or ZERO,
         max_market=min(most, default=None),
-        multiplier=(_contract_size(market) or ONE) if contract else ONE,
-        quote=UNSIZED if contract and _contract_size(market) is None else value_currency(market),
+        multiplier=(size or ONE) if contract else ONE,
+        quote=UNSIZED if contract and size is None else quote,
         reduce_only=contract,
         minimum_exempt=contract and exempt,
         tradable=active,
@@ -87,17 +95,30 @@ def _contract_size(market: Row) -> Decimal | None:
     return positive(market.get("contractSize"))
 
 
+def is_inverse(market: Row) -> bool:
+    """Return whether a contract is worth its size in the quote and settles in its base.
+
+    ccxt also calls a contract inverse that settles in a third currency (Gate's ETH/USD:BTC).
+    """
+    return market.get("inverse") is True and text(market, "settle") in ("", text(market, "base"))
+
+
 def value_currency(market: Row) -> str:
     """Return the currency of ``quantity × multiplier × price``.
 
     An inverse contract is worth its size in the quote at any price. So the currency of the product is ``1/BTC``; its
-    rate is 1 divided by the price of a BTC. A contract that settles in a third currency has an unknown value.
+    rate is 1 divided by the price of a BTC. An option that settles in its base has its price in that coin. Gate's
+    multiplier converts into the currency of the settlement. Another contract that settles in a third currency has an
+    unknown value.
     """
     base, quote, settle = text(market, "base"), text(market, "quote"), text(market, "settle")
-    if market.get("inverse") is True and quote in USD_LIKE:
+    inverse = is_inverse(market)
+    if inverse and settle and text(market, "type") == "option":
+        return settle
+    if inverse and quote in USD_LIKE:
         return f"1/{base}"
-    if settle and market.get("inverse") is not True and settle != quote and not {settle, quote} <= USD_LIKE:
-        return f"{quote} settled in {settle}"
+    if settle and not inverse and settle != quote and not {settle, quote} <= USD_LIKE:
+        return settle if "quanto_multiplier" in inner(market, "info") else f"{quote} settled in {settle}"
     return quote or "USD"
 
 

@@ -13,6 +13,7 @@ from brokers.ccxt import wire
 from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as
 from brokers.ccxt.exchanges.order_table import OrderFields, Params
 from brokers.ccxt.wire import Row
+from brokers.ccxt.wire_client_ids import encode
 from brokers.ccxt.wire_errors import VenueError, translate
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, Order, OrderRequest, OrderStatus, OrderType, Position, TimeInForce
@@ -52,43 +53,57 @@ def check(request: OrderRequest, instrument: Instrument) -> None:
         raise Refused(Refusal.OTHER, f"nothing was sent: {rule}")
 
 
-def send(
-    request: OrderRequest, kind: Kind, fields: OrderFields, now: datetime, mode: str = "", touch: Decimal | None = None
-) -> OrderArguments:
-    """Return the arguments of the unified call.
+class Held(Struct, frozen=True):
+    """The parts of a position and its market that an order needs. A default means: not known, or not needed."""
 
-    ``mode`` is the margin mode of the position to close. ``touch`` is the ask, which a buy of a coin may need.
+    mode: str = ""  # the margin mode of the position to close
+    leverage: Decimal | None = None
+    touch: Decimal | None = None  # the price that a market order trades against, where the exchange asks for it
+    inverse: bool = False  # the contract is inverse
+
+
+NOTHING = Held()
+
+
+def send(
+    request: OrderRequest, kind: Kind, fields: OrderFields, now: datetime, held: Held = NOTHING, *, named: bool = True
+) -> OrderArguments:
+    """Return the arguments of the unified call. ``named``: the order carries our name where the exchange has a word.
 
     Raises Refused with UNSUPPORTED for what the exchange cannot express.
     """
-    params: Params = {**fields.window, fields.client_id: request.client_id}
+    name = encode(request.client_id, fields.names.form)
+    word = fields.names.word_of(spot=kind is Kind.SPOT, inverse=held.inverse) if named else ""
+    params: Params = {**fields.window, **({word: name} if word else {})}
     if fields.deadline and fields.expiry is not None:
         params[fields.deadline] = iso(now + timedelta(seconds=fields.expiry))
     params |= _reduces(request, fields)
-    if mode and fields.margin_mode and kind is not Kind.SPOT:
-        params[fields.margin_mode] = mode
+    if held.mode and fields.margin_mode and kind is not Kind.SPOT:
+        params[fields.margin_mode] = held.mode
+        if fields.isolated_leverage and held.mode == "isolated" and held.leverage is not None:
+            params["leverage"] = int(held.leverage)
     price = plain(request.price) if request.price is not None else None
     if request.type is OrderType.STOP:
         if not fields.stop or kind not in fields.stops or request.trigger is None:
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: no such stop can rest at this exchange")
-        params |= {fields.stop_id: request.client_id} if fields.stop_id else {}
+        params |= {fields.stop_id: name} if fields.stop_id else {}
         params[fields.stop] = plain(request.trigger)
     elif request.type is OrderType.LIMIT:
         params |= _said(request, fields.tifs)
     else:
         params |= _said(request, fields.market)
-        price = plain(touch) if touch is not None and kind is Kind.SPOT else None
-    name = "limit" if request.type is OrderType.LIMIT else "market"
+        price = plain(held.touch) if held.touch is not None else None
+    type_ = "limit" if request.type is OrderType.LIMIT else "market"
     symbol = listed_as(request.symbol)
-    return OrderArguments(symbol, name, request.side.value, _amount(request, fields), price, params)
+    return OrderArguments(symbol, type_, request.side.value, _amount(request, kind, fields), price, params)
 
 
-def _amount(request: OrderRequest, fields: OrderFields) -> str | int:
+def _amount(request: OrderRequest, kind: Kind, fields: OrderFields) -> str | int:
     """Return the size as text, or as an int where sizes are whole lots.
 
     ccxt's KuCoin compares the size with 1. With a text that fails only after ccxt has sent a request.
     """
-    if not fields.whole:
+    if not fields.whole or kind is Kind.SPOT:
         return plain(request.quantity)
     if request.quantity != request.quantity.to_integral_value():
         raise Refused(Refusal.PRECISION, f"nothing was sent: {plain(request.quantity)} is no whole number of lots")
@@ -103,8 +118,8 @@ def _reduces(request: OrderRequest, fields: OrderFields) -> Params:
         if request.type is not OrderType.MARKET:  # ccxt would close at the market and drop the price
             raise Refused(Refusal.UNSUPPORTED, "nothing was sent: only a market order can be reduce-only there")
         return {"reduceOnly": True, fields.sized: plain(request.quantity)}
-    if request.leg is Leg.NET:
-        return {"reduceOnly": True} if request.reduce_only else {}
+    if request.leg is Leg.NET or fields.leg_by_side:
+        return {"reduceOnly": True} if request.reduce_only or request.leg is not Leg.NET else {}
     if not fields.leg and not fields.hedged:
         text = "nothing was sent: there are two positions of it, and ccxt does not say there which one an order is of"
         raise Refused(Refusal.UNSUPPORTED, text)

@@ -140,6 +140,18 @@ def test_bitget_is_flattened_one_way_and_hedged(tmp_path: Path, hedge: bool) -> 
         assert {o["reduceOnly"] for o in orders} == {"YES"}
 
 
+@pytest.mark.parametrize("hedge", [False, True])
+def test_a_bitget_position_on_isolated_margin_is_closed_on_isolated_margin(tmp_path: Path, hedge: bool) -> None:
+    made, book, _ = VENUES["bitget"]
+    with Exchange(made, {**book, "hedge": hedge, "orders": []}, FastClock(SPEED)) as running:
+        running.stall.mode = "isolated"
+        said = operator(tmp_path, running, "bitget").document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitget"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        orders = [body for call, body in running.stall.calls if call == "place-order"]
+    assert [o["marginMode"] for o in orders] == ["isolated", "isolated"]
+
+
 def test_bitget_s_stop_is_cancelled_although_it_is_another_kind_of_order(tmp_path: Path) -> None:
     made, book, _ = VENUES["bitget"]
     stop = {"side": "sell", "quantity": "0.5", "type": "stop", "trigger": "30000", "reduce_only": True}
@@ -175,18 +187,39 @@ def test_an_order_whose_answer_is_lost_is_found_and_not_sent_again(
         assert len([call for call, _ in running.stall.calls if path in call or call in path]) == 1
 
 
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        ("", "bitvavo createOrder() requires an operatorId"),
-        ("options = { operatorId = 7 }", "clientOrderId parameter is invalid"),
-    ],
-)
-def test_what_an_exchange_lacks_for_closing_is_said_in_one_sentence(tmp_path: Path, more: str, said: str) -> None:
+def test_what_an_exchange_lacks_for_closing_is_said_in_one_sentence(tmp_path: Path) -> None:
     made, book, _ = VENUES["bitvavo"]
     with Exchange(made, {**book, "orders": []}, FastClock(SPEED)) as running:
-        desk = operator(tmp_path, running, "bitvavo", more=more)
-        results = desk.document("flatten", "--all", "--yes", code=1)["results"]
+        results = operator(tmp_path, running, "bitvavo").document("flatten", "--all", "--yes", code=1)["results"]
         assert {r["outcome"] for r in results} == {"stuck"}
-        assert all(said in r["error"] for r in results)
+        assert all("bitvavo createOrder() requires an operatorId" in r["error"] for r in results)
         assert running.held("BTC/EUR") == Decimal("0.5")
+
+
+def test_bitvavo_is_flattened_with_names_in_the_form_of_a_uuid(tmp_path: Path) -> None:
+    made, book, _ = VENUES["bitvavo"]
+    with Exchange(made, {**book, "orders": []}, FastClock(SPEED)) as running:
+        desk = operator(tmp_path, running, "bitvavo", more="options = { operatorId = 7 }")
+        said = desk.document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitvavo"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+
+
+def test_an_exchange_that_refuses_the_form_of_our_names_gets_the_order_without_a_name(tmp_path: Path) -> None:
+    made, book, _ = VENUES["bitstamp"]
+    with Exchange(made, {**book, "orders": []}, FastClock(SPEED)) as running:
+        running.stall.names = False
+        said = operator(tmp_path, running, "bitstamp").document("flatten", "--all", "--yes")
+        assert closed(said) == dict.fromkeys(HELD["bitstamp"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        assert [("client_order_id" in body) for _, body in running.stall.calls].count(False) == 2
+
+
+def test_an_order_without_a_name_whose_answer_is_lost_is_found_among_the_new_orders(tmp_path: Path) -> None:
+    made, book, _ = VENUES["bitstamp"]
+    with Exchange(made, {**book, "orders": [], "positions": book["positions"][1:]}, FastClock(SPEED)) as running:
+        running.stall.names = False
+        lost = running.mishap("POST", "/sell/market/", "drop", after=1)
+        said = operator(tmp_path, running, "bitstamp").document("flatten", "--all", "--yes")
+        assert (lost.struck, running.venue.state.positions, len(running.stall.calls)) == (1, {}, 2)
+    assert closed(said) == {"ETH/USD": ("closed", "market_ioc")}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from brokers.ccxt import wire
 from brokers.ccxt.wire import Row
@@ -35,6 +36,23 @@ class MarginModes:
         """Return the symbol of the position with this margin mode."""
         first = self._first.get(key, mode)
         return key.symbol if not mode or mode == first else f"{key.symbol}:{mode}"
+
+
+def margin_quantity(row: Row, market: Row) -> Decimal | None:
+    """Return the quantity of a spot margin position in the base coin; None if the row does not tell.
+
+    OKX's ``pos`` is in ``posCcy``: the quote coin for a short position. The debt ``liab`` is in ``liabCcy``.
+    """
+    info, base = wire.inner(row, "info"), wire.text(market, "base")
+    pos, entry, debt = wire.number(info.get("pos")), wire.positive(info.get("avgPx")), wire.number(info.get("liab"))
+    if wire.text(info, "posCcy") in ("", base):
+        return abs(pos) if pos is not None else None
+    if debt and wire.text(info, "liabCcy") == base:
+        return abs(debt)
+    return (abs(pos) / entry).quantize(_SMALLEST) if pos is not None and entry is not None else None
+
+
+_SMALLEST = Decimal("0.00000001")
 
 
 def margin_mode(row: Row) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from brokers.ccxt.wire_client_ids import NameRule, name_rule_of
 from core.model import Kind, Leg, Tier, TimeInForce
 
 Params = dict[str, Any]
@@ -21,8 +23,7 @@ CONTRACTS = frozenset({Kind.PERP, Kind.FUTURE})
 class OrderFields(Struct, frozen=True):
     """Parameters and promises of one exchange. All times are seconds."""
 
-    client_id: str = "clientOrderId"  # the parameter that carries our order name
-    client_id_length: int = 32
+    names: NameRule = NameRule()  # the parameter that carries our order name
     tifs: dict[TimeInForce, str] = field(
         default_factory=UPPER.copy
     )  # for a limit order; a missing time in force cannot be expressed
@@ -31,12 +32,15 @@ class OrderFields(Struct, frozen=True):
     )  # times in force of a market order, and the exchange's word for each
     leg: str = ""  # the raw parameter that names the position in hedge mode
     hedged: bool = False  # ccxt names the position by ``hedged``, reduce-only and the closing side
+    leg_by_side: bool = False  # the exchange names the position by reduce-only and the closing side alone
     legs: dict[Leg, Any] = {}  # values of ``leg``
     reduce_with_leg: bool = False  # send reduce-only together with the leg
     sized: str = (
         ""  # where ccxt turns a reduce-only order into a close call: the size parameter (without it everything closes)
     )
     margin_mode: str = ""  # the parameter that takes the position's margin mode
+    isolated_leverage: bool = False  # ccxt demands the leverage in an order of a position on isolated margin
+    priced: frozenset[Kind] = frozenset()  # kinds of which a market order needs a price, the side it trades against
     # kinds of which the exchange's close call closes one whole position and opens none
     close: frozenset[Kind] = frozenset()
     expiry: float | None = None
@@ -55,7 +59,7 @@ class OrderFields(Struct, frozen=True):
     newest: int = 0  # rows per page of executions where a page has the newest rows; 0: a page has the oldest rows
     paged: str = ""  # the parameter for the page number of executions
     span: float | None = None  # longest span of one question about executions, whose end must be given; seconds
-    whole: bool = False  # sizes are whole numbers of lots, which ccxt compares as numbers
+    whole: bool = False  # sizes of contracts are whole numbers of lots, which ccxt compares as numbers
     close_leg: bool = False  # the close call takes the hedge mode position by ``leg``, not by ccxt's side
     offset: str = ""  # the parameter that pages back through the whole account's list; "": ``until``, per symbol
     before: str = ""  # like ``offset``, but takes the time before which a page of ``newest`` rows ends
@@ -126,10 +130,8 @@ _VENUES: dict[str, OrderFields] = {
         newest=50,
         raw=True,
     ),
-    # The longest free-form name has 18 characters (longer ones must be a UUID or a number). Kraken promises the
-    # deadline.
+    # Kraken promises the deadline.
     "kraken": OrderFields(
-        client_id_length=18,
         expiry=10.0,
         deadline="deadline",
         stop="stopLossPrice",
@@ -148,9 +150,8 @@ _VENUES: dict[str, OrderFields] = {
         before="lastFillTime",
         raw=True,
     ),
-    # ccxt drops the unified name. A signature is valid for 30 s, a signature by a private key for 120 s.
+    # A signature is valid for 30 s, a signature by a private key for 120 s.
     "coinbase": OrderFields(
-        client_id="client_order_id",
         market={TimeInForce.IOC: "", TimeInForce.FOK: "FOK"},
         sized="size",
         expiry=120.0,
@@ -181,11 +182,32 @@ _VENUES: dict[str, OrderFields] = {
 }
 # At these exchanges ccxt's closing order names the right position of hedge mode (its source). At Blofin and MEXC it
 # names the other position, which the order would open or close. At the rest it names none, or we do not know.
-_NAMED = ("bitget", "bingx", "phemex", "bydfi", "deepcoin", "hashkey", "weex", "toobit", "xt")
+_NAMED = ("bingx", "phemex", "bydfi", "hashkey", "weex", "toobit", "xt")
 _VENUES |= dict.fromkeys(_NAMED, OrderFields(hedged=True))
-# ccxt refuses a longer name and adds a prefix (``wire.client_id``).
-_VENUES |= dict.fromkeys(("gate", "gateeu"), OrderFields(client_id_length=28))
-_VENUES["cryptocom"] = OrderFields(client_id="client_oid")  # ccxt drops the unified name
+# Without the position's margin mode ccxt sends "cross" at these exchanges, and the exchange refuses the order.
+_MODED = "marginMode"
+_VENUES |= {
+    **dict.fromkeys(("bitget", "deepcoin"), OrderFields(hedged=True, margin_mode=_MODED)),
+    **dict.fromkeys(("bequant", "btse", "fmfwio", "hitbtc", "poloniex", "woo"), OrderFields(margin_mode=_MODED)),
+    "kucoin": OrderFields(margin_mode=_MODED, whole=True),
+    # Blofin's documentation of place order: ``positionSide`` is "long" or "short" in hedge mode.
+    "blofin": OrderFields(margin_mode=_MODED, leg="positionSide", legs={Leg.LONG: "long", Leg.SHORT: "short"}),
+    # HTX's documentation of the V5 order: ``position_side`` is "long" or "short" in hedge mode.
+    "htx": OrderFields(
+        margin_mode=_MODED,
+        leg="position_side",
+        legs={Leg.LONG: "long", Leg.SHORT: "short"},
+    ),
+    # MEXC's sides are 2 (close short) and 4 (close long), in either mode.
+    "mexc": OrderFields(margin_mode=_MODED, isolated_leverage=True, leg_by_side=True),
+    # Gate: "to partially close, set size to the opposite direction", with ``reduce_only``, in either mode.
+    **dict.fromkeys(("gate", "gateeu"), OrderFields(leg_by_side=True)),
+    # ccxt makes a limit order of a market order, at most 5 % beyond the given price. There is no fill-or-kill.
+    "hyperliquid": OrderFields(
+        tifs={TimeInForce.IOC: "IOC", TimeInForce.GTC: "GTC"}, find="clientOrderId", priced=frozenset(Kind)
+    ),
+    "mudrex": OrderFields(priced=CONTRACTS),
+}
 _VENUES |= dict.fromkeys(("myokx", "okxus"), _VENUES["okx"])
 PLAIN = OrderFields()
 
@@ -195,4 +217,4 @@ def order_fields_of(exchange: str) -> OrderFields:
 
     Unknown exchanges get the defaults: no stop can rest there and no order expires.
     """
-    return _VENUES.get(exchange, PLAIN)
+    return replace(_VENUES.get(exchange, PLAIN), names=name_rule_of(exchange))

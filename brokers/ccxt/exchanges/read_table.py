@@ -6,11 +6,12 @@ conditional orders, pages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from brokers.ccxt.wire import Row, inner, text
 from brokers.ccxt.wire_balances import DOLLARS, TETHER_FIRST
 
 Params = dict[str, Any]
@@ -40,6 +41,8 @@ class ReadCalls(Struct, frozen=True):
     worth_each: bool = False  # the ``worth`` call covers one settlement currency at a time
     pledged: str = ""  # the field of that balance with the margin of all positions; no position is without margin
     markets: Params = {}  # parameters of the call that loads the markets
+    currencies: bool = False  # the list of currencies names the money of some markets
+    split_by: str = ""  # the raw market's field that names its list of positions and orders, and the parameter for it
     # the raw call that tells whether the account is unified; we do not know the calls of a unified account
     kind: str = ""
     prefer: tuple[str, ...] = TETHER_FIRST
@@ -47,6 +50,12 @@ class ReadCalls(Struct, frozen=True):
     unlisted: str = ""  # holdings that no list here covers
     way_out: str = ""  # how an amount too small to sell can be got rid of
     options: Params = {}  # ccxt's options
+
+    def split(self, asked: Iterable[Params], markets: Mapping[str, Row]) -> list[Params]:
+        """Return the parameters of each call: the calls as they are, and once more for each list that markets name."""
+        found = {text(inner(market, "info"), self.split_by) for market in markets.values()} if self.split_by else set()
+        asked = list(asked)
+        return [*asked, *({**params, self.split_by: name} for name in sorted(found - {""}) for params in asked)]
 
 
 _BINANCE: Params = {
@@ -138,6 +147,16 @@ _CODED: dict[str, ReadCalls] = {
         },
     ),
     "krakenfutures": ReadCalls(positions=({},)),
+    # Each builder-deployed exchange (``dex``) has lists of its own. ccxt loads the markets of ten such exchanges.
+    "hyperliquid": ReadCalls(
+        balance={"type": "spot"},
+        positions=({},),
+        worth={"type": "swap"},
+        currencies=True,
+        split_by="dex",
+        prefer=("USDC", "USDT", "USDH"),
+        options={"fetchMarkets": {"hip3": {"limit": 100}}},
+    ),
     # Finding the pairs for borrowing, and whether the account trades spot by the newer calls, takes a signed call
     # each.
     "kucoinfutures": ReadCalls(
@@ -161,6 +180,33 @@ _CODED |= dict.fromkeys(("myokx", "okxus"), _CODED["okx"])
 UNBOUND = frozenset({"bullish", "cryptocom", "zebpay"})
 
 
+# Exchanges at which ccxt sends a kind of market (``type``) on, instead of choosing the list by it. The exchange would
+# read the word as its own: at Hyperliquid ``type`` is the question itself.
+UNTYPED_BALANCE = frozenset(
+    {"backpack", "bullish", "cryptocom", "delta", "deribit", "derive", "nado", "pacifica", "woo"}
+)
+UNTYPED_ORDERS = frozenset(
+    {"backpack", "bitfinex", "bullish", "cryptocom", "delta", "deribit", "pacifica", "whitebit", "woo"}
+)
+UNTYPED_POSITIONS = frozenset(
+    {
+        "aster",
+        "backpack",
+        "bingx",
+        "bitfinex",
+        "bitget",
+        "btse",
+        "bullish",
+        "cryptocom",
+        "delta",
+        "deribit",
+        "hyperliquid",
+    }
+    | {"kucoin", "mexc", "nado", "pacifica", "phemex", "poloniex", "toobit", "weex", "whitebit", "woo", "xt", "zebpay"}
+)
+ONE_LIST = frozenset({"backpack", "dydx"})  # the list of open orders has the conditional orders
+
+
 def known_calls(exchange: str) -> ReadCalls:
     """Return what we know of the exchange before ccxt is asked: options, ways to get rid of dust."""
     return _CODED.get(exchange, ReadCalls())
@@ -176,20 +222,21 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
     if exchange in _CODED:
         return _CODED[exchange]
     known = features or {}
+    typed_orders, typed_balance = exchange not in UNTYPED_ORDERS, exchange not in UNTYPED_BALANCE
     contracts = has.get("fetchPositions") is True and (has.get("swap") is True or has.get("future") is True)
     spot = has.get("spot") is not False and not (contracts and has.get("spot") is None)
     both = spot and contracts
     orders: list[Params] = []
     for kind, there in (("spot", spot), ("swap", contracts)):
         if there:
-            params: Params = {"type": kind} if both else {}
-            orders.append(params)
-            orders += [{**params, "trigger": True}] if _lists_triggers(known, kind) else []
+            params: Params = {"type": kind} if both and typed_orders else {}
+            listed_apart = _lists_triggers(known, kind) and exchange not in ONE_LIST
+            orders += [params, {**params, "trigger": True}] if listed_apart else [params]
     return ReadCalls(
-        balance=({"type": "spot"} if both else {}) if spot else None,
-        positions=(({"type": "swap"} if both else {}),) if contracts else (),
-        orders=tuple(orders),
-        worth={"type": "swap"} if both else {},
+        balance=({"type": "spot"} if both and typed_balance else {}) if spot else None,
+        positions=(({"type": "swap"} if both and exchange not in UNTYPED_POSITIONS else {}),) if contracts else (),
+        orders=tuple(asked for n, asked in enumerate(orders) if asked not in orders[:n]),
+        worth={"type": "swap"} if both and typed_balance else {},
     )
 
 

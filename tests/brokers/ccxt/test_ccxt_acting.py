@@ -14,6 +14,7 @@ from brokers.ccxt.exchanges.order_table import order_fields_of
 from brokers.ccxt.lazy_import import contained, load
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderStatus, OrderType, Tier, TimeInForce
+from tests.brokers.ccxt import offline
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NAME = "fdab12abcdefghijklmnopqrstuvwxyz"
@@ -25,7 +26,45 @@ def request(**more: Any) -> OrderRequest:
 
 
 def params(exchange: str, kind: Kind = Kind.PERP, mode: str = "", **more: Any) -> dict[str, Any]:
-    return wire_orders.send(request(**more), kind, order_fields_of(exchange), NOW, mode).params
+    return wire_orders.send(request(**more), kind, order_fields_of(exchange), NOW, wire_orders.Held(mode)).params
+
+
+MODED = [name for name in offline.names() if order_fields_of(name).margin_mode]
+
+
+def moded(name: str, mode: str) -> Any:
+    """What ccxt would send of a close of a position on this margin mode."""
+    fields = order_fields_of(name)
+    held = wire_orders.Held(mode, Decimal(5))
+    made = wire_orders.send(request(quantity=Decimal(5)), Kind.PERP, fields, NOW, held)
+    sent = offline.order(name, offline.SWAP, made.params)
+    assert sent is not None, name
+    return {key: value for key, value in offline.flat(sent[2]) if key not in offline.PASSING}
+
+
+@pytest.mark.parametrize("name", [n for n in MODED if n not in ("kucoin", "kucoinfutures")])
+def test_the_margin_mode_of_the_position_leaves_with_its_close(name: str) -> None:
+    assert moded(name, "isolated") != moded(name, "cross")
+
+
+# Here the margin mode of a contract's order is refused, or chooses another market: a coin on margin.
+OTHERWISE = frozenset({"cryptocom", "digifinex", "whitebit"})
+
+
+def test_no_other_exchange_s_contracts_take_a_margin_mode() -> None:
+    found = set[str]()
+    for name in offline.names():
+        if offline.class_of(name)().has.get("swap") is not True or name in MODED or name == "coinbase":
+            continue
+        given = {"reduceOnly": True, "clientOrderId": NAME[:18], "newClientOrderId": NAME[:18]}
+        modes = [offline.order(name, offline.SWAP, {**given, "marginMode": mode}) for mode in ("isolated", "cross")]
+        told = [dict(offline.flat(one[2])) if one is not None else {} for one in modes]
+        for one in told:
+            for key in (*offline.PASSING, "marginMode"):  # a parameter that is only passed on says nothing
+                one.pop(key, None)
+        if told[0] != told[1]:
+            found.add(name)
+    assert found == OTHERWISE
 
 
 ONE_WAY = {
@@ -96,7 +135,17 @@ def named(exchange: str, side: str) -> Any:
     )
 
 
-@pytest.mark.parametrize("exchange", ["blofin", "mexc", "woo", "some_other"])
+def test_at_blofin_and_mexc_the_leg_is_named_although_ccxt_would_name_the_other() -> None:
+    assert params("blofin", leg=Leg.LONG)["positionSide"] == "long"
+    assert params("mexc", leg=Leg.SHORT, side=OrderSide.BUY)["reduceOnly"] is True
+    assert "hedged" not in params("mexc", leg=Leg.SHORT, side=OrderSide.BUY)
+    for side, code in (("buy", 2), ("sell", 4)):  # close short, close long
+        sent = offline.order("mexc", offline.SWAP, {"reduceOnly": True}, side=side)
+        assert sent is not None
+        assert sent[2]["side"] == code
+
+
+@pytest.mark.parametrize("exchange", ["woo", "some_other"])
 def test_one_of_two_positions_is_not_closed_where_ccxt_names_the_other_or_none(exchange: str) -> None:
     assert named("bingx", "sell") == "long"
     assert named("blofin", "sell") == "short"  # which a sale would open
@@ -116,7 +165,7 @@ def test_reduce_only_is_said_or_left_out_and_never_false(exchange: str, leg: Leg
 
 def test_gate_takes_a_shorter_name_and_tells_it_with_its_own_prefix():
     """ccxt would not send an order with a longer one: no position there could be closed."""
-    length = order_fields_of("gate").client_id_length
+    length = order_fields_of("gate").names.length
     exchange = client("gate")
     made = wire_orders.send(
         request(client_id=NAME[:length], quantity=Decimal(5)), Kind.PERP, order_fields_of("gate"), NOW

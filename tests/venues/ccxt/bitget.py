@@ -56,11 +56,12 @@ class No(Exception):
 
 
 class Bitget(Polled):
-    """``password`` is what the key was made with."""
+    """``password`` is what the key was made with. ``mode`` is the margin mode of every position."""
 
     def __init__(self, venue: Venue) -> None:
         super().__init__(venue, KEY, SECRET)
         self.password = PASSWORD
+        self.mode = "crossed"
 
     def add_to(self, app: web.Application) -> None:
         public: dict[str, Callable[[Row], Any]] = {
@@ -201,7 +202,7 @@ class Bitget(Polled):
             "leverage": plain(held.leverage or Decimal(1)),
             "achievedProfits": "0",
             "openPriceAvg": plain(held.entry or ZERO),
-            "marginMode": "crossed",
+            "marginMode": self.mode,
             "posMode": self._mode(),
             "unrealizedPL": "0",
             "liquidationPrice": "0",
@@ -238,7 +239,7 @@ class Bitget(Polled):
             "marginCoin": "USDT",
             "quoteVolume": plain(told.filled * (told.average_price or ZERO)),
             "leverage": "20",
-            "marginMode": "crossed",
+            "marginMode": self.mode,
             "tradeSide": "close" if closing else "open",
             "posMode": self._mode(),
             "orderType": "limit" if told.type is OrderType.LIMIT else "market",
@@ -296,6 +297,8 @@ class Bitget(Polled):
         hedge = self.venue.state.hedge
         if hedge != ("tradeSide" in body):
             raise No("40774", "The order type for unilateral position must also be the unilateral position type.")
+        if body.get("marginMode") != self.mode:
+            raise No("45117", "Currently holding positions or orders, the margin mode cannot be adjusted")
         side, leg = OrderSide(body["side"]), Leg.NET
         if hedge:
             leg = Leg.LONG if side is OrderSide.BUY else Leg.SHORT

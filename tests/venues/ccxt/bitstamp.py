@@ -42,11 +42,12 @@ class No(Exception):
 
 
 class Bitstamp(Polled):
-    """``cash`` is the dollar wallet."""
+    """``cash`` is the dollar wallet. ``names`` is False where the sender's names are of a form that is refused."""
 
     def __init__(self, venue: Venue) -> None:
         super().__init__(venue, KEY, SECRET)
         self.cash = Decimal(1000)
+        self.names = True
         self._nonces: set[str] = set()
 
     def add_to(self, app: web.Application) -> None:
@@ -178,6 +179,8 @@ class Bitstamp(Polled):
     # ------------------------------------------------------------------------------------------------- the orders
 
     def _place(self, form: Row, kind: OrderType) -> Row:
+        if not self.names and "client_order_id" in form:
+            raise No("client_order_id: invalid format", "400.001")
         ioc, fok = form.get("ioc_order") == "True", form.get("fok_order") == "True"
         now = TimeInForce.IOC if ioc or kind is OrderType.MARKET else TimeInForce.GTC
         order = self.place(
