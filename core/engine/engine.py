@@ -88,6 +88,7 @@ class Engine:
         self._cleanups = 0
         self._outages = OutageLog()
         self.frozen: dict[str, str] = {}
+        self.taken_up: list[PlanReport] = []  # of interrupted plans that a one-shot engine ended at its start
         self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
         self._rereads = AccountRereads(clock, self._readers, spawn=self._spawn, say=self.say)
         self._locks = InstrumentLocks(clock)
@@ -137,9 +138,8 @@ class Engine:
 
     def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
-            args = (broker, self._readers[account], journal, self.clock, self.book)
             self._runners[account] = LadderRunner(
-                *args,
+                *(broker, self._readers[account], journal, self.clock, self.book),
                 changed=self._rows.show_closing,
                 emit=self._emit,
                 max_age=self._max_age,
@@ -175,7 +175,7 @@ class Engine:
         if self._lasting:
             self._spawn(work)
         else:
-            await work
+            self.taken_up.append(await work)
 
     async def run(self) -> None:
         """Run feeds, services and schedules until cancelled. Exits and scheduled plans act as configured."""

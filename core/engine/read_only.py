@@ -8,6 +8,9 @@ from core.ladder.recovery import interrupted
 from core.link.messages import ClosingRow
 from core.plans.plan import ActionKind
 
+FRESH = "the next acting command or engine goes on with it"
+TOO_OLD = "too old to go on with: the next acting command or engine ends it, and it is shown again"
+
 
 async def load_read_only(engine: Engine, journal: JournalView) -> None:
     """Load the journal and show interrupted closes. Only an engine that acts resumes them. Raises JournalError."""
@@ -17,6 +20,7 @@ async def load_read_only(engine: Engine, journal: JournalView) -> None:
     await engine.exit_service.recall(journal, engine.ledger)
     for entries in await journal.open_plans():
         left = interrupted(entries)
+        fresh = left.age(engine.clock.now()) <= engine.settings.ladder.resume_within
         for action in left.left():
             if action.kind is ActionKind.CLOSE:
                 engine.publisher.put_closing(
@@ -27,6 +31,6 @@ async def load_read_only(engine: Engine, journal: JournalView) -> None:
                         state="interrupted",
                         next_tier=action.tiers[0].value if action.tiers else None,
                         quantity=action.quantity,
-                        answer="the next start of an engine takes it up again",
+                        answer=FRESH if fresh else TOO_OLD,
                     )
                 )

@@ -89,6 +89,8 @@ class FakeEngine:
     def __init__(self, world: FakeWorld) -> None:
         self.world = world
 
+    taken_up: Sequence[PlanReport] = ()
+
     def snapshot(self) -> Snapshot:
         return self.world.snapshot
 

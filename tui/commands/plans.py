@@ -21,7 +21,7 @@ from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow
 from core.settings import Settings
-from core.units import decimal
+from tui.commands.option_types import Amount, Condition
 from tui.commands.session import (
     DECLINED,
     DONE,
@@ -34,42 +34,14 @@ from tui.commands.session import (
     with_context,
 )
 from tui.output import documents
+from tui.output.interrupted import interrupted_text, still_there, unfinished_text
 from tui.output.plans import plan_question, plan_text, report_text
 
 SURE_AFTER = 0.5  # seconds until an empty list is read again
 
 _GOOD = frozenset({"closed", "closed_residual", "cancelled"})
+_GOOD_ENOUGH = _GOOD | {"skipped"}
 _LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE})
-
-
-class Amount(click.ParamType):
-    """A decimal number that is not negative."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            amount = decimal(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if amount < 0:
-            self.fail(f"{value} is negative; it must be 0 or more", param, ctx)
-        return amount
-
-
-class Condition(click.ParamType):
-    """The ``cancel_if`` grammar, checked before any broker is asked."""
-
-    name = "condition"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from core.plans.cancel_policy import parse_cancel_if  # noqa: PLC0415  (--help needs no rules)
-
-        try:
-            parse_cancel_if(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return str(value)
 
 
 def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,23 +138,24 @@ def carry_through(context: CommandContext, request: PlanRequest, *, dry_run: boo
             raise click.UsageError(
                 f"Account {account.id} does not belong to {', '.join(request.owners)}; name one or the other"
             )
+    unfinished: list[ResultRow] = []  # what interrupted plans left, as far as it is still there
     if yes and not dry_run:
-        plan, seen = context.run_to_end(_act(context, settings, request, None))
-        return _conclude(context, settings, request, plan, seen)
+        plan, seen = context.run_to_end(_act(context, settings, request, None, unfinished))
+        return _conclude(context, settings, request, plan, seen, unfinished)
     plan, seen = context.run_to_end(_look(context, settings, request))
     if dry_run:
         return _preview(context, settings, request, plan)
     _show(context, plan)
     while not plan.empty and _agreed(context, plan):
         agreed = plan
-        plan, seen = context.run_to_end(_act(context, settings, request, agreed))
+        plan, seen = context.run_to_end(_act(context, settings, request, agreed, unfinished))
         if seen is not None:
             break
         context.print_note("The plan is no longer what was shown, and nothing was sent; this is what it is now.")
         _show(context, plan)
     if seen is None or (not plan.empty and isinstance(seen, Snapshot)):
         return DECLINED
-    return _conclude(context, settings, request, plan, seen)
+    return _conclude(context, settings, request, plan, seen, unfinished)
 
 
 async def _look(context: CommandContext, settings: Settings, request: PlanRequest) -> tuple[Plan, Snapshot]:
@@ -203,32 +176,39 @@ async def _planned(context: CommandContext, engine: Engine, request: PlanRequest
 
 
 async def _act(
-    context: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None
+    context: CommandContext, settings: Settings, request: PlanRequest, agreed: Plan | None, unfinished: list[ResultRow]
 ) -> tuple[Plan, PlanReport | Snapshot | None]:
     """Plan again and carry the plan out if it equals what was agreed to; else return only the new plan.
 
-    ``agreed`` is None if the person agreed in advance.
+    ``agreed`` is None if the person agreed in advance. ``unfinished`` gets what interrupted plans left.
     """
     async with context.environment.engine(settings, acting=True, on_log=context.print_log_row) as engine:
-        plan = await _planned(context, engine, request)
-        stale = agreed is not None and context.environment.clock.now() - agreed.created_at > SHOWN_FOR
-        changed = agreed is not None and (stale or plan.digest != agreed.digest)
-        if agreed is None or (changed and plan.empty):
-            _show_first(context, plan)
-        if plan.empty:
-            return plan, engine.snapshot()
-        if changed:
-            return plan, None
-        context.committed = True
-        try:
-            return plan, await _checked(context, engine, request, await engine.execute(plan.id, plan.digest))
-        except asyncio.CancelledError:
-            context.print_note(
-                "Interrupted while closing: what was begun is in the journal, and the next start takes it up."
-            )
-            raise
-        finally:
-            context.committed = False
+        unfinished += [row for report in engine.taken_up for row in report.results if row.outcome not in _GOOD_ENOUGH]
+        plan, seen = await _carry_out(context, settings, engine, request, agreed)
+        unfinished[:] = still_there(unfinished, seen, engine.snapshot())
+        return plan, seen
+
+
+async def _carry_out(
+    context: CommandContext, settings: Settings, engine: Engine, request: PlanRequest, agreed: Plan | None
+) -> tuple[Plan, PlanReport | Snapshot | None]:
+    plan = await _planned(context, engine, request)
+    stale = agreed is not None and context.environment.clock.now() - agreed.created_at > SHOWN_FOR
+    changed = agreed is not None and (stale or plan.digest != agreed.digest)
+    if agreed is None or (changed and plan.empty):
+        _show_first(context, plan)
+    if plan.empty:
+        return plan, engine.snapshot()
+    if changed:
+        return plan, None
+    context.committed = True
+    try:
+        return plan, await _checked(context, engine, request, await engine.execute(plan.id, plan.digest))
+    except asyncio.CancelledError:
+        context.print_note(interrupted_text(plan, engine.snapshot().closings, settings.ladder.resume_within))
+        raise
+    finally:
+        context.committed = False
 
 
 async def _checked(context: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
@@ -293,21 +273,29 @@ def _preview(context: CommandContext, settings: Settings, request: PlanRequest, 
 
 
 def _conclude(
-    context: CommandContext, settings: Settings, request: PlanRequest, plan: Plan, seen: PlanReport | Snapshot | None
+    context: CommandContext,
+    settings: Settings,
+    request: PlanRequest,
+    plan: Plan,
+    seen: PlanReport | Snapshot | None,
+    unfinished: Sequence[ResultRow],
 ) -> int:
     """Print the outcome and return the exit code."""
+    if unfinished:
+        context.print_note(unfinished_text(unfinished))
     if isinstance(seen, PlanReport):
         if context.json:
             context.print_document(documents.run(seen))
         else:
             context.print_text("\n" + report_text(seen, width=context.width))
-        return code_of(seen)
+        return REMAINED if unfinished else code_of(seen)
     assert seen is not None
     if context.json:
         context.print_document(documents.nothing_to_do(plan, seen))
     _note_unheld(context, request, plan)
     held_back = any(a.reason not in _LEFT_BY_POLICY for a in plan.actions)
-    return _unreached(context, settings, request, plan) or (REMAINED if held_back or not plan.complete else DONE)
+    remained = held_back or unfinished or not plan.complete
+    return _unreached(context, settings, request, plan) or (REMAINED if remained else DONE)
 
 
 def code_of(report: PlanReport) -> int:

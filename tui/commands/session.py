@@ -61,7 +61,13 @@ class Rows(Protocol):
 
 
 class Engine(Protocol):
-    """The part of an engine that the command line uses."""
+    """The part of an engine that the command line uses.
+
+    ``taken_up`` has the reports of interrupted plans that the engine ended at its start.
+    """
+
+    @property
+    def taken_up(self) -> Sequence[PlanReport]: ...
 
     def snapshot(self) -> Snapshot: ...
 
