@@ -32,6 +32,7 @@ class Refusal(Enum):
     NO_POSITION = "no_position"  # the position does not exist: read again; flat is success
     REDUCE_ONLY = "reduce_only"  # the order would not reduce: read again
     HELD = "held"  # other orders hold the quantity: check that their cancels are confirmed
+    BLOCKED = "blocked"  # another order of the account stands against ours: read again, the order may be going
     BELOW_MINIMUM = "below_minimum"
     UNSUPPORTED = "unsupported"  # time in force, type or price band: next tier, and never this tier again
     PRECISION = "precision"

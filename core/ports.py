@@ -31,6 +31,7 @@ class Capabilities(Struct, frozen=True):
     streams: bool = True
     protective_stops: bool = False
     names_orders: bool = True  # an order carries our client id; False: an order is known by what is new
+    refuses_opposite: bool = False  # no order is taken while an order of the other side rests on the instrument
     client_id_length: int = 32  # characters of a client order id that the venue takes; at least 18
     default_tiers: tuple[
         Tier, ...

@@ -6,6 +6,7 @@ A restart resumes every plan that was approved and has not ended. It begins with
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, 
 from core.plans.conversion import Conversion, Converted
 from core.plans.plan import OwnerTally, Plan
 from core.plans.results import ResultRow
+from core.portfolio.holding import MinimumRefusal
 from core.units import ZERO
 
 DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})  # answers that end an intent
@@ -214,6 +216,14 @@ class ConversionAnswered(Struct, frozen=True, tag=True):
     results: tuple[Converted, ...]
 
 
+class MinimumRefused(Struct, frozen=True, tag=True):
+    """A close that the venue refused as below its minimum, so that it is not sent again for the same position."""
+
+    plan: str
+    key: PositionKey
+    refusal: MinimumRefusal
+
+
 class Logged(Struct, frozen=True, tag=True):
     """One log line, as consoles show it."""
 
@@ -242,8 +252,14 @@ Record = (
     | PositionClosed
     | ConversionAsked
     | ConversionAnswered
+    | MinimumRefused
     | Logged
 )
+
+
+def too_small(records: Iterable[Record]) -> dict[PositionKey, MinimumRefusal]:
+    """Return each position's last refusal as below the venue's minimum."""
+    return {r.key: r.refusal for r in records if isinstance(r, MinimumRefused)}
 
 
 class Entry(Struct, frozen=True):

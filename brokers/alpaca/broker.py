@@ -81,7 +81,13 @@ class AlpacaBroker:
     @property
     def capabilities(self) -> Capabilities:
         streams = bool(self._options.hosts.stream)
-        return Capabilities(TIERS, EXPIRY, LAG, streams=streams, protective_stops=True, default_tiers=DEFAULT_TIERS)
+        return Capabilities(
+            *(TIERS, EXPIRY, LAG),
+            streams=streams,
+            protective_stops=True,
+            refuses_opposite=True,
+            default_tiers=DEFAULT_TIERS,
+        )
 
     async def connect(self) -> None:
         if self._login is None:

@@ -69,6 +69,8 @@ def refusal(call: Call, status: int, body: object) -> Refused:
     if "held_for_orders" in row or "insufficient qty" in sentence or coins:
         return Refused(_lacking(row), sentence + _holders(row), code=code)
     low = sentence.lower()
+    if "wash trade" in low or text(row, "existing_order_id"):
+        return Refused(Refusal.BLOCKED, sentence + _blocker(row), code=code)
     found = next((kind for kind, phrases in _PHRASES if any(p in low for p in phrases)), None)
     if found is None:
         found = Refusal.AUTH if status == 403 and not row.get("code") else Refusal.OTHER
@@ -91,6 +93,13 @@ def _holders(row: Row) -> str:
     given = row.get("related_orders")
     names = [n for n in given if isinstance(n, str)] if isinstance(given, list) else []
     return f" (held by order {', '.join(names[:3])})" if names else ""
+
+
+def _blocker(row: Row) -> str:
+    """Return a text with the order that stands against ours, and why."""
+    why, order = text(row, "reject_reason"), text(row, "existing_order_id")
+    parts = [why, f"order {order}" if order else ""]
+    return f" ({': '.join(p for p in parts if p)})" if any(parts) else ""
 
 
 def _power(row: Row) -> str:

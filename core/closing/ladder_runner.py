@@ -68,7 +68,7 @@ from core.orders.submit import AccountOrders
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
 from core.ports import SEND_WITHIN, Broker, Clock, OrderQuery, OrderRead
-from core.records import CancelAsked, FillRecorded, IntentWritten
+from core.records import CancelAsked, FillRecorded, IntentWritten, too_small
 
 HOPELESS = frozenset({Refusal.AUTH, Refusal.BANNED})
 
@@ -111,6 +111,7 @@ class LadderRunner:
         assert any(a.key == move.ladder.action.key for a in approved.plan.actions)
         while True:
             self._write_behind.remember(move.ladder.action.key, *move.records)
+            self._book.refusals |= too_small(move.records)
             self._live.follow(move.ladder)
             self._changed(move)
             if move.ladder.ended:

@@ -28,7 +28,7 @@ from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
-from core.journal.ledger import PositionLedger
+from core.journal.ledger import PositionLedger, minimum_refusals
 from core.ladder.invariants import another_writer
 from core.ladder.recovery import InterruptedPlan, interrupted
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
@@ -158,6 +158,7 @@ class Engine:
         self._spawn(self._consume())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
+            self.book.refusals = await minimum_refusals(self._journal)
             await self.exit_service.recall(self._journal, self.ledger)
         await first_of_all(self._feeds.values())
         await self._settled()
@@ -275,8 +276,7 @@ class Engine:
     async def _report(self, report: PlanReport) -> PlanReport:
         """Add the owners' latest position rows to a report, send the report to every console and return it."""
         await self._settled()
-        owners = {o.id for o in report.plan.owners}
-        report = structs.replace(report, positions=tuple(self._rows.update_rows(owners)))
+        report = structs.replace(report, positions=tuple(self._rows.update_rows({o.id for o in report.plan.owners})))
         self.publisher.finished(Finished(report))
         return report
 
@@ -324,14 +324,12 @@ class Engine:
         account, journal, executor = holdings.account, self._journal, self._executor
         if journal is None or executor is None or account in self.frozen:
             return
-        why = another_writer(holdings, journal.epoch)
-        if why:
+        if why := another_writer(holdings, journal.epoch):
             self.frozen[account] = why
             self._spawn(executor.freeze(account, why))
 
     def _ring(self, account: str, symbol: str) -> None:
-        runner = self._runners.get(account)
-        if runner is not None:
+        if runner := self._runners.get(account):
             runner.ring(symbol)
 
     async def _settled(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.engine.engine import Engine
 from core.journal.journal import JournalView
+from core.journal.ledger import minimum_refusals
 from core.ladder.recovery import interrupted
 from core.link.messages import ClosingRow
 from core.plans.plan import ActionKind
@@ -16,6 +17,7 @@ async def load_read_only(engine: Engine, journal: JournalView) -> None:
     """Load the journal and show interrupted closes. Only an engine that acts resumes them. Raises JournalError."""
     engine.frozen.update(await journal.frozen())
     engine.ledger.read_from(journal)
+    engine.book.refusals = await minimum_refusals(journal)
     await engine.reconciliation.recall(journal)
     await engine.exit_service.recall(journal, engine.ledger)
     for entries in await journal.open_plans():

@@ -128,10 +128,14 @@ class EntryService:
     def _room(
         self, entry: EntryApproved, orders: Iterable[Order], journal: Journal
     ) -> AbstractAsyncContextManager[None]:
-        """Return a context that keeps our resting stop away when the stop holds the quantity to be sold."""
-        if entry.what != "scale_out" or entry.reduce_only:
-            return nullcontext()
+        """Return a context that keeps our resting stop away when the stop bars the order.
+
+        A stop bars a reduction by holding the quantity, and at some venues an addition by being of the other side.
+        """
         account = entry.key.account
+        opposed = entry.what == "scale_in" and self._brokers[account].capabilities.refuses_opposite
+        if not opposed and (entry.what != "scale_out" or entry.reduce_only):
+            return nullcontext()
         hand = VenueStopOrders(self._brokers[account], self._readers[account], journal, self._clock, self._locks)
         return hand.aside(entry.plan, entry.key, orders)
 

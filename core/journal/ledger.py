@@ -8,9 +8,15 @@ from collections.abc import Sequence
 from core.journal.believed import FOLDED, BelievedPosition, BelievedPositions
 from core.journal.journal import JournalView
 from core.model import PositionKey
-from core.records import Entry
+from core.portfolio.holding import MinimumRefusal
+from core.records import Entry, too_small
 
 PAGE = 1000
+
+
+async def minimum_refusals(journal: JournalView) -> dict[PositionKey, MinimumRefusal]:
+    """Return the closes that the venues refused as below their minimums, by position. Raises JournalError."""
+    return too_small(e.record for e in await journal.entries(kind="minimum_refused", tail=True))
 
 
 class PositionLedger:

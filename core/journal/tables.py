@@ -26,6 +26,7 @@ from core.records import (
     IntentAnswered,
     IntentWritten,
     Logged,
+    MinimumRefused,
     Opened,
     PlanApproved,
     PlanEnded,
@@ -115,7 +116,7 @@ def _found_by(record: Record) -> _Found:
             return None, None, record.plan.id, None
         case IntentWritten() | IntentAnswered():
             return record.key.account, record.key.symbol, record.plan, record.client_id
-        case CancelAsked() | ProfitPending() | EntryApproved() | EntryEnded() | Opened() | Scaled():
+        case CancelAsked() | ProfitPending() | MinimumRefused() | EntryApproved() | EntryEnded() | Opened() | Scaled():
             return record.key.account, record.key.symbol, record.plan, None
         case FillRecorded(fill):
             return fill.account, fill.symbol, None, fill.client_id

@@ -25,7 +25,7 @@ def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     side = ladder.action.side
     cancels, filled = ladder.cancels.follow((*read.alive, *read.orders), read.ended, side.closing if side else None)
     listed = frozenset(o.id for o in (*read.orders, *read.alive)) - cancels.ended
-    seen = LastRead(read.position, read.instrument.step, listed)
+    seen = LastRead(read.position, listed, price=read.price, instrument=read.instrument)
     ladder = structs.replace(ladder, cancels=cancels, expected=ladder.expected - filled, last_read=seen)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
 

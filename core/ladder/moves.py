@@ -22,7 +22,7 @@ from core.ladder.states import (
 from core.model import Order, OrderRequest, OrderType, Tier
 from core.plans.plan import ActionKind
 from core.plans.results import Outcome
-from core.units import floor_to, plain
+from core.units import ZERO, floor_to, plain
 
 FIRST_POLL = 0.1  # seconds
 SLOWEST_POLL = 2.0  # seconds
@@ -109,7 +109,9 @@ def _to_restore(ladder: Ladder) -> tuple[tuple[OrderRequest, Order], ...]:
         return ()
     gone = [o for o in _stops_asked(ladder) if o.id not in ladder.last_read.open_orders]
     room = [position.quantity if o.reduce_only else position.free for o in gone]
-    sizes = [floor_to(min(o.remaining, most), ladder.last_read.lot) for o, most in zip(gone, room, strict=True)]
+    instrument = ladder.last_read.instrument
+    lot = instrument.step if instrument is not None else ZERO
+    sizes = [floor_to(min(o.remaining, most), lot) for o, most in zip(gone, room, strict=True)]
     made = [_again(ladder, order, sizes[nth], nth) for nth, order in enumerate(gone)]
     return tuple((request, order) for request, order in zip(made, gone, strict=True) if request.quantity > 0)
 

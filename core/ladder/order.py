@@ -22,8 +22,9 @@ from core.ladder.states import (
 )
 from core.model import Order, OrderStatus
 from core.plans.results import Outcome
+from core.portfolio.holding import MinimumRefusal, limits_of
 from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, SEND_WITHIN, OrderQuery, OrderRead
-from core.records import IntentAnswered
+from core.records import IntentAnswered, MinimumRefused
 from core.units import plain
 
 REREAD = frozenset({Refusal.NO_POSITION, Refusal.REDUCE_ONLY, Refusal.HELD, Refusal.CLOCK})
@@ -63,6 +64,8 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
     reason = refused.refusal
     if reason in REREAD:
         return _reread(ladder)
+    if reason is Refusal.BLOCKED:
+        return _blocked(ladder, str(refused))
     if reason is Refusal.RATE_LIMITED:
         return wait(ladder, refused.retry_after or RATE_LIMIT_WAIT)
     if reason is Refusal.MARKET_CLOSED:
@@ -74,7 +77,7 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
         return end(ladder, Outcome.STUCK, str(refused), alarm=True)
     if reason is Refusal.BELOW_MINIMUM:
         outcome = Outcome.CLOSED_RESIDUAL if ladder.fills.quantity > 0 else Outcome.REFUSED
-        return end(ladder, outcome, str(refused))
+        return _recorded(end(ladder, outcome, str(refused)), *_too_small(ladder, str(refused)))
     step = ladder.step
     if reason is Refusal.UNSUPPORTED and step is not None:
         ladder = structs.replace(ladder, unsupported=ladder.unsupported | {step.tier})
@@ -89,6 +92,14 @@ def _reread(ladder: Ladder) -> Transition:
     if ladder.refusals > REREADS:
         ladder = structs.replace(advance(ladder), failed=True)
     return wait(structs.replace(ladder, polls=ladder.refusals))
+
+
+def _blocked(ladder: Ladder, text: str) -> Transition:
+    """Try again while the other order may be going. An order that stays stands against every tier."""
+    ladder = structs.replace(ladder, refusals=ladder.refusals + 1)
+    if ladder.refusals > REREADS:
+        return give_up(ladder, text)
+    return wait(ladder, ladder.limits.position_lag / REREADS)
 
 
 def unreachable(ladder: Ladder, event: SendUnreachable, now: float) -> Transition:
@@ -262,8 +273,17 @@ def _unsent(ladder: Ladder) -> Ladder:
     return structs.replace(ladder, order=None)
 
 
-def _recorded(transition: Transition, record: IntentAnswered) -> Transition:
-    return structs.replace(transition, records=(record,))
+def _recorded(transition: Transition, *records: IntentAnswered | MinimumRefused) -> Transition:
+    return structs.replace(transition, records=(*records, *transition.records))
+
+
+def _too_small(ladder: Ladder, text: str) -> list[MinimumRefused]:
+    """Return the record of a refusal as below the minimum, so that the same position is not sent again."""
+    position, instrument = ladder.last_read.position, ladder.last_read.instrument
+    if position is None or instrument is None:
+        return []
+    refusal = MinimumRefusal(position.quantity, ladder.last_read.price, limits_of(instrument), text)
+    return [MinimumRefused(ladder.plan, ladder.action.key, refusal)]
 
 
 def _record(ladder: Ladder, outcome: str, order: Order | None = None, text: str = "") -> IntentAnswered:

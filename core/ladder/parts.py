@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct, structs
 
-from core.model import Fill, Order, OrderRequest, OrderSide, Position, Tier
+from core.model import Fill, Instrument, Order, OrderRequest, OrderSide, Position, Tier
 from core.units import ZERO
 
 
@@ -102,6 +102,7 @@ class LastRead(Struct, frozen=True):
     """Values of the last complete read."""
 
     position: Position | None = None
-    lot: Decimal = ZERO  # the instrument's step
     open_orders: frozenset[str] = frozenset()  # ids
     outdated: bool = False  # a later read failed
+    price: Decimal | None = None  # the price that a close would get
+    instrument: Instrument | None = None

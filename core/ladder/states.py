@@ -22,7 +22,7 @@ from core.model import Instrument, Order, OrderRequest, Position, Tier
 from core.plans.plan import Action
 from core.plans.results import Outcome
 from core.ports import OrderQuery, OrderRead
-from core.records import IntentAnswered
+from core.records import IntentAnswered, MinimumRefused
 
 
 class Phase(Enum):
@@ -277,4 +277,4 @@ class Transition(Struct, frozen=True):
 
     ladder: Ladder
     do: Do
-    records: tuple[IntentAnswered, ...] = ()
+    records: tuple[IntentAnswered | MinimumRefused, ...] = ()

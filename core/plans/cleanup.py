@@ -58,6 +58,8 @@ def unsellable(holding: Holding) -> str | None:
     quantity = floor_to(position.quantity, instrument.step)
     held = plain(position.quantity)
     match minimum_problem(quantity, instrument, holding.price):
+        case None if holding.too_small:
+            text = f"the venue refuses {held} as too small: {holding.too_small}"
         case None:
             return None
         case MinimumProblem.STEP:

@@ -41,7 +41,7 @@ from core.model import (
     usd_rate,
     usd_value,
 )
-from core.portfolio.holding import AccountView, Holding, _unvalued, closing_loss
+from core.portfolio.holding import AccountView, Holding, MinimumRefusal, _unvalued, closing_loss
 from core.settings import ExitSettings, ExitsOf, same_exits
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
@@ -77,6 +77,7 @@ class Book:
         self._quotes = QuoteBook(self._exits_of)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # monotonic time at which a read first lacked the position
+        self.refusals: dict[PositionKey, MinimumRefusal] = {}  # closes that the venues refused as too small
         self._gone: set[PositionKey] = set()  # the stream reported these positions closed
 
     def apply(self, event: BrokerEvent, now: datetime) -> Change:
@@ -229,7 +230,8 @@ class Book:
         flaw = self._quotes.flaw(key.account, key.symbol, monotonic, max_age)
         owner = self.accounts[key.account].account.owner
         if quote is None or flaw:
-            return Holding(owner, position, instrument, orders, ours, flaw=flaw)
+            small = self._too_small(position, None, instrument)
+            return Holding(owner, position, instrument, orders, ours, flaw=flaw, too_small=small)
         price, mark = quote.closing_price(position.side), quote.reference
         fx = usd_rate(instrument.quote, self._rates[key.account])
         exits = self._exits_of(key.account, key.symbol)
@@ -247,7 +249,13 @@ class Book:
             spread=closing_loss(quote, position.side),
             fee_rate=exits.fee_rate,
             flaw=_unvalued(instrument, price, fx),
+            too_small=self._too_small(position, price, instrument),
         )
+
+    def _too_small(self, position: Position, price: Decimal | None, instrument: Instrument) -> str:
+        """Return the venue's refusal of a close of just this size, "" without one."""
+        refusal = self.refusals.get(position.key)
+        return refusal.text if refusal is not None and refusal.holds(position.quantity, price, instrument) else ""
 
     def orders_on(self, account: str, symbol: str) -> list[Order]:
         """Return the account's open orders on one symbol, our own included, sorted by id."""

@@ -12,6 +12,8 @@ from core.events import AccountState
 from core.model import Account, Instrument, Leg, Order, Position, PositionKey, Quote, Side
 from core.units import ZERO
 
+SAME_PRICE = Decimal("0.01")  # a price within this part of another price counts as unchanged
+
 
 class Holding(Struct, frozen=True):
     """A position with its orders, price and value. ``flaw`` is the reason why the value is unknown, "" when known."""
@@ -29,10 +31,32 @@ class Holding(Struct, frozen=True):
     spread: Decimal | None = None  # what a close loses against the mark, as a fraction of the price
     fee_rate: Decimal = ZERO  # fee of one order, as a fraction of the price
     flaw: str = ""
+    too_small: str = ""  # the venue's refusal of a close of just this size, "" without one
 
     @property
     def key(self) -> PositionKey:
         return self.position.key
+
+
+class MinimumRefusal(Struct, frozen=True):
+    """A venue's refusal of a close as below its minimum, and what the venue judged."""
+
+    quantity: Decimal  # of the position
+    price: Decimal | None
+    limits: tuple[Decimal, ...]  # the instrument's step, minimum quantity and minimum cost
+    text: str
+
+    def holds(self, quantity: Decimal, price: Decimal | None, instrument: Instrument) -> bool:
+        """Return whether the refusal still holds: quantity, price and limits are what the venue judged."""
+        same = quantity == self.quantity and limits_of(instrument) == self.limits
+        if price is None or self.price is None:
+            return same and price == self.price
+        return same and abs(price - self.price) <= SAME_PRICE * self.price
+
+
+def limits_of(instrument: Instrument) -> tuple[Decimal, ...]:
+    """Return the limits of a small order: step, minimum quantity and minimum cost."""
+    return instrument.step, instrument.min_quantity, instrument.min_cost
 
 
 class AccountView(Struct):

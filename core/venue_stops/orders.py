@@ -58,7 +58,7 @@ class VenueStopOrders:
 
     @asynccontextmanager
     async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
-        """Keep our stops away while an order reduces the position: a resting stop holds the quantity.
+        """Keep our stops away while another order of ours changes the position and a resting stop would bar the order.
 
         Cancel our stops first, and place none until the block ends. When a stop stays, the venue may refuse the order.
         Raises JournalError.

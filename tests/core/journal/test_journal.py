@@ -25,6 +25,7 @@ from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
 from core.plans.conversion import Conversion, ConversionOutcome, Converted
 from core.plans.plan import Plan
 from core.plans.results import ResultRow
+from core.portfolio.holding import MinimumRefusal
 from core.records import (
     AccountFrozen,
     Adopted,
@@ -39,6 +40,7 @@ from core.records import (
     IntentAnswered,
     IntentWritten,
     Logged,
+    MinimumRefused,
     Opened,
     PlanApproved,
     PlanEnded,
@@ -108,6 +110,7 @@ EVERY_KIND: tuple[Record, ...] = (
     ConversionAnswered(
         "c1", "ada/main", (Converted("ADA", Decimal("6.21"), ConversionOutcome.UNKNOWN, error="time-out"),)
     ),
+    MinimumRefused("p1", KEY, MinimumRefusal(Decimal(1), None, (Decimal(1), Decimal(0), Decimal(5)), "too small")),
     Logged("info", "started"),
 )
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from core.errors import Refusal
 from core.ladder.states import Acknowledged, DoAwait, DoPark, DoRead, DoRestore, DoSend, DoWait, Phase, SendUnreachable
 from core.model import OrderStatus, Side, Tier
+from core.portfolio.holding import MinimumRefusal, limits_of
 from core.ports import OrderQuery
+from core.records import MinimumRefused
 from tests.support.builders import D, close_action, done, instrument, limits, order, position, spot, stop
 from tests.support.climbing import Climb
 from tests.support.virtual_time import DAWN
@@ -27,6 +30,7 @@ def test_every_class_of_refusal_has_a_test_here():
     here = {
         *(REREAD + NEXT_TIER + HOPELESS),
         *(Refusal.RATE_LIMITED, Refusal.MARKET_CLOSED, Refusal.BELOW_MINIMUM, Refusal.DUPLICATE, Refusal.UNSUPPORTED),
+        Refusal.BLOCKED,
     }
     assert here == set(Refusal)
 
@@ -147,6 +151,40 @@ def test_below_the_minimum_is_refused_when_nothing_was_filled_and_a_residual_whe
     climb.see(position("1"))
     climb.refused(Refusal.BELOW_MINIMUM)
     assert climb.end == ("closed_residual", False)
+
+
+def test_below_the_minimum_is_remembered_with_what_the_venue_judged():
+    climb = refused(Refusal.BELOW_MINIMUM)
+    record = climb.records[-1]
+    assert isinstance(record, MinimumRefused)
+    small, held = record.refusal, position()
+    assert (record.key, small.quantity, small.text) == (held.key, held.quantity, "venue says below_minimum")
+    rules = instrument()
+    assert small.holds(held.quantity, small.price, rules)
+    assert not small.holds(held.quantity + 1, small.price, rules)
+    assert not small.holds(held.quantity, small.price, structs.replace(rules, min_cost=D(7)))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "holds"),
+    [("100", "100", True), ("100", "100.9", True), ("100", "102", False), ("100", "98", False), (None, "100", False)],
+)
+def test_a_refusal_as_too_small_holds_for_the_same_price(before: str | None, now: str, holds: bool):
+    small = MinimumRefusal(D(1), D(before) if before else None, limits_of(instrument()), "too small")
+    assert small.holds(D(1), D(now), instrument()) is holds
+
+
+def test_an_order_in_the_way_is_waited_for_and_then_named_before_the_other_tiers_are_sent():
+    climb, waits = refused(Refusal.BLOCKED), 0.0
+    while isinstance(climb.do, DoWait):
+        waits += climb.do.seconds
+        climb.waited()
+        climb.see(position())
+        climb.refused(Refusal.BLOCKED)
+    assert climb.end == ("stuck", True)
+    assert climb.ladder.error == "venue says blocked"
+    assert len(climb.requests) == 4
+    assert waits == pytest.approx(climb.ladder.limits.position_lag)
 
 
 def test_a_duplicate_client_id_means_that_an_earlier_send_arrived_and_is_looked_up():

@@ -49,6 +49,9 @@ class Manners:
     no_assets: bool = False
     close_refused: str = ""  # the close call of an option fails with this, as was reported
     day_trade_protection: bool = False
+    least_cost: str = ""  # an order below this value is refused
+    wash_trades: bool = False  # an order is refused while an order of the other side rests
+    covered_only: bool = False  # a long option is not closed while a short of its underlying and kind is held
 
 
 class Truth:
@@ -147,6 +150,9 @@ class Truth:
         if self.manners.close_refused and holding.asset_class == "us_option":
             raise No(403, 40310000, self.manners.close_refused)
         wanted = abs(holding.quantity) if quantity is None else quantity
+        self._barred(holding.symbol, "sell" if holding.quantity > 0 else "buy", wanted)
+        if self.manners.covered_only and holding.quantity > 0 and self._uncovers(holding):
+            raise No(403, 40310000, "account not eligible to trade uncovered option contracts")
         self._available(holding, wanted)
         if not self.manners.open and holding.asset_class != "crypto":
             self.violations.append(f"a close of {holding.symbol} was sent while the market is closed")
@@ -168,6 +174,21 @@ class Truth:
         text = f"insufficient qty available for order (requested: {plain(wanted)}, available: {plain(free)})"
         raise No(403, 40310000, text, symbol=holding.symbol, available=plain(free), related_orders=related, **numbers)
 
+    def _barred(self, symbol: str, side: str, quantity: Decimal) -> None:
+        least = self.manners.least_cost
+        if least and quantity * self.price(symbol) < Decimal(least):
+            raise No(403, 40310000, f"cost basis must be >= minimal amount of order {least}")
+        opposite = [o for o in self.orders.values() if o.symbol == symbol and o.side != side and o.status in LIVE]
+        if self.manners.wash_trades and opposite:
+            why = {"existing_order_id": opposite[0].id, "reject_reason": "opposite side market/stop order exists"}
+            raise No(403, 40310000, "potential wash trade detected. use complex orders.", **why)
+
+    def _uncovers(self, holding: Holding) -> bool:
+        """Whether a short option of the same underlying and kind is held."""
+        about = holding.symbol[:-15], holding.symbol[-9]
+        options = [h for h in self.holdings.values() if is_option(h.symbol) and h.quantity < 0]
+        return any((h.symbol[:-15], h.symbol[-9]) == about for h in options)
+
     def submit(self, body: dict[str, Any]) -> Paper:
         """``POST /v2/orders``."""
         symbol, side, quantity = body["symbol"], body["side"], Decimal(body["qty"])
@@ -176,6 +197,7 @@ class Truth:
         if is_option(symbol):
             self._plain_option(symbol, side, quantity)
         self._time_in_force(symbol, quantity, body)
+        self._barred(symbol, side, quantity)
         if not self.manners.open and "/" not in symbol and body["type"] == "market":
             self.violations.append(f"a market order of {symbol} was sent while the market is closed")
         holding = self.holdings.get(symbol.replace("/", ""))
