@@ -22,7 +22,7 @@ from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
 from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode, margin_quantity
-from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of
+from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of, split
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from brokers.sharing import KeptAnswer, SharedReads
@@ -244,7 +244,7 @@ class AccountReads:
         return [row for answer in answers for row in answer]
 
     def _split(self, asked: Iterable[Params]) -> list[Params]:
-        return self._calls.split(asked, self._markets.rows)
+        return split(asked, self._markets.rows)
 
     def _resting(self, rows: list[Row]) -> list[Order]:
         """Return the open orders, each under its position's symbol. This needs the list of positions first."""

@@ -42,7 +42,6 @@ class ReadCalls(Struct, frozen=True):
     pledged: str = ""  # the field of that balance with the margin of all positions; no position is without margin
     markets: Params = {}  # parameters of the call that loads the markets
     currencies: bool = False  # the list of currencies names the money of some markets
-    split_by: str = ""  # the raw market's field that names its list of positions and orders, and the parameter for it
     # the raw call that tells whether the account is unified; we do not know the calls of a unified account
     kind: str = ""
     prefer: tuple[str, ...] = TETHER_FIRST
@@ -51,11 +50,24 @@ class ReadCalls(Struct, frozen=True):
     way_out: str = ""  # how an amount too small to sell can be got rid of
     options: Params = {}  # ccxt's options
 
-    def split(self, asked: Iterable[Params], markets: Mapping[str, Row]) -> list[Params]:
-        """Return the parameters of each call: the calls as they are, and once more for each list that markets name."""
-        found = {text(inner(market, "info"), self.split_by) for market in markets.values()} if self.split_by else set()
-        asked = list(asked)
-        return [*asked, *({**params, self.split_by: name} for name in sorted(found - {""}) for params in asked)]
+
+class EachMarket(Struct, frozen=True):
+    """A parameter's value: one call for each value that the markets have in this raw field."""
+
+    field: str
+
+
+def split(asked: Iterable[Params], markets: Mapping[str, Row]) -> list[Params]:
+    """Return the parameters of each call, with a call of its own for each value of an ``EachMarket``."""
+    made: list[Params] = []
+    for params in asked:
+        each = {key: value for key, value in params.items() if isinstance(value, EachMarket)}
+        if not each:
+            made.append(params)
+        for key, value in each.items():
+            found = {text(inner(market, "info"), value.field) for market in markets.values()} - {""}
+            made += ({**params, key: name} for name in sorted(found))
+    return made
 
 
 _BINANCE: Params = {
@@ -147,13 +159,20 @@ _CODED: dict[str, ReadCalls] = {
         },
     ),
     "krakenfutures": ReadCalls(positions=({},)),
+    # ccxt asks for the orders of one currency. The list of positions has every currency.
+    "deribit": ReadCalls(
+        balance={},
+        positions=({},),
+        orders=({"currency": EachMarket("settlement_currency")},),
+        prefer=("USDC", "USDT"),
+    ),
     # Each builder-deployed exchange (``dex``) has lists of its own. ccxt loads the markets of ten such exchanges.
     "hyperliquid": ReadCalls(
         balance={"type": "spot"},
-        positions=({},),
+        positions=({}, {"dex": EachMarket("dex")}),
+        orders=({}, {"dex": EachMarket("dex")}),
         worth={"type": "swap"},
         currencies=True,
-        split_by="dex",
         prefer=("USDC", "USDT", "USDH"),
         options={"fetchMarkets": {"hip3": {"limit": 100}}},
     ),
@@ -182,27 +201,13 @@ UNBOUND = frozenset({"bullish", "cryptocom", "zebpay"})
 
 # Exchanges at which ccxt sends a kind of market (``type``) on, instead of choosing the list by it. The exchange would
 # read the word as its own: at Hyperliquid ``type`` is the question itself.
-UNTYPED_BALANCE = frozenset(
-    {"backpack", "bullish", "cryptocom", "delta", "deribit", "derive", "nado", "pacifica", "woo"}
-)
-UNTYPED_ORDERS = frozenset(
-    {"backpack", "bitfinex", "bullish", "cryptocom", "delta", "deribit", "pacifica", "whitebit", "woo"}
-)
-UNTYPED_POSITIONS = frozenset(
-    {
-        "aster",
-        "backpack",
-        "bingx",
-        "bitfinex",
-        "bitget",
-        "btse",
-        "bullish",
-        "cryptocom",
-        "delta",
-        "deribit",
-        "hyperliquid",
-    }
-    | {"kucoin", "mexc", "nado", "pacifica", "phemex", "poloniex", "toobit", "weex", "whitebit", "woo", "xt", "zebpay"}
+_UNTYPED = frozenset({"backpack", "bullish", "cryptocom", "delta", "derive", "pacifica", "woo"})
+UNTYPED_BALANCE = _UNTYPED | {"nado"}
+UNTYPED_ORDERS = _UNTYPED | {"bitfinex", "whitebit"}
+UNTYPED_POSITIONS = (
+    _UNTYPED
+    | {"aster", "bingx", "bitfinex", "bitget", "btse", "kucoin", "mexc", "nado", "phemex", "poloniex", "toobit"}
+    | {"weex", "whitebit", "xt", "zebpay"}
 )
 ONE_LIST = frozenset({"backpack", "dydx"})  # the list of open orders has the conditional orders
 

@@ -9,8 +9,10 @@ import pytest
 
 from brokers.ccxt import wire, wire_markets
 from brokers.ccxt.exchanges.okx_margin_modes import margin_quantity
+from brokers.ccxt.exchanges.read_table import calls_of, is_known, known_calls, split
 from core.errors import OutcomeUnknown
 from core.model import Leg, Order, OrderType, Position, Side, usd_value
+from tests.brokers.ccxt import offline
 
 D = Decimal
 BASE = {"id": "1", "symbol": "ETH/USDT:USDT", "side": "buy", "amount": "2", "filled": "0", "status": "open"}
@@ -165,3 +167,36 @@ def test_a_position_without_a_side_is_an_error() -> None:
     with pytest.raises(OutcomeUnknown):
         position("3", "both")
     assert position("3", "short").side is Side.SHORT
+
+
+# ------------------------------------------------------------------------------------------- which lists are asked
+
+
+def test_each_list_that_the_markets_name_is_asked_for() -> None:
+    found = (("a", "BTC"), ("b", "ETH"), ("c", "BTC"), ("d", ""))
+    markets = {name: {"info": {"settlement_currency": settled}} for name, settled in found}
+    deribit = known_calls("deribit")
+    assert split(deribit.orders, markets) == [{"currency": "BTC"}, {"currency": "ETH"}]
+    assert split(deribit.positions, markets) == [{}]
+    dexes = {"a": {"info": {"dex": "xyz"}}, "b": {"info": {}}}
+    assert split(known_calls("hyperliquid").orders, dexes) == [{}, {"dex": "xyz"}]
+
+
+def test_no_kind_of_market_is_sent_on_to_an_exchange_that_reads_the_word_as_its_own() -> None:
+    leaked = dict[tuple[str, str], Any]()
+    for name in offline.names():
+        exchange = offline.class_of(name)()
+        calls = calls_of(name, exchange.has, exchange.features)
+        if is_known(name):
+            continue
+        asked = {
+            "fetch_positions": [(None, params) for params in calls.positions],
+            "fetch_open_orders": [(None, None, None, params) for params in calls.orders],
+            "fetch_balance": [(calls.balance,)] if calls.balance is not None else [],
+        }
+        for method, each in asked.items():
+            for args in each:
+                made = offline.sent(name, lambda e, m=method, a=args: getattr(e, m)(*a))
+                if any(isinstance(p, dict) and p.get("type") in ("spot", "swap") for _, _, p in made):
+                    leaked[name, method] = args
+    assert leaked == {}
