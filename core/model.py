@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from core.errors import OutcomeUnknown
 from core.units import ONE, ZERO
 
 PLATFORM = "platform"
@@ -44,8 +45,6 @@ class OrderSide(Enum):
 
 
 class Kind(Enum):
-    """The kind of an instrument."""
-
     SPOT = "spot"
     PERP = "perp"
     FUTURE = "future"
@@ -255,9 +254,8 @@ class Quote(Struct, frozen=True):
             return "no price" if self.stub is None else f"bid {self.stub[0]} and ask {self.stub[1]} are no market"
         if any(not p.is_finite() or p <= 0 for p in known):
             return "price not positive"
-        if self.bid is not None and self.ask is not None and self.bid > self.ask:
-            return "crossed"
-        return None
+        crossed = self.bid is not None and self.ask is not None and self.bid > self.ask
+        return "crossed" if crossed else None
 
     @property
     def reference(self) -> Decimal | None:
@@ -297,7 +295,7 @@ class Bar(Struct, frozen=True):
 
 
 class Holdings(Struct, frozen=True):
-    """One complete read of an account: every position and every open order. An incomplete read raises instead.
+    """One read of an account: every position and open order that its lists have. A failed list raises instead.
 
     ``asked`` and ``received`` are local monotonic seconds around the request. The read contains all that happened
     before ``asked``, unless the venue's lists lag.
@@ -311,9 +309,19 @@ class Holdings(Struct, frozen=True):
     instruments: tuple[Instrument, ...] = ()  # the instruments of all symbols above
     equity: Decimal | None = None
     equity_flaw: str = ""  # why the equity is unknown, where the venue failed to tell it
+    unlisted: tuple[str, ...] = ()  # parts of the account that no list covers, in words for a person
+    unread: tuple[str, ...] = ()  # symbols of rows that could not be read; "" for a row without a symbol
+
+    def tells_of(self, symbol: str) -> bool:
+        """Return whether a position that this read lacks is not held."""
+        return not any(symbol.startswith(one) for one in self.unread)  # a second position's symbol has a suffix
 
     def position(self, key: PositionKey) -> Position | None:
-        return next((p for p in self.positions if p.key == key), None)
+        """Return the position; None if the account does not hold it. Raises OutcomeUnknown if its row is unreadable."""
+        found = next((p for p in self.positions if p.key == key), None)
+        if found is None and not self.tells_of(key.symbol):
+            raise OutcomeUnknown(f"the venue's row of {key.symbol} cannot be read")
+        return found
 
 
 def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | None:
@@ -333,14 +341,10 @@ def roi(
 
 def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:
     """Return ``quantity × multiplier × price × fx``; None without a price or a rate."""
-    if price is None or fx is None:
-        return None
-    return quantity * instrument.multiplier * price * fx
+    return None if price is None or fx is None else quantity * instrument.multiplier * price * fx
 
 
 def usd_rate(currency: str, rates: dict[str, Decimal]) -> Decimal | None:
     """Return 1 for USD-like currencies, else the broker's rate. None when the rate is missing or not positive."""
-    if currency in USD_LIKE:
-        return ONE
-    rate = rates.get(currency)
+    rate = ONE if currency in USD_LIKE else rates.get(currency)
     return rate if rate is not None and rate.is_finite() and rate > 0 else None

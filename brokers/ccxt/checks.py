@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from brokers.ccxt.client import Client
-from brokers.ccxt.exchanges.read_table import is_known, known_calls
+from brokers.ccxt.exchanges.read_table import is_known
 from brokers.ccxt.reads import AccountReads
 from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.events import BrokerEvent
@@ -54,9 +54,12 @@ async def run_checks(client: Client, reads: AccountReads, able: Capabilities, st
     results.append(_limits(client))
     if not is_known(client.settings.exchange) and client.has("fetchPositions"):
         results.append(Check("lists", ok=None, text=UNSURE.format(client.settings.exchange)))
-    unlisted = known_calls(client.settings.exchange).unlisted
-    if unlisted:
-        results.append(Check("lists", ok=None, text=f"{unlisted} are not listed here: see to them at the exchange"))
+    if found.unlisted:
+        said = "; ".join(found.unlisted)
+        results.append(Check("lists", ok=None, text=f"PARTIAL: not listed here, see to it at the exchange: {said}"))
+    elif reads.proven_empty:
+        text = f"whole: the exchange says that there is nothing in {', '.join(reads.proven_empty)}"
+        results.append(Check("lists", ok=True, text=text))
     if reads.unread:
         results.append(Check("derivatives", ok=None, text=f"not listed for this account: {reads.unread}"))
     return [*results, *_able(able), await _stream(client, able, stream)]

@@ -9,6 +9,7 @@ Sources: Bybit's documentation of ``order/realtime`` and ``position/list``; ccxt
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -54,3 +55,14 @@ async def _raw(ask: Ask, name: str, method: str, params: dict[str, Any]) -> list
         if not news or not cursor:
             return list(found.values())
     raise OutcomeUnknown(f"{name}'s list does not end after {len(found)} rows")
+
+
+async def together(*calls: Awaitable[Any]) -> list[Any]:
+    """Return all answers. The first failure cancels the other calls."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,6 @@ closed positions. The equity is no such part.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from math import inf
@@ -15,24 +14,26 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from brokers.ccxt import pagination, wire, wire_balances, wire_markets
+from brokers.ccxt import pagination, wire, wire_balances, wire_markets, wire_unlisted
 from brokers.ccxt.account_kind import AccountKind
 from brokers.ccxt.client import Client
 from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
 from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode, margin_quantity
+from brokers.ccxt.exchanges.proofs import QUESTIONS
 from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of, split
 from brokers.ccxt.markets import Markets
+from brokers.ccxt.order_lists import OrderLists
+from brokers.ccxt.pagination import together
+from brokers.ccxt.unlisted import UnlistedParts
 from brokers.ccxt.wire import Row
-from brokers.sharing import KeptAnswer, SharedReads
+from brokers.ccxt.worth import AccountWorth
+from brokers.sharing import SharedReads
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
 
-MOST_PAGES = 40
-WORTH_EVERY, WORTH_AGAIN = 60.0, 15.0  # seconds to the next question for the equity, also after a failure
-WORTH_TIME = 3.0  # seconds that the first read waits for the equity
 OF_THE_MOMENT = 1.0  # seconds for which a mark of a read may complete a newer bid and ask
 Ask = Callable[..., Awaitable[Any]]
 TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
@@ -46,6 +47,19 @@ class MarkPrice(Struct, frozen=True):
     lasts: float
 
 
+class PositionList(Struct, frozen=True):
+    """The positions of all lists with their rows, and the symbols of the rows that cannot be read."""
+
+    positions: tuple[Position, ...] = ()
+    rows: tuple[Row, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The unreadable rows, in words for a person."""
+        return tuple(f"a position that cannot be read ({symbol or 'no symbol'})" for symbol in self.unread)
+
+
 class AccountReads:
     """Reads holdings and keeps their symbols, margin modes and marks for prices and streams."""
 
@@ -56,7 +70,8 @@ class AccountReads:
         self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
-        self._worth = KeptAnswer(self._asked_worth, clock, keep=WORTH_EVERY, again=WORTH_AGAIN)
+        self._unlisted = UnlistedParts(QUESTIONS.get(client.settings.exchange, ()), client.ask, clock)
+        self._worth = AccountWorth(client, markets, clock)
         self._listed: list[Position] | None = None  # positions of the last list
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold the currency at the last read
         self.cost_basis = CostBasis(client, clock)
@@ -78,6 +93,15 @@ class AccountReads:
         return self._known
 
     @property
+    def _order_lists(self) -> OrderLists:
+        return OrderLists(self._client.exchange, self._client.settings.exchange, self._calls)
+
+    @property
+    def proven_empty(self) -> tuple[str, ...]:
+        """The parts that no list covers, if the last read proved them empty."""
+        return self._unlisted.parts
+
+    @property
     def lists_positions(self) -> bool:
         """Return whether the account has a list of positions besides balances."""
         return bool(self._calls.positions)
@@ -94,18 +118,18 @@ class AccountReads:
         ask = self._client.look_up if urgent else self._client.ask
         await self._markets.load()
         asked = self._clock.monotonic()
-        balance, listed, rows, _ = await _together(
+        balance, listed, told, unlisted, _ = await together(
             self._balance(ask),
             self._positions(ask, urgent, asked),
-            self._order_lists(ask),
+            self._order_lists.read(ask, self._split(self._calls.orders)),
+            self._unlisted.read(),
             self._kind.check(ask, self._calls.kind, asked),
         )
         received = self._clock.monotonic()
-        orders = self._resting(rows)
+        orders = self._resting(told.rows)
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
-        worth = balance if self._calls.balance is not None and not self._calls.worth else None
-        equity, flaw = await self._equity(worth)
-        positions = [*spot, *listed]
+        equity, flaw = await self._worth.read(self._calls, balance)
+        positions = [*spot, *listed.positions]
         symbols = {p.symbol for p in positions} | {o.symbol for o in orders}
         instruments = {s: self._instrument(s) for s in symbols}
         self.instruments |= instruments
@@ -121,6 +145,8 @@ class AccountReads:
             instruments=tuple(instruments.values()),
             equity=equity,
             equity_flaw=flaw,
+            unlisted=(*unlisted, *wire_unlisted.debts(balance, listed.rows), *told.cut, *listed.unlisted),
+            unread=listed.unread,
         )
 
     def _instrument(self, symbol: str) -> Instrument:
@@ -151,20 +177,20 @@ class AccountReads:
             for h, m in known
         ]
 
-    async def _positions(self, ask: Ask, urgent: bool, asked: float) -> list[Position]:
+    async def _positions(self, ask: Ask, urgent: bool, asked: float) -> PositionList:
         if self._calls.margin and urgent and self._listed == []:
-            return []  # margin positions are rare: closing must not spend a call of its small limit on them
+            return PositionList()  # margin positions are rare: closing must not spend a call of its small limit on them
         try:
-            answers = await _together(*(self._position_rows(ask, p) for p in self._split(self._calls.positions)))
+            answers = await together(*(self._position_rows(ask, p) for p in self._split(self._calls.positions)))
         except Refused as refused:
             if not self._calls.optional or refused.refusal in TRANSIENT or self._listed:
                 raise  # known positions are not gone because the list is refused now
             self.unread = str(refused)
-            return []
+            return PositionList()
         received = self._clock.monotonic()
         found: dict[object, Position] = {}
         modes: dict[tuple[str, Leg], str] = {}
-        rows = [(made, row) for answer in answers for row in answer if (made := self._position(row)) is not None]
+        rows, unread = self._told([row for answer in answers for row in answer])
         legs = wire.part_legs([(made, margin_mode(row)) for made, row in rows], netted=self._calls.margin)
         rows = [(replace(made, leg=leg), row) for (made, row), leg in zip(rows, legs, strict=True)]
         if not rows and self._calls.pledged and self._listed != []:
@@ -184,13 +210,27 @@ class AccountReads:
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
+        made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread)
         if asked < self._latest:  # a later read has already been stored
-            return list(found.values())
+            return made_of
         self._latest = asked
         self.modes = {key: mode for key, mode in modes.items() if mode}
         self.marks = {symbol: self.marks[symbol] for symbol in {p.symbol for p in found.values()} & set(self.marks)}
         self._listed = list(found.values())
-        return self._listed
+        return made_of
+
+    def _told(self, rows: list[Row]) -> tuple[list[tuple[Position, Row]], tuple[str, ...]]:
+        """Return the positions with their rows, and the symbols of the rows that cannot be read."""
+        read: list[tuple[Position, Row]] = []
+        unread: list[str] = []
+        for row in rows:
+            try:
+                made = self._position(row)
+            except OutcomeUnknown:  # a bad row must not hide the rest of the account
+                unread.append(wire.text(row, "symbol"))
+            else:
+                read += [(made, row)] if made is not None else []
+        return read, tuple(unread)
 
     async def _without_margin(self, ask: Ask) -> None:
         """Check that no margin is held for positions if the list is empty. Raises OutcomeUnknown.
@@ -198,9 +238,9 @@ class AccountReads:
         KuCoin's list was empty for minutes while there were positions (ccxt#15606).
         """
         settled = {wire.text(self._markets.row(p.symbol) or {}, "settle") for p in self._listed or ()}
-        for code in sorted(settled - {""} or self._settled()):
+        for code in sorted(settled - {""} or self._worth.currencies()):
             try:
-                [balance] = await self._balances(ask, [code])
+                [balance] = await self._worth.balances(ask, self._calls, [code])
             except Refused as refused:
                 if refused.refusal in TRANSIENT or self._listed:
                     raise
@@ -239,10 +279,6 @@ class AccountReads:
         except Exception as error:  # ccxt's parsers raise anything
             raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
 
-    async def _order_lists(self, ask: Ask) -> list[Row]:
-        answers = await _together(*(self._order_rows(ask, params) for params in self._split(self._calls.orders)))
-        return [row for answer in answers for row in answer]
-
     def _split(self, asked: Iterable[Params]) -> list[Params]:
         return split(asked, self._markets.rows)
 
@@ -257,68 +293,7 @@ class AccountReads:
         its = PositionKey(self._account, position_symbol(row, name), made.leg)
         return replace(made, symbol=self.margin_modes.symbol_of(its, margin_mode(row)))
 
-    async def _order_rows(self, ask: Ask, params: Params) -> list[Row]:
-        """Return one list of open orders with all its pages."""
-        if self._calls.paged:
-            return await pagination.read_all_pages(
-                ask, self._client.exchange, self._calls.orders_method, "parse_order", params
-            )
-        name, page, cursor = self._client.settings.exchange, self._calls.page, self._calls.cursor
-        found: dict[tuple[str, str], Row] = {}  # at some exchanges an id is unique per market only
-        more = {**params, "paginate": True} if page is not None and not cursor else dict(params)
-        most = page if cursor else None  # ccxt would cut the collected pages down to this
-        for nth in range(MOST_PAGES):
-            rows = wire.rows(await ask("fetch_open_orders", None, None, most, dict(more)), "open orders", name)
-            keyed = {(wire.text(row, "symbol"), wire.text(row, "id")): row for row in rows}
-            fresh = {key: row for key, row in keyed.items() if key not in found}
-            found |= fresh
-            if page is None or not cursor:
-                return list(found.values())
-            told = [t for row in rows if (t := wire.text(wire.inner(row, "info"), self._calls.cursor_in))]
-            if not told and (self._calls.cursor_in or len(rows) < page):
-                return list(found.values())
-            if not fresh:
-                break
-            earliest = min((i for _, i in fresh), key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
-            more[cursor] = nth + 2 if self._calls.counted else told[0] if told else earliest
-        raise OutcomeUnknown(f"{name}'s list of open orders does not end after {len(found)}")
-
-    async def _equity(self, balance: Any) -> tuple[Decimal | None, str]:
-        """Return the account's worth, and why it is unknown: from the balance of this read, else asked beside."""
-        if balance is not None:
-            return wire_balances.equity(balance), ""
-        worth = await self._worth.get(WORTH_TIME)
-        return (None, self._worth.flaw) if self._worth.flaw else (worth, "")
-
-    async def _asked_worth(self) -> Decimal | None:
-        worth = self._calls.worth
-        if not self._calls.worth_each:
-            return wire_balances.equity(await self._client.ask("fetch_balance", worth))
-        return wire_balances.money(await self._balances(self._client.ask, self._settled()))
-
-    async def _balances(self, ask: Ask, codes: Iterable[str]) -> list[Any]:
-        """Return the balances of these currencies."""
-        return await _together(*(ask("fetch_balance", {**self._calls.worth, "code": code}) for code in sorted(codes)))
-
-    def _settled(self) -> set[str]:
-        """Return the currencies in which the markets settle."""
-        return {wire.text(market, "settle") for market in self._markets.rows.values()} - {""}
-
     async def aclose(self) -> None:
         await self._worth.aclose()
+        await self._unlisted.aclose()
         await self.cost_basis.aclose()
-
-
-async def _together(*calls: Any) -> list[Any]:
-    """Return all answers. The first failure cancels the other calls."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        _drop(tasks)
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _drop(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()

@@ -160,6 +160,10 @@ _NAME = re.compile(
 _URL = re.compile(r"(?:https?|wss?)://\S+")
 
 
+class NoSuchCall(OutcomeUnknown):
+    """The place has no call of that path (HTTP 404), as Binance's test network has none of its wallets."""
+
+
 class VenueError(Struct, frozen=True):
     """The observed facts of a failed request."""
 
@@ -213,7 +217,8 @@ def _by_class(said: VenueError, known: Refusal | None, code: str, sentence: str,
     if known is None:
         known = next((refusal for name, refusal in _CLASSES if name in said.classes), None)
     if known is None and set(_FAILED) & set(said.classes):
-        return OutcomeUnknown(f"no answer from {said.exchange} that counts: {sentence}")
+        unknown = NoSuchCall if said.status == 404 and not acts else OutcomeUnknown
+        return unknown(f"no answer from {said.exchange} that counts: {sentence}")
     if known is None or (known is Refusal.HELD and not acts):
         known = Refusal.OTHER
     return Refused(known, sentence, code=code)

@@ -27,7 +27,7 @@ from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
 from core.plans import planner
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
-from core.plans.results import Outcome, ResultRow, VerifiedOwner, not_done, owner_tallies
+from core.plans.results import Outcome, ResultRow, not_done, owner_tallies, verified_owner
 from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
@@ -271,19 +271,22 @@ class PlanExecutor:
     ) -> PlanReport:
         """Reconcile at the end: read every account again. A position found there overrides an earlier result."""
         plan = approved.plan
-        accounts = [a for o in plan.owners for a in planner.owner_accounts(self._settings, o.id)]
-        reads = await self._read_again(accounts, plan, results)
+        of_owner = {o.id: planner.owner_accounts(self._settings, o.id) for o in plan.owners}
+        reads = await self._read_again([a for own in of_owner.values() for a in own], plan, results)
         results = [await self._contradicted(plan, r, reads) for r in results]
-        owners = tuple(self._verified(o.id, reads) for o in plan.owners)
+        owners = tuple(verified_owner(o, [reads.get(a) for a in own]) for o, own in of_owner.items())
         complete = all(o.complete for o in owners) and plan.complete
         success = complete and all(Outcome(r.outcome).settled for r in results)
-        final = {o.id: o.final for o in owners if o.complete}
+        final = {o.id: o.final for o in owners if o.read}
         tallies = owner_tallies(plan, results, final)
         await self._write(PlanEnded(plan.id, success, tallies))
         failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
         for line in log_text.summary(tallies, failed=failed):
             self._say("info" if success else "warning", line)
-        return PlanReport(plan, tuple(results), owners, (), complete, success)
+        unlisted = plan.unlisted | {a: h.unlisted for a, h in reads.items() if h is not None and h.unlisted}
+        for line in log_text.partial(unlisted):
+            self._say("warning", line)
+        return PlanReport(plan, tuple(results), owners, (), complete, success, unlisted)
 
     async def _read_again(
         self, accounts: list[str], plan: Plan, results: list[ResultRow]
@@ -326,11 +329,6 @@ class PlanExecutor:
         )
         await self._write(ClosingEnded(plan.id, row))
         return row
-
-    def _verified(self, owner: str, reads: dict[str, Holdings | None]) -> VerifiedOwner:
-        accounts = planner.owner_accounts(self._settings, owner)
-        known = [h for h in (reads.get(a) for a in accounts) if h is not None]
-        return VerifiedOwner(owner, sum(len(h.positions) for h in known), len(known) == len(accounts))
 
 
 def _broken(action: Action, breach: InvariantBroken) -> ResultRow:

@@ -247,24 +247,24 @@ class LadderRunner:
             price = await self._price(key, touch)  # first, so that no call delays the order after the read
             holdings, told = await read_beside(self._broker, self._reader, asked)
             await self._check_ours(state, holdings)
+            position = holdings.position(key)
         except Refused as refused:
             return ReadFailed(str(refused), final=refused.refusal in HOPELESS)
         except InvariantBroken:
             raise
         except (FlatdeckError, TimeoutError) as error:
             return ReadFailed(explain(error))
-        instrument = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
-        ended = tuple(o for o in told if o.status.terminal)
+        listed = next((i for i in holdings.instruments if i.symbol == key.symbol), None)
         return PositionRead(
-            position=holdings.position(key),
+            position=position,
             orders=tuple(o for o in holdings.orders if _concerns(o, key)),
-            instrument=instrument or self._book.instrument(key.account, key.symbol),
+            instrument=listed or self._book.instrument(key.account, key.symbol),
             asked=holdings.asked,
             received=holdings.received,
             price=price,
-            ended=ended,
+            ended=tuple(o for o in told if o.status.terminal),
             alive=tuple(o for o in told if not o.status.terminal),
-            unsure=frozenset(o.id for o in asked) - {o.id for o in ended},
+            unsure=frozenset(o.id for o in asked) - {o.id for o in told if o.status.terminal},
         )
 
     async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:

@@ -57,7 +57,13 @@ def planned(plan: Plan) -> list[str]:
             case ActionKind.SKIP:
                 lines.append(f"[SKIPPED] {action.key.symbol} Account: {action.key.account}, Reason: {action.text}")
     lines.extend(f"[PARTIAL] {account} could not be read: {why}" for account, why in plan.unreadable.items())
+    lines.extend(partial(plan.unlisted))
     return [*lines, *summary(plan.owners, "to close")]
+
+
+def partial(unlisted: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the log lines for parts of accounts that no list covers."""
+    return [f"[PARTIAL] {account}: not listed: {', '.join(parts)}" for account, parts in unlisted.items()]
 
 
 def ended(action: Action, result: ResultRow) -> list[str]:

@@ -158,9 +158,9 @@ class EntryService:
         account, symbol = draft.key.account, draft.key.symbol
         try:
             holdings = await self._readers[account].read()
+            found = holdings.position(draft.key)
         except FlatdeckError as error:
             raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
-        found = holdings.position(draft.key)
         if (found.quantity if found else ZERO) != draft.before:
             raise NotAllowed(
                 Rejection(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again")

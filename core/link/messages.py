@@ -21,6 +21,8 @@ from core.plans.plan import Plan
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
 
+LIVE_STATES = frozenset({"live", "polling"})
+
 
 class EngineRow(Struct, frozen=True):
     """The engine itself. ``mode`` is ``service`` or ``one-shot``."""
@@ -46,12 +48,18 @@ class AccountRow(Struct, frozen=True):
     as_of: datetime | None = None
     latency: float | None = None  # seconds of the last read
     frozen: str | None = None  # why nothing is sent for the account until a person thaws it
+    unlisted: tuple[str, ...] = ()  # parts of the account that the last read did not cover
+
+    @property
+    def whole(self) -> bool:
+        """True if the last read is current and covered the whole account."""
+        return self.state in LIVE_STATES and self.as_of is not None and not self.unlisted
 
 
 class OwnerRow(Struct, frozen=True):
     """One owner. ``counted`` is the number of positions that count against the cap.
 
-    ``complete`` is False when one of the owner's accounts is unreadable.
+    ``complete`` is False when one of the owner's accounts is unreadable or has parts that are not listed.
     """
 
     id: str
@@ -220,8 +228,9 @@ class PlanReport(Struct, frozen=True):
     results: tuple[ResultRow, ...]
     owners: tuple[VerifiedOwner, ...]
     positions: tuple[PositionRow, ...]
-    complete: bool  # every account was read again
-    success: bool  # True if all is closed or residual: nothing partial, stuck, changed or unread
+    complete: bool  # every account was read again, and whole
+    success: bool  # True if all is closed or residual: nothing partial, stuck, changed, unread or unlisted
+    unlisted: dict[str, tuple[str, ...]] = {}  # account → parts that no list covered, in the plan or at the end
 
 
 class Planned(Struct, frozen=True, tag=True):

@@ -24,7 +24,15 @@ def account_row(view: AccountView, frozen: str | None) -> AccountRow:
     """Return the row of one account, with the time of its last complete read."""
     account = view.account
     return AccountRow(
-        account.id, account.owner, account.broker, view.state.value, view.error, view.as_of, view.latency, frozen
+        id=account.id,
+        owner=account.owner,
+        broker=account.broker,
+        state=view.state.value,
+        error=view.error,
+        as_of=view.as_of,
+        latency=view.latency,
+        frozen=frozen,
+        unlisted=view.unlisted,
     )
 
 
@@ -46,7 +54,7 @@ def owner_rows(
     judged = {v.holding.key: v for v in verdicts}
     busy = set(closing)
     rows = [position_row(h, judged.get(h.key), h.key in busy, book, situation, watched(h.key)) for h in holdings]
-    complete = len(readable) == len(accounts)
+    complete = all(book.accounts[a].whole for a in accounts)
     return OwnerRow(owner, settings.cap(owner), planner.counted(verdicts), complete), rows
 
 

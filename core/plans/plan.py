@@ -106,7 +106,8 @@ class OwnerTally(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """The planned actions, and a tally per owner.
 
-    ``unreadable`` maps each account id that could not be read to the reason. Such a plan is PARTIAL.
+    ``unreadable`` maps each account id that could not be read to the reason. ``unlisted`` maps each account id to the
+    parts that no list covers. A plan with either is PARTIAL: what was not listed is not flat.
     """
 
     id: str
@@ -115,10 +116,11 @@ class Plan(Struct, frozen=True):
     actions: tuple[Action, ...]
     owners: tuple[OwnerTally, ...]
     unreadable: dict[str, str] = {}
+    unlisted: dict[str, tuple[str, ...]] = {}
 
     @property
     def complete(self) -> bool:
-        return not self.unreadable
+        return not self.unreadable and not self.unlisted
 
     @property
     def digest(self) -> str:

@@ -13,7 +13,7 @@ from core.plans.cancel_policy import CancelIf, OrderPolicy, parse_cancel_if
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
-from core.portfolio.holding import Holding
+from core.portfolio.holding import AccountView, Holding
 from core.ports import Broker, Capabilities
 from core.settings import BASE_TIERS, LAST_TIERS, CleanupSettings, Settings
 
@@ -68,7 +68,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
         holdings = list(holdings_of(book, readable, situation))
         made, tally = build(_Scope(owner, holdings, readable, request, settings, book, situation))
         actions.extend(made)
-        tallies.append(structs.replace(tally, complete=len(readable) == len(accounts)))
+        tallies.append(structs.replace(tally, complete=all(book.accounts[a].whole for a in accounts)))
     return Plan(
         id=plan_id,
         cause=request.cause,
@@ -76,6 +76,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
         actions=tuple(actions),
         owners=tuple(tallies),
         unreadable=_unreadable(request, settings, book),
+        unlisted=_unlisted(request, settings, book),
     )
 
 
@@ -99,15 +100,21 @@ def _owners(request: PlanRequest, settings: Settings) -> list[str]:
     return [o.id for o in settings.owners if all(not names or o.id in names for names in wanted)]
 
 
-def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[str, str]:
+def _asked(request: PlanRequest, settings: Settings, book: Book) -> list[AccountView]:
+    """Return the accounts that a request selects."""
     owners = _owners(request, settings)
-    return {
-        account.id: book.accounts[account.id].error or "not read yet"
-        for account in settings.accounts
-        if account.owner in owners
-        and (not request.accounts or account.id in request.accounts)
-        and not book.readable(account.id)
-    }
+    chosen = (a.id for a in settings.accounts if a.owner in owners)
+    return [book.accounts[a] for a in chosen if not request.accounts or a in request.accounts]
+
+
+def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[str, str]:
+    views = _asked(request, settings, book)
+    return {view.account.id: view.error or "not read yet" for view in views if not view.readable}
+
+
+def _unlisted(request: PlanRequest, settings: Settings, book: Book) -> dict[str, tuple[str, ...]]:
+    views = _asked(request, settings, book)
+    return {view.account.id: view.unlisted for view in views if view.readable and view.unlisted}
 
 
 def cleanup_settings(request: PlanRequest, settings: Settings) -> CleanupSettings:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import Enum
 
 from msgspec import Struct, structs
 
-from core.model import PositionKey, Side
+from core.model import Holdings, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 
 
@@ -35,12 +35,22 @@ class ResultRow(Struct, frozen=True):
 class VerifiedOwner(Struct, frozen=True):
     """The number of an owner's positions at the final reconciliation.
 
-    ``complete`` is False where an account could not be read; ``final`` then lacks its positions.
+    ``read`` is False where an account could not be read; ``final`` then lacks its positions. ``complete`` is False
+    also where a part of an account is not listed.
     """
 
     id: str
     final: int
     complete: bool
+    read: bool = True
+
+
+def verified_owner(owner: str, reads: Sequence[Holdings | None]) -> VerifiedOwner:
+    """Return the owner's number of positions. ``reads`` has the last read of each account; None if it failed."""
+    known = [read for read in reads if read is not None]
+    read = len(known) == len(reads)
+    whole = read and not any(one.unlisted for one in known)
+    return VerifiedOwner(owner, sum(len(one.positions) for one in known), whole, read)
 
 
 class Outcome(Enum):

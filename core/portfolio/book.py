@@ -153,6 +153,7 @@ class Book:
             return Change()  # the book already holds a newer read
         view.asked, view.received = holdings.asked, holdings.received
         view.as_of, view.equity, view.equity_flaw = now, holdings.equity, holdings.equity_flaw
+        view.unlisted = holdings.unlisted
         view.latency = holdings.received - holdings.asked
         for instrument in holdings.instruments:
             self._instruments[holdings.account, instrument.symbol] = instrument
@@ -169,7 +170,7 @@ class Book:
         held = self._positions[holdings.account]
         read = {p.key: p for p in holdings.positions}
         change = Change(accounts={holdings.account}, positions=set(held) | set(read))
-        for key in [k for k in held if k not in read]:
+        for key in [k for k in held if k not in read and holdings.tells_of(k.symbol)]:
             first = self._missing.get(key)
             if first is not None and holdings.asked > first + AGREE:
                 first = None  # the first read is too old to confirm the second: a venue can err twice

@@ -71,10 +71,16 @@ class AccountView(Struct):
     as_of: datetime | None = None
     equity: Decimal | None = None
     equity_flaw: str = ""  # why the equity is unknown
+    unlisted: tuple[str, ...] = ()  # parts of the account that the last read did not cover
 
     @property
     def readable(self) -> bool:
         return self.state in READABLE and self.received is not None
+
+    @property
+    def whole(self) -> bool:
+        """True if the last read covered the whole account. Only then is an account without positions flat."""
+        return self.readable and not self.unlisted
 
 
 def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> str:

@@ -190,7 +190,8 @@ class ReconciliationService:
             await self._strangers(holdings),
             busy,
         )
-        return [d for d in found if d.key.symbol not in busy and not self._told_as_legacy(d)]
+        unknown = {d.key for d in found if d.kind is Kind.PHANTOM and not holdings.tells_of(d.key.symbol)}
+        return [d for d in found if d.key.symbol not in busy and d.key not in unknown and not self._told_as_legacy(d)]
 
     def _told_as_legacy(self, one: Discrepancy) -> bool:
         return one.kind is Kind.MISSED and one.key in self.legacy and one.key.account in self._judged

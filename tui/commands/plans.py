@@ -168,7 +168,11 @@ async def _look(context: CommandContext, settings: Settings, request: PlanReques
 async def _planned(context: CommandContext, engine: Engine, request: PlanRequest) -> Plan:
     """Return the plan. An empty plan is believed only after a second read, because one list may be empty."""
     plan = await engine.prepare(request)
-    if plan.empty and plan.complete and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners)):
+    if (
+        plan.empty
+        and not plan.unreadable
+        and (request.cause != "cleanup" or not any(owner.initial for owner in plan.owners))
+    ):
         await context.environment.clock.sleep(SURE_AFTER)
         await engine.read_all()
         plan = await engine.prepare(request)
@@ -213,7 +217,7 @@ async def _carry_out(
 
 async def _checked(context: CommandContext, engine: Engine, request: PlanRequest, report: PlanReport) -> PlanReport:
     """Return the report; a flatten succeeds only if nothing it asked for is left, even outside of its plan."""
-    if request.cause != "flatten" or not report.complete:
+    if request.cause != "flatten" or not all(owner.read for owner in report.owners):
         return report
     again, known_of = await engine.prepare(request), {row.key for row in report.results}
     missed = [action.key for action in again.closes if action.key not in known_of]

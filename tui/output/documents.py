@@ -7,7 +7,7 @@ none may change its meaning.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -66,6 +66,7 @@ def plan(value: Plan, *, dry_run: bool) -> Document:
         "dry_run": dry_run,
         "complete": value.complete,
         "unreadable": dict(value.unreadable),
+        "unlisted": _unlisted(value.unlisted),
         "created_at": iso(value.created_at),
         "actions": [_action(action) for action in value.actions],
         "owners": [{"id": tally.id, "cap": tally.cap, **_counts(tally)} for tally in value.owners],
@@ -79,7 +80,9 @@ def run(report: PlanReport) -> Document:
         **plan(report.plan, dry_run=False),
         "success": report.success,
         "results": [result(row) for row in results(report)],
-        "verified": _verified(report.complete, report.positions, {owner.id: owner.final for owner in report.owners}),
+        "verified": _verified(
+            report.complete, report.positions, {owner.id: owner.final for owner in report.owners}, report.unlisted
+        ),
     }
 
 
@@ -90,7 +93,7 @@ def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
         **plan(value, dry_run=False),
         "success": value.complete,
         "results": [result(row) for row in skipped(value)],
-        "verified": _verified(value.complete, snapshot.positions, counted),
+        "verified": _verified(value.complete, snapshot.positions, counted, value.unlisted),
     }
 
 
@@ -239,6 +242,8 @@ def _account(row: AccountRow) -> Document:
         "error": row.error,
         "as_of": _iso(row.as_of),
         "frozen": row.frozen,
+        "complete": row.whole,
+        "unlisted": list(row.unlisted),
     }
 
 
@@ -292,10 +297,17 @@ def _counts(tally: OwnerTally) -> Document:
     return {**{name: getattr(tally, name) for name in names}, "complete": tally.complete}
 
 
-def _verified(complete: bool, positions: Sequence[PositionRow], finals: dict[str, int]) -> Document:
+def _unlisted(parts: Mapping[str, Sequence[str]]) -> Document:
+    return {account: list(names) for account, names in parts.items()}
+
+
+def _verified(
+    complete: bool, positions: Sequence[PositionRow], finals: dict[str, int], unlisted: Mapping[str, Sequence[str]]
+) -> Document:
     total = sum(finals.values())
     return {
         "complete": complete,
+        "unlisted": _unlisted(unlisted),
         "positions": [position(row) for row in positions],
         "owners": [{"id": owner, "final": final} for owner, final in finals.items()],
         "final": total,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -11,13 +11,13 @@ from msgspec import structs
 
 from core.closing.log_text import TAGS, tag, would_cancel
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, PlanReport, PositionRow, Snapshot
+from core.link.messages import LIVE_STATES, AccountRow, PlanReport, PositionRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.results import ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results
-from tui.present.labels import tags, tally_words
+from tui.present.labels import not_listed, tags, tally_words
 from tui.present.numbers import UNKNOWN, age, number, pct, usd
 from tui.present.sanitize import sanitize
 
@@ -39,6 +39,8 @@ def plan_text(value: Plan, *, width: int | None = None) -> str:
     if value.unreadable:
         lines += ["", "Could not be read, so nothing is planned for:"]
         lines += [f"  {sanitize(account)}: {sanitize(why)}" for account, why in value.unreadable.items()]
+    if value.unlisted:
+        lines += ["", "Not listed, so look at the exchange yourself:", *_unlisted_lines(value.unlisted)]
     lines += ["", *_tier_lines(value), _plan_totals(value)]
     return "\n".join(lines)
 
@@ -67,6 +69,10 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
     if snapshot.closings:
         lines += ["", "Closings", *_closing_lines(snapshot, width)]
     return "\n".join(lines)
+
+
+def _unlisted_lines(unlisted: Mapping[str, Iterable[str]]) -> list[str]:
+    return [f"  {sanitize(account)}: {sanitize('; '.join(parts))}" for account, parts in unlisted.items()]
 
 
 def plan_question(value: Plan) -> str:
@@ -140,7 +146,7 @@ def _tier_lines(value: Plan) -> list[str]:
 def _plan_totals(value: Plan) -> str:
     total = value.totals
     if value.empty:
-        return "Nothing to do." if value.complete else "Nothing to do in what could be read."
+        return "Nothing to do." if value.complete else "Nothing to do in what could be read. PARTIAL."
     cost = [action.cost for action in value.closes if action.cost is not None]
     unknown = f" + {len(value.closes) - len(cost)} unknown" if len(cost) < len(value.closes) else ""
     about = f", about {usd(sum(cost, Decimal(0)))}{unknown} in spread and fees" if cost else ""
@@ -193,8 +199,12 @@ def _verdict(value: PlanReport) -> str:
     named = ", ".join(f"{sanitize(row.key.symbol)} on {sanitize(row.key.account)} ({row.outcome})" for row in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     remained = f"Something remained: {named}{more}." if bad else "Not everything could be verified."
-    partial = "" if value.complete and value.plan.complete else " PARTIAL: not every account could be read."
-    return remained + partial
+    if value.complete and value.plan.complete:
+        return remained
+    unread = value.plan.unreadable or not value.unlisted or not all(owner.read for owner in value.owners)
+    parts = ["not every account could be read."] if unread else []
+    parts += [f"{line.strip()} could not be listed." for line in _unlisted_lines(value.unlisted)]
+    return f"{remained} PARTIAL: {' '.join(parts)}"
 
 
 def _account_lines(snapshot: Snapshot, width: int | None) -> list[str]:
@@ -202,15 +212,20 @@ def _account_lines(snapshot: Snapshot, width: int | None) -> list[str]:
         return ["  none configured"]
     rows = [("account", "broker", "state", "age", "")]
     rows += [
-        (row.id, row.broker, _state(row), age(row.as_of, snapshot.taken_at), row.frozen or row.error or "")
-        for row in snapshot.accounts
+        (row.id, row.broker, _state(row), age(row.as_of, snapshot.taken_at), _trouble(row)) for row in snapshot.accounts
     ]
     return columns(rows, right="age", width=width, indent="  ")
 
 
 def _state(row: AccountRow) -> str:
-    state = row.state if row.state in ("live", "polling") else row.state.upper()
+    state = row.state if row.state in LIVE_STATES else row.state.upper()
+    state += " PARTIAL" if row.unlisted and row.state in LIVE_STATES else ""
     return f"{state} FROZEN" if row.frozen else state
+
+
+def _trouble(row: AccountRow) -> str:
+    parts = (row.frozen or row.error, not_listed(row.unlisted) if row.unlisted else "")
+    return "; ".join(part for part in parts if part)
 
 
 def _owner_lines(snapshot: Snapshot, width: int | None) -> list[str]:
@@ -219,7 +234,9 @@ def _owner_lines(snapshot: Snapshot, width: int | None) -> list[str]:
     rows = [("owner", "held/cap", "")]
     for row in snapshot.owners:
         over = f"{row.counted - row.cap} over the cap" if row.counted > row.cap else ""
-        partial = "" if row.complete else "PARTIAL: an account could not be read"
+        unread = any(a.owner == row.id and not a.whole and not a.unlisted for a in snapshot.accounts)
+        why = "an account could not be read" if unread else "a part of an account could not be listed"
+        partial = "" if row.complete else f"PARTIAL: {why}"
         rows.append((row.id, f"{row.counted}/{row.cap}", "; ".join(filter(None, (over, partial)))))
     return columns(rows, right="held/cap", width=width, indent="  ")
 

@@ -7,7 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.link.messages import AccountRow, ClosingRow, EngineRow, LogRow, PlanReport, PositionRow, Snapshot
+from core.link.messages import (
+    LIVE_STATES,
+    AccountRow,
+    ClosingRow,
+    EngineRow,
+    LogRow,
+    PlanReport,
+    PositionRow,
+    Snapshot,
+)
 from core.plans.plan import OwnerTally
 from core.units import ONE, ZERO
 from tui.present.cells import Cell
@@ -24,12 +33,11 @@ LEGEND = {
     "[UNSELLABLE]": "below the venue's minimum or untradable",
     "[LEGACY]": "held before this program knew it",
     "[CLOSING]": "a close of it is in flight",
-    "[PARTIAL]": "an account could not be read, so the figures cover only the rest",
+    "[PARTIAL]": "an account, or a part of it, could not be listed: the figures cover only the rest",
     "[STUCK]": "every way to close it was tried; a person must look",
     "[FROZEN]": "nothing is sent for that account until a person looked",
 }
 _TONES = {"dust": "dim", "cap": "warn", "stale": "bad", "unsellable": "bad", "closing": "strong"}
-LIVE_STATES = frozenset({"live", "polling"})
 LEVEL_TONES = {"debug": "dim", "warning": "warn", "error": "bad", "alarm": "alarm"}
 
 
@@ -125,6 +133,8 @@ def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
     for state in sorted({a.state for a in rows} - LIVE_STATES):
         bad = [a for a in rows if a.state == state]
         cells.append(Cell(f"{len(bad)} {sanitize(state).upper()} {_worst(bad, now)}", "bad"))
+    if partial := sum(bool(a.unlisted) for a in live):
+        cells.append(Cell(f"{partial} PARTIAL", "bad"))
     if frozen := sum(a.frozen is not None for a in rows):
         cells.append(Cell(f"{frozen} FROZEN", "alarm"))
     return cells
@@ -138,14 +148,23 @@ def _worst(accounts: list[AccountRow], now: datetime) -> str:
 
 
 def account_problem(account: AccountRow, now: datetime) -> Cell | None:
-    """Return the warning for an account that is frozen or not live, else None."""
+    """Return the warning for an account that is frozen, not live or not listed in whole, else None."""
     if account.frozen is not None:
         return Cell(f"[FROZEN] {sanitize(account.id, 40)}: {sanitize(account.frozen, 80)}", "alarm")
     if account.state in LIVE_STATES:
-        return None
+        return (
+            Cell(f"[PARTIAL] {sanitize(account.id, 40)}: {not_listed(account.unlisted)}", "bad")
+            if account.unlisted
+            else None
+        )
     read = f"read {span((now - account.as_of).total_seconds())} ago" if account.as_of else "never read"
     why = f": {sanitize(account.error, 80)}" if account.error else ""
     return Cell(f"[{sanitize(account.state).upper()}] {sanitize(account.id, 40)} {read}{why}", "bad")
+
+
+def not_listed(parts: Iterable[str]) -> str:
+    """Return the words for parts of an account that no list covers."""
+    return f"not listed: {sanitize('; '.join(parts), 240)}"
 
 
 def log_cells(row: LogRow) -> tuple[Cell, ...]:
@@ -213,7 +232,9 @@ def report_summary(report: PlanReport) -> list[Cell]:
             )
         )
     else:
-        cells.append(Cell("PARTIAL: not every account could be read again", "bad"))
+        parts = "; ".join(part for names in report.unlisted.values() for part in names)
+        why = not_listed([parts]) if parts else "not every account could be read again"
+        cells.append(Cell(f"PARTIAL: {why}", "bad"))
     if (more := _unplanned(report)) > 0:
         cells.append(Cell(f"{more} MORE HELD than the plan had", "bad"))
     return cells

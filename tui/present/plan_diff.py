@@ -11,7 +11,7 @@ from core.plans.plan import Action, ActionKind, OwnerTally, Plan
 from core.plans.request import PlanRequest
 from core.units import ZERO
 from tui.present.cells import Cell, Column, Row
-from tui.present.labels import orders_word, tally_words
+from tui.present.labels import not_listed, orders_word, tally_words
 from tui.present.numbers import number, pct, tone_of, usd
 from tui.present.sanitize import sanitize
 
@@ -47,7 +47,7 @@ class Heading(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """An account that could not be read."""
+    """An account that could not be read, or not in whole."""
 
     account: str
 
@@ -67,8 +67,16 @@ def line_key(action: Action) -> LineKey:
 
 
 def fingerprint(plan: Plan) -> tuple[str, tuple[str, ...]]:
-    """Return the binding part of a plan and its unreadable accounts, which must not change on screen."""
-    return plan.digest, tuple(sorted(plan.unreadable))
+    """Return the binding part of a plan and what the plan could not see, which must not change on screen."""
+    return plan.digest, (*sorted(plan.unreadable), *(f"{a}: {not_listed(p)}" for a, p in sorted(plan.unlisted.items())))
+
+
+def partial(plan: Plan) -> str:
+    """Return what the plan could not see, in one line; "" for a plan that saw everything."""
+    unread, unlisted = len(plan.unreadable), len(plan.unlisted)
+    parts = [f"{unread} account{'s' * (unread != 1)} could not be read"] if unread else []
+    parts += [f"{unlisted} account{'s' * (unlisted != 1)} could not be listed in whole"] if unlisted else []
+    return f"PARTIAL: {', '.join(parts)}" if parts else ""
 
 
 class Diff:
@@ -122,6 +130,8 @@ class Diff:
         for account, why in sorted(plan.unreadable.items()):
             text = f"[PARTIAL] {sanitize(account, 40)} could not be read: {sanitize(why, 200)}"
             rows[Unread(account)] = Row(spans=(Cell(text, "bad"),))
+        for account, parts in sorted(plan.unlisted.items()):
+            rows[Unread(account)] = Row(spans=(Cell(f"[PARTIAL] {sanitize(account, 40)}: {not_listed(parts)}", "bad"),))
         tallies = {t.id: t for t in plan.owners}
         by_owner: dict[str, list[Action]] = {owner: [] for owner in tallies}
         lone = {line_key(a) for a in plan.lone_cancels}

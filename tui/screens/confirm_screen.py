@@ -132,10 +132,9 @@ class PlanScreen(ModalScreen[None]):
         if self.box.table.columns != self.diff.columns:
             self.box.replace(self.diff.columns, self.diff.keys)
         self.box.show(self.diff.keys)
-        ladders, unread = plan_diff.ladders(plan), len(plan.unreadable)
-        partial = f"PARTIAL: {unread} account{'s' * (unread != 1)} could not be read"
+        ladders, partial = plan_diff.ladders(plan), plan_diff.partial(plan)
         tried = [Cell(f"tried in turn: {ladders}", "dim")] if ladders else []
-        self.box.sum_up([plan_diff.summary(plan), tried, [Cell(partial, "bad")] if unread else []])
+        self.box.sum_up([plan_diff.summary(plan), tried, [Cell(partial, "bad")] if partial else []])
         self._tell()
 
     def _fail(self, text: str) -> None:

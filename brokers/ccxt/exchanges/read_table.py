@@ -46,7 +46,7 @@ class ReadCalls(Struct, frozen=True):
     kind: str = ""
     prefer: tuple[str, ...] = TETHER_FIRST
     exempt: bool = False  # reduce-only orders may be below its minimums
-    unlisted: str = ""  # holdings that no list here covers
+    guessed: bool = False  # the calls are those that ccxt's features suggest
     way_out: str = ""  # how an amount too small to sell can be got rid of
     options: Params = {}  # ccxt's options
 
@@ -149,7 +149,6 @@ _CODED: dict[str, ReadCalls] = {
         orders_method="privateGetV5OrderRealtime",
         paged=True,
         exempt=True,
-        unlisted="options and borrowed coins",
         way_out="Bybit converts small balances",
         options={
             "fetchMarkets": {"types": ["spot", "linear", "inverse"]},
@@ -238,6 +237,7 @@ def calls_of(exchange: str, has: Mapping[str, Any], features: Mapping[str, Any] 
             listed_apart = _lists_triggers(known, kind) and exchange not in ONE_LIST
             orders += [params, {**params, "trigger": True}] if listed_apart else [params]
     return ReadCalls(
+        guessed=True,
         balance=({"type": "spot"} if both and typed_balance else {}) if spot else None,
         positions=(({"type": "swap"} if both and exchange not in UNTYPED_POSITIONS else {}),) if contracts else (),
         orders=tuple(asked for n, asked in enumerate(orders) if asked not in orders[:n]),
