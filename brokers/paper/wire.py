@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from brokers.paper.json_fields import Fields, read_json
 from brokers.paper.market_hours import EVERY_DAY, MarketHours
-from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Position, Side
+from core.model import Instrument, Kind, Leg, Order, OrderSide, OrderType, Position, PositionKey, Side
 from core.units import ONE, ZERO, decimal
 
 FINE = Decimal("0.00000001")
@@ -83,7 +83,7 @@ def parse_book(text: str, file: str, account: str) -> Book:
     hedge = top.flag("hedge")
     listings = _listings(top)
     quotes = {name: _quote(Fields(item, file, f"quotes.{name}", QUOTE)) for name, item in top.members("quotes")}
-    positions: list[Position] = []
+    positions: dict[PositionKey, Position] = {}
     for path, item in top.items("positions"):
         fields = Fields(item, file, path, POSITION)
         position = _position(fields, account)
@@ -91,18 +91,18 @@ def parse_book(text: str, file: str, account: str) -> Book:
         if listing.instrument.kind is Kind.SPOT and position.side is Side.SHORT:
             raise fields.error("side", "a spot position cannot be short; give its instrument another kind.")
         position = replace(position, leg=leg_of(listing.instrument, position.side, hedge=hedge))
-        if any(p.key == position.key for p in positions):
+        if position.key in positions:
             raise fields.error(
                 "symbol", f"{position.symbol} has two positions; only hedge mode takes one of each side."
             )
-        positions.append(position)
-    orders = _orders(top, account, positions, listings)
+        positions[position.key] = position
+    orders = _orders(top, account, list(positions.values()), listings)
     for name in quotes:
         listings.setdefault(name, default_listing(name))
     return Book(
         listings=listings,
         quotes=quotes,
-        positions=tuple(positions),
+        positions=tuple(positions.values()),
         orders=orders,
         rates=_rates(top),
         hedge=hedge,
