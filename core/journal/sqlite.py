@@ -59,6 +59,17 @@ def transact(connection: sqlite3.Connection, statements: Statements) -> None:
         raise
 
 
+def log_is_lost(path: Path) -> bool:
+    """Return whether a database that nobody closed has no write-ahead log any more: its newest records are gone."""
+    log = path.with_name(f"{path.name}-wal")
+    return _marker(path).exists() and not (log.exists() and log.stat().st_size)
+
+
+def _marker(path: Path) -> Path:
+    """Return the file that says: the database is open, and its log has records. A clean close deletes the file."""
+    return path.with_name(f"{path.name}-open")
+
+
 class _Connection(aiosqlite.Connection):
     """aiosqlite's connection with more methods. As in aiosqlite, each method runs a function on the thread."""
 
@@ -91,6 +102,7 @@ class AioDatabase:
         self._path = path
         self._connection = connection
         self._closed = False
+        self._marked = False
 
     @classmethod
     async def open(cls, path: Path) -> AioDatabase:
@@ -124,6 +136,10 @@ class AioDatabase:
             await self._connection.transact(statements)
         except sqlite3.Error as error:
             raise explained(error, self._path) from error
+        if not self._marked:
+            self._marked = True
+            with suppress(OSError):
+                _marker(self._path).touch(mode=0o600)
 
     async def query(self, sql: str, params: Row = ()) -> list[Row]:
         self._refuse_closed()
@@ -135,8 +151,9 @@ class AioDatabase:
     async def aclose(self) -> None:
         if not self._closed:
             self._closed = True
-            with suppress(sqlite3.Error):  # every reported commit is durable already
+            with suppress(sqlite3.Error, OSError):  # every reported commit is durable already
                 await self._connection.close()
+                _marker(self._path).unlink(missing_ok=True)
 
     def _refuse_closed(self) -> None:
         if self._closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.desk import Desk, position
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -142,3 +145,60 @@ def test_status_and_help_start_without_the_console(small: Desk, tmp_path: Path) 
     for args in (["--help"], ["--version"], ["--config", str(small.config), "status", "--json"]):
         done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+# ------------------------------------------------------------------------------------------------ a damaged journal
+
+
+@pytest.fixture
+def journal(small: Desk) -> Path:
+    """The journal's file after a run that ended well."""
+    small.document("cancel-orders", "--all", "--yes")
+    (path,) = small.path.rglob("journal.db")
+    return path
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "newer", "stranger"])
+def test_a_damaged_journal_does_not_blind(small: Desk, journal: Path, damage: str) -> None:
+    held = small.held()
+    content = journal.read_bytes()
+    if damage == "newer":
+        with sqlite3.connect(journal) as data:
+            data.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
+    else:
+        journal.write_bytes({"cut": content[:2000], "garbage": b"\0" * len(content), "stranger": b"x" * 5000}[damage])
+    made = small.document("status")
+    assert {(p["account"], p["symbol"]) for p in made["positions"]} == held != set()
+    assert "journal" in made["engine"]["alarm"]
+    assert "stops, frozen accounts and interrupted plans are not known" in made["engine"]["alarm"]
+    dry = small.call("flatten", "--all", "--dry-run")
+    assert (dry.exit_code, "are not known" in dry.stderr) == (0, True)
+    acted = small.call("flatten", "--all", "--yes")
+    assert acted.exit_code == 1
+    assert "journal" in acted.stderr
+    assert small.held() == held
+
+
+def test_a_write_ahead_log_that_is_gone_is_noticed(small: Desk, journal: Path) -> None:
+    path = small.path / "killed.py"
+    path.write_text(
+        "import asyncio, os, pathlib, sys\n"
+        "from core.engine.clock import SystemClock, system_ids\n"
+        "from core.journal.journal import Journal\n"
+        "async def main():\n"
+        "    await Journal.open(pathlib.Path(sys.argv[1]), SystemClock(), system_ids())\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n",
+        encoding="utf-8",
+    )
+    subprocess.run(
+        [sys.executable, str(path), str(journal)], cwd=ROOT, check=False, env={**os.environ, "PYTHONPATH": "."}
+    )
+    log = journal.with_name("journal.db-wal")
+    assert log.stat().st_size > 0
+    assert small.document("status")["engine"]["alarm"] is None, "killed, and nothing is lost"
+    log.write_bytes(b"")
+    assert "newest records are lost" in small.document("status")["engine"]["alarm"]
+    acted = small.call("cancel-orders", "--all", "--yes")
+    assert "newest records are lost" in acted.stderr
+    assert small.document("status")["engine"]["alarm"] is None, "said once: that run closed the journal"

@@ -229,7 +229,7 @@ async def test_only_the_owner_can_read_the_files(path: Path) -> None:
         journal = await opened(path)
         await journal.append(Logged("info", "x"))
         assert {mode(file) for file in path.parent.iterdir()} == {0o600}
-        assert len(list(path.parent.iterdir())) == 3
+        assert len(list(path.parent.iterdir())) == 4
         await journal.aclose()
         path.chmod(0o644)
         await (await opened(path)).aclose()
@@ -310,7 +310,7 @@ async def test_a_view_of_a_closed_journal_leaves_the_directory_as_it_was(path: P
 async def test_a_view_of_a_journal_whose_engine_was_killed_sees_all_and_makes_no_file(path: Path) -> None:
     assert run(DYING, path).returncode == -signal.SIGKILL
     before = contents(path.parent)
-    assert set(before) == {"journal.db", "journal.db-shm", "journal.db-wal"}
+    assert set(before) == {"journal.db", "journal.db-open", "journal.db-shm", "journal.db-wal"}
     path.parent.chmod(0o500)
     assert len(await everything(await Journal.open_readonly(path))) == 100
     after = contents(path.parent)
