@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from core.engine.clock import SystemClock, system_ids
-from core.errors import ConfigError, FlatdeckError, JournalError
+from core.errors import ConfigError, FlatdeckError
 from core.link.messages import LogRow
 from core.records import Entry
 from core.settings import AccountSettings, Settings
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from tui.demo_books import Dice
     from tui.process_signals import TerminalLine
 
-NOT_KNOWN = "Until then stops, frozen accounts and interrupted plans are not known"
 LOG_LOST = (
     "The journal's write-ahead log is gone: its newest records are lost, perhaps those of a plan that was under way. "
     "Look at every account for orders left open"
@@ -110,7 +109,7 @@ class SystemEnvironment:
         from core.journal.sqlite import log_is_lost  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
-        blind = LOG_LOST if log_is_lost(directory.journal) else ""
+        lost = log_is_lost(directory.journal)
         brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
         async with AsyncExitStack() as stack:
             journal = None
@@ -134,14 +133,9 @@ class SystemEnvironment:
             stack.push_async_callback(engine.stop)
             await engine.start()
             if not acting:
-                try:
-                    view = await Journal.open_readonly(directory.journal)
-                    stack.push_async_callback(view.aclose)
-                    await load_read_only(engine, view)
-                except JournalError as error:
-                    blind = f"{error}. {NOT_KNOWN}"
-            if blind:
-                engine.say("alarm", blind)
+                await load_read_only(engine, directory.journal)
+            if lost:
+                engine.say("alarm", LOG_LOST)
             yield engine
 
     def elsewhere(self, settings: Settings) -> Holder | None:

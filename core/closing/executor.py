@@ -249,7 +249,7 @@ class PlanExecutor:
                 self._say(level, line, action)
         return row
 
-    async def _write_sometime(self, record: Record, what: str, about: Action | str) -> None:
+    async def _write_sometime(self, record: Record, what: str, about: Action | str | None) -> None:
         """Write a record, or keep a failed record. The next write then begins with the kept record."""
         try:
             await self._write(record)
@@ -279,7 +279,7 @@ class PlanExecutor:
         success = complete and all(Outcome(r.outcome).settled for r in results)
         final = {o.id: o.final for o in owners if o.read}
         tallies = owner_tallies(plan, results, final)
-        await self._write(PlanEnded(plan.id, success, tallies))
+        await self._write_sometime(PlanEnded(plan.id, success, tallies), f"PLAN {plan.id}: its end", None)
         failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
         for line in log_text.summary(tallies, failed=failed):
             self._say("info" if success else "warning", line)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.engine.engine import Engine
-from core.journal.journal import JournalView
+from core.errors import JournalError
+from core.journal.journal import Journal, JournalView
 from core.journal.ledger import minimum_refusals
 from core.ladder.recovery import interrupted
 from core.link.messages import ClosingRow
 from core.plans.plan import ActionKind
 
+NOT_KNOWN = "Until then stops, frozen accounts and interrupted plans are not known"
 FRESH = "the next acting command or engine goes on with it"
 TOO_OLD = "too old to go on with: the next acting command or engine ends it, and it is shown again"
 
 
-async def load_read_only(engine: Engine, journal: JournalView) -> None:
-    """Load the journal and show interrupted closes. Only an engine that acts resumes them. Raises JournalError."""
+async def load_read_only(engine: Engine, path: Path) -> None:
+    """Load the journal. A journal that cannot be read becomes an alarm: looking must work without a journal."""
+    try:
+        await _load(engine, await Journal.open_readonly(path))
+    except JournalError as error:
+        engine.say("alarm", f"{error}. {NOT_KNOWN}")
+
+
+async def _load(engine: Engine, journal: JournalView) -> None:
+    """Take over the records and show interrupted closes. Only an engine that acts resumes them."""
     engine.frozen.update(await journal.frozen())
     engine.ledger.read_from(journal)
     engine.book.refusals = await minimum_refusals(journal)

@@ -19,7 +19,7 @@ from core.entries import rules as entries
 from core.entries.drafts import EntryDrafter
 from core.entries.order_runner import EntryOrderRunner, OrderResult
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
-from core.errors import FlatdeckError
+from core.errors import FlatdeckError, JournalError
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
@@ -210,7 +210,10 @@ class EntryService:
             report = await self._verified(report)
             records.append(self._held(report))
         ended = EntryEnded(entry.plan, entry.key, report.outcome, filled, price, report.realised, report.error)
-        await self._order_runners[entry.key.account].end(entry, *records, ended)
+        try:
+            await self._order_runners[entry.key.account].end(entry, *records, ended)
+        except JournalError as error:  # already sent: return the report even without a record
+            self._say("alarm", f"{where}: its end is not in the journal: {error}", entry)
         level = "info" if report.success else "alarm" if filled > 0 else "warning"
         gain = "" if report.realised is None else f", realised {plain(report.realised)}"
         at = "" if price is None else f" at {plain(price)}"

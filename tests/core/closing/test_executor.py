@@ -106,6 +106,26 @@ async def test_an_invariant_that_breaks_before_the_first_step_freezes_the_accoun
 
 
 @virtual
+async def test_a_disk_that_is_full_at_the_end_takes_no_report():
+    async with World({ACCOUNT: book("AAA long 1", "BBB long 1")}) as world:
+        closed = world.database.commit
+
+        async def full_at_the_end(statements: Any) -> None:
+            if "plan_ended" in str(statements):
+                raise JournalError("the disk is full")
+            await closed(statements)
+
+        world.database.commit = full_at_the_end  # type: ignore[method-assign]
+        report = await world.flatten()
+        assert (set(outcomes(report).values()), report.success) == ({"closed"}, True)
+        assert "its end is not in the journal yet: the disk is full" in str(world.engine.publisher.engine.alarm)
+        world.database.commit = closed  # type: ignore[method-assign]
+        await world.restart()
+        assert await world.records(PlanEnded), "the next engine finds the plan flat and writes its end"
+        assert len(world.sent()) == 2
+
+
+@virtual
 async def test_a_freeze_that_could_not_be_written_is_durable_before_the_plan_s_end():
     async with two() as world:
 
@@ -280,8 +300,8 @@ async def test_a_disk_that_fills_up_in_the_middle_lets_nothing_more_leave():
         task = world.begin()
         await asyncio.sleep(0.15)
         world.database.failure = "disk full"
-        with pytest.raises(JournalError):
-            await task
+        report = await task
+        assert (set(outcomes(report).values()), report.success) == ({"stuck"}, False)
         assert world.sent() == []
         assert world.engine.publisher.engine.alarm is not None
         world.database.failure = None
