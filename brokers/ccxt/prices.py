@@ -23,10 +23,12 @@ FRESH = 5.0  # seconds for which a bid and an ask may complete a ticker without 
 AGAIN = 30.0  # seconds until refused prices are requested again
 FEW = 8  # if a list is refused, ask for up to this many symbols one by one
 OF_ALL = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.AUTH)  # refusals that say nothing about the symbol
+ONE_COIN = frozenset({"deribit"})  # each list has the contracts of one coin
 # the preferred list first, with ccxt's name of the feature
 LISTS = {"fetch_bids_asks": "fetchBidsAsks", "fetch_tickers": "fetchTickers"}
-# A market's type, whether it is inverse, and whether somebody else runs it at Hyperliquid: a list covers one of them.
-Kind = tuple[str, bool, bool]
+# A market's type, whether it is inverse, whether somebody else runs it at Hyperliquid, and its coin at Deribit: a list
+# covers one of them.
+Kind = tuple[str, bool, bool, str]
 Told = tuple[Row, float]  # a ticker and its time of arrival
 
 
@@ -51,12 +53,17 @@ class PriceReader:
         for symbol in dict.fromkeys(listed_as(s) for s in symbols):
             market = self._markets.row(symbol)
             if market is not None:
-                asked.setdefault(_kind_of(market), []).append(symbol)
+                asked.setdefault(self._kind_of(market), []).append(symbol)
         answers = await asyncio.gather(*(self._of_kind(kind, some) for kind, some in asked.items()))
         told = {symbol: one for answer in answers for symbol, one in answer.items()}
         now = self._clock.monotonic()
         made = (self.quote(symbol, *told.get(listed_as(symbol), ({}, now))) for symbol in symbols)
         return [quote for quote in made if quote is not None]
+
+    def _kind_of(self, market: Row) -> Kind:
+        deployed = wire.inner(market, "info").get("hip3") is True
+        coin = wire.text(market, "base") if self._client.settings.exchange in ONE_COIN else ""
+        return wire.text(market, "type"), market.get("inverse") is True, deployed, coin
 
     def quote(self, symbol: str, row: Row, now: float) -> Quote | None:
         """Return a ticker as the quote of ``symbol``, with the position's own mark if that is as new.
@@ -101,11 +108,21 @@ class PriceReader:
             return await self._one_by_one(symbols)
         whole = await self._whole(method, symbols)
         if whole is not None:
-            return whole
+            return whole | await self._beside(symbols, whole)
         found = await self._parted(method, symbols)
         if len(symbols) > FEW and not self._refused.keys() & set(symbols):  # no single symbol causes the refusal
             self._again[kind] = self._clock.monotonic() + AGAIN
         return found
+
+    async def _beside(self, symbols: list[str], whole: Mapping[str, Told]) -> dict[str, Told]:
+        """Read the prices that the list lacks, where a list has one coin's contracts in that coin only (Deribit)."""
+        left = [symbol for symbol in symbols if symbol not in whole]
+        if not left or self._client.settings.exchange not in ONE_COIN:
+            return {}
+        try:
+            return await self._one_by_one(left)
+        except FlatdeckError:
+            return {}
 
     async def _parted(self, method: str, symbols: list[str]) -> dict[str, Told]:
         """Split a refused list: one symbol may cause the refusal, for example a market that has just ended.
@@ -176,11 +193,6 @@ class PriceReader:
                 if market is not None and market.get("active") is not False:
                     return symbol, turned
         return None
-
-
-def _kind_of(market: Row) -> Kind:
-    deployed = wire.inner(market, "info").get("hip3") is True
-    return wire.text(market, "type"), market.get("inverse") is True, deployed
 
 
 def has_touch(row: Row) -> bool:

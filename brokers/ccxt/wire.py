@@ -172,9 +172,10 @@ def _side_by_sign(row: Row) -> str:
 def leverage_of(row: Row) -> Decimal | None:
     """Return the leverage: the exchange's field, else value / margin (Binance's newer list has only the margin).
 
-    ccxt omits it from Kraken Futures' stream, but not from its lists.
+    ccxt omits it from Kraken Futures' stream, but not from its lists. Gate tells 0 for cross margin, and the leverage
+    in another field.
     """
-    told = number(row.get("leverage"))
+    told = number(row.get("leverage")) or number(inner(row, "info").get("cross_leverage_limit"))
     told = told if told is not None else number(inner(row, "info").get("max_fixed_leverage"))
     value, margin = positive(row.get("notional")), positive(inner(row, "info").get("positionInitialMargin"))
     if told is None and value is not None and margin is not None:
