@@ -8,6 +8,7 @@ also reads fills and the position.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 from msgspec.structs import replace
 
@@ -71,16 +72,20 @@ class OrderLookups:
             return await self._filtered(symbol, params or {"orderId": order_id})
         if not self._client.has("fetchOrder"):
             return await self._searched(symbol, order_id)
-        variants = [{}, self._fields.conditional] if self._fields.conditional else [{}]
-        for more in variants:
+        kinds = [{}, self._fields.conditional] if self._fields.conditional else [{}]
+        for kind, way in product(kinds, self._ways(symbol)):
+            asked = {**params, **kind, **way}
             try:
-                row = await self._client.look_up("fetch_order", order_id or None, listed_as(symbol), {**params, **more})
+                row = await self._client.look_up("fetch_order", order_id or None, listed_as(symbol), asked)
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
                 continue
-            return self._read(symbol, await self._followed(symbol, row) if more else row)
+            return self._read(symbol, await self._followed(symbol, row) if kind else row)
         return None
+
+    def _ways(self, symbol: str) -> tuple[Params, ...]:
+        return self._fields.look_ups if ":" in symbol else ({},)
 
     async def _followed(self, symbol: str, row: object) -> object:
         """Follow a triggered conditional order to the order it created.
@@ -139,8 +144,11 @@ class OrderLookups:
         return None
 
     async def _rows(self, method: str, symbol: str, since: int | None) -> list[Row]:
-        answer = await self._client.look_up(method, listed_as(symbol), since, None, {})
-        return wire.rows(answer, "orders", self._client.settings.exchange)
+        found: list[Row] = []
+        for way in self._ways(symbol):
+            answer = await self._client.look_up(method, listed_as(symbol), since, None, dict(way))
+            found += wire.rows(answer, "orders", self._client.settings.exchange)
+        return found
 
     def _read(self, symbol: str, row: object) -> Order:
         name = self._client.settings.exchange

@@ -82,6 +82,8 @@ def send(
         params[fields.margin_mode] = held.mode
         if fields.isolated_leverage and held.mode == "isolated" and held.leverage is not None:
             params["leverage"] = int(held.leverage)
+    if held.inverse and request.reduce_only and fields.inverse_close:
+        params |= fields.inverse_close | ({"leverRate": int(held.leverage)} if held.leverage is not None else {})
     price = plain(request.price) if request.price is not None else None
     if request.type is OrderType.STOP:
         if not fields.stop or kind not in fields.stops or request.trigger is None:

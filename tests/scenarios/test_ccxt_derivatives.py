@@ -1,4 +1,4 @@
-"""Gate in hedge mode and Deribit in several currencies through the real commands."""
+"""Gate in hedge mode, Deribit in several currencies and HTX on either margin through the real commands."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.venues.alpaca.clocks import FastClock
-from tests.venues.ccxt import deribit, gate
+from tests.venues.ccxt import deribit, gate, htx
 from tests.venues.ccxt.host import Exchange
 from tests.venues.ccxt.operators import Operator
 
 SPEED = 20.0
 GATE = {"api_key": gate.KEY, "secret": gate.SECRET}
+HTX = {"api_key": htx.KEY, "secret": htx.SECRET}
 DERIBIT = {"api_key": deribit.KEY, "secret": deribit.SECRET}
 
 
@@ -54,6 +55,30 @@ def test_deribit_s_sizes_are_dollars_or_coins_and_every_currency_s_orders_are_ca
         "BTC/USDC:USDC": ("long", "0.2", "10000.00", 0),
     }
     assert {r["outcome"] for r in said["results"] if r["kind"] == "close"} == {"closed"}
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_htx_is_flattened_on_the_margin_mode_of_its_positions(tmp_path: Path, mode: str, hedge: bool) -> None:
+    with Exchange(htx.Htx, {**htx.BOOK, "hedge": hedge, "orders": []}, FastClock(SPEED)) as running:
+        running.stall.mode = mode
+        said = Operator(tmp_path, running, "htx", HTX).document("flatten", "--all", "--yes")
+        assert running.venue.state.positions == {}
+        orders = [body for call, body in running.stall.calls if call == "order"]
+    assert {r["outcome"] for r in said["results"]} == {"closed"}
+    assert {o["margin_mode"] for o in orders} == {mode}
+    assert {o.get("position_side") for o in orders} == ({"long", "short"} if hedge else {None})
+
+
+@pytest.mark.parametrize("mode", ["cross", "isolated"])
+def test_an_htx_order_whose_answer_is_lost_is_found_by_the_name_that_htx_knows(tmp_path: Path, mode: str) -> None:
+    book = {**htx.BOOK, "orders": [], "positions": htx.BOOK["positions"][:1]}
+    with Exchange(htx.Htx, book, FastClock(SPEED)) as running:
+        running.stall.mode = mode
+        lost = running.mishap("POST", "/v5/trade/order", "drop")
+        said = Operator(tmp_path, running, "htx", HTX).document("flatten", "--all", "--yes")
+        assert (lost.struck, running.venue.state.positions, len(running.stall.calls)) == (1, {}, 1)
+    assert [(r["outcome"], r["residual"]) for r in said["results"]] == [("closed", "0")]
 
 
 @pytest.mark.parametrize("venue", ["gate", "deribit"])

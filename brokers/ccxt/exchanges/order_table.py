@@ -39,6 +39,7 @@ class OrderFields(Struct, frozen=True):
         ""  # where ccxt turns a reduce-only order into a close call: the size parameter (without it everything closes)
     )
     margin_mode: str = ""  # the parameter that takes the position's margin mode
+    inverse_close: Params = {}  # sent with the close of an inverse contract, together with the position's leverage
     isolated_leverage: bool = False  # ccxt demands the leverage in an order of a position on isolated margin
     priced: frozenset[Kind] = frozenset()  # kinds of which a market order needs a price, the side it trades against
     # kinds of which the exchange's close call closes one whole position and opens none
@@ -52,6 +53,7 @@ class OrderFields(Struct, frozen=True):
     became: str = ""  # field with the id of the order that a trigger created; only that order has the fills
     find: str = ""  # the parameter that finds an order by our name; "": search the lists
     lists: tuple[str, ...] = ()  # ccxt's lists that accept ``orderId`` or ``find`` as a filter, asked in turn
+    look_ups: tuple[Params, ...] = ({},)  # parameters of each question about an order of a contract
     coin_kinds: tuple[Params, ...] = ()  # parameters that a cancel of a coin's conditional order needs
     stop: str = ""  # the parameter that makes a market order a stop; "": no stop can rest there
     stop_id: str = ""  # a second parameter that carries our name in a stop
@@ -197,6 +199,8 @@ _VENUES |= {
         margin_mode=_MODED,
         leg="position_side",
         legs={Leg.LONG: "long", Leg.SHORT: "short"},
+        inverse_close={"offset": "close"},
+        look_ups=({"marginMode": "cross"}, {"marginMode": "isolated"}),
     ),
     # MEXC's sides are 2 (close short) and 4 (close long), in either mode.
     "mexc": OrderFields(margin_mode=_MODED, isolated_leverage=True, leg_by_side=True),

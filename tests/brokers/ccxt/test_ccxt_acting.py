@@ -67,6 +67,20 @@ def test_no_other_exchange_s_contracts_take_a_margin_mode() -> None:
     assert found == OTHERWISE
 
 
+def test_the_close_of_an_inverse_contract_at_htx_says_that_it_closes_and_at_which_leverage() -> None:
+    held = wire_orders.Held("cross", Decimal(20), inverse=True)
+    fields = order_fields_of("htx")
+    made = wire_orders.send(request(quantity=Decimal(5)), Kind.PERP, fields, NOW, held)
+    sent = offline.order("htx", "BTC/USD:BTC", made.params)
+    assert sent is not None
+    assert {key: sent[2][key] for key in ("offset", "lever_rate", "direction")} == {
+        "offset": "close",
+        "lever_rate": 20,
+        "direction": "sell",
+    }
+    assert "client_order_id" not in made.params  # it takes only a number
+
+
 ONE_WAY = {
     "binanceusdm": {"clientOrderId": NAME, "recvWindow": 5000, "reduceOnly": True},
     "bybit": {"clientOrderId": NAME, "reduceOnly": True},
