@@ -85,7 +85,7 @@ class CcxtBroker:
         self._clock = clock
         self._env = env
         self._login: dict[str, Secret] | None = None
-        self.client = Client(options.settings, clock, account.id)
+        self.client = Client(options.settings, clock)
         self.markets = Markets(self.client, clock)
         self.reads = AccountReads(account.id, self.client, self.markets, clock)
         self.history = BarReader(self.client, self.markets, clock)

@@ -41,11 +41,10 @@ NEVER_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aioh
 class Client:
     """One account's exchange. ``open`` may be called again; ``exchange`` is ccxt's instance while it is open."""
 
-    def __init__(self, settings: ExchangeSettings, clock: Clock, account: str) -> None:
+    def __init__(self, settings: ExchangeSettings, clock: Clock) -> None:
         self.settings = settings
         self._skews: deque[float] = deque(maxlen=ANSWERS)
         self._clock = clock
-        self._account = account
         self._exchange: Any = None
         self._session: HttpSession | None = None
         self._secrets: tuple[str, ...] = ()

@@ -11,12 +11,10 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from brokers.paper.faults import Faults
-from brokers.paper.matching import MatchingEngine
-from brokers.paper.state import State
+from brokers.paper.reads import ReadableVenue
 from brokers.paper.wire import CASH
 from core.errors import Refusal, Refused
-from core.model import Account, Leg, Order, OrderRequest, OrderSide, OrderType, TimeInForce
+from core.model import Leg, Order, OrderRequest, OrderSide, OrderType, TimeInForce
 from core.units import ONE, ZERO, floor_to, plain
 
 AWAY = 2  # a foreign order rests at this multiple of the price, or its inverse
@@ -31,20 +29,8 @@ REJECTS = {
 }
 
 
-class TradableVenue(Protocol):
-    """The parts of a venue that a fault needs: its state, and trading by hand."""
-
-    @property
-    def account(self) -> Account: ...
-
-    @property
-    def faults(self) -> Faults: ...
-
-    @property
-    def matching(self) -> MatchingEngine: ...
-
-    @property
-    def state(self) -> State: ...
+class TradableVenue(ReadableVenue, Protocol):
+    """The parts of a venue that a fault needs: what a read needs, and trading by hand."""
 
     def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order: ...
 

@@ -92,11 +92,6 @@ class GateInput(Struct, frozen=True):
     unknown_at: dict[str, str] = {}  # accounts whose venue does not know the symbol
 
 
-def validate(signal: EntryRequest, scene: GateInput) -> Rejection | None:
-    """Return the first reason against this entry, or None when the entry is allowed."""
-    return next(iter(refusals(signal, scene)), None)
-
-
 def refusals(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """Return every reason against this entry.
 

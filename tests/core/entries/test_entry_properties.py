@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from hypothesis import given, strategies as st
 
-from core.entries.rules import EntryRequest, GateInput, validate
+from core.entries.rules import EntryRequest, GateInput, refusals
 from core.journal.believed import BelievedPositions
 from core.model import InstrumentKey, OrderSide, PositionKey, Side
 from core.records import Entry, EntryApproved, EntryEnded, Opened, Record
@@ -55,7 +55,7 @@ class Venue:
         match what:
             case "ask":
                 signal = EntryRequest("ann", symbol, OrderSide.BUY, D(1), D(1), D("0.1"), account)
-                if validate(signal, self.scene()) is None:
+                if not refusals(signal, self.scene()):
                     plan = f"e{self.seq}"
                     key = PositionKey(account, symbol)
                     entry = EntryApproved(plan, "ann", key, "open", OrderSide.BUY, D(1), "person", DAWN)
@@ -99,7 +99,7 @@ def test_below_the_cap_with_nothing_against_it_an_entry_is_allowed(steps: list[t
         venue.step(*step)
     free = [s for s in SYMBOLS if s not in {p[1] for p in venue.shown | venue.true | set(venue.flying)}]
     for symbol in free:
-        assert validate(EntryRequest("ann", symbol, OrderSide.SELL, D(1), D(1), D("0.1")), venue.scene()) is None
+        assert not refusals(EntryRequest("ann", symbol, OrderSide.SELL, D(1), D(1), D("0.1")), venue.scene())
 
 
 def test_an_opened_position_is_believed_and_its_entry_no_longer_on_its_way() -> None:
