@@ -27,7 +27,6 @@ from core.errors import (
     explain,
 )
 from core.events import BrokerEvent, QuoteSeen
-from core.ids import epoch_of, is_ours
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
 from core.ladder import step as ladder
@@ -64,6 +63,7 @@ from core.ladder.tiers import Step
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.orders.account_reader import AccountReader
 from core.orders.lookup import SINCE_MARGIN, find, limited, read_beside
+from core.orders.other_writer import find_foreign_orders, why_frozen
 from core.orders.submit import AccountOrders
 from core.plans.plan import ApprovedPlan
 from core.portfolio.book import Book
@@ -277,15 +277,12 @@ class LadderRunner:
         return holding.price if holding else None
 
     async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:
-        """Raise InvariantBroken for an order with our prefix that is not in this journal: another writer sent it."""
-        for order in holdings.orders:
-            name = order.client_id
-            if name is None or name in state.sent or not is_ours(name):
-                continue
-            if epoch_of(name) != self._journal.epoch or not await self._journal.knows(name):
-                raise InvariantBroken(
-                    f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
-                )
+        """Raise InvariantBroken when another flatdeck has an order on the account. Our own orders need no look."""
+        foreign = await find_foreign_orders(
+            self._journal, [o for o in holdings.orders if o.client_id not in state.sent]
+        )
+        if foreign:
+            raise InvariantBroken(why_frozen(foreign[0]))
 
     async def _look_up(self, state: Ladder, do: OrderQuery) -> Event:
         await self._pause(do.request.symbol, do.seconds)

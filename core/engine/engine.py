@@ -29,12 +29,12 @@ from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, Ord
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
-from core.ladder.invariants import another_writer
 from core.ladder.recovery import InterruptedPlan, interrupted
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
 from core.model import Holdings, InstrumentKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
+from core.orders.other_writer import find_other_epoch, why_frozen
 from core.plans import planner
 from core.plans.cleanup import blocked_by
 from core.plans.pending import PendingPlans
@@ -324,8 +324,9 @@ class Engine:
         account, journal, executor = holdings.account, self._journal, self._executor
         if journal is None or executor is None or account in self.frozen:
             return
-        if why := another_writer(holdings, journal.epoch):
-            self.frozen[account] = why
+        foreign = find_other_epoch(holdings.orders, journal.epoch)
+        if foreign is not None:
+            self.frozen[account] = why = why_frozen(foreign)
             self._spawn(executor.freeze(account, why))
 
     def _ring(self, account: str, symbol: str) -> None:

@@ -26,6 +26,7 @@ from core.journal.ledger import PositionLedger
 from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, PositionKey, Side
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
+from core.orders.other_writer import find_foreign_orders, why_foreign
 from core.orders.submit import Timeouts
 from core.plans.cleanup import why_blocked
 from core.plans.plan import NotApproved
@@ -154,13 +155,15 @@ class EntryService:
             await self._finish(entry, placed)
 
     async def _unchanged(self, draft: EntryDraft) -> Holdings:
-        """Read the account, compare the position with the draft and ask the gate. Raises NotAllowed."""
+        """Read the account, compare the position with the draft and ask the gate. Raises NotAllowed, JournalError."""
         account, symbol = draft.key.account, draft.key.symbol
         try:
             holdings = await self._readers[account].read()
             found = holdings.position(draft.key)
         except FlatdeckError as error:
             raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
+        if foreign := await find_foreign_orders(self._journal, holdings.orders):
+            raise NotAllowed(Rejection(Code.ACCOUNT_FROZEN, f"{account}: {why_foreign(foreign[0])}"))
         if (found.quantity if found else ZERO) != draft.before:
             raise NotAllowed(
                 Rejection(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again")

@@ -7,9 +7,8 @@ The numbers (I1, I2, …) are the numbers of docs/reliability.md.
 from __future__ import annotations
 
 from core.errors import InvariantBroken
-from core.ids import epoch_of
 from core.ladder.states import Ladder
-from core.model import Holdings, Instrument, OrderRequest, Position
+from core.model import Instrument, OrderRequest, Position
 from core.units import floor_to, plain
 
 
@@ -30,17 +29,6 @@ class LiveOrders:
         other = self._live.setdefault(request.symbol, request.client_id)
         if other != request.client_id:
             raise InvariantBroken(f"I4: {request.symbol} has a live closing order {other} already")
-
-
-def another_writer(holdings: Holdings, epoch: str) -> str:
-    """Return why another flatdeck acts on the account, and the way out; "" without another flatdeck (I12, I19)."""
-    for order in holdings.orders:
-        if epoch_of(order.client_id) not in (None, epoch):
-            return (
-                f"order {order.id} on {order.symbol} is another flatdeck's; stop that one, or cancel the order "
-                f"at the venue, then: flatdeck thaw {holdings.account}"
-            )
-    return ""
 
 
 def check_send(ladder: Ladder, request: OrderRequest, position: Position, instrument: Instrument) -> None:

@@ -91,18 +91,18 @@ def _differences(
 
 
 def orphans(
-    orders: Iterable[Order], theirs: Iterable[Position], strangers: frozenset[str], busy: frozenset[str]
+    orders: Iterable[Order], theirs: Iterable[Position], foreign_ids: frozenset[str], busy: frozenset[str]
 ) -> list[Discrepancy]:
     """Return the orphans among orders with our mark.
 
-    An orphan has no record in the journal, or its symbol has no position and no action under way. ``strangers``: client
-    ids without a record. ``busy``: symbols with an action under way.
+    An orphan is another flatdeck's, or its symbol has no position and no action under way. ``foreign_ids``: ids of
+    another flatdeck's orders. ``busy``: symbols with an action under way.
     """
     held = {p.symbol for p in theirs}
     found = []
     for order in orders:
         key = PositionKey(order.account, order.symbol, order.leg)
-        foreign = order.client_id in strangers
+        foreign = order.id in foreign_ids
         if foreign:
             why = "carries our mark and is not in this journal: another flatdeck may act on the account"
         elif order.symbol not in held | busy:

@@ -17,8 +17,9 @@ from core.ids import is_ours
 from core.journal.believed import BelievedPositions, believed
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
-from core.model import Holdings, InstrumentKey, PositionKey
+from core.model import InstrumentKey, PositionKey
 from core.orders.account_reader import AccountReader
+from core.orders.other_writer import find_foreign_orders
 from core.portfolio.book import Book
 from core.ports import Clock
 from core.reconciliation import rules as reconcile
@@ -187,7 +188,7 @@ class ReconciliationService:
         found += reconcile.orphans(
             [o for o in holdings.orders if is_ours(o.client_id)],
             holdings.positions,
-            await self._strangers(holdings),
+            frozenset([o.id for o in await find_foreign_orders(self._view, holdings.orders)]),
             busy,
         )
         unknown = {d.key for d in found if d.kind is Kind.PHANTOM and not holdings.tells_of(d.key.symbol)}
@@ -199,12 +200,6 @@ class ReconciliationService:
     def _busy(self, account: str, beliefs: BelievedPositions) -> frozenset[str]:
         entering = {e.key.symbol for e in beliefs.pending.values() if e.key.account == account}
         return frozenset({i.symbol for i in self._closing() if i.account == account} | entering)
-
-    async def _strangers(self, holdings: Holdings) -> frozenset[str]:
-        """Return client ids with our mark for which the journal has no intent."""
-        names = {o.client_id for o in holdings.orders if o.client_id is not None and is_ours(o.client_id)}
-        view = self._view
-        return frozenset([n for n in names if view is None or not await view.knows(n)])
 
     def _tell(self, found: list[Discrepancy], unread: dict[str, str], asked: int) -> None:
         for one in found:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from msgspec import Struct
 
 from core.errors import FlatdeckError
-from core.ids import client_order_id, epoch_of, is_ours
+from core.ids import client_order_id
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
 from core.model import Fill, Instrument, Order, OrderRequest, Position, PositionKey
@@ -105,14 +105,6 @@ class VenueStopOrders:
             decided = self._clock.monotonic()
             sent = await self.orders.submit_order(intent, decided, lambda: not self._locks.closing(where))
         return intent, sent
-
-    async def stranger(self, orders: Iterable[Order]) -> str:
-        """Return why an order shows that another flatdeck acts on the account (I12), or empty. Raises JournalError."""
-        for order in orders:
-            name = order.client_id or ""
-            if is_ours(name) and not (epoch_of(name) == self._journal.epoch and await self._journal.knows(name)):
-                return f"order {order.id} on {order.symbol} is another flatdeck's: two act on one account"
-        return ""
 
     async def fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
         """Return the order's fills and record them in the journal. Return an empty list when the query fails."""

@@ -20,6 +20,7 @@ from core.model import InstrumentKey, Order, OrderStatus, Position, PositionKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
+from core.orders.other_writer import find_foreign_orders, why_foreign
 from core.orders.submit import Submitted
 from core.plans.plan import is_our_stop
 from core.plans.results import win_or_loss
@@ -222,8 +223,8 @@ class VenueStopService:
             await self._took(key, post, post.intent, await hand.orders.resolve_order(post.intent), sent_now=False)
             return not post.unknown
         holdings = await limited(hand.reader.read())
-        if stranger := await hand.stranger(holdings.orders):
-            self._failed(key, post, stranger)
+        if foreign := await find_foreign_orders(self._journal, holdings.orders):
+            self._failed(key, post, why_foreign(foreign[0]))
             return False
         listed = await self._protective(holdings.orders)
         if post.order is not None and post.intent is not None and post.order.id not in {o.id for o in listed}:

@@ -11,8 +11,8 @@ import pytest
 from brokers.paper.faults import NAMES
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed
 from core.entries.service import Report
-from core.ids import epoch_of
-from core.model import OrderSide, PositionKey
+from core.ids import client_order_id, epoch_of
+from core.model import OrderRequest, OrderSide, OrderType, PositionKey, TimeInForce
 from core.plans.plan import NotApproved
 from core.records import EntryApproved, EntryEnded, IntentAnswered, IntentWritten, Opened, Scaled
 from core.settings import CleanupSettings, EntrySettings
@@ -314,6 +314,20 @@ async def test_a_lost_answer_is_looked_up_and_never_sent_again():
         assert report.success
         assert len(await desk.records(IntentWritten)) == 1
         assert [r.outcome for r in await desk.records(IntentAnswered)] == ["unknown", "terminal"]
+
+
+@virtual
+async def test_nothing_is_opened_beside_an_order_of_ours_that_the_journal_does_not_know():
+    """A journal that was restored from a copy has the epoch of the orders that it lost."""
+    async with world() as desk:
+        draft = await desk.engine.entry_service.drafts.open(signal())
+        lost = client_order_id(desk.journal.epoch, "lost", PositionKey(ACCOUNT, SYMBOL), 0, "protect", 0)
+        given = {"type": OrderType.LIMIT, "tif": TimeInForce.GTC, "price": D(50)}
+        desk.venue.place_by_hand(OrderRequest(ACCOUNT, SYMBOL, OrderSide.BUY, D(1), lost, **given))
+        with pytest.raises(NotAllowed, match="another flatdeck's") as caught:
+            await desk.engine.entry_service.carry_out(draft)
+        assert caught.value.code is Code.ACCOUNT_FROZEN
+        assert await desk.records(IntentWritten) == []
 
 
 @virtual

@@ -128,7 +128,7 @@ def test_an_order_of_ours_without_a_position_or_without_a_record_is_an_orphan() 
         order("o3", "SOL", "fd3"),
         order("o4", "XRP", "fd4"),
     ]
-    found = reconcile.orphans(orders, [held("BTC"), held("ETH")], frozenset({"fd2"}), frozenset({"XRP"}))
+    found = reconcile.orphans(orders, [held("BTC"), held("ETH")], frozenset({"o2"}), frozenset({"XRP"}))
     assert [(d.order.id if d.order else "", d.alarm) for d in found] == [("o2", True), ("o3", False)]
     assert {d.kind for d in found} == {Kind.ORPHAN_ORDER}
 
