@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 
 from msgspec import structs
 
 from core.closing import log_text
 from core.closing.after_close import RecentOrders
 from core.closing.ladder_runner import AccountTools
+from core.closing.leg_order import LegOrder
 from core.errors import FlatdeckError, InvariantBroken, JournalError
 from core.journal.journal import Journal
 from core.ladder import recovery, step as ladder
@@ -36,6 +38,7 @@ FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and seconds between them
 TURN_WAIT = 0.5  # seconds
 DONE = {o.value for o in Outcome if o.settled} - {Outcome.SKIPPED.value}  # a dropped close is worth a warning
 Say = Callable[..., None]
+Left = tuple[InterruptedPlan, bool]  # and whether the plan is young enough to go on
 
 
 class PlanExecutor:
@@ -111,23 +114,23 @@ class PlanExecutor:
         actions = sorted(left.left(), key=lambda a: not recovery.begun(a, left))  # begun actions come first
         return results + await self._all(left.approved, actions, (left, fresh))
 
-    async def _all(
-        self, approved: ApprovedPlan, actions: Iterable[Action], left: tuple[InterruptedPlan, bool] | None
-    ) -> list[ResultRow]:
+    async def _all(self, approved: ApprovedPlan, actions: Iterable[Action], left: Left | None) -> list[ResultRow]:
         """Act on all instruments at once. Actions on one instrument take turns, in their order."""
-        plan, tasks = approved.plan.id, []
+        plan, tasks, actions = approved.plan.id, [], list(actions)
+        order = LegOrder(actions, [e.result for e in left[0].ended] if left else [])
         turns: dict[InstrumentKey, list[Action]] = {}
         for action in actions:
             turns.setdefault(action.key.instrument, []).append(action)
         async with asyncio.TaskGroup() as group:
             for where, own in turns.items():
                 if self._busy.setdefault(where, plan) == plan:
-                    work = self._in_turn(approved, where, own, left)
+                    work = self._in_turn(approved, where, own, left, order)
                 elif left is not None and any(recovery.begun(a, left[0]) for a in own):
-                    work = self._later(approved, where, own, left)
+                    work = self._later(approved, where, own, left, order)
                 else:
                     work = self._refuse(approved, own)
-                tasks.append(group.create_task(work))
+                tasks.append(task := group.create_task(work))
+                task.add_done_callback(partial(order.end_of, [a.key for a in own]))
         return [row for t in tasks for row in t.result()]
 
     async def _isolated(self, action: Action, work: Coroutine[object, object, list[ResultRow]]) -> list[ResultRow]:
@@ -146,37 +149,27 @@ class PlanExecutor:
         return [await self._end(approved.plan, a, not_done(a, Outcome.CHANGED, why)) for a in actions]
 
     async def _later(
-        self,
-        approved: ApprovedPlan,
-        where: InstrumentKey,
-        actions: list[Action],
-        left: tuple[InterruptedPlan, bool],
+        self, approved: ApprovedPlan, where: InstrumentKey, actions: list[Action], left: Left, order: LegOrder
     ) -> list[ResultRow]:
         """Resolve actions begun before a restart, after another plan's close of the instrument has ended."""
         while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
             await self._clock.sleep(TURN_WAIT)
-        return await self._in_turn(approved, where, actions, left)
+        return await self._in_turn(approved, where, actions, left, order)
 
     async def _in_turn(
-        self,
-        approved: ApprovedPlan,
-        where: InstrumentKey,
-        actions: list[Action],
-        left: tuple[InterruptedPlan, bool] | None,
+        self, approved: ApprovedPlan, where: InstrumentKey, actions: list[Action], left: Left | None, order: LegOrder
     ) -> list[ResultRow]:
         rows: list[ResultRow] = []
         try:
             await self._locks.settled(where)
             for action in actions:
-                rows += await self._isolated(action, self._one(approved, action, left))
+                rows += await self._isolated(action, self._one(approved, action, left, order))
         finally:
             del self._busy[where]
             self._locks.over(approved.plan.id, where)
         return rows
 
-    async def _one(
-        self, approved: ApprovedPlan, action: Action, left: tuple[InterruptedPlan, bool] | None
-    ) -> list[ResultRow]:
+    async def _one(self, approved: ApprovedPlan, action: Action, left: Left | None, order: LegOrder) -> list[ResultRow]:
         plan, account = approved.plan, action.key.account
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
@@ -187,6 +180,8 @@ class PlanExecutor:
         if left is not None and not left[1] and not recovery.begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, not_done(action, Outcome.CHANGED, why))]
+        if (left is None or not recovery.begun(action, left[0])) and (why := await order.turn(action)):
+            return [await self._end(plan, action, not_done(action, Outcome.REFUSED, why))]
         where = action.key.instrument
         if self._recent_orders.live(where, plan.id):
             why = "another order on the instrument may still be live; look at the venue"
@@ -209,7 +204,7 @@ class PlanExecutor:
                 self._say("info", log_text.cancelled(action, row.order_id or ""), action)
         return [await self._end(plan, action, result(action, state)), *cancels]
 
-    def _first(self, approved: ApprovedPlan, action: Action, left: tuple[InterruptedPlan, bool] | None) -> Transition:
+    def _first(self, approved: ApprovedPlan, action: Action, left: Left | None) -> Transition:
         """Return the ladder at its start, or at its interruption."""
         settings, broker = self._settings.ladder, self._tools[action.key.account].broker
         able = broker.capabilities

@@ -81,7 +81,14 @@ def _refused(ladder: Ladder, refused: Refused, now: float) -> Transition:
     step = ladder.step
     if reason is Refusal.UNSUPPORTED and step is not None:
         ladder = structs.replace(ladder, unsupported=ladder.unsupported | {step.tier})
-    return read(advance(structs.replace(ladder, failed=True)))
+    after = advance(structs.replace(ladder, failed=True))
+    if (
+        step is not None
+        and after.step is not None
+        and (after.step.tier, after.step.round - 1) == (step.tier, step.round)
+    ):
+        return wait(after, ladder.limits.position_lag / ladder.limits.attempts)  # nothing else is tried in between
+    return read(after)
 
 
 def _reread(ladder: Ladder) -> Transition:

@@ -5,6 +5,7 @@ Per owner, over all of the owner's accounts together:
 * Unsellable positions are shown with the reason, never sent and not counted.
 * A position with a known value below ``dust_usd`` is dust and is closed.
 * The other positions are ranked by value, then P&L, then age. Rank 1 is the largest. ``rank > cap`` is closed.
+* A position that covers a short is not closed alone.
 * A position with an unknown value is counted but never ranked. Its rank could only push ranked positions further down.
 """
 
@@ -17,6 +18,7 @@ from decimal import Decimal
 from msgspec import Struct, structs
 
 from core.model import InstrumentKey, Order, PositionKey, Tier
+from core.plans import legs
 from core.plans.cancel_policy import OrderPolicy
 from core.plans.minimums import MinimumProblem, minimum_problem
 from core.plans.plan import Action, ActionKind, OwnerTally, Reason
@@ -142,6 +144,7 @@ def plan_owner(
     for verdict in sorted(verdicts, key=_sequence):
         if verdict.why is not None:
             actions.extend(_actions(verdict, cap, policy, tiers, blocked))
+    actions = legs.shorts_first(legs.keep_covers(actions, holdings), holdings, across_accounts=True)
     return OwnerPlan(tuple(actions), tally(owner, cap, holdings, actions, complete))
 
 

@@ -43,6 +43,7 @@ class Reason(Enum):
     CAP_EXCEEDED = "cap_exceeded"
     OPEN_ORDERS = "open_orders"
     UNSELLABLE = "unsellable"
+    COVERS = "covers"  # the position covers a short that stays
     NO_PRICE = "no_price"
     CLOSING = "closing"  # a close of the position is already in flight
     FROZEN = "frozen"  # the account is frozen until a person thaws it
@@ -73,6 +74,7 @@ class Action(Struct, frozen=True):
     cancels: tuple[Order, ...] = ()  # orders that a close cancels before the first tier
     orders_shown: tuple[str, ...] = ()  # ids of all open orders on the instrument when the close was planned
     tiers: tuple[Tier, ...] = ()
+    after: tuple[PositionKey, ...] = ()  # closes of the same plan that go first
     cost: Decimal | None = None  # estimated half spread and fee, USD
 
     def binding(self) -> str:

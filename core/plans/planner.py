@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct, structs
 
 from core.model import Order, PositionKey, Tier
-from core.plans import cleanup, legacy
+from core.plans import cleanup, legacy, legs
 from core.plans.cancel_policy import CancelIf, OrderPolicy, parse_cancel_if
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
@@ -196,7 +196,7 @@ def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
         else:
             tiers = scope.situation.tiers[holding.key.account]
             actions.extend(cleanup.close(holding, why, text, tiers))
-    return actions
+    return legs.shorts_first(actions, scope.holdings)
 
 
 def _legacy(scope: _Scope) -> Made:
@@ -210,7 +210,7 @@ def _legacy(scope: _Scope) -> Made:
         blocked=situation.blocked,
         flaws={account: book.accounts[account].equity_flaw for account in scope.readable},
     )
-    return actions, scope.tally(actions)
+    return legs.shorts_first(actions, scope.holdings), scope.tally(actions)
 
 
 def _cancel_orders(scope: _Scope) -> Made:

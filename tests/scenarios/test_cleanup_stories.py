@@ -163,3 +163,39 @@ def test_a_tier_that_the_venue_refuses_gives_way_to_the_next(desk: Desk) -> None
     made = desk.document("flatten", "--all", "--yes")
     assert [(r["outcome"], r["tier"]) for r in made["results"]] == [("closed", "market_gtc")]
     assert desk.held() == set()
+
+
+@pytest.mark.parametrize("account", ["futures", "spot"])
+def test_spot_against_a_short_perpetual_of_the_coin_is_not_closed_alone(desk: Desk, account: str) -> None:
+    short = position("BTC-PERP", "50", side="short")
+    spot = [position("BTC-USD", "0.5"), position("ETH-USD", "0.5")]
+    accounts = {"spot": spot}
+    accounts[account] = [*accounts.get(account, []), short]
+    for name, held in accounts.items():
+        desk.account("ann", name, held)
+    made = desk.document("cleanup", "--yes")
+    assert (closes(made), skips(made, "covers")) == (["ETH-USD"], ["BTC-USD"])
+    where = "" if account == "spot" else " on ann/futures"
+    [text] = [a["text"] for a in made["actions"] if a["reason"] == "covers"]
+    assert text == f"Dust position ($0.50 < $1.00); skipped: it covers the short BTC-PERP{where}, which stays"
+    assert desk.held() == {("ann/spot", "BTC-USD"), (f"ann/{account}", "BTC-PERP")}
+
+
+def test_of_a_coin_and_its_short_perpetual_that_both_go_the_short_goes_first(desk: Desk) -> None:
+    desk.account("ann", "futures", [position("BTC-PERP", "0.6", side="short")])
+    desk.account("ann", "spot", [position("BTC-USD", "0.5")])
+    made = desk.document("cleanup", "--yes")
+    assert desk.held() == set()
+    assert [r["symbol"] for r in made["results"]] == ["BTC-PERP", "BTC-USD"]
+
+
+def test_a_coin_stays_when_the_short_that_should_go_first_cannot_be_closed(desk: Desk) -> None:
+    tiers = ("ioc", "gtc", "fok", "limit", "close_call", "direct")
+    faults = f"faults = {{ {', '.join(f'reject_{tier} = 1' for tier in tiers)} }}"
+    desk.account("ann", "futures", [position("BTC-PERP", "0.6", side="short")], options=faults)
+    desk.account("ann", "spot", [position("BTC-USD", "0.5")])
+    made = desk.document("cleanup", "--yes", code=1)
+    assert {r["symbol"]: r["outcome"] for r in made["results"]} == {"BTC-PERP": "stuck", "BTC-USD": "refused"}
+    assert len(desk.held()) == 2
+    made = desk.document("flatten", "--all", "--yes", code=1)  # no account waits for another one
+    assert {r["symbol"]: r["outcome"] for r in made["results"]} == {"BTC-PERP": "stuck", "BTC-USD": "closed"}

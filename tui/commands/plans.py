@@ -41,7 +41,7 @@ SURE_AFTER = 0.5  # seconds until an empty list is read again
 
 _GOOD = frozenset({"closed", "closed_residual", "cancelled"})
 _GOOD_ENOUGH = _GOOD | {"skipped"}
-_LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE})
+_LEFT_BY_POLICY = frozenset({Reason.OPEN_ORDERS, Reason.UNSELLABLE, Reason.NO_PRICE, Reason.COVERS})
 
 
 def _confirming(command: Callable[..., Any]) -> Callable[..., Any]:

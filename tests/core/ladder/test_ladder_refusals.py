@@ -312,3 +312,18 @@ def test_an_instrument_that_is_not_tradable_is_refused_with_an_alarm():
     climb = Climb()
     climb.see(position(), instrument=instrument(tradable=False))
     assert climb.end == ("refused", True)
+
+
+def test_where_only_one_tier_is_left_to_try_a_refusal_is_not_repeated_at_once():
+    climb, pauses = Climb(close_action(tiers=(Tier.VENUE_CLOSE,))), []
+    climb.to_send()
+    climb.refused(Refusal.OTHER)
+    while isinstance(climb.do, DoWait):
+        pauses.append(climb.do.seconds)
+        climb.waited()
+        climb.see(position())
+        climb.refused(Refusal.OTHER)
+    climb.see(position())
+    assert climb.end == ("stuck", True)
+    assert len(climb.requests) == climb.ladder.limits.attempts
+    assert sum(pauses) == pytest.approx(climb.ladder.limits.position_lag * 2 / 3)
