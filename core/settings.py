@@ -138,6 +138,12 @@ class ProtectSettings(Struct, frozen=True):
     min_interval: float = 60.0  # seconds between two changes of one position's order
 
 
+class ConsoleSettings(Struct, frozen=True):
+    """``type_number_from``: closes and dollars from which a person types the number of closes; None never asks."""
+
+    type_number_from: tuple[int | None, Decimal | None] = (3, D(1000))
+
+
 class AccountSettings(Struct, frozen=True):
     """One account. ``options`` are the adapter's options; the configuration validated them. Paths are absolute."""
 
@@ -173,6 +179,7 @@ class Settings(Struct, frozen=True):
     legacy: LegacySettings = LegacySettings()
     automation: AutomationSettings = AutomationSettings()
     protect: ProtectSettings = ProtectSettings()
+    console: ConsoleSettings = ConsoleSettings()
     owners: tuple[OwnerSettings, ...] = field(default=())
     exit_symbols: dict[str, Given] = {}  # exit settings of single symbols, for all owners
 

@@ -46,10 +46,17 @@ PARSERS = (
     "brokers/ccxt/exchanges/kraken_margin.py",
 )
 VOCABULARY = "errors|events|ids|model|ports|records|settings|units"
-REPLICAS = ("tui/app.py", "tui/feed.py", "tui/present/*.py", "tui/screens/*.py", "tui/widgets/*.py")
+REPLICAS = (
+    "tui/app.py",
+    "tui/console_actions.py",
+    "tui/feed.py",
+    "tui/present/*.py",
+    "tui/screens/*.py",
+    "tui/widgets/*.py",
+)
 SEEN_BY_REPLICAS = re.compile(
     rf"core\.(?:link|plans|exits\.view|{VOCABULARY})(?:\.|$)"
-    r"|tui\.(?:feed|keys|process_signals|terminal_driver|present|screens|widgets|app)(?:\.|$)"
+    r"|tui\.(?:feed|keys|process_signals|terminal_driver|crash_log|console_actions|present|screens|widgets|app)(?:\.|$)"
 )
 
 # Where a binary fraction is right: bars and ratios go through TA-Lib; a duration in seconds is no money.

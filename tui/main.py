@@ -172,7 +172,14 @@ class SystemEnvironment:
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
         crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
-        app = FlatdeckApp(LocalLink(engine), read_only=read_only, clock=self.clock, crash_log=crash_log, line=line)
+        app = FlatdeckApp(
+            LocalLink(engine),
+            read_only=read_only,
+            clock=self.clock,
+            settings=engine.settings.console,
+            crash_log=crash_log,
+            line=line,
+        )
         await app.run_async()
 
     def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:

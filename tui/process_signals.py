@@ -112,6 +112,14 @@ def _is_gone(descriptor: int) -> bool:
     return False
 
 
+def drop_typed_text(descriptor: int) -> None:
+    """Drop what was typed into a terminal and not read yet. Anything else than a terminal is left alone."""
+    try:
+        termios.tcflush(descriptor, termios.TCIFLUSH)
+    except termios.error:
+        return
+
+
 def leave_on_signals(leave: Callable[[int], None], line: TerminalLine) -> Callable[[], None]:
     """Install the handlers on the running loop and return a function that removes them.
 

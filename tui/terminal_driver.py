@@ -7,6 +7,8 @@ import signal
 
 from textual.drivers.linux_driver import LinuxDriver
 
+from tui.process_signals import drop_typed_text
+
 LAST_WORDS = 0.5  # seconds that the terminal has to read the end of the output
 
 
@@ -17,7 +19,8 @@ class TerminalDriver(LinuxDriver):
     """
 
     def start_application_mode(self) -> None:
-        """Take the terminal over."""
+        """Take the terminal over. Text that was typed before is dropped: nobody saw what it would do."""
+        drop_typed_text(self.fileno)
         super().start_application_mode()
         if self._writer_thread is not None:
             self._writer_thread._queue.maxsize = 0

@@ -25,6 +25,7 @@ from core.model import PLATFORM
 from core.settings import (
     AutomationSettings,
     CleanupSettings,
+    ConsoleSettings,
     EngineSettings,
     EntrySettings,
     ExitLevel,
@@ -279,6 +280,7 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
         legacy=LegacySettings(**root.legacy.given()),
         automation=AutomationSettings(**root.automation.given()),
         protect=ProtectSettings(**root.protect.given()),
+        console=ConsoleSettings(**root.console.given()),
         owners=root.owners(),
         exit_symbols=exits.symbols,
     )

@@ -18,6 +18,7 @@ from core.settings import (
     AccountSettings,
     AutomationSettings,
     CleanupSettings,
+    ConsoleSettings,
     EngineSettings,
     EntrySettings,
     LadderSettings,
@@ -29,6 +30,7 @@ from core.settings import (
 DAY = 86_400.0
 _ENGINE, _CLEANUP, _ENTRIES = EngineSettings(), CleanupSettings(), EntrySettings()
 _LADDER, _LEGACY, _AUTOMATION, _PROTECT = LadderSettings(), LegacySettings(), AutomationSettings(), ProtectSettings()
+_CONSOLE = ConsoleSettings()
 
 _amount = kinds.exact('an amount from 0, like "1.00"', lambda v: v >= 0)
 _share = kinds.exact('a fraction above 0 and below 1, like "0.05" for 5 %', lambda v: 0 < v < 1)
@@ -141,6 +143,17 @@ class ProtectTable(Table):
     min_interval: Annotated[float, PlainValidator(kinds.seconds(DAY))] = _PROTECT.min_interval
 
 
+_number_from = kinds.row(
+    '[closes, dollars], like [3, "1000"]; "" for no limit', kinds.off(kinds.whole(1, 1_000_000)), kinds.off(_amount)
+)
+
+
+class ConsoleTable(Table):
+    type_number_from: Annotated[tuple[int | None, Decimal | None], PlainValidator(_number_from)] = (
+        _CONSOLE.type_number_from
+    )
+
+
 class _Owner(Table):
     accounts: list[AnyAccount] = Field(default_factory=list)
     exits: LevelTable = LevelTable()
@@ -188,6 +201,7 @@ class Root(Table):
     legacy: LegacyTable = LegacyTable()
     automation: AutomationTable = AutomationTable()
     protect: ProtectTable = ProtectTable()
+    console: ConsoleTable = ConsoleTable()
     platform: PlatformTable = PlatformTable()
     users: list[UserTable] = Field(default_factory=list)
 

@@ -157,11 +157,13 @@ def test_a_cleanup_from_the_key_to_verified_and_out(terminals: list[Terminal], c
     terminal.press("c")
     terminal.shows("59 → 8")
     terminal.press("c")  # a second press does nothing
+    terminal.shows("Type 52")
     terminal.press("\r")  # Enter never confirms: it presses what has the focus, and that is Cancel
     terminal.until(lambda screen: "59 → 8" not in screen, "the plan put away")
     assert "14/8" in terminal.screen
     terminal.press("c")
-    terminal.shows("59 → 8")
+    terminal.shows("Type 52")
+    terminal.press("52")
     terminal.press("y")
     assert "80 → 28" in terminal.shows("verified")
     terminal.press("n")
@@ -207,7 +209,7 @@ def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves
     terminals.append(terminal)
     terminal.shows("59 positions")
     terminal.press("F")
-    terminal.shows("59 to close")
+    terminal.shows("Type 59")
     terminal.press("59")
     terminal.press("\r")
     terminal.press("y")
@@ -227,7 +229,7 @@ def test_a_line_that_breaks_while_a_market_is_waited_for_does_not_keep_the_next_
     terminals.append(terminal)
     terminal.shows("2 positions")
     terminal.press("F")
-    terminal.shows("2 to close")
+    terminal.shows("Type 2")
     terminal.press("2")
     terminal.press("\r")
     terminal.press("y")

@@ -11,9 +11,12 @@ from textual.pilot import Pilot
 from core.link.messages import Snapshot
 from tests.tui.fakes import FakeLink, HandClock, position, snapshot
 from tui.app import FlatdeckApp
+from tui.present.confirm_gate import SETTLE
 from tui.screens.confirm_screen import PlanScreen
+from tui.screens.guarded_screen import GuardedScreen
 
 SOON = 5.0
+LATE = 3.0  # a loaded machine handles a key so much later than it was pressed
 
 
 class Console:
@@ -47,9 +50,20 @@ class Console:
         return self.app.screen
 
     async def planned(self) -> PlanScreen:
-        """Wait until a plan is on screen."""
-        await self.until(lambda: isinstance(self.app.screen, PlanScreen) and self.app.screen.gate.plan is not None)
+        """Wait until a plan is on screen, long enough to be confirmed."""
+        await self.until(lambda: isinstance(self.app.screen, PlanScreen) and self.app.screen.gate.drawn)
+        await self.settle()
         return self.modal
+
+    async def settle(self) -> None:
+        """Leave the keyboard alone until the window that asks takes its answer."""
+        window = self.app.screen
+        assert isinstance(window, GuardedScreen)
+        drawn = (lambda: window.gate.drawn) if isinstance(window, PlanScreen) else (lambda: window.quiet.shown)
+        await self.until(drawn)
+        self.clock.forward(SETTLE + LATE)
+        window.tell()
+        await self.pilot.pause()
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from tui.demo_books import Dice
 from tui.output.documents import Document, document_text
 from tui.present.labels import log_cells
 from tui.present.sanitize import sanitize
-from tui.process_signals import TerminalLine
+from tui.process_signals import TerminalLine, drop_typed_text
 
 if TYPE_CHECKING:
     from core.config.load import Loaded
@@ -190,7 +190,12 @@ class CommandContext:
         return shutil.get_terminal_size().columns if at_terminal(sys.stdout) else None
 
     def confirm(self, question: str) -> bool:
-        """Ask a yes-or-no question on stderr. The default, an interrupt and the end of input mean no."""
+        """Ask a yes-or-no question on stderr. The default, an interrupt and the end of input mean no.
+
+        Text that was typed into a terminal before the question answers nothing.
+        """
+        if at_terminal(sys.stdin):
+            drop_typed_text(sys.stdin.fileno())
         try:
             return click.confirm(question, default=False, err=True)
         except click.Abort:

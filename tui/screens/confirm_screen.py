@@ -1,9 +1,9 @@
 """The confirmation: the plan on screen as a diff, and afterwards the progress of exactly that plan.
 
 While the screen is open, the plan is prepared repeatedly. If the new plan binds something else, the screen shows it
-with its changed lines marked. The changed plan can be confirmed only after it has been on screen for a while. ``y``, a
-click or the space bar on the button confirm; Enter never does. A confirmation whose answer was lost is never sent
-twice.
+with its changed lines marked. A plan can be confirmed only after it has been on screen for a while and nobody typed.
+``y``, a click or the space bar on the button confirm; Enter never does. A confirmation whose answer was lost is never
+sent twice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import msgspec
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 from textual.widgets import Button
 
 from core.link.messages import Command, Confirm, Planned, PlanReport, Prepare, Rejected, Reply, Started, Withdraw
@@ -25,6 +24,7 @@ from core.link.replica import Replica
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
 from core.ports import Clock
+from core.settings import ConsoleSettings
 from tui.feed import LINK_ERRORS
 from tui.present import plan_diff, plan_progress
 from tui.present.cells import Cell, Row
@@ -32,11 +32,11 @@ from tui.present.changes import Changes
 from tui.present.confirm_gate import ConfirmGate
 from tui.present.plan_diff import Diff
 from tui.present.plan_progress import Progress
+from tui.screens.guarded_screen import GuardedScreen
 from tui.screens.sizes import SMALLEST
 from tui.widgets.plan_window import PlanWindow
 
 RECHECK = 0.5  # seconds between two checks whether the plan on screen is still current
-BLINK = 0.1  # seconds between two checks whether the plan may be confirmed
 
 
 class Stage(Enum):
@@ -50,14 +50,17 @@ class Stage(Enum):
     CLOSED = "closed"
 
 
-class PlanScreen(ModalScreen[None]):
-    """Shows the plan for ``request``. ``ask`` sends a command; ``reports`` has the reports of ended plans."""
+class PlanScreen(GuardedScreen[None]):
+    """Shows the plan for ``request``. ``ask`` sends a command; ``reports`` has the reports of ended plans.
+
+    ``stalled`` tells whether the terminal has stopped reading, so that nobody can see the plan.
+    """
 
     AUTO_FOCUS = "#cancel"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "Confirm"),
         Binding("n,q,escape", "cancel", "Cancel", key_display="n"),
-        Binding("n,q,escape", "close", "Close; what was confirmed goes on", key_display="n"),
+        Binding("n,escape", "close", "Close; what was confirmed goes on", key_display="n"),
         Binding("tab", "app.focus_next", "Next field", show=False),
     ]
 
@@ -71,15 +74,19 @@ class PlanScreen(ModalScreen[None]):
         reports: dict[str, PlanReport],
         clock: Clock,
         dry_run: bool,
+        limits: ConsoleSettings,
+        stalled: Callable[[], bool],
         recheck: float = RECHECK,
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.request, self.replica, self.stage = request, replica, Stage.LOOKING
-        self.gate = ConfirmGate(dry_run=dry_run, typed=request.cause == "flatten" and not request.keys)
+        typed = request.cause == "flatten" and not request.keys
+        self.gate = ConfirmGate(dry_run=dry_run, typed=typed, limits=limits)
+        self.quiet = self.gate.quiet
         self.diff = Diff()
         self.box = PlanWindow(plan_diff.COLUMNS, self._make)
         self.progress: Progress | None = None
-        self._ask, self._spawn, self._clock, self._recheck = ask, spawn, clock, recheck
+        self._ask, self._spawn, self._stalled, self._recheck = ask, spawn, stalled, recheck
         self._reports = reports
         self._notice = ""  # the engine's answer to a confirmation that it rejected
         self._told = ""
@@ -92,9 +99,8 @@ class PlanScreen(ModalScreen[None]):
         """Ask for the plan, and repeat."""
         self.box.entitle(plan_diff.describe(self.request) + ("  — dry run" if self.gate.dry_run else ""))
         self.box.confirm.display = not self.gate.dry_run
-        self.box.count.display = self.gate.typed and not self.gate.dry_run
-        self.set_interval(BLINK, self._tell)
-        self._tell()
+        self.box.count.display = False
+        self.tell()
         self._spawn(self._watch())
 
     # The plan on screen
@@ -128,28 +134,32 @@ class PlanScreen(ModalScreen[None]):
         if not self.is_mounted:
             return
         changed = self.diff.show(plan)
-        self.gate.take(plan, changed=changed, at=self._clock.monotonic())
+        self.gate.take(plan, changed=changed)
+        self.box.count.display = self.gate.wants_number() is not None
         if self.box.table.columns != self.diff.columns:
             self.box.replace(self.diff.columns, self.diff.keys)
         self.box.show(self.diff.keys)
         ladders, partial = plan_diff.ladders(plan), plan_diff.partial(plan)
         tried = [Cell(f"tried in turn: {ladders}", "dim")] if ladders else []
         self.box.sum_up([plan_diff.summary(plan), tried, [Cell(partial, "bad")] if partial else []])
-        self._tell()
+        self.call_after_refresh(lambda: self.gate.see(self.clock.monotonic()))
+        self.tell()
 
     def _fail(self, text: str) -> None:
         if self.stage is Stage.LOOKING and self.is_mounted:
-            self.gate.fail(text, self._clock.monotonic())
-            self._tell()
+            self.gate.fail(text)
+            self.tell()
 
     def _closed_because(self) -> str | None:
         large = self.size.width >= SMALLEST[0] and self.size.height >= SMALLEST[1]
-        return self.gate.closed_because(self.box.count.value, self._clock.monotonic(), seen=large)
+        return self.gate.closed_because(self.box.count.value, self.clock.monotonic(), seen=large)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Say whether and how the plan can be confirmed, if that changed."""
         if not self.is_mounted or self.stage not in (Stage.LOOKING, Stage.CONFIRMING):
             return
+        if self._stalled():
+            self.quiet.show(self.clock.monotonic())
         why = self._closed_because()
         marks = ", ".join(f"{n} {word}" for word, n in self.diff.marked().items())
         text = why or "y confirms exactly what is shown. Enter does not."
@@ -184,7 +194,7 @@ class PlanScreen(ModalScreen[None]):
             return
         self.stage = Stage.CONFIRMING
         self._notice = ""
-        self._tell()
+        self.tell()
         self._spawn(self._send(plan))
 
     async def _send(self, plan: Plan) -> None:
@@ -202,9 +212,9 @@ class PlanScreen(ModalScreen[None]):
         elif self.stage is Stage.CONFIRMING:
             text = reply.text if isinstance(reply, Rejected) else f"the engine answered {type(reply).__name__}"
             self.stage, self._notice = Stage.LOOKING, f"NOT DONE: {text}."
-            self.gate.fail("Looking again…", self._clock.monotonic())
+            self.gate.fail("Looking again…")
             self.gate.dry_run |= isinstance(reply, Rejected) and reply.code == "read_only"
-            self._tell()
+            self.tell()
             self._spawn(self._watch())
 
     # Progress
@@ -263,6 +273,10 @@ class PlanScreen(ModalScreen[None]):
 
     # Keys and events
 
+    def eats(self, event: events.Key | events.Paste) -> bool:
+        """Return whether a key does nothing. After a confirmation there is nothing left to guard."""
+        return self.stage in (Stage.LOOKING, Stage.CONFIRMING) and super().eats(event)
+
     def action_close(self) -> None:
         """Close the window. A plan that was not confirmed is withdrawn; one that runs goes on."""
         plan, looking = self.gate.plan, self.stage is Stage.LOOKING
@@ -290,7 +304,7 @@ class PlanScreen(ModalScreen[None]):
 
     def on_input_changed(self) -> None:
         """Check the number at every change."""
-        self._tell()
+        self.tell()
 
     def on_key(self, event: events.Key) -> None:
         """Put a digit, wherever it was typed, into the number."""

@@ -8,15 +8,16 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from core.ports import Clock
 from tui.present.cells import Cell
+from tui.screens.guarded_screen import GuardedScreen
 from tui.widgets.content import content, paragraph
 from tui.widgets.key_bar import KeyBar
 
 
-class QuitScreen(ModalScreen[bool]):
+class QuitScreen(GuardedScreen[bool]):
     """``y`` quits; Enter does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -24,8 +25,8 @@ class QuitScreen(ModalScreen[bool]):
         Binding("y", "answer(True)", "Quit"),
     ]
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, lines: Sequence[str], clock: Clock) -> None:
+        super().__init__(clock)
         self._lines = lines
 
     def compose(self) -> ComposeResult:
@@ -34,6 +35,10 @@ class QuitScreen(ModalScreen[bool]):
             yield Static(content([Cell("QUIT?", "strong")]), classes="title")
             yield Static(paragraph([[Cell(line)] for line in self._lines]))
             yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Wait until the lines are on the screen."""
+        self.call_after_refresh(lambda: self.quiet.show(self.clock.monotonic()))
 
     def action_answer(self, quits: bool) -> None:
         """Leave or stay."""

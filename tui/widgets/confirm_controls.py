@@ -25,3 +25,8 @@ class CountInput(Input):
     async def _on_key(self, event: events.Key) -> None:
         if event.is_printable and not (event.character or "").isdigit():
             event.prevent_default()
+
+    def _on_paste(self, event: events.Paste) -> None:
+        """Take no pasted number: a person types it."""
+        event.prevent_default()
+        event.stop()

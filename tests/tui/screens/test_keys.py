@@ -105,9 +105,11 @@ async def test_quitting_with_closes_in_flight_asks_and_says_what_is_left(letter:
         assert "carries on without this console" in it.text()
         await it.press("enter", "ctrl+q")
         assert len(it.app.screen_stack) == 2
+        await it.settle()
         await it.press("n")
         await it.until(lambda: isinstance(it.app.screen, MainScreen))
         await it.press(letter)
+        await it.settle()
         await it.press("y")
         assert it.app.return_value == 0
 

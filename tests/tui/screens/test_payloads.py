@@ -96,8 +96,7 @@ async def test_hostile_text_is_plain_in_the_confirmation_and_its_progress(name: 
         await it.sees("NOT DONE")
         look(it, name)
         del it.link.answers["Confirm"]
-        it.clock.forward(2)
-        await it.until(lambda: not it.modal.box.confirm.disabled)
+        await it.settle()
         await it.press("y")
         await it.sees("under way")
         running = it.link.confirmed()[-1].plan

@@ -40,8 +40,7 @@ async def test_a_rejection_is_shown_and_what_was_shown_is_looked_at_again(code: 
         assert it.modal.stage is Stage.LOOKING
         await it.press("y")
         assert len(it.link.confirmed()) == 1
-        it.clock.forward(2)
-        await it.pilot.pause(0.3)
+        await it.settle()
         assert it.modal.query_one(ConfirmButton).disabled is (code == "read_only")
 
 

@@ -43,9 +43,12 @@ async def settled(pilot: Pilot[int]) -> None:
 async def asked(pilot: Pilot[int]) -> None:
     await settled(pilot)
     await pilot.press("c")
-    while not isinstance(pilot.app.screen, PlanScreen) or pilot.app.screen.gate.plan is None:
+    while not isinstance(pilot.app.screen, PlanScreen) or not pilot.app.screen.gate.drawn:
         await pilot.pause(0.02)
-    await pilot.pause(0.2)
+    assert isinstance(pilot.app, FlatdeckApp)
+    assert isinstance(pilot.app.clock, HandClock)
+    pilot.app.clock.forward(5)
+    await pilot.pause(0.3)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
