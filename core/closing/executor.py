@@ -29,7 +29,7 @@ from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
 from core.plans import planner
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
-from core.plans.results import Outcome, ResultRow, not_done, owner_tallies, verified_owner
+from core.plans.results import Outcome, ResultRow, as_finally_read, not_done, owner_tallies, verified_owner
 from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
@@ -311,7 +311,7 @@ class PlanExecutor:
     async def _contradicted(self, plan: Plan, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
         holdings = reads.get(row.key.account)
         if holdings is None or not _still_there([row], row.key.account, holdings):
-            return row
+            return as_finally_read(row, holdings)
         self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed")
         position = holdings.position(row.key)
         row = structs.replace(

@@ -90,6 +90,18 @@ def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
     return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
 
 
+def as_finally_read(row: ResultRow, holdings: Holdings | None) -> ResultRow:
+    """Return the row of a stuck or partial close with the quantity that the final read shows.
+
+    The close ended before that read: its order may have been executed although its outcome stayed unknown.
+    """
+    unsettled = row.outcome in (Outcome.STUCK.value, Outcome.PARTIAL.value)
+    if holdings is None or row.kind != ActionKind.CLOSE.value or not unsettled or not holdings.tells_of(row.key.symbol):
+        return row
+    held = holdings.position(row.key)
+    return structs.replace(row, residual=held.quantity if held is not None else Decimal(0))
+
+
 def owner_tallies(plan: Plan, results: Iterable[ResultRow], final: dict[str, int]) -> tuple[OwnerTally, ...]:
     """Return each owner's tally of the actions that succeeded.
 

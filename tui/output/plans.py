@@ -198,7 +198,9 @@ def _verdict(value: PlanReport) -> str:
     bad = [row for row in value.results if row.outcome in _BAD]
     named = ", ".join(f"{sanitize(row.key.symbol)} on {sanitize(row.key.account)} ({row.outcome})" for row in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-    remained = f"Something remained: {named}{more}." if bad else "Not everything could be verified."
+    gone = all(row.kind == "close" and row.residual == 0 for row in bad)
+    what = "Nothing of it is held any more, but how its close ended is not known" if gone else "Something remained"
+    remained = f"{what}: {named}{more}." if bad else "Not everything could be verified."
     if value.complete and value.plan.complete:
         return remained
     unread = value.plan.unreadable or not value.unlisted or not all(owner.read for owner in value.owners)

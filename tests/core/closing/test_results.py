@@ -9,9 +9,9 @@ from core.closing.log_text import begun, cancelled, ended, planned, summary, tag
 from core.ladder.parts import Cancels, Fills, LastRead
 from core.ladder.results import cancel_results, result
 from core.ladder.states import Ladder, Limits, Phase
-from core.model import PositionKey, Side, Tier
+from core.model import Holdings, PositionKey, Side, Tier
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.plans.results import Outcome, ResultRow, not_done, owner_tallies, profit
+from core.plans.results import Outcome, ResultRow, as_finally_read, not_done, owner_tallies, profit
 from tests.support.books import COINBASE, KRAKEN, NOW, PLATFORM, D, order, position
 
 SHIB, ATOM = PositionKey(COINBASE, "SHIB-USD"), PositionKey(COINBASE, "ATOM-USD")
@@ -286,3 +286,21 @@ def test_an_order_that_stayed_when_its_position_was_gone_closes_nothing() -> Non
     results = [ResultRow(SHIB, "close", "stuck"), ResultRow(SHIB, "cancel_order", "closed", order_id="o1")]
     (tally,) = owner_tallies(plan, results, {})
     assert (tally.dust, tally.final) == (0, 9)
+
+
+@pytest.mark.parametrize("outcome", ["stuck", "partial"])
+@pytest.mark.parametrize(("held", "left"), [((), "0"), (("5",), "5")])
+def test_what_the_final_read_shows_is_what_a_stuck_close_left(outcome: str, held: tuple[str, ...], left: str) -> None:
+    row = ResultRow(SHIB, "close", outcome, residual=D(20))
+    read = Holdings(COINBASE, 1.0, 2.0, positions=tuple(position("SHIB-USD", q, account=COINBASE) for q in held))
+    assert as_finally_read(row, read).residual == D(left)
+    assert as_finally_read(row, read).outcome == outcome
+
+
+def test_a_final_read_without_a_readable_row_says_nothing_of_what_is_left() -> None:
+    row = ResultRow(SHIB, "close", "stuck", residual=D(20))
+    read = Holdings(COINBASE, 1.0, 2.0)
+    assert as_finally_read(row, structs.replace(read, unread=("SHIB-USD",))) == row
+    assert as_finally_read(row, None) == row
+    closed = ResultRow(SHIB, "close", "closed", residual=D(0))
+    assert as_finally_read(closed, read) == closed

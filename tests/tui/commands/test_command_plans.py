@@ -321,3 +321,15 @@ def test_a_cost_that_is_not_known_of_every_close_says_of_how_many() -> None:
     unknown = structs.replace(CLOSE, key=structs.replace(CLOSE.key, symbol="LATE/USD"), cost=None)
     stdout = call(FakeWorld(plans=[structs.replace(PLAN, actions=(CLOSE, unknown))]), "cleanup", "--dry-run").stdout
     assert "about $0.01 + 1 unknown in spread and fees" in stdout
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [("20", "Something remained: "), ("0", "Nothing of it is held any more, but how its close ended is not known: ")],
+)
+def test_the_last_sentence_agrees_with_what_the_final_read_shows(left: str, said: str) -> None:
+    row = structs.replace(REPORT.results[0], outcome="stuck", residual=Decimal(left), error="not found out")
+    world = FakeWorld(plans=[PLAN], report=structs.replace(REPORT, results=(row,), success=False))
+    made = call(world, "flatten", "--all", "--yes")
+    assert made.exit_code == 1
+    assert f"{said}{row.key.symbol} on {row.key.account} (stuck)." in made.stdout
