@@ -15,7 +15,7 @@ from brokers.ccxt import wire_markets
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.read_table import UNBOUND, known_calls
 from brokers.ccxt.wire import Row
-from brokers.ccxt.wire_balances import markets_of
+from brokers.ccxt.wire_balances import markets_of, spot_markets
 from core.errors import Refused
 from core.model import Instrument
 from core.ports import Clock
@@ -36,6 +36,7 @@ class Markets:
         self._clock = clock
         self._known = known_calls(client.settings.exchange)
         self._renewing: asyncio.Task[SimpleNamespace] | None = None
+        self._by_base: tuple[object, dict[str, list[Row]]] | None = None  # ccxt's markets, by the currency they sell
 
     async def load(self) -> None:
         """Load the markets. Accounts of one exchange share them.
@@ -93,12 +94,22 @@ class Markets:
         return replace(made, reduce_only=made.reduce_only and exchange not in UNBOUND)
 
     def of_code(self, code: str, prefer: Sequence[str]) -> Row | None:
-        """Return the preferred active spot market that sells a currency for money; None if there is none."""
+        """Return the preferred active spot market that sells a currency; None if there is none."""
         return next(iter(self.all_of_code(code, prefer)), None)
 
     def all_of_code(self, code: str, prefer: Sequence[str]) -> list[Row]:
-        """Return all active spot markets that sell a currency for money, preferred first."""
-        return markets_of(code, self.rows, prefer)
+        """Return all active spot markets that sell a currency, preferred first."""
+        return markets_of(self._selling(code), prefer)
+
+    def halted_of_code(self, code: str, prefer: Sequence[str]) -> list[Row]:
+        """Return the spot markets of a currency that do not trade now, preferred first."""
+        return markets_of(self._selling(code), prefer, active=False)
+
+    def _selling(self, code: str) -> list[Row]:
+        rows = self.rows
+        if self._by_base is None or self._by_base[0] is not rows:
+            self._by_base = rows, spot_markets(rows)
+        return self._by_base[1].get(code, [])
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:

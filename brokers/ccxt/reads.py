@@ -74,6 +74,7 @@ class AccountReads:
         self._worth = AccountWorth(client, markets, clock)
         self._listed: list[Position] | None = None  # positions of the last list
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold the currency at the last read
+        self._unsold: frozenset[str] = frozenset()  # held currencies that no market sells
         self.cost_basis = CostBasis(client, clock)
         self.instruments: dict[str, Instrument] = {}
         self.held: frozenset[str] = frozenset()  # symbols of positions
@@ -150,6 +151,8 @@ class AccountReads:
         )
 
     def _instrument(self, symbol: str) -> Instrument:
+        if symbol in self._unsold:
+            return wire_markets.unsold(symbol)
         made = self._markets.instrument(listed_as(symbol))
         if made.symbol == symbol:
             return made
@@ -160,22 +163,28 @@ class AccountReads:
         return None if self._calls.balance is None else await ask("fetch_balance", self._calls.balance)
 
     async def _spot(self, balance: Any, orders: list[Order]) -> list[Position]:
-        """Return each sellable balance as a position in the market that sells the currency.
+        """Return each balance as a position in the market that sells the currency.
 
-        Without an active market, the market of the last read counts.
+        Without an active market, the market of the last read counts, else a halted market. A currency without any
+        market is a position under its own name, which nobody can close from here.
         """
         held = wire_balances.holdings(balance, self._client.settings.exchange)
-        all_of, before = self._markets.all_of_code, self._sold_in
-        known = [(h, m) for h in held if (m := all_of(h.code, self._calls.prefer) or before.get(h.code))]
-        self._sold_in = {h.code: markets[:1] for h, markets in known}
-        names = [[wire.text(market, "symbol") for market in markets] for _, markets in known]
-        totals = {name[0]: h.total for (h, _), name in zip(known, names, strict=True)}
-        await self.cost_basis.learn_costs(totals, {name[0]: name for name in names}, at_once=self._calls.trades_at_once)
+        known = [(h, self._selling(h.code) or [{"symbol": h.code}]) for h in held]
+        self._unsold = frozenset(h.code for h, markets in known if wire.text(markets[0], "symbol") == h.code)
+        self._sold_in = {h.code: markets[:1] for h, markets in known if h.code not in self._unsold}
+        sold = {wire.text(m[0], "symbol"): (h.total, m) for h, m in known if h.code not in self._unsold}
+        names = {symbol: [wire.text(market, "symbol") for market in markets] for symbol, (_, markets) in sold.items()}
+        totals = {symbol: total for symbol, (total, _) in sold.items()}
+        await self.cost_basis.learn_costs(totals, names, at_once=self._calls.trades_at_once)
         costs = self.cost_basis.costs
         return [
             wire_balances.position(self._account, h, m[0], orders, costs.get((wire.text(m[0], "symbol"), h.total)))
             for h, m in known
         ]
+
+    def _selling(self, code: str) -> list[Row]:
+        markets, prefer = self._markets, self._calls.prefer
+        return markets.all_of_code(code, prefer) or self._sold_in.get(code) or markets.halted_of_code(code, prefer)[:1]
 
     async def _positions(self, ask: Ask, urgent: bool, asked: float) -> PositionList:
         if self._calls.margin and urgent and self._listed == []:

@@ -1,8 +1,8 @@
 """Convert balances to spot positions, their cost, and an account's worth. Pure.
 
-A balance is a position if its asset can be sold. Money is no position: US dollars and the like, state currencies, and
-coins that stand for either. An asset without an active market is none either, which excludes staked or lent assets
-(``LDBTC``, ``BTC.M``, ``ETH2.S``).
+A balance is a position, whatever money its asset is sold for. Money is no position: US dollars and the like, state
+currencies, and coins that stand for either. Staked or lent assets are none either (``LDBTC``, ``BTC.M``, ``ETH2.S``).
+An asset that nobody can sell now is a position that cannot be closed.
 """
 
 from __future__ import annotations
@@ -68,8 +68,15 @@ def is_money(code: str) -> bool:
     return code in USD_LIKE or code in STATE_MONEY or code in STABLE
 
 
+def is_lent(code: str, exchange: str) -> bool:
+    """Return whether a code stands for a staked or lent asset: a claim that no market sells."""
+    if exchange == "kraken":
+        return "." in code or code == "ETH2"
+    return exchange.startswith("binance") and code.startswith("LD") and code not in ("LD", "LDO")
+
+
 def holdings(balance: object, exchange: str) -> list[CoinBalance]:
-    """Return every balance above 0 that is not money. Raises OutcomeUnknown for an answer that is no balance."""
+    """Return every balance above 0 that is neither money nor lent. Raises OutcomeUnknown if it is no balance."""
     if not isinstance(balance, dict) or not isinstance(balance.get("total"), dict):
         raise OutcomeUnknown(f"{exchange}'s answer is no balance")
     told = (_holding(code, row, exchange) for code, row in balance.items() if code not in NOT_CODES)
@@ -78,7 +85,8 @@ def holdings(balance: object, exchange: str) -> list[CoinBalance]:
         if held is not None:
             code = held.code.removesuffix(EARNING.get(exchange, ""))
             found[code] = _with(found.get(code), CoinBalance(code, held.total, held.free))
-    return [held for held in found.values() if held.total > 0 and not is_money(held.code)]
+    coins = (held for held in found.values() if not is_money(held.code) and not is_lent(held.code, exchange))
+    return [held for held in coins if held.total > 0]
 
 
 def _with(one: CoinBalance | None, other: CoinBalance) -> CoinBalance:
@@ -101,10 +109,27 @@ def _holding(code: str, row: object, exchange: str) -> CoinBalance | None:
     return CoinBalance(code, total, free)
 
 
-def markets_of(code: str, markets: Mapping[str, Row], prefer: Sequence[str] = DOLLARS) -> list[Row]:
-    """Return the active spot markets that sell a currency for money, in the order of ``prefer``."""
-    found = (markets.get(f"{code}/{quote}") for quote in dict.fromkeys((*prefer, *OTHER_MONEY)))
-    return [m for m in found if m is not None and m.get("spot") is True and m.get("active") is not False]
+def spot_markets(markets: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """Return the spot markets by the currency that they sell."""
+    found: dict[str, list[Row]] = {}
+    for market in markets.values():
+        if market.get("spot") is True:
+            found.setdefault(text(market, "base"), []).append(market)
+    return found
+
+
+def markets_of(spot: Sequence[Row], prefer: Sequence[str] = DOLLARS, *, active: bool = True) -> list[Row]:
+    """Return the currency's markets that trade (``active``) or that are halted, best first.
+
+    The markets for dollars or other large money come in the order of ``prefer``. Only without any of them the others
+    count: markets for state money first.
+    """
+    wanted = tuple(dict.fromkeys((*prefer, *OTHER_MONEY)))
+    found = [m for m in spot if (m.get("active") is not False) is active]
+    best = [m for m in found if text(m, "quote") in wanted]
+    if best:
+        return sorted(best, key=lambda m: wanted.index(text(m, "quote")))
+    return sorted(found, key=lambda m: (text(m, "quote") not in STATE_MONEY, text(m, "quote")))
 
 
 def position(

@@ -15,6 +15,7 @@ from core.units import ONE, ZERO
 
 DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's notations of a precision; the third notation has no step
 NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"
+NOT_SOLD = "no market that ccxt knows sells it; see to it on the exchange's own pages"
 NOT_ACTIVE = "the exchange lists this market as not active"
 UNSIZED = "contracts of an unknown size"  # the currency of an unknown value; no rate exists for this name
 KINDS = {"spot": Kind.SPOT, "margin": Kind.SPOT, "swap": Kind.PERP, "future": Kind.FUTURE, "option": Kind.OPTION}
@@ -126,6 +127,11 @@ def unknown_instrument(symbol: str, native: str, kind: Kind = Kind.PERP) -> Inst
     """Return the instrument of a symbol without a market. It has no value and cannot be closed from here."""
     native = native or symbol
     return Instrument(symbol, native, kind=kind, quote=UNSIZED, tradable=False, way_out=NOT_KNOWN)
+
+
+def unsold(code: str) -> Instrument:
+    """Return the instrument of a coin that no market sells. It has no value and cannot be closed from here."""
+    return Instrument(code, code, tradable=False, way_out=NOT_SOLD)
 
 
 def beside(market: Instrument, symbol: str, *, way_out: str = "") -> Instrument:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from brokers.ccxt import wire_markets
 from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
 from core.model import Leg, OrderRequest, OrderSide, OrderType, Side
 from tests.brokers.ccxt import bodies
@@ -343,7 +344,6 @@ async def test_spot_holdings_are_what_a_market_sells_with_what_is_free(at: Opene
         XLTC=("3", "0"),
         BTC__M=("1", "0"),
         ETH2__S=("1", "0"),
-        LDBTC=("1", "0"),
         DOGEX=("9", "0"),
     )
     broker, _ = await at("kraken", kraken(**{"/BalanceEx": held}))
@@ -351,7 +351,11 @@ async def test_spot_holdings_are_what_a_market_sells_with_what_is_free(at: Opene
     assert {(p.symbol, p.quantity, p.free) for p in read.positions} == {
         ("BTC/USD", D("0.5"), D("0.3")),
         ("ETH/USD", D("0.00001"), D("0.00001")),
+        ("LTC/USD", D(3), D(3)),
+        ("DOGEX", D(9), D(9)),
     }
+    cannot = {i.symbol: i.way_out for i in read.instruments if not i.tradable}
+    assert cannot == {"LTC/USD": wire_markets.NOT_ACTIVE, "DOGEX": wire_markets.NOT_SOLD}
     [ether] = [i for i in read.instruments if i.symbol == "ETH/USD"]
     assert (ether.min_quantity, ether.reduce_only) == (D("0.0001"), False)
     assert ether.way_out

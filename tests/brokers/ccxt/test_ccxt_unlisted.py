@@ -192,3 +192,72 @@ async def test_a_row_that_cannot_be_read_is_named_and_hides_nothing_else(at: Ope
     [named] = read.unlisted
     assert "cannot be read" in named
     assert read.unread == ("ETHUSDT",)
+
+
+# ------------------------------------------------------------------------------- coins that are sold for local money
+
+
+def luno(**more: Any) -> dict[str, Any]:
+    """Luno as its documentation shows it: two coins that are sold for rand only."""
+    limits = {"min_volume": "0.0001", "max_volume": "100", "volume_scale": 4, "price_scale": 0}
+    pairs = {"XBTZAR": "XBT", "SOLZAR": "SOL"}
+    markets = [
+        {**limits, "market_id": name, "trading_status": "ACTIVE", "base_currency": coin, "counter_currency": "ZAR"}
+        | {"min_price": "1", "max_price": "10000000", "fee_scale": 8}
+        for name, coin in pairs.items()
+    ]
+    rows = [("XBT", "0.25", "0.05"), ("SOL", "40", "0"), ("ZAR", "900", "0")]
+    held = [{"account_id": c, "asset": c, "balance": b, "reserved": r, "unconfirmed": "0"} for c, b, r in rows]
+    prices = {"XBTZAR": "1700000", "SOLZAR": "2600"}
+    return {
+        "/exchange/1/markets": {"markets": markets},
+        "/balance": {"balance": held},
+        "/listorders": {"orders": None},
+        "/listtrades": {"trades": None},
+        "/api/1/tickers": {
+            "tickers": [
+                {"pair": p, "timestamp": 1, "bid": v, "ask": v, "last_trade": v, "rolling_24_hour_volume": "1"}
+                for p, v in prices.items()
+            ]
+        },
+    } | more
+
+
+async def test_coins_that_are_sold_for_rand_only_are_positions(at: Opened) -> None:
+    broker, _ = await at("luno", luno())
+    read = await broker.holdings()
+    assert {(p.symbol, p.quantity, p.free) for p in read.positions} == {
+        ("BTC/ZAR", D("0.25"), D("0.20")),
+        ("SOL/ZAR", D(40), D(40)),
+    }
+    assert {i.quote for i in read.instruments} == {"ZAR"}
+    assert all(i.tradable for i in read.instruments)
+    assert await broker.rates(["ZAR"]) == {}, "no rate is known, so the value is unknown"
+    assert read.unlisted == ()
+
+
+async def test_a_rate_of_the_exchange_s_own_is_used(at: Opened) -> None:
+    answers = luno()
+    [first, *_] = answers["/exchange/1/markets"]["markets"]
+    answers["/exchange/1/markets"]["markets"].append({**first, "market_id": "USDCZAR", "base_currency": "USDC"})
+    ticker = answers["/api/1/tickers"]["tickers"][0]
+    answers["/api/1/tickers"]["tickers"].append({**ticker, "pair": "USDCZAR", "bid": "17", "ask": "17"})
+    broker, _ = await at("luno", answers)
+    assert {c: D(rate) for c, rate in (await broker.rates(["ZAR"])).items()} == {"ZAR": 1 / D(17)}
+
+
+async def test_binance_shows_coins_that_only_lira_or_bnb_buy_and_halted_ones(at: Opened) -> None:
+    [market] = spot()["/api/v3/exchangeInfo"]["symbols"]
+    made = [("SHIB", "TRY", "TRADING"), ("XYZ", "BNB", "TRADING"), ("OLD", "USDT", "BREAK")]
+    markets = [
+        {**market, "symbol": base + quote, "baseAsset": base, "quoteAsset": quote, "status": status}
+        for base, quote, status in made
+    ]
+    held = [{"asset": a, "free": q, "locked": "0"} for a, q in (("SHIB", "100000"), ("XYZ", "3"), ("OLD", "50"))]
+    gone = [{"asset": "AIR", "free": "7", "locked": "0"}, {"asset": "LDBTC", "free": "1", "locked": "0"}]
+    answers = spot(**{"/api/v3/exchangeInfo": {"symbols": markets}, "/api/v3/account": {"balances": [*held, *gone]}})
+    broker, _ = await at("binance", answers)
+    read = await broker.holdings()
+    tradable = {i.symbol: i.tradable for i in read.instruments}
+    assert tradable == {"SHIB/TRY": True, "XYZ/BNB": True, "OLD/USDT": False, "AIR": False}
+    assert {p.symbol: p.quantity for p in read.positions}["OLD/USDT"] == D(50)

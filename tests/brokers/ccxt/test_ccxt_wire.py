@@ -306,24 +306,42 @@ def test_a_stablecoin_is_money_whoever_issues_it_and_takes_no_place_under_the_ca
     assert [h.code for h in wire_balances.holdings(given, "kraken")] == ["USTC"]
 
 
-@pytest.mark.parametrize("code", ["LDBTC", "BTC.M", "ETH2.S"])
-def test_what_is_staked_or_lent_has_no_market_and_is_no_position(code: str) -> None:
-    markets = {s: spot(s) for s in ("BTC/USD", "ETH/USD")}
-    assert wire_balances.markets_of(code, markets) == []
-    assert wire_balances.markets_of("BTC", markets)[0] is markets["BTC/USD"]
+@pytest.mark.parametrize(
+    ("code", "exchange", "lent"),
+    [
+        ("LDBTC", "binance", True),
+        ("LDO", "binance", False),
+        ("LDBTC", "kraken", False),
+        ("BTC.M", "kraken", True),
+        ("ETH2.S", "kraken", True),
+        ("ETH2", "kraken", True),
+        ("BTC.M", "luno", False),
+    ],
+)
+def test_what_is_staked_or_lent_is_no_position(code: str, exchange: str, lent: bool) -> None:
+    held = wire_balances.holdings(balance(**{code: ("1", "0", "1")}), exchange)
+    assert [h.code for h in held] == ([] if lent else [code])
 
 
-def test_an_asset_without_an_active_market_is_no_position() -> None:
-    markets = {"LUNC/USDT": spot("LUNC/USDT", active=False), "X/USDT": spot("X/USDT", spot=False)}
-    assert wire_balances.markets_of("LUNC", markets) == []
-    assert wire_balances.markets_of("X", markets) == []
+def selling(*symbols: str, **halted: str) -> dict[str, list[Any]]:
+    markets = {s: spot(s) for s in symbols} | {s: spot(s, active=False) for s in halted.values()}
+    return wire_balances.spot_markets({**markets, "X/USDT": spot("X/USDT", spot=False)})
+
+
+def test_a_halted_market_is_kept_apart_and_a_derivative_sells_no_coin() -> None:
+    found = selling("LUNC/TRY", one="LUNC/USDT")
+    assert [m["symbol"] for m in wire_balances.markets_of(found["LUNC"])] == ["LUNC/TRY"]
+    assert [m["symbol"] for m in wire_balances.markets_of(found["LUNC"], active=False)] == ["LUNC/USDT"]
+    assert "X" not in found
 
 
 def test_the_market_is_the_first_of_the_money_that_is_preferred() -> None:
-    markets = {s: spot(s) for s in ("BTC/USDC", "BTC/USDT", "BTC/EUR", "LTC/BTC")}
-    assert wire_balances.markets_of("BTC", markets, wire_balances.TETHER_FIRST)[0] is markets["BTC/USDT"]
-    assert wire_balances.markets_of("BTC", markets, ("USD", "USDC"))[0] is markets["BTC/USDC"]
-    assert wire_balances.markets_of("LTC", markets)[0] is markets["LTC/BTC"]
+    found = selling("BTC/TRY", "BTC/USDC", "BTC/USDT", "BTC/EUR", "LTC/BTC", "A/BNB", "A/ZAR", "A/KRW", "B/BNB")
+    first = {code: wire_balances.markets_of(markets)[0]["symbol"] for code, markets in found.items()}
+    assert first == {"BTC": "BTC/USDT", "LTC": "LTC/BTC", "A": "A/KRW", "B": "B/BNB"}
+    assert wire_balances.markets_of(found["BTC"], ("USD", "USDC"))[0]["symbol"] == "BTC/USDC"
+    assert wire_balances.markets_of(found["BTC"], wire_balances.TETHER_FIRST)[0]["symbol"] == "BTC/USDT"
+    assert [m["symbol"] for m in wire_balances.markets_of(found["BTC"])] == ["BTC/USDT", "BTC/USDC", "BTC/EUR"]
 
 
 def test_free_is_what_may_be_sold_and_never_the_total() -> None:
