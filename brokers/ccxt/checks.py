@@ -11,7 +11,6 @@ from contextlib import aclosing
 from typing import Any
 
 from brokers.ccxt.client import Client
-from brokers.ccxt.exchanges.read_table import is_known
 from brokers.ccxt.reads import AccountReads
 from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.events import BrokerEvent
@@ -21,7 +20,6 @@ MOST_SKEW = 1.0  # seconds. Binance accepts a request that is one second ahead; 
 STREAM_TIME = 8.0
 WITHDRAWS = "these keys may withdraw or transfer: make ones that may only read and trade"
 UNTOLD = "cannot verify: {} does not tell what these keys may do; see to it there that they may not withdraw"
-UNSURE = "as ccxt lists {} by itself: positions that settle in another currency than its usual one may be missing"
 
 Streaming = Callable[[], AsyncGenerator[BrokerEvent, None]]
 # The raw call that tells the permissions of a key. Kraken's and Coinbase's other kinds of keys tell nothing.
@@ -52,8 +50,6 @@ async def run_checks(client: Client, reads: AccountReads, able: Capabilities, st
     place = "sandbox" if client.settings.sandbox else "real money"
     results = [Check("credentials", ok=True, text=f"{held}, {place}"), await _rights(client), await _clock(client)]
     results.append(_limits(client))
-    if not is_known(client.settings.exchange) and client.has("fetchPositions"):
-        results.append(Check("lists", ok=None, text=UNSURE.format(client.settings.exchange)))
     if found.unlisted:
         said = "; ".join(found.unlisted)
         results.append(Check("lists", ok=None, text=f"PARTIAL: not listed here, see to it at the exchange: {said}"))

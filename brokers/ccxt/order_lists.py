@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from brokers.ccxt import pagination, wire
 from brokers.ccxt.exchanges.read_table import Params, ReadCalls
+from brokers.ccxt.unlisted import refused_part
 from brokers.ccxt.wire import Row
-from core.errors import OutcomeUnknown
+from core.errors import OutcomeUnknown, Refused
 
 MOST_PAGES = 40
 # Where we do not know how many rows a page has, a list of exactly so many rows may have been cut.
@@ -26,6 +27,32 @@ class OrderRows(Struct, frozen=True):
     cut: tuple[str, ...] = ()
 
 
+class Paging(Struct, frozen=True):
+    """How a list is continued: ``page`` rows are a full page, and ``cursor`` is the parameter for the next page."""
+
+    page: int
+    cursor: str
+    cursor_in: str = ""  # the raw row's field with the cursor; "": the cursor is the smallest id of the page
+    counted: bool = False  # the cursor is a page number
+    offset: bool = False  # the cursor is the number of rows before the page
+    limited: bool = True  # the page is sent as ccxt's limit
+
+
+# The lists of contract orders that we page at exchanges without a row in the read table (their documentation of each
+# list of open orders, and the size of a page that ccxt asks for).
+_PAGES = {
+    "bitget": Paging(100, "idLessThan"),
+    "gate": Paging(100, "offset", offset=True),
+    "mexc": Paging(100, "page_num", counted=True, limited=False),
+}
+
+
+def _paging(exchange: str, params: Params, calls: ReadCalls) -> Paging | None:
+    if calls.cursor:
+        return Paging(calls.page or 0, calls.cursor, calls.cursor_in, calls.counted)
+    return _PAGES.get(exchange) if calls.guessed and params.get("type") in ("swap", "future") else None
+
+
 class OrderLists:
     """The lists of open orders of one account."""
 
@@ -36,9 +63,18 @@ class OrderLists:
 
     async def read(self, ask: Ask, asked: Iterable[Params]) -> OrderRows:
         """Return the open orders of these lists. Raises if a list fails: its orders would look cancelled."""
-        lists = await pagination.together(*(self.read_list(ask, params) for params in asked))
+        lists = await pagination.together(*(self._allowed(ask, params, n) for n, params in enumerate(asked)))
         cut = dict.fromkeys(part for one in lists for part in one.cut)
         return OrderRows([row for one in lists for row in one.rows], tuple(cut))
+
+    async def _allowed(self, ask: Ask, params: Params, nth: int) -> OrderRows:
+        """Return one list. A list beside the first one may belong to a part that the account never used."""
+        try:
+            return await self.read_list(ask, params)
+        except Refused as refused:
+            if not self._calls.guessed or nth == 0:
+                raise
+            return OrderRows([], refused_part("open orders", params, refused))
 
     async def read_list(self, ask: Ask, params: Params) -> OrderRows:
         """Return one list. Raises OutcomeUnknown for a list that does not end."""
@@ -46,29 +82,30 @@ class OrderLists:
         if calls.paged:
             read = pagination.read_all_pages
             return OrderRows(await read(ask, self._exchange, calls.orders_method, "parse_order", params))
-        if not calls.cursor:
+        paging = _paging(self._name, params, calls)
+        if paging is None:
             rows = await self._page(ask, {**params, **({"paginate": True} if calls.page is not None else {})}, None)
             most = USUAL_PAGES if calls.guessed else ()
             return OrderRows(rows, (CUT.format(len(rows)),) if len(rows) in most else ())
-        return OrderRows(await self._all_pages(ask, params, calls.page or 0))
+        return OrderRows(await self._all_pages(ask, params, paging))
 
-    async def _all_pages(self, ask: Ask, params: Params, page: int) -> list[Row]:
-        calls = self._calls
+    async def _all_pages(self, ask: Ask, params: Params, paging: Paging) -> list[Row]:
         found: dict[tuple[str, str], Row] = {}  # at some exchanges an id is unique per market only
         more = dict(params)
         for nth in range(MOST_PAGES):
-            # With the limit ccxt would cut the collected pages down to it.
-            rows = await self._page(ask, more, page)
+            # Without the page as its limit ccxt would cut the rows.
+            rows = await self._page(ask, more, paging.page if paging.limited else None)
             keyed = {(wire.text(row, "symbol"), wire.text(row, "id")): row for row in rows}
             fresh = {key: row for key, row in keyed.items() if key not in found}
             found |= fresh
-            told = [t for row in rows if (t := wire.text(wire.inner(row, "info"), calls.cursor_in))]
-            if not told and (calls.cursor_in or len(rows) < page):
+            told = [t for row in rows if (t := wire.text(wire.inner(row, "info"), paging.cursor_in))]
+            if not told and (paging.cursor_in or len(rows) < paging.page):
                 return list(found.values())
             if not fresh:
                 break
             earliest = min((i for _, i in fresh), key=lambda i: (len(i), i))  # ids grow; rows come sorted by time
-            more[calls.cursor] = nth + 2 if calls.counted else told[0] if told else earliest
+            numbered = nth + 2 if paging.counted else (nth + 1) * paging.page if paging.offset else None
+            more[paging.cursor] = numbered or (told[0] if told else earliest)
         raise OutcomeUnknown(f"{self._name}'s list of open orders does not end after {len(found)}")
 
     async def _page(self, ask: Ask, params: Params, most: int | None) -> list[Row]:

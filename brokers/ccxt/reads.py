@@ -6,7 +6,7 @@ closed positions. The equity is no such part.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from math import inf
 from typing import Any
@@ -19,6 +19,7 @@ from brokers.ccxt.account_kind import AccountKind
 from brokers.ccxt.client import Client
 from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
+from brokers.ccxt.exchanges.contract_lists import order_lists, position_lists, unlisted_parts
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
 from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode, margin_quantity
 from brokers.ccxt.exchanges.proofs import QUESTIONS
@@ -26,17 +27,16 @@ from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of, split
 from brokers.ccxt.markets import Markets
 from brokers.ccxt.order_lists import OrderLists
 from brokers.ccxt.pagination import together
-from brokers.ccxt.unlisted import UnlistedParts
+from brokers.ccxt.unlisted import TRANSIENT, UnlistedParts, refused_part
 from brokers.ccxt.wire import Row
 from brokers.ccxt.worth import AccountWorth
 from brokers.sharing import SharedReads
-from core.errors import FlatdeckError, OutcomeUnknown, Refusal, Refused
+from core.errors import FlatdeckError, OutcomeUnknown, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
 
 OF_THE_MOMENT = 1.0  # seconds for which a mark of a read may complete a newer bid and ask
 Ask = Callable[..., Awaitable[Any]]
-TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 
 
 class MarkPrice(Struct, frozen=True):
@@ -53,11 +53,12 @@ class PositionList(Struct, frozen=True):
     positions: tuple[Position, ...] = ()
     rows: tuple[Row, ...] = ()
     unread: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # lists that the exchange refuses
 
     @property
     def unlisted(self) -> tuple[str, ...]:
-        """The unreadable rows, in words for a person."""
-        return tuple(f"a position that cannot be read ({symbol or 'no symbol'})" for symbol in self.unread)
+        """The refused lists and the unreadable rows, in words for a person."""
+        return *self.refused, *(f"a position that cannot be read ({symbol or 'no symbol'})" for symbol in self.unread)
 
 
 class AccountReads:
@@ -122,7 +123,7 @@ class AccountReads:
         balance, listed, told, unlisted, _ = await together(
             self._balance(ask),
             self._positions(ask, urgent, asked),
-            self._order_lists.read(ask, self._split(self._calls.orders)),
+            self._order_lists.read(ask, self._orders_asked()),
             self._unlisted.read(),
             self._kind.check(ask, self._calls.kind, asked),
         )
@@ -131,6 +132,7 @@ class AccountReads:
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         equity, flaw = await self._worth.read(self._calls, balance)
         positions = [*spot, *listed.positions]
+        debts = wire_unlisted.debts(balance, listed.rows)
         symbols = {p.symbol for p in positions} | {o.symbol for o in orders}
         instruments = {s: self._instrument(s) for s in symbols}
         self.instruments |= instruments
@@ -146,7 +148,7 @@ class AccountReads:
             instruments=tuple(instruments.values()),
             equity=equity,
             equity_flaw=flaw,
-            unlisted=(*unlisted, *wire_unlisted.debts(balance, listed.rows), *told.cut, *listed.unlisted),
+            unlisted=(*unlisted, *self._uncovered(), *debts, *told.cut, *listed.unlisted),
             unread=listed.unread,
         )
 
@@ -190,16 +192,18 @@ class AccountReads:
         if self._calls.margin and urgent and self._listed == []:
             return PositionList()  # margin positions are rare: closing must not spend a call of its small limit on them
         try:
-            answers = await together(*(self._position_rows(ask, p) for p in self._split(self._calls.positions)))
-        except Refused as refused:
-            if not self._calls.optional or refused.refusal in TRANSIENT or self._listed:
+            answers = await together(
+                *(self._allowed_rows(ask, params, n) for n, params in enumerate(self._positions_asked()))
+            )
+        except Refused as error:
+            if not self._calls.optional or error.refusal in TRANSIENT or self._listed:
                 raise  # known positions are not gone because the list is refused now
-            self.unread = str(refused)
+            self.unread = str(error)
             return PositionList()
         received = self._clock.monotonic()
         found: dict[object, Position] = {}
         modes: dict[tuple[str, Leg], str] = {}
-        rows, unread = self._told([row for answer in answers for row in answer])
+        rows, unread = self._told([row for answer, _ in answers for row in answer])
         legs = wire.part_legs([(made, margin_mode(row)) for made, row in rows], netted=self._calls.margin)
         rows = [(replace(made, leg=leg), row) for (made, row), leg in zip(rows, legs, strict=True)]
         if not rows and self._calls.pledged and self._listed != []:
@@ -219,7 +223,8 @@ class AccountReads:
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
-        made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread)
+        refused = tuple(part for _, parts in answers for part in parts)
+        made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread, refused)
         if asked < self._latest:  # a later read has already been stored
             return made_of
         self._latest = asked
@@ -288,8 +293,29 @@ class AccountReads:
         except Exception as error:  # ccxt's parsers raise anything
             raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
 
-    def _split(self, asked: Iterable[Params]) -> list[Params]:
-        return split(asked, self._markets.rows)
+    async def _allowed_rows(self, ask: Ask, params: Params, nth: int) -> tuple[list[Row], tuple[str, ...]]:
+        """Return one list, or the part that the exchange refuses to list: the account may never have used the part."""
+        try:
+            return await self._position_rows(ask, params), ()
+        except Refused as refused:
+            if not self._calls.guessed or nth == 0 or self._listed:
+                raise
+            return [], refused_part("positions", params, refused)
+
+    def _positions_asked(self) -> list[Params]:
+        rows, calls = self._markets.rows, self._calls
+        lists = position_lists(self._client.settings.exchange, rows) if calls.positions else []
+        return lists or split(calls.positions, rows)
+
+    def _orders_asked(self) -> list[Params]:
+        rows = self._markets.rows
+        return order_lists(self._client.settings.exchange, rows, split(self._calls.orders, rows))
+
+    def _uncovered(self) -> tuple[str, ...]:
+        calls = self._calls
+        if not calls.guessed:
+            return ()
+        return unlisted_parts(self._client.settings.exchange, self._markets.rows, positions=bool(calls.positions))
 
     def _resting(self, rows: list[Row]) -> list[Order]:
         """Return the open orders, each under its position's symbol. This needs the list of positions first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import Any
@@ -11,15 +11,28 @@ from typing import Any
 from brokers.ccxt.exchanges.proofs import Question
 from brokers.ccxt.wire_errors import NoSuchCall
 from brokers.sharing import KeptAnswer
-from core.errors import OutcomeUnknown, Unreachable
+from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ports import Clock
 
 EVERY, AGAIN = 60.0, 15.0  # seconds to the next question, also after a failure: a part can be used at any time
 PATIENCE = 3.0  # seconds that the first read waits
 WAITS = (0.3, 0.6)  # seconds before a lost question is repeated
 STANDS = 600.0  # seconds for which an earlier answer stands while the exchange cannot be asked
+TRANSIENT = (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
+NEVER_USED = "transfer funds first"
 Ask = Callable[..., Awaitable[Any]]
 Parts = tuple[str, ...]
+
+
+def refused_part(what: str, params: Mapping[str, Any], refused: Refused) -> Parts:
+    """Return the part that an exchange refuses to list; empty if the account never had it. Raises if it is asked again.
+
+    Gate says ``please transfer funds first`` of a part that was never used.
+    """
+    if refused.refusal in TRANSIENT:
+        raise refused
+    words = ", ".join(str(value) for value in params.values())
+    return () if NEVER_USED in str(refused).lower() else (f"{what} ({words}: {refused})",)
 
 
 class UnlistedParts:

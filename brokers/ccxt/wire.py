@@ -128,6 +128,8 @@ def position(account: str, row: Row, exchange: str) -> Position | None:
     """Return one position in contracts; None for an empty row. Raises OutcomeUnknown for an unreadable size or side."""
     symbol, contracts = text(row, "symbol"), number(row.get("contracts"))
     side = text(row, "side") or _side_by_sign(row)
+    if contracts is None and (raw := _raw_amount(row, exchange)) is not None:
+        contracts, side = abs(raw), "long" if raw > 0 else "short"
     if contracts is not None and contracts == 0:
         return None
     if not symbol or contracts is None or (side not in ("long", "short") and contracts > 0):
@@ -158,6 +160,14 @@ def part_legs(listed: Sequence[tuple[Position, str]], *, netted: bool = False) -
         Leg(made.side.value) if not netted and made.leg is Leg.NET and len(sides[made.key, mode]) > 1 else made.leg
         for made, mode in listed
     ]
+
+
+def _raw_amount(row: Row, exchange: str) -> Decimal | None:
+    """Return the signed amount of a raw row, which ccxt leaves out at two exchanges."""
+    info = row.get("info")
+    if exchange == "bitfinex" and isinstance(info, list) and len(info) > 2:  # [symbol, status, amount, …]
+        return number(info[2])
+    return number(info.get("amount")) if exchange == "whitebit" and isinstance(info, dict) else None
 
 
 def _side_by_sign(row: Row) -> str:

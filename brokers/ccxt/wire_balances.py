@@ -208,12 +208,26 @@ def equity(balance: object) -> Decimal | None:
     told = _told(balance.get("info"), 3)
     if told is not None:
         return told
+    rows = _equities(balance.get("info"))
+    if rows:
+        return sum(rows.values(), ZERO) if rows.keys() <= USD_LIKE else None
     total = balance.get("total")
     money = {code: number(v) for code, v in total.items()} if isinstance(total, dict) else {}
     held = {code: amount for code, amount in money.items() if amount}
     if not held or any(code not in USD_LIKE for code in held):
         return None
     return sum((amount for amount in held.values() if amount is not None), ZERO)
+
+
+def _equities(info: object) -> dict[str, Decimal]:
+    """Return the equity by currency, without the currencies that hold nothing (MEXC).
+
+    ccxt reads the available part only.
+    """
+    data = info.get("data") if isinstance(info, dict) else None
+    rows = [row for row in data if isinstance(row, dict)] if isinstance(data, list) else []
+    told = {text(row, "currency"): equity for row in rows if (equity := number(row.get("equity"))) is not None}
+    return {code: equity for code, equity in told.items() if code and equity}
 
 
 def money(balances: Sequence[object]) -> Decimal | None:

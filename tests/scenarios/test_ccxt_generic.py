@@ -62,13 +62,13 @@ def test_reading_places_and_cancels_nothing(tmp_path: Path, exchange: str) -> No
         assert len(running.venue.state.tickets) == 1
 
 
-@pytest.mark.parametrize(("exchange", "said"), [("bitget", True), ("bitstamp", False)])
-def test_what_a_list_of_positions_may_lack_at_an_exchange_that_is_not_known_is_said(
-    tmp_path: Path, exchange: str, said: bool
-) -> None:
+@pytest.mark.parametrize("exchange", list(VENUES))
+def test_an_account_whose_markets_are_all_listed_is_whole(tmp_path: Path, exchange: str) -> None:
     with Exchange(*VENUES[exchange][:2]) as running:
-        checked = operator(tmp_path, running, exchange).call("check").output
-    assert ("another currency than its usual one may be missing" in checked) is said
+        desk = operator(tmp_path, running, exchange)
+        [account] = desk.document("status")["accounts"]
+        assert (account["complete"], account["unlisted"]) == (True, [])
+        assert "PARTIAL" not in desk.call("check").output
 
 
 def test_a_value_without_a_rate_is_unknown_and_said_to_be(tmp_path: Path) -> None:
