@@ -20,8 +20,6 @@ USD_LIKE = frozenset({"USD", "USDC", "USDT", "BUSD", "FDUSD", "TUSD", "USDP", "P
 
 
 class Side(Enum):
-    """Direction of a position."""
-
     LONG = "long"
     SHORT = "short"
 
@@ -91,6 +89,7 @@ class Instrument(Struct, frozen=True):
     tradable: bool = True
     way_out: str = ""  # how a person gets rid of an unsellable rest at this venue, in the venue's words
     tiers: tuple[Tier, ...] = ()  # the only tiers that may close the symbol; empty: all tiers of the account
+    venue_id: str = ""  # the venue's id of the instrument, which a new name does not change; empty: none is known
 
     @property
     def late_close_opens(self) -> bool:

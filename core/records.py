@@ -172,7 +172,7 @@ class Scaled(Struct, frozen=True, tag=True):
 
 
 class Adopted(Struct, frozen=True, tag=True):
-    """A position taken over as the broker reports it. ``why``: legacy, missed, quantity, side, entry.
+    """A position taken over as the broker reports it. ``why``: legacy, missed, quantity, side, entry, renamed.
 
     ``settings``: fingerprint of the settings it was accepted under; empty when the program only noticed the position.
     """

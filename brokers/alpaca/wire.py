@@ -188,7 +188,7 @@ def _held(account: str, row: Row, pairs: Mapping[str, str], assets: Mapping[str,
             entry=entry if entry is not None and entry > 0 else None,
             leverage=ONE,
         ),
-        instrument=rules if size == rules.multiplier else replace(rules, multiplier=size),
+        instrument=replace(rules, multiplier=size, venue_id=text(row, "asset_id")),
         mark=mark if mark is not None and mark > 0 else None,
     )
 

@@ -16,9 +16,10 @@ from msgspec import structs
 from core.engine.bar_backfill import Ask, BarBackfill
 from core.engine.publisher import Publisher
 from core.errors import FlatdeckError
-from core.events import AccountChanged, BrokerEvent, HoldingsRead, QuoteSeen
-from core.exits.monitor import ExitMonitor, ExitSignal
+from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, QuoteSeen
+from core.exits.monitor import ExitMonitor
 from core.exits.rules import Rule
+from core.exits.signal import ExitSignal
 from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
@@ -32,6 +33,7 @@ from core.plans.request import PlanRequest
 from core.plans.results import Outcome
 from core.portfolio.book import Book, Change
 from core.ports import Clock
+from core.reconciliation.renames import record_rename
 from core.settings import ExitsOf, Settings
 from core.units import plain
 
@@ -77,6 +79,7 @@ class ExitService:
         self._auto = settings.automation.exits == "auto"
         self._monitor = ExitMonitor(exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # own stops of positions that were opened here
+        self._ledger: PositionLedger | None = None
         self._watching = False
         self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # signal, and id of the plan that waits
         self._closing: set[PositionKey] = set()
@@ -91,6 +94,7 @@ class ExitService:
 
         An engine that acts restores them before the first price. Raises JournalError.
         """
+        self._ledger = ledger
         beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
         kept, wrong = exit_states.guards_of(await view.kept())
@@ -130,6 +134,9 @@ class ExitService:
             case HoldingsRead(holdings):
                 self._monitor.read(holdings.account, holdings.asked)
                 self._follow(change.positions)
+                self._carry_renamed(holdings.account)
+            case FillSeen(fill):
+                self._monitor.note_trade(InstrumentKey(fill.account, fill.symbol), self._clock.monotonic())
             case _:
                 self._follow(change.positions)
         self._keep()
@@ -145,9 +152,16 @@ class ExitService:
                 self._let_go(key)
                 for forgotten in (self._paused, self._told, self._stops):
                     forgotten.pop(key, None)
-            kind = self._book.instrument(key.account, key.symbol).kind
-            if self._monitor.follow(key, position, kind, self._stops.get(key), now):
+            instrument = self._book.instrument(key.account, key.symbol)
+            if self._monitor.follow(key, position, instrument, self._stops.get(key), now):
                 self._reread({key.account})
+
+    def _carry_renamed(self, account: str) -> None:
+        for old, new in self._monitor.carry_renamed(account, self._clock.monotonic()):
+            said = f"[EXIT] {old.symbol} on {account} is called {new.symbol} now, its levels go along"
+            self._log("warning", said, account)
+            if self._journal and self._ledger and (position := self._book.position(new)):
+                self._spawn(record_rename(self._journal, self._ledger, old, position, self._log))
 
     def _price(self, account: str, symbol: str) -> list[ExitSignal]:
         """Return the exits due at the latest price; none when the rules may not use the price."""

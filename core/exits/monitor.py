@@ -8,43 +8,29 @@ and a new price.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
+from math import inf
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.exits import state as exits
-from core.exits.rules import Exit, Rule, rules_of
-from core.exits.snapshot import ExitSnapshot, resumed, split_since
+from core.exits.renames import Renames
+from core.exits.rules import rules_of
+from core.exits.signal import ExitSignal, signal_of
+from core.exits.snapshot import ExitSnapshot, basis_since, resumed, saved, split_since
 from core.exits.state import ExitState
 from core.exits.symbol import BarChanges, SymbolState
-from core.exits.trailing import Distance
-from core.exits.view import ExitView, StopMove
+from core.exits.view import ExitView, StopMove, add_stop_move, view_of
 from core.market.bars import Bars, Candle
 from core.market.price_gate import jumps
-from core.market.splits import SPLIT, Rereads, split_ratio
-from core.model import Bar, Instrument, InstrumentKey, Kind, Position, PositionKey, move, roi
+from core.market.splits import SPLIT, PriceGap, Rereads, basis_ratio, split_ratio
+from core.model import Bar, Instrument, InstrumentKey, Position, PositionKey
 from core.settings import ExitsOf
-from core.units import percent, plain
+from core.units import ONE
 
-RATCHETS_KEPT = 20
-RATCHET_EVERY = 60.0  # seconds; further moves of the stop within them update the last recorded move
-PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
-NO_ENTRY = "entry unknown: no stop, target or return from it"
-NO_LEVERAGE = "leverage unknown: no emergency stop"
-
-
-class ExitSignal(Struct, frozen=True):
-    """A position to close, the exit, and the price that triggered the exit."""
-
-    key: PositionKey
-    exit: Exit
-    price: Decimal
-    text: str  # the exit's name and its numbers
-    rank: int  # a smaller rank is stronger
+TRADE_SHOWS = 60.0  # seconds: from a trade to the last list that shows the trade; longer than ``renames.MOMENT``
 
 
 class ExitMonitor:
@@ -57,10 +43,13 @@ class ExitMonitor:
         self._held: dict[PositionKey, Position] = {}
         self._kept: dict[PositionKey, ExitSnapshot] = {}  # snapshots from before a restart, not used yet
         self._due: dict[PositionKey, ExitSignal] = {}
-        self._ratchets: dict[PositionKey, deque[StopMove]] = {}
+        self._ratchets: dict[PositionKey, tuple[StopMove, ...]] = {}
         self._asked: dict[str, float] = {}
         self._rereads = Rereads()
+        self._renames = Renames()
+        self._traded: dict[InstrumentKey, float] = {}  # when a trade was last seen
         self._changed: set[PositionKey] = set()
+        self._basis: dict[PositionKey, Decimal] = {}  # old over new entry of a share, until a price explains it
         self._bars = BarChanges()
         self._touched: set[InstrumentKey] = set()  # instruments whose bars changed
         self._wanting: set[InstrumentKey] = set()
@@ -81,7 +70,7 @@ class ExitMonitor:
                 self._step_again(one.key)
 
     def follow(
-        self, key: PositionKey, position: Position | None, kind: Kind, stop_pct: Decimal | None, now: float
+        self, key: PositionKey, position: Position | None, traits: Instrument, stop_pct: Decimal | None, now: float
     ) -> bool:
         """Update one position. Return True when the position must be read again after a split or a jump of its entry.
 
@@ -90,15 +79,43 @@ class ExitMonitor:
         before = self._held.get(key)
         if position is None:
             self._kept.pop(key, None)
+            if (snapshot := self._kept_of(key)) is not None:
+                self._renames.add_vanished(snapshot, now)
             self._drop(key)
             return False
         if before is None or before.side is not position.side:
             known = self._market(key).former
             self._drop(key)
+            market = self._market(key)
+            market.kind, market.venue_id = traits.kind, traits.venue_id
+            if key not in self._kept:
+                self._renames.add_appeared(key, now)
             self._open(position, stop_pct)
             return self._leapt(key, position.entry, known, now)
         self._held[key] = position
-        return before is not position and self._adapt(key, before, position, kind, now)
+        market = self._market(key)
+        market.kind, market.venue_id = traits.kind, traits.venue_id
+        return before is not position and self._adapt(key, before, position, now)
+
+    def note_trade(self, place: InstrumentKey, now: float) -> None:
+        """Record that a trade on an instrument was seen: the trade explains the position's next change."""
+        self._traded[place] = now
+
+    def carry_renamed(self, account: str, now: float) -> list[tuple[PositionKey, PositionKey]]:
+        """Give the levels of vanished positions to the same positions under new names. Return old and new keys."""
+        held = [(self._held[key], self._market(key).venue_id) for key in self.keys(account)]
+        traded = {place for place, at in self._traded.items() if now - at <= TRADE_SHOWS}
+        kept = [snapshot for snapshot in self._kept.values() if snapshot.key not in self._held]
+        renamed = []
+        for snapshot, position in self._renames.find_former(account, held, kept, traded, now):
+            old, key = snapshot.key, position.key
+            self._kept.pop(old, None)
+            self._kept[key] = structs.replace(snapshot, key=key)
+            self._due.pop(key, None)
+            self._open(position)
+            self._changed.add(old)
+            renamed.append((old, key))
+        return renamed
 
     def read(self, account: str, asked: float) -> None:
         """Record a read of the account's positions. ``asked`` is the time of the read's request."""
@@ -115,13 +132,16 @@ class ExitMonitor:
             settings = structs.replace(settings, stop_loss_pct=stop_pct)
         rules, kept = rules_of(settings, position.side), self._kept.pop(key, None)
         opened = None if position.opened_at is None else position.opened_at.timestamp()
-        guard = resumed(rules, kept, position, opened) if kept is not None else None
+        shares = self._market(key).kind in SPLIT
+        guard = resumed(rules, kept, position, opened, shares=shares) if kept is not None else None
         if guard is None:
             guard = exits.open_guard(rules, position.entry, position.leverage, opened=opened)
         elif kept is not None:
-            self._ratchets[key] = deque(kept.ratchets, RATCHETS_KEPT)
+            self._ratchets[key] = kept.ratchets
             if split_since(kept, position) is not None:
                 self._clear(key)
+            elif shares and (basis := basis_since(kept, position)) is not None:
+                self._basis[key] = basis
         self._held[key] = position
         self._market(key).guards.put(key, guard)
         self._changed.add(key)
@@ -129,8 +149,8 @@ class ExitMonitor:
     def _drop(self, key: PositionKey) -> None:
         if self._held.pop(key, None) is None:
             return
-        self._due.pop(key, None)
-        self._ratchets.pop(key, None)
+        for forgotten in (self._due, self._ratchets, self._basis):
+            forgotten.pop(key, None)
         guards = self._market(key).guards
         guards.remove(key)
         if not len(guards):
@@ -141,25 +161,56 @@ class ExitMonitor:
     def _clear(self, key: PositionKey) -> None:
         """Delete the bars and the last price: after a split old prices no longer apply."""
         market, place = self._market(key), key.instrument
-        market.bars, market.last = Bars(), None
+        market.bars, market.last, market.gap = Bars(), None, PriceGap()
         self._bars.gone.add(place)
         self._wanting.add(place)
 
-    def _adapt(self, key: PositionKey, before: Position, position: Position, kind: Kind, now: float) -> bool:
-        ratio, market = split_ratio(before, position, shares=kind in SPLIT), self._market(key)
-        entry, leverage = position.entry, position.leverage
-        if ratio is None and (entry, leverage, position.quantity) == (before.entry, before.leverage, before.quantity):
+    def _adapt(self, key: PositionKey, before: Position, position: Position, now: float) -> bool:
+        market = self._market(key)
+        shares, entry = market.kind in SPLIT, position.entry
+        ratio = split_ratio(before, position, shares=shares)
+        same = (entry, before.leverage, before.quantity) == (before.entry, position.leverage, position.quantity)
+        if ratio is None and same:
             return False
         guard = market.guards.get(key)
+        basis = basis_ratio(before, position) if shares and ratio is None and not self._was_traded(key, now) else None
         if ratio is not None:
-            exits.split(guard, ratio)
+            exits.split(guard, ratio, market.last if market.gap.preceded(ratio, now) else None)
             self._clear(key)
+        elif position.quantity != before.quantity:
+            self._traded[key.instrument] = now
+        if ratio is not None or basis is not None:
             self._rereads.split(key, now)
             self._due.pop(key, None)
-        exits.changed(guard, entry, leverage)
+        if basis is not None:
+            self._basis[key] = self._basis.get(key, ONE) * basis
+        elif entry != before.entry:
+            self._basis.pop(key, None)
+        kept = basis is not None or entry == before.entry
+        exits.changed(guard, exits.entry_price(guard) if kept else entry, position.leverage)
         market.guards.put(key, guard)
         self._changed.add(key)
-        return ratio is not None or self._leapt(key, entry, before.entry, now)
+        return ratio is not None or basis is not None or self._leapt(key, entry, before.entry, now)
+
+    def _was_traded(self, key: PositionKey, now: float) -> bool:
+        return now - self._traded.get(key.instrument, -inf) <= TRADE_SHOWS
+
+    def _settle_basis(self, key: PositionKey, market: SymbolState, gap: PriceGap, now: float) -> None:
+        """Scale the levels by a changed entry when the price made the same step. ``gap`` includes the new price."""
+        ratio = self._basis.get(key)
+        if ratio is None:
+            return
+        guard = market.guards.get(key)
+        late = gap is market.gap
+        explained = gap.preceded(ratio, now) if late else gap.explains(ratio)
+        if not explained and not (market.former is None and exits.peak_price(guard) is None):
+            return
+        del self._basis[key]
+        exits.split(guard, ratio, market.last if late else None)
+        exits.changed(guard, self._held[key].entry, self._held[key].leverage)
+        self._clear(key)
+        market.guards.put(key, guard)
+        self._changed.add(key)
 
     def _leapt(self, key: PositionKey, entry: Decimal | None, known: Decimal | None, now: float) -> bool:
         """Start a wait when the entry is a jump away from the known price. Return True when the wait started.
@@ -190,15 +241,19 @@ class ExitMonitor:
         market = self._markets.get(place)
         if market is None:
             return []
-        keys = list(market.guards)
-        former, most = market.former, self._exits_of(account, instrument.symbol).max_jump
-        if former is not None and jumps(price, former, most):
+        keys, former = list(market.guards), market.former
+        most = self._exits_of(account, instrument.symbol).max_jump
+        if former is not None and market.may_be_split(price, most):
             for key in keys:
                 self._rereads.jumped(key, instrument.kind, received, former / price)
         for key in keys:
             self._rereads.read(key, asked=self._asked.get(account, 0.0), priced=received)
         if any(self._rereads.waits(key, received) for key in keys):
             return []
+        gap = market.gap if former is None else market.gap.after(former, price, received)
+        for key in keys:
+            self._settle_basis(key, market, gap, received)
+        market.gap = gap
         before = {key: _mark(market.guards.get(key)) for key in keys}
         if market.count(price, at.timestamp()):
             self._wanting.add(place)
@@ -234,10 +289,13 @@ class ExitMonitor:
             if after != mark:
                 self._changed.add(key)
             if after[0] != mark[0]:
-                self._note_ratchet(key, exits.stop_price(market.guards.get(key), market.tick), at)
+                stop = exits.stop_price(market.guards.get(key), market.tick)
+                self._ratchets[key] = add_stop_move(self._ratchets.get(key, ()), stop, at)
             if key not in leaving:
                 self._due.pop(key, None)
-        found = [self._named(key, market, why, price) for key, why in leaving.items()]
+        found = [
+            signal_of(self._held[key], market.guards.get(key), why, price, market.tick) for key, why in leaving.items()
+        ]
         self._due.update({due.key: due for due in found})
         return found
 
@@ -246,28 +304,6 @@ class ExitMonitor:
         market = self._market(key)
         if market.last is not None:
             market.guards.step(exits.as_float(market.last))
-
-    def _note_ratchet(self, key: PositionKey, stop: Decimal | None, at: datetime) -> None:
-        past = self._ratchets.setdefault(key, deque(maxlen=RATCHETS_KEPT))
-        if stop is None:
-            return
-        if past and (at - past[-1].at).total_seconds() < RATCHET_EVERY:
-            past[-1] = StopMove(past[-1].at, stop)
-        else:
-            past.append(StopMove(at, stop))
-
-    def _named(self, key: PositionKey, market: SymbolState, why: Exit, price: Decimal) -> ExitSignal:
-        position, guard = self._held[key], market.guards.get(key)
-        gain = roi(position.side, position.entry, price, position.leverage, guard.rules.settings.fees)
-        words = [f"price {plain(price)}"]
-        if why.rule is Rule.STOP and (stop := exits.stop_price(guard, market.tick)) is not None:
-            words.append(f"stop {plain(stop)}")
-        if why.rule is Rule.TARGET and (target := exits.target_price(guard, market.tick)) is not None:
-            words.append(f"target {plain(target)}")
-        if gain is not None:
-            words.append(f"roi {percent(gain)} %")
-        rank = PRECEDENCE[why.rule] * 100 + guard.rules.exits.index(why)
-        return ExitSignal(key, why, price, f"{why.reason} ({', '.join(words)})", rank)
 
     # ------------------------------------------------------------------------------------------------- results
 
@@ -294,8 +330,9 @@ class ExitMonitor:
         position = self._held.get(key)
         if position is None:
             return None
-        saved = exits.saved(self._market(key).guards.get(key))
-        return ExitSnapshot(key, position.side, position.quantity, saved, tuple(self._ratchets.get(key, ())))
+        levels = saved(self._market(key).guards.get(key))
+        ratchets, venue_id = self._ratchets.get(key, ()), self._market(key).venue_id
+        return ExitSnapshot(key, position.side, position.quantity, levels, ratchets, venue_id)
 
     def view(self, key: PositionKey, tick: Decimal) -> ExitView | None:
         """Return the position's stop and target with the reasons; None when the position is not held."""
@@ -303,46 +340,8 @@ class ExitMonitor:
         if position is None:
             return None
         market = self._market(key)
-        guard = market.guards.get(key)
-        stop, target, last = exits.stop_price(guard, tick), exits.target_price(guard, tick), market.last
-        now = exits.distance_at(guard, exits.as_float(last)) if last is not None else None
-        behind = exits.distance_behind(guard) or now
-        trail, factors = (None, None) if behind is None else _explained(behind)
-        sign, entry, due = position.side.sign, position.entry, self._due.get(key)
-        progress = None
-        if last is not None and entry is not None and target is not None and sign * (target - entry) > 0:
-            progress = (last - entry) / (target - entry)
-        return ExitView(
-            price=last,
-            stop=stop,
-            target=target,
-            peak=exits.peak_price(guard),
-            initial=guard.behind < 0,
-            away=None if last is None or stop is None else sign * (last - stop) / last,
-            trail=trail,
-            base=guard.rules.settings.trailing_base,
-            factors=factors,
-            progress=progress,
-            move=None if last is None else move(position.side, entry, last),
-            due=None if due is None else due.exit.reason,
-            ratchets=tuple(self._ratchets.get(key, ())),
-            note=_unknown(guard, position),
-        )
-
-
-@lru_cache(maxsize=1024)
-def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Decimal, Decimal]]:
-    """Return a distance and its factors as decimals. Cached: few distances exist, and every position shows one."""
-    parts = (distance.volatility, distance.profit, distance.momentum, distance.bounds)
-    volatility, profit, momentum, bounds = (exits.as_decimal(part) for part in parts)
-    return exits.as_decimal(distance.distance), (volatility, profit, momentum, bounds)
-
-
-def _unknown(guard: ExitState, position: Position) -> str:
-    """Return a note about rules that are silent because entry or leverage is unknown; "" when no rule is."""
-    if position.entry is None:
-        return NO_ENTRY
-    return NO_LEVERAGE if position.leverage is None and guard.rules.emergency else ""
+        ratchets, due = self._ratchets.get(key, ()), self._due.get(key)
+        return view_of(market.guards.get(key), position, market.last, None if due is None else due.exit, ratchets, tick)
 
 
 def _mark(guard: ExitState) -> tuple[float, ...]:

@@ -1,17 +1,32 @@
-"""The snapshot of one guard for a restart, and the guard made from a snapshot. Pure."""
+"""The snapshot of one guard for a restart, and the guard made from a snapshot. Pure. JSON stores the field names."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from math import inf
 
 from msgspec import Struct, structs
 
-from core.exits import state as exits
+from core.exits import state as exits, trailing
 from core.exits.rules import Rules
-from core.exits.state import ExitState, SavedExit
+from core.exits.state import ExitState
 from core.exits.view import StopMove
-from core.market.splits import split_ratio
+from core.market.splits import basis_ratio, split_ratio
 from core.model import Position, PositionKey, Side
+
+
+class SavedExit(Struct, frozen=True):
+    """The state that must survive a restart: exact decimals of unsigned prices, and factors from when each was set."""
+
+    entry: Decimal | None
+    leverage: Decimal | None
+    origin: Decimal | None
+    opened: float | None
+    stop: Decimal | None
+    target: Decimal | None
+    peak: Decimal | None
+    signals: tuple[float, float]  # the factors volatility and momentum of the last closed bar
+    behind: tuple[float, float, float] | None  # volatility, profit, momentum behind the stop; None: initial stop
 
 
 class ExitSnapshot(Struct, frozen=True):
@@ -22,19 +37,27 @@ class ExitSnapshot(Struct, frozen=True):
     quantity: Decimal
     saved: SavedExit
     ratchets: tuple[StopMove, ...] = ()
+    venue_id: str = ""  # tells a renamed instrument from another instrument
 
 
-def resumed(rules: Rules, kept: ExitSnapshot, position: Position, opened: float | None) -> ExitState | None:
-    """Return the saved guard, adapted to the position's changes since then; None when the position is another one."""
+def resumed(
+    rules: Rules, kept: ExitSnapshot, position: Position, opened: float | None, *, shares: bool = False
+) -> ExitState | None:
+    """Return the saved guard, adapted to the position's changes since then; None when the position is another one.
+
+    A share's entry that changed without a purchase is left as it was: the price will tell what it means.
+    """
     saved = kept.saved
     if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
         return None
     if (saved.entry, kept.quantity) == (position.entry, position.quantity):
-        return exits.restored(rules, structs.replace(saved, leverage=position.leverage))
+        return restored(rules, structs.replace(saved, leverage=position.leverage))
     ratio = split_since(kept, position)
+    if ratio is None and shares and basis_since(kept, position) is not None:
+        return restored(rules, structs.replace(saved, leverage=position.leverage))
     if ratio is None and saved.entry not in (None, position.entry) and position.quantity <= kept.quantity:
         return None  # a reduced position keeps its entry
-    guard = exits.restored(rules, saved)
+    guard = restored(rules, saved)
     if ratio is not None:
         exits.split(guard, ratio)
     exits.changed(guard, position.entry, position.leverage)
@@ -46,5 +69,44 @@ def split_since(kept: ExitSnapshot, position: Position) -> Decimal | None:
 
     After a split and a trade the position counts as another position.
     """
-    before = structs.replace(position, entry=kept.saved.entry, quantity=kept.quantity)
-    return split_ratio(before, position, shares=False)
+    return split_ratio(_before(kept, position), position, shares=False)
+
+
+def basis_since(kept: ExitSnapshot, position: Position) -> Decimal | None:
+    """Return the old entry over the new entry of a share where no purchase explains the change, else None."""
+    return basis_ratio(_before(kept, position), position)
+
+
+def saved(guard: ExitState) -> SavedExit:
+    """Return the guard's state for :func:`restored`."""
+    now, sign = guard.rules.distances[guard.trail], guard.rules.sign
+    then = guard.rules.distances[guard.behind] if guard.behind >= 0 else None
+    return SavedExit(
+        entry=exits.exact(guard.entry * sign),
+        leverage=exits.exact(guard.leverage),
+        origin=exits.exact(guard.origin * sign),
+        opened=None if guard.opened != guard.opened else guard.opened,
+        stop=exits.exact(guard.stop * sign),
+        target=exits.exact(guard.target * sign),
+        peak=exits.exact(guard.peak * sign),
+        signals=(now.volatility, now.momentum),
+        behind=None if then is None else (then.volatility, then.profit, then.momentum),
+    )
+
+
+def restored(rules: Rules, state: SavedExit) -> ExitState:
+    """Return the saved guard. New settings apply from now on; stop, target and peak keep their saved values."""
+    guard = exits.open_guard(rules, state.entry, state.leverage, opened=state.opened)
+    guard.origin = exits.signed(state.origin, rules)
+    guard.stop = -inf if state.stop is None else float(state.stop) * rules.sign
+    guard.target = inf if state.target is None else float(state.target) * rules.sign
+    guard.peak = -inf if state.peak is None else float(state.peak) * rules.sign
+    guard.trail = trailing.place_of(rules.trailing, *state.signals)
+    if state.behind is not None:
+        volatility, profit, momentum = state.behind
+        guard.behind = trailing.place_of(rules.trailing, volatility, momentum, profit)
+    return guard
+
+
+def _before(kept: ExitSnapshot, position: Position) -> Position:
+    return structs.replace(position, side=kept.side, entry=kept.saved.entry, quantity=kept.quantity)

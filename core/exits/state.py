@@ -52,20 +52,6 @@ class ExitState(Struct, gc=False):
     place: int = 0
 
 
-class SavedExit(Struct, frozen=True):
-    """The state that must survive a restart: exact decimals of unsigned prices, and factors from when each was set."""
-
-    entry: Decimal | None
-    leverage: Decimal | None
-    origin: Decimal | None
-    opened: float | None
-    stop: Decimal | None
-    target: Decimal | None
-    peak: Decimal | None
-    signals: tuple[float, float]  # the factors volatility and momentum of the last closed bar
-    behind: tuple[float, float, float] | None  # volatility, profit, momentum behind the stop; None: initial stop
-
-
 def open_guard(
     rules: Rules,
     entry: Decimal | None,
@@ -90,7 +76,7 @@ def open_guard(
             origin = reference
         aim = float(origin * (1 + sign * reach) * sign)
     age = nan if opened is None else opened
-    return ExitState(rules, _signed(entry, rules), _number(leverage), _signed(origin, rules), age, stop, aim)
+    return ExitState(rules, signed(entry, rules), number_of(leverage), signed(origin, rules), age, stop, aim)
 
 
 def step(guard: ExitState, price: float) -> Exit | None:
@@ -240,7 +226,7 @@ def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -
 
     But the first known entry sets the target. The first known entry also sets the stop where the new stop is tighter.
     """
-    guard.entry, guard.leverage = _signed(entry, guard.rules), _number(leverage)
+    guard.entry, guard.leverage = signed(entry, guard.rules), number_of(leverage)
     guard.floor, guard.ceiling = inf, -inf
     if guard.origin != guard.origin and guard.entry == guard.entry:  # NaN is not itself
         first = open_guard(guard.rules, entry, leverage)
@@ -249,46 +235,24 @@ def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -
             guard.stop, guard.behind = first.stop, first.behind
 
 
-def split(guard: ExitState, ratio: Decimal) -> None:
-    """Divide every price by ``ratio`` after a share split: ``ratio`` new shares for an old share."""
+def split(guard: ExitState, ratio: Decimal, used: Decimal | None = None) -> None:
+    """Divide every price by ``ratio`` after a share split: ``ratio`` new shares for an old share.
+
+    ``used`` is the new share's latest price where the rules used such prices before. Where those looked like a gain
+    they may have set the stop and the peak, and those stay: a divided stop would be beyond the price.
+    """
     by = float(ratio)
-    guard.entry, guard.origin = guard.entry / by, guard.origin / by
-    guard.stop, guard.target, guard.peak = guard.stop / by, guard.target / by, guard.peak / by
+    guard.entry, guard.origin, guard.target = guard.entry / by, guard.origin / by, guard.target / by
+    gained = used is not None and guard.rules.sign * (1 / by - 1) > 0
+    crossed = gained and float(used or 0) * guard.rules.sign <= guard.stop / by
+    if not crossed:
+        guard.stop /= by
+    if not crossed and not (gained and guard.behind < 0):
+        guard.peak /= by
     guard.floor, guard.ceiling = inf, -inf
 
 
 # ------------------------------------------------------------------------------------- decimals at the edge
-
-
-def saved(guard: ExitState) -> SavedExit:
-    """Return the guard's state for :func:`restored`."""
-    now, sign = guard.rules.distances[guard.trail], guard.rules.sign
-    then = guard.rules.distances[guard.behind] if guard.behind >= 0 else None
-    return SavedExit(
-        entry=_exact(guard.entry * sign),
-        leverage=_exact(guard.leverage),
-        origin=_exact(guard.origin * sign),
-        opened=None if guard.opened != guard.opened else guard.opened,
-        stop=_exact(guard.stop * sign),
-        target=_exact(guard.target * sign),
-        peak=_exact(guard.peak * sign),
-        signals=(now.volatility, now.momentum),
-        behind=None if then is None else (then.volatility, then.profit, then.momentum),
-    )
-
-
-def restored(rules: Rules, state: SavedExit) -> ExitState:
-    """Return the saved guard. New settings apply from now on; stop, target and peak keep their saved values."""
-    guard = open_guard(rules, state.entry, state.leverage, opened=state.opened)
-    guard.origin = _signed(state.origin, rules)
-    guard.stop = -inf if state.stop is None else float(state.stop) * rules.sign
-    guard.target = inf if state.target is None else float(state.target) * rules.sign
-    guard.peak = -inf if state.peak is None else float(state.peak) * rules.sign
-    guard.trail = trailing.place_of(rules.trailing, *state.signals)
-    if state.behind is not None:
-        volatility, profit, momentum = state.behind
-        guard.behind = trailing.place_of(rules.trailing, volatility, momentum, profit)
-    return guard
 
 
 def stop_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
@@ -299,6 +263,11 @@ def stop_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
 def target_price(guard: ExitState, tick: Decimal = ZERO) -> Decimal | None:
     """Return the target for people and orders: the nearest price on the tick grid that reaches the target."""
     return _on_grid(guard.target * guard.rules.sign, tick, up=guard.rules.sign > 0)
+
+
+def entry_price(guard: ExitState) -> Decimal | None:
+    """Return the entry that the rules use; None when it is unknown."""
+    return exact(guard.entry * guard.rules.sign)
 
 
 def peak_price(guard: ExitState) -> Decimal | None:
@@ -333,15 +302,18 @@ def _on_grid(price: float, tick: Decimal, *, up: bool) -> Decimal | None:
     return round_price(as_decimal(price), tick, up=up) if -inf < price < inf else None
 
 
-def _exact(number: float) -> Decimal | None:
+def exact(number: float) -> Decimal | None:
+    """Return a number of the rules without loss; None for no level and for unknown."""
     return Decimal(repr(number)) if -inf < number < inf else None
 
 
-def _number(value: Decimal | None) -> float:
+def number_of(value: Decimal | None) -> float:
+    """Return a positive number for the rules; NaN when it is unknown."""
     return nan if value is None or value <= 0 else float(value)
 
 
-def _signed(price: Decimal | None, rules: Rules) -> float:
+def signed(price: Decimal | None, rules: Rules) -> float:
+    """Return a price for the rules, with the sign of the position's side; NaN when it is unknown."""
     return nan if price is None or price <= 0 else float(price) * rules.sign
 
 

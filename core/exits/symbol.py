@@ -17,7 +17,8 @@ from core.exits.group import ExitGroup
 from core.market.bars import Bars, Candle
 from core.market.indicators import indicators_of
 from core.market.price_gate import jumps
-from core.model import Bar, InstrumentKey, PositionKey
+from core.market.splits import SMALLEST_GAP, PriceGap
+from core.model import Bar, InstrumentKey, Kind, PositionKey
 from core.units import ZERO
 
 
@@ -29,18 +30,33 @@ class BarChanges(Struct):
 
 
 class SymbolState(Struct):
-    """One symbol's guards, bars and prices. ``last``: the last usable price of this run; ``tick``: the price tick."""
+    """One symbol's guards, bars and prices. ``last``: the last usable price of this run; ``tick``: the price tick.
+
+    ``kind`` and ``venue_id`` are the instrument's. ``gap`` is the latest step of a share's price that may be a
+    corporate action.
+    """
 
     guards: ExitGroup[PositionKey] = field(default_factory=ExitGroup[PositionKey])
     bars: Bars = field(default_factory=Bars)
     last: Decimal | None = None
     tick: Decimal = ZERO
+    kind: Kind = Kind.SPOT
+    venue_id: str = ""
+    gap: PriceGap = PriceGap()
 
     @property
     def former(self) -> Decimal | None:
         """The last usable price, possibly from before the restart; None without a price."""
         latest = self.bars.latest
         return exits.as_decimal(latest.close) if self.last is None and latest is not None else self.last
+
+    def may_be_split(self, price: Decimal, max_jump: Decimal) -> bool:
+        """Return True when a price is so far from the price before that a corporate action may be the cause.
+
+        For a share a small step is enough. For anything else only a jump is.
+        """
+        former = self.former
+        return former is not None and jumps(price, former, SMALLEST_GAP if self.kind is Kind.EQUITY else max_jump)
 
     def count(self, price: Decimal, at: float) -> bool:
         """Add a usable price to its bar. When a bar closes, apply its update to the guards. ``at``: seconds since 1970.

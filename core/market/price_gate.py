@@ -14,8 +14,9 @@ The window is ``confirm_window``. Polled prices may be further apart, so the win
 interval from the quote before the jump, up to ``max_price_age_polling``: the next polled price is in time.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``). A split looks like a
-crash until the new quantity and entry are read. A jump of a split's size waits a while for both. Times are seconds of
-the local monotonic clock.
+crash until the new quantity and entry are read. A jump of a split's size waits a while for both. A position may show
+its split before the price does. Then a price of the old share is HELD: an unchanged price always, any other price near
+the old price for ``OLD_PRICES``. Times are seconds of the local monotonic clock.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from enum import Enum
 
 from msgspec import Struct
 
+from core.market.splits import PriceGap
 from core.model import Quote
 from core.settings import ExitSettings
 
 BELIEVED_AFTER = 3  # prices in a row on one side, however far apart in time
+OLD_PRICES = 60.0  # seconds after a split for which a price near the old share's price is not used
 PACES = 1.5  # intervals of a polled source: room for a poll that comes a little later than the poll before
 
 
@@ -66,6 +69,9 @@ class PriceGate:
         self._price: Decimal | None = None  # the last usable price
         self._at = 0.0
         self._heard = math.inf  # receipt of the quote before, usable or held; inf before the first quote
+        self._gap = PriceGap()
+        self._old: Decimal | None = None  # the last price before a split that the price has not shown yet
+        self._old_until: float | None = None  # set by the first price after the split
         self._held: HeldPrice | None = None
 
     def take(self, quote: Quote | None, now: float) -> PriceVerdict:
@@ -77,6 +83,8 @@ class PriceGate:
         if late or not 0 <= now - quote.received < self.max_age:  # False for NaN: a NaN age counts as stale
             return PriceVerdict.STALE
         interval, self._heard = max(quote.received - self._heard, 0.0), quote.received
+        if self._of_old_share(price, quote.received):
+            return PriceVerdict.HELD
         if self._price is None or self._near(price, self._price):
             return self._use(price, quote.received, PriceVerdict.USABLE)
         if self._confirmed(price, quote, interval):
@@ -92,11 +100,26 @@ class PriceGate:
         return self._held is not None and now - self._held.since <= self._held.window
 
     def split(self, ratio: Decimal) -> None:
-        """Divide the last price by ``ratio`` (new shares for an old share): the next price is expected there."""
-        self._price = None if self._price is None else self._price / ratio
-        self._at, self._held = -math.inf, None
+        """Expect the price after a split of ``ratio`` new shares for an old share, unless the price came first."""
+        if self._price is not None and not self._gap.preceded(ratio, self._at):
+            self._old, self._old_until = self._price, None
+            self._price /= ratio
+        self._at, self._held, self._gap = -math.inf, None, PriceGap()
+
+    def _of_old_share(self, price: Decimal, received: float) -> bool:
+        """Return True while the price still is the price of the share before its split."""
+        if self._old is None or self._price is None:
+            return False
+        if self._old_until is None:
+            self._old_until = received + OLD_PRICES
+        near = abs(price - self._old) < abs(price - self._price) and received < self._old_until
+        if not near and price != self._old:
+            self._old = None
+        return self._old is not None
 
     def _use(self, price: Decimal, at: float, verdict: PriceVerdict) -> PriceVerdict:
+        if self._price is not None:
+            self._gap = self._gap.after(self._price, price, at)
         self._price, self._at, self._held = price, at, None
         return verdict
 

@@ -77,7 +77,7 @@ class QuoteBook:
     def split(self, account: str, symbol: str, ratio: Decimal) -> None:
         """Drop the old share's quote after a split of ``ratio`` new shares for an old share.
 
-        The gate keeps the old price divided by ``ratio``: the new share's price is expected there.
+        The gate expects the new share's price at the old price divided by ``ratio``.
         """
         self._quotes.pop((account, symbol), None)
         gate = self._gates.get((account, symbol))

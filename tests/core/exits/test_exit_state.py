@@ -8,7 +8,8 @@ import pytest
 from msgspec import structs
 
 from core.exits.rules import Rule, emergency_names, rules_of
-from core.exits.state import changed, open_guard, restored, saved, split, step, stop_price, target_price
+from core.exits.snapshot import restored, saved
+from core.exits.state import changed, open_guard, split, step, stop_price, target_price
 from core.model import Side
 from core.settings import ExitSettings
 from tests.core.exit_prices import LONG, SHORT, D, at, both_sides, favour, guard, moves, only, settings, walk

@@ -15,7 +15,8 @@ from msgspec import structs
 
 from core.engine.bar_backfill import AGAIN, BarBackfill
 from core.errors import Unreachable
-from core.exits.monitor import ExitMonitor, ExitSignal
+from core.exits.monitor import ExitMonitor
+from core.exits.signal import ExitSignal
 from core.exits.symbol import SymbolState
 from core.journal import exit_states
 from core.journal.tables import BarRows
@@ -61,7 +62,7 @@ class Life:
         assert not wrong
         assert gone == BarRows()
         self.guardian.remember(kept, candles)
-        self.guardian.follow(HELD.key, HELD, Kind.PERP, None, 0.0)
+        self.guardian.follow(HELD.key, HELD, BTC, None, 0.0)
 
     def take(self, tick: Tick) -> list[ExitSignal]:
         at, price = tick
@@ -126,7 +127,7 @@ def test_only_so_many_bars_are_written_as_the_indicators_need() -> None:
 def test_what_is_no_longer_held_has_no_bars() -> None:
     life = Life()
     life.take((0, D(100)))
-    life.guardian.follow(HELD.key, None, Kind.PERP, None, 1.0)
+    life.guardian.follow(HELD.key, None, BTC, None, 1.0)
     life.write()
     assert not [body for body in life.bars.values() if body is not None]
 
@@ -141,7 +142,7 @@ def test_after_a_split_no_bar_of_the_old_share_is_left_over_a_restart_either() -
     kept, _ = exit_states.guards_of([text for text in life.guards.values() if text is not None])
     rows = [(*place, body) for place, body in sorted(life.bars.items()) if body is not None]
     life.guardian.remember(kept, exit_states.candles_of(rows, {PLACE})[0])
-    life.guardian.follow(after.key, after, Kind.PERP, None, 0.0)
+    life.guardian.follow(after.key, after, BTC, None, 0.0)
     life.write()
     assert not [body for body in life.bars.values() if body is not None]
     assert life.guardian.take(ACCOUNT, share, D(10), 700.0, DAWN + timedelta(seconds=700)) == []
@@ -161,7 +162,7 @@ def test_an_old_price_of_the_life_before_says_nothing_of_where_the_market_is() -
 
 def test_rows_that_cannot_be_read_or_are_watched_no_longer_are_dropped() -> None:
     guardian = ExitMonitor(same_exits(LOOSE))
-    guardian.follow(HELD.key, HELD, Kind.PERP, None, 0.0)
+    guardian.follow(HELD.key, HELD, BTC, None, 0.0)
     guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
     (((good, minute), body),) = exit_states.rows_of(guardian.bar_changes()).rows.items()
     rows = [(good, minute, body), (good, minute + 1, "[1]"), ("no name", 1, body), ('["a","gone"]', 2, body)]

@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from core.exits.replay import ReplayedPosition, ReplayWalk, Tick, prices_of, profit, walk
 from core.exits.rules import rules_of
-from core.exits.state import open_guard, restored, saved
+from core.exits.snapshot import restored, saved
+from core.exits.state import open_guard
 from core.market.bars import MINUTE, Bars
 from core.market.price_file import read_prices
 from core.model import Side

@@ -9,18 +9,8 @@ from hypothesis import assume, given, strategies as st
 
 from core.exits.factors import trail_tables
 from core.exits.rules import rules_of
-from core.exits.state import (
-    as_float,
-    close_bar,
-    distance_at,
-    distance_behind,
-    news_of,
-    open_guard,
-    restored,
-    saved,
-    step,
-    stop_price,
-)
+from core.exits.snapshot import restored, saved
+from core.exits.state import as_float, close_bar, distance_at, distance_behind, news_of, open_guard, step, stop_price
 from core.exits.trailing import distances, place_of, trail_of
 from core.market.indicators import Indicators
 from core.model import Side

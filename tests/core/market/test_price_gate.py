@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
-from core.exits.state import as_float, saved, step
+from core.exits.snapshot import saved
+from core.exits.state import as_float, step
 from core.market.price_gate import PriceGate, PriceVerdict
 from core.market.splits import LONGEST_REREAD, Rereads, split_like, split_ratio
 from core.model import Kind, Position, Quote, Side

@@ -1,0 +1,39 @@
+"""The signal that a position must leave: the exit, its price and its numbers in words. Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from core.exits import state as exits
+from core.exits.rules import Exit, Rule
+from core.exits.state import ExitState
+from core.model import Position, PositionKey, roi
+from core.units import percent, plain
+
+PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
+
+
+class ExitSignal(Struct, frozen=True):
+    """A position to close, the exit, and the price that triggered the exit."""
+
+    key: PositionKey
+    exit: Exit
+    price: Decimal
+    text: str  # the exit's name and its numbers
+    rank: int  # a smaller rank is stronger
+
+
+def signal_of(position: Position, guard: ExitState, why: Exit, price: Decimal, tick: Decimal) -> ExitSignal:
+    """Return the signal of an exit. Its words have the numbers that the rules compared."""
+    gain = roi(position.side, exits.entry_price(guard), price, position.leverage, guard.rules.settings.fees)
+    words = [f"price {plain(price)}"]
+    if why.rule is Rule.STOP and (stop := exits.stop_price(guard, tick)) is not None:
+        words.append(f"stop {plain(stop)}")
+    if why.rule is Rule.TARGET and (target := exits.target_price(guard, tick)) is not None:
+        words.append(f"target {plain(target)}")
+    if gain is not None:
+        words.append(f"roi {percent(gain)} %")
+    rank = PRECEDENCE[why.rule] * 100 + guard.rules.exits.index(why)
+    return ExitSignal(position.key, why, price, f"{why.reason} ({', '.join(words)})", rank)
