@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,7 +24,7 @@ KNOWN = ("book", "prices", "frozen", "latency_ms", "seed", "faults", "exchange",
 class Options(Struct, frozen=True):
     """A paper account's checked options.
 
-    ``latency`` is in seconds. ``replays`` maps a price file's name before ``-1m`` to the file's rows.
+    ``latency`` is in seconds. ``replays`` maps a symbol to the rows of its price file.
     """
 
     book: Book
@@ -52,9 +53,10 @@ def read_options(settings: AccountSettings, speed: float) -> Options:
         faults = check_faults(given.get("faults") or {})
     except ConfigError as error:
         raise ConfigError(f"Paper account {settings.id}: {error}") from None
+    listed = parse_book(_text(Path(str(book)), settings), str(book), settings.id) if book else Book()
     return Options(
-        book=parse_book(_text(Path(str(book)), settings), str(book), settings.id) if book else Book(),
-        replays={symbol_of(Path(path).name): _rows(Path(path), settings) for path in given.get("prices") or ()},
+        book=listed,
+        replays=_replays(given.get("prices") or (), listed, settings),
         faults=faults,
         frozen=bool(given.get("frozen", False)),
         latency=_number(settings, "latency_ms", 0.0) / 1000,
@@ -74,10 +76,25 @@ def make_feeds(options: Options) -> dict[str, Feed]:
         tick = listings[symbol].instrument.tick
         walk = RandomWalk(seeded(options.seed, "price", symbol), tick, options.speed)
         feeds[symbol] = FrozenPrices() if options.frozen else walk
-    for name, rows in options.replays.items():
-        meant = (s for s, li in listings.items() if bare(name) in (bare(s), bare(li.instrument.native_symbol)))
-        feeds[next(meant, name)] = PriceReplay(rows, options.speed)
+    feeds |= {symbol: PriceReplay(rows, options.speed) for symbol, rows in options.replays.items()}
     return feeds
+
+
+def _replays(paths: Iterable[str], book: Book, settings: AccountSettings) -> dict[str, list[ReplayRow]]:
+    """Return each price file's rows by symbol. Raises ConfigError for a file whose symbol the book does not have."""
+    found: dict[str, list[ReplayRow]] = {}
+    for path in map(Path, paths):
+        name = symbol_of(path.name)
+        meant = (s for s, li in book.listings.items() if bare(name) in (bare(s), bare(li.instrument.native_symbol)))
+        symbol = next(meant, None if book.listings else name)
+        if symbol is None:
+            named = f"{min(book.listings).replace('/', '-')}-1m.csv"
+            why = f"no symbol of its book is called {name}; a price file is called like its symbol, for example {named}"
+            raise ConfigError(f"Paper account {settings.id}: {path}: {why}.")
+        if symbol in found:
+            raise ConfigError(f"Paper account {settings.id}: {path} is a second price file of {symbol}.")
+        found[symbol] = _rows(path, settings)
+    return found
 
 
 def _number(settings: AccountSettings, key: str, default: float) -> float:

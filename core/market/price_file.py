@@ -1,7 +1,8 @@
 """Price files: CSV rows → the prices, in the order of the file.
 
-Columns: ``timestamp`` (ms since 1970) and either ``price``, or ``open,high,low,close`` with optional
-``volume,bid,ask``. A rising bar becomes open → low → high → close, a falling bar open → high → low → close.
+Columns: ``timestamp`` and either ``price``, or ``open,high,low,close`` with optional ``volume,bid,ask``. A timestamp is
+in milliseconds since 1970, or is a time with its zone. Commas, semicolons or tabs separate the cells. No row is older
+than the row before. A rising bar becomes open → low → high → close, a falling bar open → high → low → close.
 A bar's bid and ask are those at the close. Their distances from the close apply to every price of the bar.
 """
 
@@ -10,15 +11,18 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from msgspec import Struct
 
 from core.errors import ConfigError
-from core.units import decimal
+from core.units import decimal, plain
 
 BAR = ("open", "high", "low", "close")
-LAST_MS = 253_402_300_799_999  # the end of year 9999
+FIRST_MS, LAST_MS = 946_684_800_000, 253_402_300_799_999  # the years 2000 to 9999; seconds lie before them
+TIMES = "milliseconds since 1970, or a time with its zone like 2026-01-02T14:30:00Z"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BIGGEST, SMALLEST = Decimal("1e15"), Decimal("1e-15")  # a number beyond these is a slip, and rules would lose digits
 
 
@@ -46,7 +50,10 @@ def bare(symbol: str) -> str:
 
 def read_prices(lines: Iterable[str], file: str) -> list[PriceRow]:
     """Return every row of a price file. Raises ConfigError that names ``file``, the line and the column."""
-    reader = csv.DictReader(lines)
+    texts = list(lines)
+    header = texts[0].removeprefix("\ufeff") if texts else ""
+    separator = next((s for s in (",", ";", "\t") if s in header), ",")
+    reader = csv.DictReader([header, *texts[1:]], delimiter=separator)
     try:
         rows = list(_rows(reader, file))
     except csv.Error as error:
@@ -57,39 +64,81 @@ def read_prices(lines: Iterable[str], file: str) -> list[PriceRow]:
 
 
 def _rows(reader: csv.DictReader[str], file: str) -> Iterator[PriceRow]:
-    header = [name.strip().lower().removeprefix("\ufeff") for name in reader.fieldnames or ()]
+    header = [name.strip().lower() for name in reader.fieldnames or ()]
     reader.fieldnames = header
     if "timestamp" not in header or not ("price" in header or set(BAR) <= set(header)):
         raise ConfigError(f"{file}: its header must have timestamp and price, or timestamp,open,high,low,close.")
+    if twice := next((name for name in header if name and header.count(name) > 1), ""):
+        raise ConfigError(f"{file}: its header names {twice} twice.")
+    before: PriceRow | None = None
     for cells in reader:
-        if any(cells.values()):
-            yield _row(cells, file, reader.line_num)
+        if not any(cells.values()):
+            continue
+        place = f"{file}, line {reader.line_num}"
+        if None in cells:
+            raise ConfigError(f"{place}: it has more cells than the header. Write numbers without separators.")
+        row = _price_row(cells, place) if "price" in header else _bar_row(cells, place)
+        if before is not None and row.at < before.at:
+            raise ConfigError(f"{place}: its time is before that of the row above. Sort the rows, oldest first.")
+        if before is not None and row.at == before.at and "price" not in header:
+            raise ConfigError(f"{place}: the row above has the same time. Leave one bar for each time.")
+        yield row
+        before = row
 
 
-def _row(cells: dict[str, str | None], file: str, line: int) -> PriceRow:
-    at = _number(cells, "timestamp", file, line)
-    if not 0 <= at <= LAST_MS:
-        raise ConfigError(f"{file}, line {line}: timestamp must be milliseconds since 1970, not {at}.")
-    if cells.get("price"):
-        return PriceRow(int(at), (_price(cells, "price", file, line),))
-    opened, high, low, close = (_price(cells, name, file, line) for name in BAR)
+def _price_row(cells: dict[str, str | None], place: str) -> PriceRow:
+    return PriceRow(_time(cells, place), (_price(cells, "price", place),))
+
+
+def _bar_row(cells: dict[str, str | None], place: str) -> PriceRow:
+    at = _time(cells, place)
+    opened, high, low, close = (_price(cells, name, place) for name in BAR)
+    for name, price in (("high", high), ("open", opened), ("close", close)):
+        if price < low:
+            raise ConfigError(f"{place}: {name} {plain(price)} is below low {plain(low)}.")
+        if price > high:
+            raise ConfigError(f"{place}: {name} {plain(price)} is above high {plain(high)}.")
     prices = (opened, low, high, close) if close >= opened else (opened, high, low, close)
-    bid = _price(cells, "bid", file, line) if cells.get("bid") else None
-    ask = _price(cells, "ask", file, line) if cells.get("ask") else None
-    return PriceRow(int(at), prices, None if bid is None else close - bid, None if ask is None else ask - close)
+    bid = _price(cells, "bid", place) if cells.get("bid") else None
+    ask = _price(cells, "ask", place) if cells.get("ask") else None
+    if bid is not None and ask is not None and bid > ask:
+        raise ConfigError(f"{place}: bid {plain(bid)} is above ask {plain(ask)}.")
+    return PriceRow(at, prices, None if bid is None else close - bid, None if ask is None else ask - close)
 
 
-def _price(cells: dict[str, str | None], column: str, file: str, line: int) -> Decimal:
-    price = _number(cells, column, file, line)
-    if price <= 0:
-        raise ConfigError(f"{file}, line {line}: {column} must be more than 0, not {price}.")
-    if not SMALLEST <= price <= BIGGEST:
-        raise ConfigError(f"{file}, line {line}: {column} must be between 1e-15 and 1e15, not {price}.")
-    return price
-
-
-def _number(cells: dict[str, str | None], column: str, file: str, line: int) -> Decimal:
+def _time(cells: dict[str, str | None], place: str) -> int:
+    """Return the row's time in ms since 1970."""
+    text = (cells.get("timestamp") or "").strip()
     try:
-        return decimal(cells.get(column) or "")
+        at = decimal(text)
+    except ValueError:
+        return _zoned(text, place)
+    if not FIRST_MS <= at <= LAST_MS:
+        seconds = " Seconds need three more digits." if FIRST_MS <= at * 1000 <= LAST_MS else ""
+        raise ConfigError(f"{place}: timestamp must be {TIMES}, not {text}.{seconds}")
+    return int(at)
+
+
+def _zoned(text: str, place: str) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{place}: timestamp must be {TIMES}, not {text!r}.") from None
+    if at.tzinfo is None:
+        raise ConfigError(f"{place}: timestamp {text} has no time zone. Write {TIMES}.")
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def _price(cells: dict[str, str | None], column: str, place: str) -> Decimal:
+    text = (cells.get(column) or "").strip()
+    if not text:
+        raise ConfigError(f"{place}: {column} is empty.")
+    try:
+        price = decimal(text)
     except ValueError as error:
-        raise ConfigError(f"{file}, line {line}: {column}: {error}.") from None
+        raise ConfigError(f"{place}: {column}: {error}.") from None
+    if price <= 0:
+        raise ConfigError(f"{place}: {column} must be more than 0, not {price}.")
+    if not SMALLEST <= price <= BIGGEST:
+        raise ConfigError(f"{place}: {column} must be between 1e-15 and 1e15, not {price}.")
+    return price

@@ -39,7 +39,10 @@ def watched(desk: Desk) -> Desk:
 
 
 def replayed(desk: Desk, prices: list[str]) -> None:
-    rows = [f"{place * 60_000},{price}" for place, price in enumerate(p for p in prices for _ in range(HELD))]
+    rows = [
+        f"{1_767_225_600_000 + place * 60_000},{price}"
+        for place, price in enumerate(p for p in prices for _ in range(HELD))
+    ]
     (desk.path / "BTC-USD-1m.csv").write_text("\n".join(["timestamp,price", *rows]) + "\n", encoding="utf-8")
 
 

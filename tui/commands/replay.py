@@ -82,7 +82,8 @@ def replay(
 ) -> int:
     """Walk one position through recorded prices by the configured exits.
 
-    The file has a header with timestamp (ms) and price, or timestamp,open,high,low,close. No order is placed.
+    The file has a header with timestamp and price, or timestamp,open,high,low,close, and its oldest row first. A
+    timestamp is in milliseconds since 1970, or a time with its zone. No order is placed.
     """
     from core.exits.replay import ReplayedPosition, prices_of, walk  # noqa: PLC0415  (numpy and TA-Lib)
 

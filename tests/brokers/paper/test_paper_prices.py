@@ -15,8 +15,8 @@ from tests.brokers.paper.kit import GTC, STOP, D, ask, book, opened
 
 MARKET_DATA = Path(__file__).parents[3].parent / "shared" / "data" / "market"
 BARS = """timestamp,open,high,low,close,volume,bid,ask
-0,100,105,95,104,1,103,106
-60000,104,104,90,91,1,90.5,92
+1767225600000,100,105,95,104,1,103,106
+1767225660000,104,104,90,91,1,90.5,92
 """
 
 
@@ -37,7 +37,10 @@ def test_bid_and_ask_keep_their_distance_from_the_price_within_a_bar():
 
 
 def test_a_file_of_single_prices_is_read_too():
-    assert [r.prices for r in rows("timestamp,price\n0,1.5\n1,1.6\n")] == [(D("1.5"),), (D("1.6"),)]
+    assert [r.prices for r in rows("timestamp,price\n1767225600000,1.5\n1767225600001,1.6\n")] == [
+        (D("1.5"),),
+        (D("1.6"),),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +48,9 @@ def test_a_file_of_single_prices_is_read_too():
     [
         ("a,b\n1,2\n", "its header must have"),
         ("timestamp,price\n", "there is no price in it"),
-        ("timestamp,price\n0,1\n1,x\n", "line 3: price: 'x' is not a number"),
-        ("timestamp,price\n0,-1\n", "line 2: price must be more than 0"),
-        ("timestamp,open,high,low,close\n0,1,1\n", "line 2: low"),
+        ("timestamp,price\n1767225600000,1\n1767225600001,x\n", "line 3: price: 'x' is not a number"),
+        ("timestamp,price\n1767225600000,-1\n", "line 2: price must be more than 0"),
+        ("timestamp,open,high,low,close\n1767225600000,1,1\n", "line 2: low"),
     ],
 )
 def test_a_bad_price_file_is_an_error_that_names_file_and_line(text, said):
@@ -104,6 +107,22 @@ async def test_a_price_file_finds_a_symbol_that_is_written_differently(tmp_path)
     (tmp_path / "BTC-USD-1m.csv").write_text(BARS)
     broker = opened(tmp_path, {"quotes": {"BTC/USD": {"last": "5"}}}, prices=[str(tmp_path / "BTC-USD-1m.csv")])
     assert [q.last for q in await broker.quotes(["BTC/USD"])] == [100]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["BTCUSD_1h.csv"], "no symbol of its book is called BTCUSD_1h; a price file is called like its symbol"),
+        (["BTCUSD_1h.csv"], "for example BTC-USD-1m.csv"),
+        (["BTC-USD-1m.csv", "BTCUSD-1m.csv"], "BTCUSD-1m.csv is a second price file of BTC/USD"),
+    ],
+)
+def test_a_price_file_that_no_symbol_of_the_book_follows_is_an_error(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).write_text(BARS)
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path, {"quotes": {"BTC/USD": {"last": "5"}}}, prices=[str(tmp_path / name) for name in names])
+    assert said in str(caught.value)
 
 
 async def test_a_level_inside_a_bar_triggers_a_stop(tmp_path):

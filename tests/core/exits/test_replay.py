@@ -81,8 +81,8 @@ def test_a_price_that_is_passed_over_moves_nothing() -> None:
 
 
 def test_a_level_inside_a_bar_counts_in_the_order_of_the_walk() -> None:
-    rising = ["timestamp,open,high,low,close", "0,100,111,96,110"]
-    falling = ["timestamp,open,high,low,close", "0,100,111,96,99"]
+    rising = ["timestamp,open,high,low,close", "1767225600000,100,111,96,110"]
+    falling = ["timestamp,open,high,low,close", "1767225600000,100,111,96,99"]
     given_settings = only(stop_loss_pct=D("0.03"), take_profit_pct=D("0.10"))
     reasons = []
     for lines in (rising, falling):

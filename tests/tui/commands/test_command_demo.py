@@ -60,7 +60,7 @@ def test_a_replay_gives_its_symbol_a_position_at_its_prices(tmp_path: Path) -> N
     (tmp_path / "with space").mkdir()
     files = [tmp_path / "with space" / "BTCUSD-1m.csv", tmp_path / "ESZ3-1m.csv"]
     for path, price in zip(files, ("41000", "4500"), strict=True):
-        path.write_text(f"timestamp,price\n1,{price}\n60001,{price}\n")
+        path.write_text(f"timestamp,price\n1767225600000,{price}\n1767225660000,{price}\n")
     settings = _written(tmp_path, replays=world.replays([str(path) for path in files]), speed=600.0)
 
     async def look() -> dict[str, str]:
@@ -107,7 +107,7 @@ def test_a_demo_or_console_that_cannot_be_is_a_usage_error(args: list[str]) -> N
 
 def test_a_price_file_that_is_missing_or_broken_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "broken one.csv"
-    broken.write_text("timestamp,price\n1,-5\n")
+    broken.write_text("timestamp,price\n1767225600000,-5\n")
     for path in (tmp_path / "no such.csv", broken, tmp_path):
         result = call(SystemEnvironment({}), "demo", "--replay", str(path))  # type: ignore[arg-type]
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)

@@ -12,12 +12,13 @@ from core.settings import Settings
 from tests.tui.command_world import FakeWorld, call, document
 
 HEADER = "timestamp,price"
+AT = 1_767_225_600_000
 RISE_AND_FALL = ("100", "101", "102", "103", "102", "100.94", "100")
 
 
 @pytest.fixture
 def prices(tmp_path: Path) -> Path:
-    return written(tmp_path, HEADER, *(f"{1_767_225_600_000 + n * 60_000},{p}" for n, p in enumerate(RISE_AND_FALL)))
+    return written(tmp_path, HEADER, *(f"{AT + n * 60_000},{p}" for n, p in enumerate(RISE_AND_FALL)))
 
 
 def written(folder: Path, *lines: str) -> Path:
@@ -59,13 +60,13 @@ def test_the_document_has_every_tick_and_the_exit(prices: Path) -> None:
 
 
 def test_without_an_exit_it_is_null(tmp_path: Path) -> None:
-    told = document(replayed(written(tmp_path, HEADER, "0,100"), "--json"))
+    told = document(replayed(written(tmp_path, HEADER, f"{AT},100"), "--json"))
     assert told["exit"] is None
-    assert told["ticks"][0]["time"] == "1970-01-01T00:00:00.000Z"
+    assert told["ticks"][0]["time"] == "2026-01-01T00:00:00.000Z"
 
 
 def test_a_short_with_leverage_leaves_by_its_roi(tmp_path: Path) -> None:
-    path = written(tmp_path, HEADER, "0,100", "60000,101.6")
+    path = written(tmp_path, HEADER, f"{AT},100", f"{AT + 60_000},101.6")
     told = document(replayed(path, "--json", side="short", leverage="25"))
     assert told["exit"]["reason"] == "emergency_stop_liquidation_risk"
     assert told["ticks"][1]["roi"] == "-0.4"
@@ -100,7 +101,7 @@ trailing_base = ""
         encoding="utf-8",
     )
     path = tmp_path / "BTC-USD-1m.csv"
-    path.write_text(f"{HEADER}\n0,100\n", encoding="utf-8")
+    path.write_text(f"{HEADER}\n{AT},100\n", encoding="utf-8")
 
     def levels(*more: str) -> tuple[str, str]:
         (tick,) = document(replayed(path, "--json", "--config", str(config), *more))["ticks"]
@@ -134,7 +135,7 @@ def test_the_text_tells_ratchets_and_the_exit_and_draws_them(prices: Path) -> No
 
 
 def test_a_long_walk_is_told_in_a_few_lines_and_fits_the_width(tmp_path: Path) -> None:
-    rows = [f"{n * 60_000},{10_000 + n}" for n in range(300)]
+    rows = [f"{AT + n * 60_000},{10_000 + n}" for n in range(300)]
     result = replayed(written(tmp_path, HEADER, *rows), entry="10000")
     assert " more" in result.stdout
     assert len(result.stdout.splitlines()) < 45
@@ -145,7 +146,7 @@ def test_a_long_walk_is_told_in_a_few_lines_and_fits_the_width(tmp_path: Path) -
 def test_a_single_flat_tick_can_be_drawn(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text('[exits]\ntrailing_base = ""\nstop_loss_pct = ""\ntake_profit_pct = ""\n', encoding="utf-8")
-    result = replayed(written(tmp_path, HEADER, "0,100"), "--config", str(path))
+    result = replayed(written(tmp_path, HEADER, f"{AT},100"), "--config", str(path))
     assert result.exit_code == 0
     assert "No exit in 1 ticks" in result.stdout
 
@@ -156,15 +157,15 @@ def test_a_single_flat_tick_can_be_drawn(tmp_path: Path) -> None:
         ([], "header"),
         (["time,value", "0,1"], "header"),
         ([HEADER], "no price"),
-        ([HEADER, "0,abc"], "line 2"),
-        ([HEADER, "0,0"], "more than 0"),
-        ([HEADER, "0,-1"], "more than 0"),
-        ([HEADER, "0,NaN"], "line 2"),
-        ([HEADER, "0,1e300"], "line 2"),
-        ([HEADER, "0,1", "x,2"], "line 3"),
+        ([HEADER, f"{AT},abc"], "line 2"),
+        ([HEADER, f"{AT},0"], "more than 0"),
+        ([HEADER, f"{AT},-1"], "more than 0"),
+        ([HEADER, f"{AT},NaN"], "line 2"),
+        ([HEADER, f"{AT},1e300"], "line 2"),
+        ([HEADER, f"{AT},1", "x,2"], "line 3"),
         ([HEADER, "1e30,1"], "milliseconds"),
         ([HEADER, "-5,1"], "milliseconds"),
-        (["timestamp,open,high,low,close", "0,1,2,,1"], "low"),
+        (["timestamp,open,high,low,close", f"{AT},1,2,,1"], "low is empty"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path: Path, lines: list[str], says: str) -> None:
@@ -177,7 +178,7 @@ def test_a_file_that_is_not_there_or_no_text_is_one_sentence(tmp_path: Path) -> 
     binary = tmp_path / "x.csv"
     binary.write_bytes(b"\xff\xfe\x00")
     one_sentence(replayed(binary), "cannot be read")
-    binary.write_bytes(b"timestamp,price\n0,1\r2\n" + b"9" * 200_000)
+    binary.write_bytes(b"timestamp,price\n1767225600000,1\r2\n" + b"9" * 200_000)
     one_sentence(replayed(binary), "x.csv")
 
 
