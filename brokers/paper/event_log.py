@@ -36,7 +36,7 @@ class EventLog:
     def unsubscribe(self, reader: deque[BrokerEvent]) -> None:
         self._readers = [entry for entry in self._readers if entry[0] is not reader]
 
-    def put(self, event: BrokerEvent, at: float) -> None:
+    def schedule_event(self, event: BrokerEvent, at: float) -> None:
         """Add an event that readers see at ``at`` (monotonic seconds) or later."""
         if self._readers:
             heapq.heappush(self._pending, (at, next(self._order), event))

@@ -40,27 +40,27 @@ class MatchingEngine:
         """Return the wall time that belongs to ``time``."""
         return self.clock.now() - timedelta(seconds=self.clock.monotonic() - self.time)
 
-    def enter(self, ticket: VenueOrder) -> Order:
+    def enter_order(self, ticket: VenueOrder) -> Order:
         """Enter an accepted order and trade what the market allows. Return the order.
 
         The remainder of an IOC or FOK order expires. Another remainder rests.
         """
-        self._report(self.state.put(ticket))
+        self._report(self.state.record_order(ticket))
         if ticket.order.type is not OrderType.STOP or self.market.reached(ticket.order):
             self._match(self._triggered(ticket), arriving=True)
         left = self.state.tickets[ticket.order.id]
         if left.tif in AT_ONCE and not left.order.status.terminal:
-            self.finish(left.order.id, OrderStatus.EXPIRED)
+            self.end_order(left.order.id, OrderStatus.EXPIRED)
         return self.state.tickets[ticket.order.id].order
 
-    def finish(self, order_id: str, status: OrderStatus = OrderStatus.CANCELLED) -> None:
+    def end_order(self, order_id: str, status: OrderStatus = OrderStatus.CANCELLED) -> None:
         """End an order that has not ended yet."""
         ticket = self.state.tickets.get(order_id)
         if ticket is not None and not ticket.order.status.terminal:
-            self._report(self.state.put(end(ticket, status)))
+            self._report(self.state.record_order(end(ticket, status)))
             self._report_position((ticket.order.symbol, ticket.order.leg), self.time)
 
-    def move(self, symbol: str, top: TopOfBook) -> None:
+    def move_price(self, symbol: str, top: TopOfBook) -> None:
         """Set a price with new depth, then match the symbol's resting orders."""
         self.market.set_top(symbol, top)
         self.match_resting(symbol)
@@ -86,14 +86,14 @@ class MatchingEngine:
         if ticket.order.type is not OrderType.STOP:
             return ticket
         ticket = triggered(ticket)
-        self._report(self.state.put(ticket))
+        self._report(self.state.record_order(ticket))
         return ticket
 
     def _match(self, ticket: VenueOrder, *, arriving: bool) -> None:
         order = ticket.order
         wanted = self._wanted(ticket)
         if wanted <= 0:
-            self.finish(order.id)
+            self.end_order(order.id)
             return
         price = self._price(order, arriving=arriving)
         if price is None or not self.market.crosses(order):
@@ -148,7 +148,7 @@ class MatchingEngine:
             self.list_lag.fills.add(fill.trade_id, seen_at, None)
         if crossed is not None and ticket.own:
             self.crossed_zero.append(crossed)
-        self.event_log.put(FillSeen(fill), seen_at)
+        self.event_log.schedule_event(FillSeen(fill), seen_at)
         self._report(self.state.tickets[order.id].order, seen_at)
         self._report_position(key, seen_at)
         self._tidy(order.symbol)
@@ -175,19 +175,19 @@ class MatchingEngine:
             order = ticket.order
             held = self.state.positions.get((symbol, order.leg))
             if (order.reduce_only or closes_leg(order)) and not would_reduce(held, order.side):
-                self.finish(order.id)
+                self.end_order(order.id)
             elif kind in CASH and held and would_reduce(held, order.side):
                 left = room.setdefault((symbol, order.leg), held.quantity) - order.remaining
                 if left < 0:
-                    self.finish(order.id)
+                    self.end_order(order.id)
                 else:
                     room[symbol, order.leg] = left
 
     def _report(self, order: Order, at: float | None = None) -> None:
-        self.event_log.put(OrderSeen(order), self.time if at is None else at)
+        self.event_log.schedule_event(OrderSeen(order), self.time if at is None else at)
 
     def _report_position(self, key: Key, at: float) -> None:
         held = self.state.positions.get(key)
         if held is not None:
             held = replace(held, free=self.state.free(held, self.market.listing(key[0]).instrument))
-        self.event_log.put(PositionSeen(PositionKey(self.account, *key), held), at)
+        self.event_log.schedule_event(PositionSeen(PositionKey(self.account, *key), held), at)

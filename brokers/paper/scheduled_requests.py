@@ -52,10 +52,10 @@ class RequestSchedule:
     def next_at(self) -> float:
         return self._heap[0][0] if self._heap else inf
 
-    def put(self, at: float, act: Callable[[], Any]) -> Reply:
+    def schedule_request(self, at: float, act: Callable[[], Any]) -> Reply:
         reply = Reply(act)
         heapq.heappush(self._heap, (at, next(self._order), reply))
         return reply
 
-    def pop(self) -> Reply:
+    def pop_request(self) -> Reply:
         return heapq.heappop(self._heap)[2]

@@ -75,7 +75,7 @@ class State:
         name = f"p{self.last_order}"
         return name if name not in self.tickets else self.order_id()
 
-    def put(self, ticket: VenueOrder) -> Order:
+    def record_order(self, ticket: VenueOrder) -> Order:
         """Record the order's current state and return the order."""
         order = ticket.order
         self.tickets[order.id] = ticket
@@ -131,7 +131,7 @@ class State:
         )
         self.fills[fill.trade_id] = fill
         self.dirty_fills[fill.trade_id] = None
-        self.put(VenueOrder(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
+        self.record_order(VenueOrder(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
         before, after = self._trade(fill, instrument)
         crossed = PositionFlip(order.id, order.client_id, order.symbol, before, after) if before * after < 0 else None
         return fill, crossed

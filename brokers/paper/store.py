@@ -165,7 +165,7 @@ def restore(book: Book, stored: Stored) -> State:
     state = State(Book(hedge=book.hedge))
     state.positions = {(p.symbol, p.leg): p for p in stored.positions}
     for ticket in stored.tickets:
-        state.put(ticket)
+        state.record_order(ticket)
     state.fills = {f.trade_id: f for f in stored.fills}
     state.last_order, state.last_trade = stored.last_order, stored.last_trade
     state.saved()

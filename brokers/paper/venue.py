@@ -116,7 +116,7 @@ class Venue:
             while (at := min(self._schedule.next_at, self._next_tick)) <= now:
                 self.matching.time = max(self.matching.time, at)
                 if self._schedule.next_at <= self._next_tick:
-                    self._schedule.pop().perform()
+                    self._schedule.pop_request().perform()
                 else:
                     self._next_tick += self._tick
                     self._prices()
@@ -127,7 +127,7 @@ class Venue:
 
     def post(self, delay: float, act: Callable[[], Any]) -> Reply:
         """Send a request that arrives in ``delay`` seconds, even if the sender stops waiting."""
-        return self._schedule.put(self._clock.monotonic() + delay, act)
+        return self._schedule.schedule_request(self._clock.monotonic() + delay, act)
 
     def place(self, request: OrderRequest, *, direct: bool = False) -> Order:
         """Accept an order of the program and match the order. Raises Refused."""
@@ -172,11 +172,11 @@ class Venue:
             if self.faults.strikes("cancel_fill_race", symbol):
                 self.matching.fill_whole(order_id)
             elif self.faults.strikes("cancel_lag", symbol):
-                self._schedule.put(
+                self._schedule.schedule_request(
                     self.matching.time + self.faults.numbers["lag_seconds"], lambda: self.cancel_by_hand(order_id)
                 )
             else:
-                self.matching.finish(order_id)
+                self.matching.end_order(order_id)
 
     def trade_by_hand(self, symbol: str, side: OrderSide, quantity: Decimal, leg: Leg = Leg.NET) -> Order:
         """Trade for the user or for the venue itself, whatever the depth.
@@ -186,25 +186,25 @@ class Venue:
         request = OrderRequest(self.account.id, symbol, side, quantity, "", leg=leg)
         with self._command():
             ticket = self._ticket(request, own=False)
-            order = self.state.put(ticket)
+            order = self.state.record_order(ticket)
             self.matching.fill_whole(order.id)
-            self.matching.finish(order.id)
+            self.matching.end_order(order.id)
             return self.state.tickets[order.id].order
 
     def place_by_hand(self, request: OrderRequest) -> Order:
         """Place an order of the user. The order is GTC, so that its remainder rests."""
         with self._command():
-            return self.matching.enter(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
+            return self.matching.enter_order(self._ticket(replace(request, tif=TimeInForce.GTC), own=False))
 
     def cancel_by_hand(self, order_id: str) -> None:
         """Cancel an order for the user, the user's own or the program's."""
         with self._command():
-            self.matching.finish(order_id)
+            self.matching.end_order(order_id)
 
     def set_quote(self, symbol: str, **prices: Decimal | None) -> None:
         """Set ``bid``, ``ask``, ``last``, ``mark``, ``bid_size`` or ``ask_size``. The other fields stay."""
         with self._command():
-            self.matching.move(symbol, replace(self.matching.market.top(symbol), **prices))
+            self.matching.move_price(symbol, replace(self.matching.market.top(symbol), **prices))
             self._emit((symbol,))
 
     def subscribe(self, wake: Callable[[], None]) -> deque[BrokerEvent]:
@@ -259,7 +259,7 @@ class Venue:
         """
         elapsed = self.matching.time - self._started
         market = self.matching.market
-        move = market.set_top if self.passive else self.matching.move
+        move = market.set_top if self.passive else self.matching.move_price
         moved = []
         for symbol, feed in self._feeds.items():
             tops = feed.advance(elapsed, market.top(symbol))
@@ -279,7 +279,7 @@ class Venue:
         for symbol in symbols if self.matching.event_log.has_readers else ():
             seen = quote(self, symbol)
             if seen is not None:
-                self.matching.event_log.put(QuoteSeen(seen), self.matching.time)
+                self.matching.event_log.schedule_event(QuoteSeen(seen), self.matching.time)
 
     def _admitted(self, request: OrderRequest, *, whole: bool = False) -> Order:
         """Check a request by the venue's rules and enter the order. Raises Refused.
@@ -295,7 +295,7 @@ class Venue:
         price = self.matching.market.touch(request.symbol, request.side, held.entry if held else None)
         if whole:
             listing = replace(listing, instrument=replace(listing.instrument, step=ZERO))
-        return self.matching.enter(
+        return self.matching.enter_order(
             self._ticket(admit(request, listing, self.state, price, self.matching.now()), own=True)
         )
 

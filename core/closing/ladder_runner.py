@@ -62,7 +62,7 @@ from core.ladder.states import (
 from core.ladder.tiers import Step
 from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import SINCE_MARGIN, find, limited, read_beside
+from core.orders.lookup import SINCE_MARGIN, find_sent_order, limited, read_beside
 from core.orders.other_writer import find_foreign_orders, why_frozen
 from core.orders.submit import AccountOrders
 from core.plans.plan import ApprovedPlan
@@ -288,7 +288,7 @@ class LadderRunner:
         await self._pause(do.request.symbol, do.seconds)
         asked, order = self._clock.monotonic(), state.under_way
         since = (order.since or self._clock.now() - timedelta(seconds=asked - order.sent_at)) - SINCE_MARGIN
-        return await self._asking(find(self._broker, self._reader, do, since, asked))
+        return await self._asking(find_sent_order(self._broker, self._reader, do, since, asked))
 
     async def _await(self, order: Order, seconds: float) -> Event:
         await self._pause(order.symbol, seconds)

@@ -167,7 +167,7 @@ class Engine:
             self._executor.claim(left := [interrupted(entries) for entries in await self._journal.open_plans()])
             for plan in left:
                 await self._take_up(self._executor, plan)
-            await self.entry_service.take_up()
+            await self.entry_service.resume_entries()
 
     async def _take_up(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
         """Resume one interrupted plan. A lasting engine does not wait for the plan: a close may be parked for days."""

@@ -45,7 +45,7 @@ class EntryDrafter:
         self._frozen = frozen
         self._situation = situation
 
-    async def check(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
+    async def find_refusals(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
         """Return every reason against opening now. With ``flatten_first`` the symbol counts as flat already.
 
         When the gate has no reason, each account of the request is asked for the symbol's rules and price. One account
@@ -64,7 +64,7 @@ class EntryDrafter:
         return found
 
     async def _refusals(self, signal: EntryRequest, flatten_first: bool) -> list[Rejection]:
-        scene = await self.scene(signal.owner, signal.symbol if flatten_first else None)
+        scene = await self.read_gate_input(signal.owner, signal.symbol if flatten_first else None)
         meant = [signal.account] if signal.account else list(scene.accounts)
         unknown = {a: "" for a in meant if a not in scene.unreadable and not await self._listed(a, signal.symbol)}
         return entries.refusals(signal, structs.replace(scene, unknown_at=unknown))
@@ -82,7 +82,9 @@ class EntryDrafter:
             raise NotAllowed(Rejection(Code.BELOW_MINIMUM, text))
         return instrument, quote
 
-    async def open(self, signal: EntryRequest, *, limit: bool = False, flatten_first: bool = False) -> EntryDraft:
+    async def draft_entry(
+        self, signal: EntryRequest, *, limit: bool = False, flatten_first: bool = False
+    ) -> EntryDraft:
         """Return the draft for a signal that names its account. Raises NotAllowed, JournalError."""
         assert signal.account is not None
         found = await self._refusals(signal, flatten_first)
@@ -108,14 +110,14 @@ class EntryDrafter:
             warnings=_warnings(signal, quantity),
         )
 
-    async def scale(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> EntryDraft:
+    async def draft_scaling(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> EntryDraft:
         """Return the draft that adds to a position or takes a part off; kind ``close`` when it takes everything.
 
         Raises NotAllowed, JournalError.
         """
         if not quantity.is_finite() or quantity <= 0:
             raise NotAllowed(Rejection(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
-        held = await self.scalable(account, symbol)
+        held = await self.find_scalable(account, symbol)
         instrument = self._book.instrument(account, held.symbol)
         quote = await self._quote(account, held.symbol)
         side = OrderSide.BUY if (held.side.sign > 0) is inward else OrderSide.SELL
@@ -142,7 +144,7 @@ class EntryDrafter:
             warnings=(warning,) if warning else (),
         )
 
-    async def scene(self, owner: str, spared: str | None = None) -> GateInput:
+    async def read_gate_input(self, owner: str, spared: str | None = None) -> GateInput:
         """Return the gate's input. Positions in the symbol ``spared`` count as gone. Raises JournalError."""
         book, settings = self._book, self._settings
         beliefs = await self._ledger.read()
@@ -169,10 +171,10 @@ class EntryDrafter:
             frozen={a: why for a, why in self._frozen.items() if a in accounts},
         )
 
-    async def scalable(self, account: str, symbol: str) -> Position:
+    async def find_scalable(self, account: str, symbol: str) -> Position:
         """Return the account's only position in the symbol. Raises NotAllowed, also during a close or an entry."""
         book = self._book
-        scene = await self.scene(account.partition("/")[0])
+        scene = await self.read_gate_input(account.partition("/")[0])
         found = [
             p for p in book.positions(account) if symbol in (p.symbol, book.instrument(account, p.symbol).native_symbol)
         ]

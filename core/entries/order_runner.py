@@ -46,7 +46,7 @@ class EntryOrderRunner:
         self._write_behind = WriteBehind(journal)
         self._orders = AccountOrders(broker, reader, clock, self._write_behind)
 
-    async def place(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
+    async def place_order(self, entry: EntryApproved, known: frozenset[str], patience: Timeouts) -> OrderResult:
         """Send the entry's order and follow it until its end, or until the outcome stays ``unknown``.
 
         ``known``: ids of the orders that existed before. Raises JournalError when the intent could not be made
@@ -64,7 +64,7 @@ class EntryOrderRunner:
                 break
         return placed
 
-    async def resume(self, entry: EntryApproved, written: Sequence[Entry], patience: Timeouts) -> OrderResult:
+    async def resume_order(self, entry: EntryApproved, written: Sequence[Entry], patience: Timeouts) -> OrderResult:
         """Find the outcome of an entry that a restart found open. Withdraw its order when the order is still live."""
         records = [e.record for e in written]
         intents = [r for r in records if isinstance(r, IntentWritten)]
@@ -86,7 +86,7 @@ class EntryOrderRunner:
         sent = await self._orders.resolve_order(last, order_id=order_id, total=patience.total)
         return await self._follow(last, sent, patience)
 
-    async def end(self, entry: EntryApproved, *records: Record) -> None:
+    async def end_entry(self, entry: EntryApproved, *records: Record) -> None:
         """Write the end of the entry, after all its records that still wait for the journal. Raises JournalError."""
         for record in records:
             await self._write_behind.write(entry.key, record)

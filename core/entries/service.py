@@ -123,7 +123,7 @@ class EntryService:
         patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
         known = frozenset(o.id for o in before.orders)
         async with self._room(entry, before.orders, self._journal):
-            placed = await self._order_runners[account].place(entry, known, patience)
+            placed = await self._order_runners[account].place_order(entry, known, patience)
         return await self._finish(entry, placed)
 
     def _room(
@@ -138,9 +138,9 @@ class EntryService:
         if not opposed and (entry.what != "scale_out" or entry.reduce_only):
             return nullcontext()
         hand = VenueStopOrders(self._brokers[account], self._readers[account], journal, self._clock, self._locks)
-        return hand.aside(entry.plan, entry.key, orders)
+        return hand.keep_aside(entry.plan, entry.key, orders)
 
-    async def take_up(self) -> None:
+    async def resume_entries(self) -> None:
         """Find the outcome of entries that were under way when the last engine ended. Raises JournalError."""
         if self._journal is None:
             return
@@ -151,7 +151,7 @@ class EntryService:
                 continue
             self._say("warning", f"ENTRY {entry.plan} was interrupted: what became of it is asked", entry)
             written = await self._journal.of_plan(entry.plan)
-            placed = await self._order_runners[account].resume(entry, written, Timeouts(0, RESUME_TOTAL))
+            placed = await self._order_runners[account].resume_order(entry, written, Timeouts(0, RESUME_TOTAL))
             await self._finish(entry, placed)
 
     async def _unchanged(self, draft: EntryDraft) -> Holdings:
@@ -169,11 +169,11 @@ class EntryService:
                 Rejection(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again")
             )
         if draft.kind == "open":
-            refused = await self.drafts.check(_signal(draft))
+            refused = await self.drafts.find_refusals(_signal(draft))
             if refused:
                 raise NotAllowed(refused[0])
         else:
-            await self.drafts.scalable(account, symbol)
+            await self.drafts.find_scalable(account, symbol)
         return holdings
 
     def _approved(self, draft: EntryDraft, by: str) -> EntryApproved:
@@ -214,7 +214,7 @@ class EntryService:
             records.append(self._held(report))
         ended = EntryEnded(entry.plan, entry.key, report.outcome, filled, price, report.realised, report.error)
         try:
-            await self._order_runners[entry.key.account].end(entry, *records, ended)
+            await self._order_runners[entry.key.account].end_entry(entry, *records, ended)
         except JournalError as error:  # already sent: return the report even without a record
             self._say("alarm", f"{where}: its end is not in the journal: {error}", entry)
         level = "info" if report.success else "alarm" if filled > 0 else "warning"

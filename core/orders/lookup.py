@@ -61,7 +61,9 @@ async def _states(broker: Broker, orders: Sequence[Order]) -> tuple[Order, ...]:
     return tuple(a for a in answers if isinstance(a, Order) and a.status is not OrderStatus.UNKNOWN)
 
 
-async def find(broker: Broker, reader: AccountReader, do: OrderQuery, since: datetime, asked: float) -> OrderRead:
+async def find_sent_order(
+    broker: Broker, reader: AccountReader, do: OrderQuery, since: datetime, asked: float
+) -> OrderRead:
     """Return the order, or None in the ``OrderRead`` when no query finds the order. Raises when a query fails.
 
     A venue's own close call may carry no client id. Only after such a call, an order without a client id can count as

@@ -22,7 +22,7 @@ from core.errors import FlatdeckError, Refusal, Refused, Unreachable, explain
 from core.journal.write_behind import WriteBehind
 from core.model import Order, OrderStatus
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import CALL_TIMEOUT, SINCE_MARGIN, find, limited
+from core.orders.lookup import CALL_TIMEOUT, SINCE_MARGIN, find_sent_order, limited
 from core.ports import CONCLUSIVE_MISSES, LOOK_MARGIN, SEND_WITHIN, Broker, Clock, OrderQuery
 from core.records import CancelAsked, IntentAnswered, IntentWritten
 from core.units import ZERO
@@ -118,7 +118,7 @@ class AccountOrders:
         while True:
             asked = self._clock.monotonic()
             try:
-                found = await limited(find(self._broker, self._reader, query, since, asked))
+                found = await limited(find_sent_order(self._broker, self._reader, query, since, asked))
             except (FlatdeckError, TimeoutError) as error:
                 text = explain(error)
             else:

@@ -33,14 +33,14 @@ def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
     return initial_stop(position.side, position.entry, stop_loss_pct)
 
 
-def risk(position: Position, instrument: Instrument, stop: Decimal | None, equity: Decimal | None) -> Decimal | None:
+def risk_of(position: Position, instrument: Instrument, stop: Decimal | None, equity: Decimal | None) -> Decimal | None:
     """Return ``quantity × multiplier × |entry − stop| / equity``; None where an input is unknown."""
     if position.entry is None or stop is None or equity is None or equity <= 0:
         return None
     return position.quantity * instrument.multiplier * abs(position.entry - stop) / equity
 
 
-def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal, flaw: str = "") -> str:
+def risk_text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal, flaw: str = "") -> str:
     """Return a text such as ``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``.
 
     ``flaw`` says why the equity is unknown.
@@ -54,7 +54,7 @@ def text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal, flaw
     return f"Legacy position: {times}, risk {percent(at_risk)} % {how} {allowed}"
 
 
-def actions(
+def make_actions(
     holdings: Iterable[Holding],
     settings: Settings,
     *,
@@ -73,9 +73,9 @@ def actions(
     for holding in holdings:
         key, position = holding.key, holding.position
         stop = stop_of(holding, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
-        at_risk = risk(position, holding.instrument, stop, equity.get(key.account))
+        at_risk = risk_of(position, holding.instrument, stop, equity.get(key.account))
         allowed = ULTRA_CONSERVATIVE if limit is None else limit
-        why = text(position.leverage, at_risk, allowed, (flaws or {}).get(key.account, ""))
+        why = risk_text(position.leverage, at_risk, allowed, (flaws or {}).get(key.account, ""))
         barred = cleanup.why_blocked(blocked, key)
         unsellable = cleanup.unsellable(holding)
         if barred:

@@ -202,7 +202,7 @@ def _closes(scope: _Scope, why: Reason, text: str) -> list[Action]:
 def _legacy(scope: _Scope) -> Made:
     """Close the positions from before this program, their orders first."""
     situation, book = scope.situation, scope.book
-    actions = legacy.actions(
+    actions = legacy.make_actions(
         [h for h in scope.holdings if h.key in situation.legacy],
         scope.settings,
         equity={account: book.accounts[account].equity for account in scope.readable},

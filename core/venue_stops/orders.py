@@ -57,7 +57,7 @@ class VenueStopOrders:
         self.orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     @asynccontextmanager
-    async def aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
+    async def keep_aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
         """Keep our stops away while another order of ours changes the position and a resting stop would bar the order.
 
         Cancel our stops first, and place none until the block ends. When a stop stays, the venue may refuse the order.
@@ -77,7 +77,7 @@ class VenueStopOrders:
         finally:
             self._locks.over(plan, where)
 
-    async def past(self, key: PositionKey) -> PastStops:
+    async def read_past(self, key: PositionKey) -> PastStops:
         """Return the last protective order of an earlier process. Raises JournalError."""
         name = plan_of(key)
         last = await self._journal.entries(kind="intent_written", plan=name, limit=1, tail=True)
@@ -88,7 +88,7 @@ class VenueStopOrders:
         said = {r.outcome for e in answers if isinstance(r := e.record, IntentAnswered)}
         return PastStops(intent.step, None if said & DEFINITIVE else intent)
 
-    async def place(
+    async def place_stop(
         self, position: Position, instrument: Instrument, decision: StopDecision, number: int
     ) -> tuple[IntentWritten, Submitted]:
         """Send a protective order that was decided just now on a fresh read. Raises JournalError.
@@ -106,7 +106,7 @@ class VenueStopOrders:
             sent = await self.orders.submit_order(intent, decided, lambda: not self._locks.closing(where))
         return intent, sent
 
-    async def fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
+    async def read_fills(self, intent: IntentWritten, order: Order) -> list[Fill]:
         """Return the order's fills and record them in the journal. Return an empty list when the query fails."""
         since = intent.at - timedelta(seconds=2.0)
         try:

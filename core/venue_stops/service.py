@@ -144,7 +144,7 @@ class VenueStopService:
 
     async def _opened(self, key: PositionKey) -> VenueStop:
         """Return the position's order as an earlier process left it. Raises JournalError."""
-        past = await self._orders[key.account].past(key)
+        past = await self._orders[key.account].read_past(key)
         self._stops[key] = post = VenueStop(past.number, intent=past.open, changed=self._begun)
         return post
 
@@ -241,7 +241,7 @@ class VenueStopService:
         if decision.do is StopAction.PLACE and position is not None:
             post.number += 1
             rules = self._book.instrument(key.account, key.symbol)
-            intent, sent = await hand.place(position, rules, decision, post.number)
+            intent, sent = await hand.place_stop(position, rules, decision, post.number)
             self._known[intent.client_id] = intent
             await self._took(key, post, intent, sent, sent_now=True)
             return post.unknown
@@ -308,7 +308,7 @@ class VenueStopService:
         """Report that the venue's stop closed the position, or a part of the position."""
         hand, held = self._orders[key.account], post.position
         post.changed = self._clock.monotonic() + hand.broker.capabilities.position_lag  # a list may lag behind the fill
-        fills = await hand.fills(intent, order)
+        fills = await hand.read_fills(intent, order)
         price = order.average_price
         if price is None and fills and sum((f.quantity for f in fills), ZERO) == order.filled:
             price = sum((f.quantity * f.price for f in fills), ZERO) / order.filled

@@ -109,7 +109,7 @@ def check_entry(context: CommandContext, **given: Any) -> int:
 
 async def _check(context: CommandContext, settings: Settings, signal: EntryRequest) -> tuple[list[Rejection], bool]:
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
-        found = await engine.entry_service.drafts.check(signal)
+        found = await engine.entry_service.drafts.find_refusals(signal)
         meant = [a.id for a in settings.accounts if a.owner == signal.owner]
         return found, any(engine.book.readable(a) for a in meant)
 
@@ -145,7 +145,9 @@ def open_position(
             if stays is not None:
                 text = f"{stays.key.symbol} on {stays.key.account} cannot be flattened first: {stays.text}"
                 raise NotAllowed(Rejection(Code.POSITION_EXISTS, text))
-        return Offer(plan, await engine.entry_service.drafts.open(signal, limit=limit, flatten_first=flatten_first))
+        return Offer(
+            plan, await engine.entry_service.drafts.draft_entry(signal, limit=limit, flatten_first=flatten_first)
+        )
 
     return _allowed(context, lambda: _carry(context, settings, asking, wait, dry_run=dry_run, yes=yes))
 
@@ -176,7 +178,9 @@ def scale(
     known("account", (account,), [a.id for a in settings.accounts])
 
     async def asking(engine: Any) -> Offer:
-        return Offer(None, await engine.entry_service.drafts.scale(account, symbol, quantity, inward=add is not None))
+        return Offer(
+            None, await engine.entry_service.drafts.draft_scaling(account, symbol, quantity, inward=add is not None)
+        )
 
     def go() -> int:
         draft = context.run_to_end(_look(context, settings, asking)).draft

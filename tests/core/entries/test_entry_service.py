@@ -39,12 +39,12 @@ def signal(symbol: str = "ETH", amount: str = "1", side: OrderSide = OrderSide.B
 
 
 async def enter(desk: World, wanted: EntryRequest, *, limit: bool = False, wait: float = 5.0) -> Report:
-    draft = await desk.engine.entry_service.drafts.open(wanted, limit=limit)
+    draft = await desk.engine.entry_service.drafts.draft_entry(wanted, limit=limit)
     return await desk.engine.entry_service.carry_out(draft, wait=wait)
 
 
 async def scaled(desk: World, quantity: str, *, inward: bool) -> Report:
-    draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=inward)
+    draft = await desk.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D(quantity), inward=inward)
     return await desk.engine.entry_service.carry_out(draft)
 
 
@@ -162,7 +162,7 @@ async def test_the_same_signal_again_within_a_minute_is_refused():
 @virtual
 async def test_entries_begun_at_once_do_not_exceed_the_cap():
     async with world(cleanup=CleanupSettings(max_positions=2)) as desk:
-        drafts = [await desk.engine.entry_service.drafts.open(signal(s)) for s in ("BTC", "ETH", "SOL", "XRP")]
+        drafts = [await desk.engine.entry_service.drafts.draft_entry(signal(s)) for s in ("BTC", "ETH", "SOL", "XRP")]
         ends = await asyncio.gather(*(desk.engine.entry_service.carry_out(d) for d in drafts), return_exceptions=True)
         assert sum(isinstance(e, Report) and e.success for e in ends) == 2
         assert [e.code for e in ends if isinstance(e, NotAllowed)] == [Code.CAP_REACHED] * 2
@@ -184,7 +184,7 @@ async def test_while_a_close_is_in_progress_nothing_is_opened_in_the_symbol():
     async with world("BTC long 2") as desk:
         closing = desk.begin()
         await asyncio.sleep(0.06)
-        codes = [no.code for no in await desk.engine.entry_service.drafts.check(signal("BTC"))]
+        codes = [no.code for no in await desk.engine.entry_service.drafts.find_refusals(signal("BTC"))]
         assert codes[0] is Code.CLOSING
         await closing
 
@@ -193,8 +193,8 @@ async def test_while_a_close_is_in_progress_nothing_is_opened_in_the_symbol():
 async def test_a_draft_is_not_sent_when_the_position_is_not_what_was_shown():
     async with world("BTC long 2") as desk:
         drafts = desk.engine.entry_service.drafts
-        opening = await drafts.open(signal())
-        scaling = await drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
+        opening = await drafts.draft_entry(signal())
+        scaling = await drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)
         desk.by_hand(OrderSide.BUY, "1", "ETH")
         desk.by_hand(OrderSide.BUY, "1")
         for draft in (opening, scaling):
@@ -221,7 +221,7 @@ async def test_a_frozen_account_takes_no_entry():
 @virtual
 async def test_where_the_journal_cannot_be_written_nothing_is_sent():
     async with world() as desk:
-        draft = await desk.engine.entry_service.drafts.open(signal())
+        draft = await desk.engine.entry_service.drafts.draft_entry(signal())
         desk.database.failure = "disk full"
         with pytest.raises(Exception, match="disk full"):
             await desk.engine.entry_service.carry_out(draft)
@@ -260,7 +260,7 @@ async def test_a_part_of_a_short_is_bought_back():
 async def test_a_part_below_the_minimum_is_raised_to_it():
     async with world("BTC long 2", rules={"min_quantity": "0.5"}) as desk:
         for inward in (True, False):
-            draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D("0.1"), inward=inward)
+            draft = await desk.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D("0.1"), inward=inward)
             assert (draft.quantity, draft.warnings) == (
                 D("0.5"),
                 ("0.1 is below the venue's minimum and is raised to it: 0.5",),
@@ -272,7 +272,7 @@ def test_a_part_that_is_all_of_it_is_a_close(quantity: str, least: str) -> None:
     @virtual
     async def check() -> None:
         async with world("BTC long 2", rules={"min_quantity": least}) as desk:
-            draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(quantity), inward=False)
+            draft = await desk.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D(quantity), inward=False)
             assert (draft.kind, draft.quantity) == ("close", D(2))
 
     check()
@@ -287,7 +287,7 @@ def test_what_cannot_be_scaled_is_refused(symbol: str, quantity: str, code: Code
     async def check() -> None:
         async with world("BTC long 2") as desk:
             with pytest.raises(NotAllowed) as caught:
-                await desk.engine.entry_service.drafts.scale(ACCOUNT, symbol, D(quantity), inward=True)
+                await desk.engine.entry_service.drafts.draft_scaling(ACCOUNT, symbol, D(quantity), inward=True)
             assert caught.value.code is code
 
     check()
@@ -320,7 +320,7 @@ async def test_a_lost_answer_is_looked_up_and_never_sent_again():
 async def test_nothing_is_opened_beside_an_order_of_ours_that_the_journal_does_not_know():
     """A journal that was restored from a copy has the epoch of the orders that it lost."""
     async with world() as desk:
-        draft = await desk.engine.entry_service.drafts.open(signal())
+        draft = await desk.engine.entry_service.drafts.draft_entry(signal())
         lost = client_order_id(desk.journal.epoch, "lost", PositionKey(ACCOUNT, SYMBOL), 0, "protect", 0)
         given = {"type": OrderType.LIMIT, "tif": TimeInForce.GTC, "price": D(50)}
         desk.venue.place_by_hand(OrderRequest(ACCOUNT, SYMBOL, OrderSide.BUY, D(1), lost, **given))
@@ -378,7 +378,7 @@ def test_whatever_strikes_an_entry_has_an_end_that_is_true(name: str, times: int
     @virtual
     async def check() -> None:
         async with world() as desk:
-            draft = await desk.engine.entry_service.drafts.open(signal(amount="2"))
+            draft = await desk.engine.entry_service.drafts.draft_entry(signal(amount="2"))
             desk.faults.script(name, times=times)
             began = desk.clock.monotonic()
             try:
@@ -413,9 +413,9 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
             drafts = desk.engine.entry_service.drafts
             draft: EntryDraft
             if kind == "open":
-                draft = await drafts.open(signal("BTC"))
+                draft = await drafts.draft_entry(signal("BTC"))
             else:
-                draft = await drafts.scale(ACCOUNT, SYMBOL, D(1), inward=kind == "scale_in")
+                draft = await drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=kind == "scale_in")
             task = asyncio.create_task(desk.engine.entry_service.carry_out(draft))
             await asyncio.sleep(hundredths / 100)
             task.cancel()
@@ -433,7 +433,7 @@ def test_after_a_crash_at_any_moment_the_next_start_knows_what_became_of_it(hund
 @virtual
 async def test_a_close_of_the_same_symbol_goes_first_and_the_resting_entry_is_withdrawn():
     async with world("BTC long 2") as desk:
-        draft = await desk.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)
+        draft = await desk.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)
         resting = EntryDraft(**{f: getattr(draft, f) for f in draft.__struct_fields__} | {"price": Decimal("99.5")})
         adding = asyncio.create_task(desk.engine.entry_service.carry_out(resting, wait=60))
         await asyncio.sleep(1)

@@ -51,8 +51,8 @@ async def hand(**answers: list[Any]) -> tuple[EntryOrderRunner, FakeBroker, Jour
 async def placed(patience: Timeouts = PATIENT, **answers: list[Any]) -> tuple[OrderResult, FakeBroker, list[str]]:
     """How an entry ends at a venue that answers so, and the outcomes on record."""
     placer, broker, journal = await hand(**answers)
-    end = await placer.place(ENTRY, frozenset(), patience)
-    await placer.end(ENTRY, EntryEnded(ENTRY.plan, ENTRY.key, end.outcome))
+    end = await placer.place_order(ENTRY, frozenset(), patience)
+    await placer.end_entry(ENTRY, EntryEnded(ENTRY.plan, ENTRY.key, end.outcome))
     entries = [e.record for e in await journal.entries()]
     return end, broker, [r.outcome for r in entries if isinstance(r, IntentAnswered)]
 
@@ -151,7 +151,7 @@ async def resumed(*outcomes: tuple[str, Order | None], **answers: list[Any]) -> 
     records: list[Any] = [IntentWritten("e1", ENTRY.key, request.client_id, 0, 1, None, request, D(0), DAWN)]
     records += [IntentAnswered("e1", ENTRY.key, request.client_id, o, at, "said so") for o, at in outcomes]
     written = [Entry(n, DAWN, record) for n, record in enumerate(records)]
-    return await placer.resume(ENTRY, written, Timeouts(0, 20))
+    return await placer.resume_order(ENTRY, written, Timeouts(0, 20))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_restart_goes_by_the_last_word_on_record(
 @virtual
 async def test_nothing_on_record_means_that_nothing_was_sent():
     placer, broker, _ = await hand()
-    assert (await placer.resume(ENTRY, [], PATIENT)).outcome == "not_sent"
+    assert (await placer.resume_order(ENTRY, [], PATIENT)).outcome == "not_sent"
     assert not broker.calls
 
 
@@ -224,7 +224,7 @@ async def test_a_symbol_that_the_venue_says_it_does_not_know_is_refused_by_the_g
     broker = FakeBroker(quotes=[Refused(Refusal.UNKNOWN_SYMBOL, "no such symbol")])
     async with World({ACCOUNT: NOTHING}) as desk:
         drafts = drafter(desk, broker)
-        assert await no(drafts.open(signal("NOPE"))) is Code.UNKNOWN_SYMBOL
+        assert await no(drafts.draft_entry(signal("NOPE"))) is Code.UNKNOWN_SYMBOL
 
 
 @virtual
@@ -232,8 +232,8 @@ async def test_asking_for_a_price_that_fails_is_no_price_and_says_nothing_of_the
     broker = FakeBroker(quotes=[Unreachable("down")])
     async with World({ACCOUNT: NOTHING}) as desk:
         drafts = drafter(desk, broker)
-        assert [found.code for found in await drafts.check(signal())] == [Code.NO_PRICE]
-        assert await no(drafts.open(signal())) is Code.NO_PRICE
+        assert [found.code for found in await drafts.find_refusals(signal())] == [Code.NO_PRICE]
+        assert await no(drafts.draft_entry(signal())) is Code.NO_PRICE
 
 
 @virtual
@@ -241,27 +241,27 @@ async def test_scaling_is_refused_where_something_is_under_way_or_not_known():
     async with World({ACCOUNT: book("BTC long 2")}) as desk:
         drafts = desk.engine.entry_service.drafts
         desk.engine.frozen[ACCOUNT] = "look"
-        assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.ACCOUNT_FROZEN
+        assert await no(drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.ACCOUNT_FROZEN
         desk.engine.frozen.clear()
         closing = desk.begin()
         await desk.clock.sleep(0.06)
-        assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.CLOSING
+        assert await no(drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.CLOSING
         await closing
     content = book("BTC long 2", "BTC short 1", hedge=True)
     content["instruments"] = content["instruments"][:1]
     async with World({ACCOUNT: content}) as desk:
         drafts = desk.engine.entry_service.drafts
-        assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.SEVERAL_POSITIONS
+        assert await no(drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.SEVERAL_POSITIONS
         desk.faults.script("read_fails", times=9)
         await desk.engine.read_all()
-        assert await no(drafts.scale(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.ACCOUNT_UNREADABLE
+        assert await no(drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=True)) is Code.ACCOUNT_UNREADABLE
 
 
 @virtual
 async def test_what_cannot_be_traded_is_not_opened():
     content = {**book("BTC long 2", tradable=False), "positions": []}
     async with World({ACCOUNT: content}) as desk:
-        assert await no(desk.engine.entry_service.drafts.open(signal())) is Code.NOT_TRADABLE
+        assert await no(desk.engine.entry_service.drafts.draft_entry(signal())) is Code.NOT_TRADABLE
 
 
 @virtual
@@ -270,6 +270,6 @@ async def test_in_hedge_mode_a_position_is_opened_on_its_own_leg():
     content["positions"] = content["positions"][1:]
     async with World({ACCOUNT: content}) as desk:
         opener = desk.engine.entry_service
-        report = await opener.carry_out(await opener.drafts.open(signal()))
+        report = await opener.carry_out(await opener.drafts.draft_entry(signal()))
         assert report.success
         assert report.entry.key.leg.value == "long"

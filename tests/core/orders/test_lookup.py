@@ -8,7 +8,7 @@ from msgspec import structs
 from core.errors import Unreachable
 from core.model import Leg, OrderRequest, OrderSide
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import find
+from core.orders.lookup import find_sent_order
 from core.ports import OrderQuery, OrderRead
 from tests.support.builders import ACCOUNT, SYMBOL, D, done, fill, holdings, order, position
 from tests.support.fake_broker import FakeBroker
@@ -33,7 +33,7 @@ class Venue(FakeBroker):
 
 async def look(venue: Venue, *, known: frozenset[str] = frozenset(), order_id=None, nameless=False) -> OrderRead:
     do = OrderQuery(SENT, known, order_id, nameless, 0.0)
-    return await find(venue, AccountReader(venue, VirtualClock(), lambda _: None), do, DAWN, 7.0)
+    return await find_sent_order(venue, AccountReader(venue, VirtualClock(), lambda _: None), do, DAWN, 7.0)
 
 
 @virtual
@@ -138,7 +138,7 @@ async def test_a_close_call_on_one_leg_is_never_given_an_order_of_the_other_leg(
     other = done("v1", "2", "2", leg=Leg.LONG)
     venue = Venue(other, fills=[fill("2", "v1", leg=Leg.LONG)])
     sent = structs.replace(SENT, side=OrderSide.BUY, leg=Leg.SHORT)
-    found = await find(
+    found = await find_sent_order(
         venue,
         AccountReader(venue, VirtualClock(), lambda _: None),
         OrderQuery(sent, frozenset(), None, True, 0.0),

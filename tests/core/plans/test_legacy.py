@@ -135,7 +135,7 @@ def test_the_stop_is_the_resting_orders_trigger_else_the_initial_one(
 def test_risk_is_what_the_stop_would_lose_of_the_equity_and_unknown_stays_unknown(
     position: Position, rules: dict[str, Any], at: str | None, equity: str | None, expected: str | None
 ) -> None:
-    found = legacy.risk(
+    found = legacy.risk_of(
         position, Instrument("BTC", "BTC", **rules), D(at) if at else None, D(equity) if equity is not None else None
     )
     assert found == (D(expected) if expected else None)
@@ -143,14 +143,14 @@ def test_risk_is_what_the_stop_would_lose_of_the_equity_and_unknown_stays_unknow
 
 def test_the_text_says_by_how_much_it_exceeds() -> None:
     limit = D("0.003")
-    assert legacy.text(D(25), D("0.046"), limit) == "Legacy position: 25x, risk 4.60 % exceeds 0.30 %"
-    assert legacy.text(D("1.0"), D("0.003"), limit) == "Legacy position: 1x, risk 0.30 % is within 0.30 %"
-    assert legacy.text(None, None, limit) == "Legacy position: leverage unknown, risk unknown, 0.30 % are allowed"
+    assert legacy.risk_text(D(25), D("0.046"), limit) == "Legacy position: 25x, risk 4.60 % exceeds 0.30 %"
+    assert legacy.risk_text(D("1.0"), D("0.003"), limit) == "Legacy position: 1x, risk 0.30 % is within 0.30 %"
+    assert legacy.risk_text(None, None, limit) == "Legacy position: leverage unknown, risk unknown, 0.30 % are allowed"
 
 
 def test_a_force_close_takes_its_orders_along() -> None:
     one = holding(orders=(stop("95"),))
-    made = legacy.actions([one], settings(), equity={ACCOUNT: D(1000)}, tiers=TIERS, blocked={})
+    made = legacy.make_actions([one], settings(), equity={ACCOUNT: D(1000)}, tiers=TIERS, blocked={})
     assert [(a.kind, a.reason, a.text) for a in made] == [
         (ActionKind.CANCEL_ORDER, Reason.LEGACY, "Legacy position: 25x, risk 4.60 % exceeds 0.30 %"),
         (ActionKind.CLOSE, Reason.LEGACY, "Legacy position: 25x, risk 4.60 % exceeds 0.30 %"),
@@ -160,13 +160,13 @@ def test_a_force_close_takes_its_orders_along() -> None:
 
 def test_what_cannot_be_closed_now_is_shown_and_left() -> None:
     blocked = {InstrumentKey(ACCOUNT, "BTC"): (Reason.CLOSING, "a close of it is already in flight")}
-    (made,) = legacy.actions([holding()], settings(), equity={}, tiers=TIERS, blocked=blocked)
+    (made,) = legacy.make_actions([holding()], settings(), equity={}, tiers=TIERS, blocked=blocked)
     assert (made.kind, made.reason) == (ActionKind.SKIP, Reason.CLOSING)
     frozen = {ACCOUNT: (Reason.FROZEN, "frozen")}
-    (made,) = legacy.actions([holding()], settings(), equity={}, tiers=TIERS, blocked=frozen)
+    (made,) = legacy.make_actions([holding()], settings(), equity={}, tiers=TIERS, blocked=frozen)
     assert (made.kind, made.reason) == (ActionKind.SKIP, Reason.FROZEN)
     halted = holding(instrument=Instrument("BTC", "BTC", tradable=False))
-    (made,) = legacy.actions([halted], settings(), equity={}, tiers=TIERS, blocked={})
+    (made,) = legacy.make_actions([halted], settings(), equity={}, tiers=TIERS, blocked={})
     assert (made.kind, made.reason) == (ActionKind.SKIP, Reason.UNSELLABLE)
 
 
@@ -178,5 +178,5 @@ def test_an_adoption_takes_over_what_the_broker_says() -> None:
 
 def test_the_risk_of_a_legacy_position_is_by_the_stop_of_its_own_symbol() -> None:
     known = structs.replace(settings(), exit_symbols={"BTC": {"stop_loss_pct": D("0.10")}})
-    (action,) = legacy.actions([holding()], known, equity={ACCOUNT: D(1000)}, tiers=TIERS, blocked={})
+    (action,) = legacy.make_actions([holding()], known, equity={ACCOUNT: D(1000)}, tiers=TIERS, blocked={})
     assert "risk 9.20 % exceeds" in action.text

@@ -121,10 +121,12 @@ async def test_what_this_program_opens_scales_and_closes_is_known():
     async with World({ACCOUNT: {**book(), "positions": []}}) as desk:
         opener = desk.engine.entry_service
         signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
-        assert (await opener.carry_out(await opener.drafts.open(signal))).success
+        assert (await opener.carry_out(await opener.drafts.draft_entry(signal))).success
         assert await kinds(desk) == []
         for inward in (True, False):
-            assert (await opener.carry_out(await opener.drafts.scale(ACCOUNT, SYMBOL, D(1), inward=inward))).success
+            assert (
+                await opener.carry_out(await opener.drafts.draft_scaling(ACCOUNT, SYMBOL, D(1), inward=inward))
+            ).success
             assert await kinds(desk) == []
         await desk.flatten()
         assert await kinds(desk) == []
@@ -280,7 +282,7 @@ async def test_what_this_program_opened_is_not_legacy():
     ) as desk:
         opener = desk.engine.entry_service
         signal = EntryRequest("ann", "BTC", OrderSide.BUY, D(2), D(1), D("0.05"), ACCOUNT)
-        assert (await opener.carry_out(await opener.drafts.open(signal))).success
+        assert (await opener.carry_out(await opener.drafts.draft_entry(signal))).success
         await desk.restart()
         await adopted(desk)
         assert desk.held() == {"BTC": D(2)}

@@ -241,7 +241,7 @@ async def test_a_close_takes_it_along():
 async def test_a_part_that_is_taken_off_gets_what_the_stop_holds():
     async with Protected(book("BTC long 2", kind="spot")) as world:
         await world.watched()
-        draft = await world.engine.entry_service.drafts.scale(ACCOUNT, SYMBOL, D("0.5"), inward=False)
+        draft = await world.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D("0.5"), inward=False)
         report = await world.engine.entry_service.carry_out(draft)
         assert report.success
         await world.lives(30)
