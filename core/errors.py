@@ -14,6 +14,10 @@ class FlatdeckError(Exception):
     """Root of every error that this program raises on purpose. ``str()`` is one sentence for a person."""
 
 
+class EngineBusy(FlatdeckError):
+    """Another engine has the data directory, so this process cannot act."""
+
+
 class ConfigError(FlatdeckError):
     """The configuration, a file or an option is unusable. The text says what is wrong, where, and the way out."""
 

@@ -249,6 +249,12 @@ def same_exits(exits: ExitSettings) -> ExitsOf:
     return lambda account, symbol: exits
 
 
+def settings_digest(settings: Settings) -> str:
+    """Return a short hash that differs when settings differ. The log level does not count: ``-v`` changes it."""
+    judged = structs.replace(settings, engine=structs.replace(settings.engine, log_level=""))
+    return hashlib.blake2b(repr(judged).encode(), digest_size=6).hexdigest()
+
+
 FingerprintOf = Callable[[PositionKey], str]  # a position's risk fingerprint
 
 ULTRA_CONSERVATIVE = Decimal("0.005")

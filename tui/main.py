@@ -5,7 +5,6 @@ What is slow to import is imported where it is needed, so that ``--help`` and ``
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from core.engine.clock import SystemClock, system_ids
-from core.errors import ConfigError, FlatdeckError
+from core.errors import ConfigError
 from core.link.messages import LogRow
 from core.records import Entry
-from core.settings import AccountSettings, Settings
+from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands import (
     dust as commands_dust,
     engine as commands_engine,
@@ -35,19 +34,15 @@ from tui.commands import (
     service as commands_service,
     thaw as commands_thaw,
 )
+from tui.commands.error_exit import explain_error
 from tui.commands.session import (
-    INTERRUPTED,
-    REMAINED,
-    USAGE,
     CommandContext,
     Engine,
     Environment,
-    Terminated,
     at_terminal,
     shared_options,
     with_context,
 )
-from tui.present.sanitize import sanitize
 
 if TYPE_CHECKING:
     from core.config.load import Loaded
@@ -115,7 +110,10 @@ class SystemEnvironment:
             journal = None
             if acting:
                 directory.prepare()
-                stack.enter_context(directory.lock(mode, armed=settings.automation.exits == "auto"))
+                kind = "console" if lasting and mode == "one-shot" else mode
+                stack.enter_context(
+                    directory.lock(kind, armed=settings.automation.exits == "auto", settings=settings_digest(settings))
+                )
                 journal = await Journal.open(directory.journal, self.clock, ids)
                 stack.push_async_callback(journal.aclose)
             engine = RealEngine(
@@ -261,59 +259,12 @@ class Program(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
-            code = _explain(error, verbose=_verbose(given))
+            code = explain_error(error, verbose=_verbose(given))
         sys.exit(code)
 
 
 def _verbose(args: Sequence[str]) -> bool:
     return any(arg in ("-v", "--verbose") for arg in args)
-
-
-def _explain(error: BaseException, *, verbose: bool) -> int:
-    """Print what happened in one sentence and return its exit code. The traceback appears only on request."""
-    match error:
-        case SystemExit():
-            return error.code if isinstance(error.code, int) else REMAINED
-        case BrokenPipeError():
-            _silence()
-            return REMAINED
-        case click.Abort() | KeyboardInterrupt():
-            code, text = INTERRUPTED, "Interrupted."
-        case Terminated():
-            code, text = 128 + error.number, "Terminated."
-        case click.UsageError():
-            help_of = f"; see {error.ctx.command_path} --help" if error.ctx else ""
-            code, text = USAGE, error.format_message().rstrip(".") + help_of
-        case click.ClickException():
-            code, text = error.exit_code, error.format_message()
-        case ConfigError():
-            code, text = USAGE, str(error)
-        case FlatdeckError():
-            code, text = REMAINED, str(error)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO):
-            code, text = REMAINED, f"Nothing can be written ({error.strerror}); flatdeck journal says what was done"
-        case _:
-            hint = "" if verbose else "; run it again with -v for the traceback"
-            code, text = REMAINED, f"Unexpected {type(error).__name__}: {error}{hint}"
-    if verbose and not isinstance(error, click.UsageError | click.Abort | KeyboardInterrupt | Terminated):
-        import traceback  # noqa: PLC0415  (rarely)
-
-        traceback.print_exception(error)
-    try:
-        click.echo(sanitize(text), err=True)
-    except OSError:
-        _silence()
-    return code
-
-
-def _silence() -> None:
-    """Keep the interpreter from reporting a closed output again when it flushes."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            os.dup2(null, stream.fileno())
-        except (OSError, ValueError, AttributeError):
-            continue
 
 
 @click.group(cls=Program, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

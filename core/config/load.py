@@ -296,4 +296,4 @@ def _data_dir(given: str, path: Path | None, base: str) -> str:
         return str(Path(user_data_dir("flatdeck")) / "default")
     resolved = os.path.realpath(path)
     mark = hashlib.blake2b(os.fsencode(resolved), digest_size=4).hexdigest()
-    return str(Path(user_data_dir("flatdeck")) / f"{path.stem}-{mark}")
+    return str(Path(user_data_dir("flatdeck")) / f"{Path(resolved).stem}-{mark}")

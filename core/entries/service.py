@@ -58,11 +58,12 @@ class Report(Struct, frozen=True):
     position: Position | None = None
     verified: bool = False
     warnings: tuple[str, ...] = ()
+    as_asked: bool = True  # False: the venue gave another leverage
     error: str | None = None
 
     @property
     def success(self) -> bool:
-        return self.outcome == "filled" and self.verified
+        return self.outcome == "filled" and self.verified and self.as_asked
 
 
 class EntryService:
@@ -258,6 +259,7 @@ class EntryService:
             position=position,
             verified=not error,
             warnings=warnings,
+            as_asked=not warnings,
             realised=gain,
             error=error or report.error,
         )

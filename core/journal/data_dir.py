@@ -14,24 +14,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from core.errors import ConfigError
+from core.errors import ConfigError, EngineBusy
 
 
-class AlreadyRunning(ConfigError):
+class AlreadyRunning(EngineBusy):
     """Another engine holds the data directory. ``pid`` is None until that engine has written its pid."""
 
     def __init__(self, path: Path, pid: int | None) -> None:
         who = "another flatdeck engine" if pid is None else f"another flatdeck engine (pid {pid})"
-        super().__init__(f"{who} is running on {path}; stop it first, or set [engine] data_dir to another directory")
+        super().__init__(f"{who} is running on {path}; wait for its end, or stop it with flatdeck stop")
         self.pid = pid
+
+
+LASTING = ("service", "console")  # modes of engines that go on watching
 
 
 class Holder(NamedTuple):
     """The engine that holds the data directory. ``armed`` is None when a person at its console may change that."""
 
     pid: int | None
-    mode: str  # service | one-shot
+    mode: str  # service | console | one-shot
     armed: bool | None
+    settings: str = ""  # digest of the settings that the engine started with; "" when not known
+
+    @property
+    def watches(self) -> bool:
+        return self.mode in LASTING
 
 
 class DataDir:
@@ -94,15 +102,18 @@ class DataDir:
         return None
 
     @contextmanager
-    def lock(self, mode: str = "one-shot", *, armed: bool = False) -> Iterator[None]:
-        """Hold the directory's lock. Raises AlreadyRunning, or ConfigError when the lock cannot be used."""
+    def lock(self, mode: str = "one-shot", *, armed: bool = False, settings: str = "") -> Iterator[None]:
+        """Hold the directory's lock. Raises AlreadyRunning, or ConfigError when the lock cannot be used.
+
+        ``settings`` is a digest of the engine's settings, for commands that look.
+        """
         path = self.path / "lock"
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise ConfigError(f"lock {path} cannot be opened: {_why(error)}; {_ELSEWHERE}") from error
         try:
-            self._take(file, path, f"{os.getpid()}\n{mode}{' armed' * armed}\n")
+            self._take(file, path, f"{os.getpid()}\n{mode}{' armed' * armed}\n{settings}".rstrip() + "\n")
             yield
         finally:
             os.close(file)  # keep the file: without it two engines could lock two files of that name
@@ -123,12 +134,14 @@ _ELSEWHERE = "set [engine] data_dir to a directory of your own on a local disk"
 
 def _read(file: int) -> Holder:
     """Return what the locking engine wrote into the file. The pid is None until that engine has written."""
-    pid, _, rest = os.pread(file, 60, 0).decode("ascii", "replace").strip().partition("\n")
-    service = rest.startswith("service")
+    pid, _, rest = os.pread(file, 100, 0).decode("ascii", "replace").strip().partition("\n")
+    rest, _, settings = rest.partition("\n")
+    mode = next((m for m in LASTING if rest.startswith(m)), "one-shot")
     return Holder(
         int(pid) if pid.isdecimal() else None,
-        "service" if service else "one-shot",
-        rest.endswith(" armed") if service else None,
+        mode,
+        rest.endswith(" armed") if mode == "service" else None,
+        settings,
     )
 
 

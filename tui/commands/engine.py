@@ -39,11 +39,17 @@ def run(context: CommandContext) -> int:
     settings = context.load_config().settings
     if not settings.accounts:
         raise ConfigError("No account is configured, so there is nothing to watch; add one to the configuration")
+    context.committed = not context.environment.interactive()  # without a terminal a hang-up is no request to stop
     try:
         context.run_to_end(_serve(context, settings))
-    except (KeyboardInterrupt, Terminated):
-        context.print_note("Stopped; no stop is watched any more.")
-    return DONE
+    except KeyboardInterrupt:
+        code = DONE
+    except Terminated as ended:
+        code = DONE if ended.number == signal.SIGTERM else 128 + ended.number
+    else:
+        return DONE
+    context.print_note("Stopped; no stop is watched any more.")
+    return code
 
 
 async def _serve(context: CommandContext, settings: Settings) -> None:

@@ -11,12 +11,13 @@ import click
 from core.errors import FlatdeckError
 from core.link.messages import Snapshot
 from core.ports import Broker, Check
-from core.settings import AccountSettings, Settings
+from core.settings import AccountSettings, Settings, settings_digest
 from core.units import utc
 from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_context
 from tui.output import documents
 from tui.output.columns import columns
 from tui.output.plans import status_text
+from tui.output.problems import problems
 from tui.present.sanitize import sanitize
 
 CHECK_SECONDS = 30.0  # seconds for all checks of one account
@@ -45,21 +46,28 @@ class Since(click.ParamType):
 
 
 @click.command()
+@click.option("--check", "judged", is_flag=True, help="End with 1 when something must be looked at, and say what.")
 @shared_options
 @with_context
-def status(context: CommandContext) -> int:
+def status(context: CommandContext, *, judged: bool) -> int:
     """Show accounts, owners, positions, stops and closings."""
     settings = context.load_config().settings
     snapshot, reached = context.run_to_end(look(context, settings))
     elsewhere = context.environment.elsewhere(settings)
+    found = problems(snapshot, elsewhere)
+    if elsewhere and elsewhere.settings not in ("", settings_digest(settings)):
+        old = f"the configuration changed after the engine (pid {elsewhere.pid}) started; the engine uses the old one"
+        found.insert(0, old)
     if context.json:
-        context.print_document(documents.status(snapshot, elsewhere))
+        context.print_document({**documents.status(snapshot, elsewhere), "problems": found})
     else:
         context.print_text(status_text(snapshot, elsewhere, width=context.width))
+    for text in found if judged or (elsewhere and found) else ():
+        context.print_note(text)
     if settings.accounts and not reached:
         context.print_note(f"No account could be reached; {_first_error(snapshot)}")
         return UNREACHED
-    return DONE
+    return REMAINED if judged and found else DONE
 
 
 async def look(context: CommandContext, settings: Settings) -> tuple[Snapshot, int]:

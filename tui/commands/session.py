@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from core.journal.data_dir import Holder
     from core.journal.journal import Journal
 
-DONE, REMAINED, USAGE, DECLINED, UNREACHED = 0, 1, 2, 3, 4
+DONE, REMAINED, USAGE, DECLINED, UNREACHED, BUSY = 0, 1, 2, 3, 4, 5
 INTERRUPTED = 130
 
 NO_CONFIGURATION = (

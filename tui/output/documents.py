@@ -43,14 +43,16 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
     return {
         "taken_at": iso(snapshot.taken_at),
         "engine": {
-            "running": engine.running,
+            "running": elsewhere is not None,
             "mode": elsewhere.mode if elsewhere else engine.mode,
             "armed": elsewhere.armed if elsewhere else engine.armed,
             "pid": elsewhere.pid if elsewhere else None,
-            "read_only": engine.read_only,
+            "read_only": elsewhere is None,
             "alarm": engine.alarm,
         },
-        "accounts": [_account(row) for row in snapshot.accounts],
+        "accounts": [
+            {**_account(row), "watched": elsewhere is not None and elsewhere.watches} for row in snapshot.accounts
+        ],
         "owners": [_owner(row) for row in snapshot.owners],
         "positions": [position(row) for row in snapshot.positions],
         "closings": [_closing(row) for row in snapshot.closings],

@@ -76,7 +76,7 @@ async def test_an_entry_is_on_record_before_it_is_sent_and_after_it_is_filled():
     async with world() as desk:
         report = await enter(desk, signal(leverage=D(5)))
         assert (report.outcome, report.filled, report.average_price) == ("filled", D(1), D("100.1"))
-        assert report.success
+        assert (report.verified, report.success) == (True, False), "the venue gave a leverage of 1, not 5"
         kinds = [type(e.record).__name__ for e in await desk.entries() if type(e.record).__name__ != "Logged"]
         assert kinds[:2] == ["EntryApproved", "IntentWritten"]
         assert kinds[-2:] == ["Opened", "EntryEnded"]

@@ -145,13 +145,14 @@ def test_a_lock_whose_holder_did_not_write_its_pid_yet_is_held_all_the_same(tmp_
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, ("one-shot", None)),  # a person at its console may arm and disarm it
-        ({"mode": "service"}, ("service", False)),
-        ({"mode": "service", "armed": True}, ("service", True)),
+        ({}, ("one-shot", None, "")),
+        ({"mode": "console", "armed": True}, ("console", None, "")),  # a person may arm and disarm it
+        ({"mode": "service"}, ("service", False, "")),
+        ({"mode": "service", "armed": True, "settings": "0123456789ab"}, ("service", True, "0123456789ab")),
     ],
 )
 def test_whoever_looks_is_told_which_engine_runs_and_whether_it_is_armed(
-    tmp_path: Path, given: dict[str, Any], said: tuple[str, bool | None]
+    tmp_path: Path, given: dict[str, Any], said: tuple[str, bool | None, str]
 ) -> None:
     directory = DataDir(tmp_path)
     assert directory.holder() is None

@@ -14,7 +14,7 @@ from core.link.messages import AccountRow
 from core.ports import Capabilities, Check
 from core.records import AccountFrozen, Entry, Logged
 from core.settings import ProtectSettings, Settings
-from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, FakeWorld, call, document
+from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, D, FakeWorld, call, document
 
 
 class Venue:
@@ -206,3 +206,57 @@ def test_the_journal_can_be_narrowed_to_a_kind() -> None:
 def test_a_time_or_kind_that_there_is_not_is_a_usage_error(args: list[str]) -> None:
     result = call(FakeWorld(), "journal", *args)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+# ------------------------------------------------------------------------------------------------- status --check
+
+WELL = structs.replace(SNAPSHOT, owners=(structs.replace(SNAPSHOT.owners[0], counted=8),))
+ENGINE = Holder(4711, "service", False)
+DOWN_ROW = AccountRow("user_123/kraken", "user_123", "ccxt:kraken", "down", error="no such host")
+
+
+def checked(held: Any = WELL, holder: Holder | None = ENGINE) -> tuple[int, str, list[str]]:
+    world = FakeWorld(snapshot=held, holder=holder)
+    result = call(world, "status", "--check", "--json")
+    return result.exit_code, result.stderr, document(result)["problems"]
+
+
+def test_a_status_that_is_well_passes_its_check() -> None:
+    assert checked() == (0, "", [])
+
+
+@pytest.mark.parametrize(
+    ("held", "holder", "said"),
+    [
+        (WELL, None, "no engine watches: 1 position is held and no stop is watched"),
+        (WELL, Holder(7, "one-shot", None), "no engine watches"),
+        (SNAPSHOT, ENGINE, "user_123 has 9 positions, 1 over the cap of 8"),
+        (structs.replace(WELL, accounts=(*WELL.accounts, DOWN_ROW)), ENGINE, "user_123/kraken is down: no such host"),
+        (structs.replace(WELL, positions=(structs.replace(POSITION, mark=D("98.98")),)), ENGINE, "beyond its stop at"),
+        (
+            structs.replace(WELL, positions=(structs.replace(POSITION, side="short", stop=D("100"), mark=D("101")),)),
+            ENGINE,
+            "BTC/USD on user_123/coinbase is at 101, beyond its stop at 100",
+        ),
+        (structs.replace(WELL, positions=(structs.replace(POSITION, mark=None, note="no price"),)), ENGINE, "no price"),
+        (structs.replace(WELL, engine=structs.replace(WELL.engine, alarm="look")), ENGINE, "look"),
+        (WELL, Holder(4711, "service", False, "ffffffffffff"), "the engine uses the old one"),
+    ],
+)
+def test_what_must_be_looked_at_is_said_and_ends_with_1(held: Any, holder: Holder | None, said: str) -> None:
+    code, stderr, found = checked(held, holder)
+    assert (code, len(found)) == (1, 1)
+    assert said in found[0]
+    assert found[0] in stderr
+    assert call(FakeWorld(snapshot=held, holder=holder), "status").exit_code == 0, "without --check it only tells"
+
+
+def test_a_status_without_an_engine_does_not_claim_one() -> None:
+    made = document(call(FakeWorld(), "status", "--json"))
+    assert (made["engine"]["running"], made["accounts"][0]["watched"]) == (False, False)
+    made = document(call(FakeWorld(holder=ENGINE), "status", "--json"))
+    assert (made["engine"]["running"], made["engine"]["read_only"], made["accounts"][0]["watched"]) == (
+        True,
+        False,
+        True,
+    )

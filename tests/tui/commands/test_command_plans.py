@@ -248,7 +248,7 @@ def test_a_selector_narrows_all() -> None:
         (["--config=", "flatten", "--all", "--yes"], "--config names nothing"),
     ],
 )
-def test_a_usage_error_is_exit_code_2_and_one_sentence_that_quotes_it(args: list[str], quoted: str) -> None:
+def test_a_usage_error_is_exit_code_5_and_one_sentence_that_quotes_it(args: list[str], quoted: str) -> None:
     world = FakeWorld(terminal=True)
     result = call(world, *args)
     assert (result.exit_code, result.stdout, world.engines) == (2, "", [])
@@ -256,10 +256,10 @@ def test_a_usage_error_is_exit_code_2_and_one_sentence_that_quotes_it(args: list
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_while_an_engine_is_running_a_destructive_command_is_exit_code_2_and_names_its_pid() -> None:
+def test_while_an_engine_is_running_a_destructive_command_is_exit_code_5_and_names_its_pid() -> None:
     world = FakeWorld(running=AlreadyRunning(Path("data"), 4711))
     result = call(world, "flatten", "--all", "--yes")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert (result.exit_code, result.stdout) == (5, "")
     assert "4711" in result.stderr
 
 

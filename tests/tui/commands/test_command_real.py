@@ -189,7 +189,7 @@ def test_while_another_engine_runs_one_can_look_but_not_touch(one: Call, tmp_pat
         assert one("flatten", "--all", "--dry-run").exit_code == 0
         for args in (["flatten", "--all", "--yes"], ["run"], ["paper", "reset", "--yes"]):
             result = one(*args)
-            assert (result.exit_code, result.stdout) == (2, "")
+            assert (result.exit_code, result.stdout) == (5, "")
             assert "pid" in result.stderr
 
 

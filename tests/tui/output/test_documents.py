@@ -24,7 +24,7 @@ def test_status_has_the_keys_of_the_contract() -> None:
     closing = ClosingRow(KEY, "p1", "cap_exceeded", "settling", tier="market_ioc", round=1, attempt=1, next_at=NOW)
     made = documents.status(structs.replace(SNAPSHOT, closings=(closing,)))
     assert made["taken_at"] == "2026-03-01T02:14:07.000Z"
-    assert made["engine"].items() >= {"running": True, "mode": "one-shot", "armed": False}.items()
+    assert made["engine"].items() >= {"running": False, "mode": "one-shot", "armed": False}.items()
     account = {"id": "user_123/coinbase", "owner": "user_123", "broker": "paper", "state": "live", "error": None}
     assert made["accounts"][0].items() >= {**account, "as_of": "2026-03-01T02:14:04.000Z"}.items()
     assert made["owners"] == [{"id": "user_123", "cap": 8, "counted": 9, "complete": True}]
