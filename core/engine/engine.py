@@ -115,6 +115,7 @@ class Engine:
         )
         self.entry_service = EntryService(
             *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks),
+            lasting=self._lasting,
             frozen=self.frozen,
             situation=self.situation,
             expect=self.exit_service.expect,

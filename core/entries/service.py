@@ -19,7 +19,7 @@ from core.entries import rules as entries
 from core.entries.drafts import EntryDrafter
 from core.entries.order_runner import EntryOrderRunner, OrderResult
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
-from core.errors import FlatdeckError, JournalError
+from core.errors import FlatdeckError, JournalError, explain
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
@@ -82,6 +82,7 @@ class EntryService:
         locks: InstrumentLocks,
         *,
         frozen: Mapping[str, str],
+        lasting: bool,
         situation: Callable[[], Situation],
         expect: Callable[[PositionKey, Decimal | None], None],  # gets a position's own stop before the entry
         say: Callable[..., None],
@@ -96,6 +97,7 @@ class EntryService:
         self._journal = journal
         self._ledger = ledger
         self._locks = locks
+        self._lasting = lasting
         self._situation = situation
         self._expect = expect
         self._log = say
@@ -123,13 +125,14 @@ class EntryService:
         fill = settings.tier_timeout if draft.price is None else wait
         patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
         known = frozenset(o.id for o in before.orders)
-        async with self._room(entry, before.orders, self._journal):
+        async with self._room(entry, before.orders) as gone:
             placed = await self._order_runners[account].place_order(entry, known, patience)
-        return await self._finish(entry, placed)
+        report = await self._finish(entry, placed)
+        if gone and not self._lasting and report.outcome != "unknown":
+            await self._protect_again(entry, gone[-1])
+        return report
 
-    def _room(
-        self, entry: EntryApproved, orders: Iterable[Order], journal: Journal
-    ) -> AbstractAsyncContextManager[None]:
+    def _room(self, entry: EntryApproved, orders: Iterable[Order]) -> AbstractAsyncContextManager[list[Order]]:
         """Return a context that keeps our resting stop away when the stop bars the order.
 
         A stop bars a reduction by holding the quantity, and at some venues an addition by being of the other side.
@@ -137,9 +140,23 @@ class EntryService:
         account = entry.key.account
         opposed = entry.what == "scale_in" and self._brokers[account].capabilities.refuses_opposite
         if not opposed and (entry.what != "scale_out" or entry.reduce_only):
-            return nullcontext()
-        hand = VenueStopOrders(self._brokers[account], self._readers[account], journal, self._clock, self._locks)
-        return hand.keep_aside(entry.plan, entry.key, orders)
+            return nullcontext([])
+        return self._venue_stops(account).keep_aside(entry.plan, entry.key, orders)
+
+    def _venue_stops(self, account: str) -> VenueStopOrders:
+        assert self._journal is not None
+        return VenueStopOrders(self._brokers[account], self._readers[account], self._journal, self._clock, self._locks)
+
+    async def _protect_again(self, entry: EntryApproved, gone: Order) -> None:
+        """Place a stop in place of ours that was put aside. A lasting engine's own service places the next stop."""
+        key = entry.key
+        rules = self._book.instrument(key.account, key.symbol)
+        try:
+            why = await self._venue_stops(key.account).place_again(key, rules, gone)
+        except (FlatdeckError, TimeoutError) as error:
+            why = explain(error)
+        if why:
+            self._say("alarm", f"[PROTECT] {key.symbol} on {key.account}: no stop rests at the venue: {why}", entry)
 
     async def resume_entries(self) -> None:
         """Find the outcome of entries that were under way when the last engine ended. Raises JournalError."""

@@ -24,7 +24,8 @@ from core.orders.submit import AccountOrders, Submitted
 from core.plans.plan import is_our_stop
 from core.ports import Broker, Clock
 from core.records import DEFINITIVE, FillRecorded, IntentAnswered, IntentWritten, Record
-from core.venue_stops.rules import StopDecision, request_for, same_place
+from core.units import floor_to
+from core.venue_stops.rules import StopAction, StopDecision, request_for, same_place
 
 YIELD = 2.0  # seconds that a close waits for a protective order that cannot open a position
 WITHDRAW = 20.0  # seconds until we leave an unconfirmed cancel for later
@@ -57,13 +58,13 @@ class VenueStopOrders:
         self.orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     @asynccontextmanager
-    async def keep_aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[None]:
+    async def keep_aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[list[Order]]:
         """Keep our stops away while another order of ours changes the position and a resting stop would bar the order.
 
         Cancel our stops first, and place none until the block ends. When a stop stays, the venue may refuse the order.
-        Raises JournalError.
+        The block gets the stops that ended. Raises JournalError.
         """
-        where = key.instrument
+        where, gone = key.instrument, list[Order]()
         self._locks.coming(plan, [where])
         try:
             await self._locks.settled(where)
@@ -73,9 +74,24 @@ class VenueStopOrders:
                     ended, _ = await self.orders.cancel_order(intent, order, WITHDRAW)
                     if ended.status.terminal:
                         self.orders.record_end(intent, ended)
-            yield
+                        gone.append(ended)
+            yield gone
         finally:
             self._locks.over(plan, where)
+
+    async def place_again(self, key: PositionKey, instrument: Instrument, gone: Order) -> str:
+        """Place a stop in place of an ended stop, for what the position holds now.
+
+        Return why no stop rests; empty when a stop rests, or when nothing is held. Raises the errors of a read.
+        """
+        position = (await limited(self.reader.read())).position(key)
+        if position is None or gone.trigger is None:
+            return ""
+        quantity = floor_to(position.quantity if instrument.reduce_only else position.free, instrument.step)
+        decision = StopDecision(StopAction.PLACE, quantity=quantity, trigger=gone.trigger)
+        _, sent = await self.place_stop(position, instrument, decision, (await self.read_past(key)).number + 1)
+        rests = sent.order is not None and not sent.order.status.terminal
+        return "" if rests else sent.text or "the venue did not take it"
 
     async def read_past(self, key: PositionKey) -> PastStops:
         """Return the last protective order of an earlier process. Raises JournalError."""

@@ -96,4 +96,9 @@ def test_scale_in_beside_a_stop_of_ours_puts_the_stop_aside_and_the_next_fits(
     made = desk.document("scale", "--account", "user_1/alpaca", "--symbol", "AAPL", "--in", "5", "--yes")
     assert made["success"] is True, made
     assert venue.truth.holdings["AAPL"].quantity == 15
-    asyncio.run(serve(15))
+    assert resting(15)()
+    desk.document("scale", "--account", "user_1/alpaca", "--symbol", "AAPL", "--out", "3", "--yes")
+    assert resting(12)()
+    asyncio.run(serve(12))
+    desk.document("scale", "--account", "user_1/alpaca", "--symbol", "AAPL", "--out", "12", "--yes")
+    assert (venue.truth.holdings, venue.truth.open_orders()) == ({}, [])
