@@ -315,7 +315,9 @@ class AccountReads:
         calls = self._calls
         if not calls.guessed:
             return ()
-        return unlisted_parts(self._client.settings.exchange, self._markets.rows, positions=bool(calls.positions))
+        exchange, rows = self._client.settings.exchange, self._markets.rows
+        parts = unlisted_parts(exchange, rows, positions=bool(calls.positions))
+        return tuple(part for part in parts if part not in self._unlisted.parts)
 
     def _resting(self, rows: list[Row]) -> list[Order]:
         """Return the open orders, each under its position's symbol. This needs the list of positions first."""

@@ -41,7 +41,7 @@ class UnlistedParts:
     def __init__(self, questions: Sequence[Question], ask: Ask, clock: Clock) -> None:
         self._ask = ask
         self._clock = clock
-        self._proven: dict[str, tuple[float, Parts]] = {}  # a question's method → its last answer
+        self._proven: dict[Question, tuple[float, Parts]] = {}  # the last answers
         self._kept = {q: KeptAnswer(partial(self._asked, q), clock, keep=EVERY, again=AGAIN) for q in questions}
 
     @property
@@ -60,12 +60,16 @@ class UnlistedParts:
             told = await self._told(question)
         except NoSuchCall:  # a test network or a simulated exchange, which has only the parts that its calls serve
             return ()
+        except Refused as refused:
+            if NEVER_USED not in str(refused).lower():
+                raise
+            return ()
         except (OutcomeUnknown, Unreachable):
-            at, before = self._proven.get(question.method, (-inf, ()))
+            at, before = self._proven.get(question, (-inf, ()))
             if self._clock.monotonic() - at >= STANDS:
                 raise
             return before
-        self._proven[question.method] = self._clock.monotonic(), told
+        self._proven[question] = self._clock.monotonic(), told
         return told
 
     async def _told(self, question: Question) -> Parts:

@@ -21,6 +21,7 @@ from core.units import ZERO, plain
 # Binance's wallets without an exchange id in ccxt: no account of ours can list them.
 WALLETS = {"Cross Margin": "cross margin", "Isolated Margin": "isolated margin", "Options": "options"}
 PERPETUALS = "INTX perpetuals"
+ON_MARGIN = "coins on margin"
 
 
 def wallets_with_money(answer: object) -> tuple[str, ...]:
@@ -46,6 +47,27 @@ def listed_options(answer: object) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise OutcomeUnknown("bybit's answer has no list of options")
     return ("options",) if found else ()
+
+
+def options_with_money(answer: object) -> tuple[str, ...]:
+    """Return whether Gate's account of options has money. Raises OutcomeUnknown if that is not told."""
+    total = number(answer.get("total")) if isinstance(answer, dict) else None
+    if total is None:
+        raise OutcomeUnknown("gate does not tell what the account of options holds")
+    return ("options",) if total else ()
+
+
+def coins_on_margin(balance: object) -> tuple[str, ...]:
+    """Return whether a margin wallet holds or owes a coin. Money there is no position.
+
+    The balance of isolated margin has the balances of each market. Raises OutcomeUnknown if it is no balance.
+    """
+    if not isinstance(balance, dict) or "info" not in balance:
+        raise OutcomeUnknown("the answer is no balance of a margin wallet")
+    rows = [(code, row) for code, row in balance.items() if code not in NOT_CODES and isinstance(row, dict)]
+    inner_rows = [pair for _, row in rows for pair in row.items() if isinstance(pair[1], dict)]
+    held = (c for c, row in (*rows, *inner_rows) if number(row.get("total")) or number(row.get("debt")))
+    return (ON_MARGIN,) if any(not is_money(code) for code in held) else ()
 
 
 def debts(balance: object, positions: Iterable[Row]) -> tuple[str, ...]:

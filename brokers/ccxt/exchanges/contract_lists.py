@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from brokers.ccxt.wire import Row, text
+from brokers.ccxt.wire_unlisted import ON_MARGIN
 
 Params = dict[str, Any]
 
@@ -140,7 +141,7 @@ def unlisted_parts(exchange: str, markets: Mapping[str, Row], *, positions: bool
         left = contracts
     named = sorted({_kind(market) for market in left})
     borrowed = any(m.get("spot") is True and m.get("margin") is True for m in markets.values())
-    return (*named, *(("coins on margin",) if borrowed and exchange not in ONE_WALLET else ()))
+    return (*named, *((ON_MARGIN,) if borrowed and exchange not in ONE_WALLET else ()))
 
 
 def _contracts(markets: Mapping[str, Row]) -> list[Row]:

@@ -16,28 +16,42 @@ Params = dict[str, Any]
 
 
 class Question(Struct, frozen=True):
-    """A raw call, the parts that it is about, and the function that returns the parts that hold something."""
+    """A call, the parts that it is about, and the function that returns the parts that hold something."""
 
     method: str
     parts: tuple[str, ...]
     told: Callable[[object], tuple[str, ...]]
-    category: str = ""  # the value of Bybit's parameter
+    words: tuple[tuple[str, str], ...] = ()  # parameters
 
     def params(self) -> Params:
-        return {"category": self.category} if self.category else {}
+        return dict(self.words)
+
+
+def _margin(*wallets: dict[str, str]) -> tuple[Question, ...]:
+    """Return the questions about balances on margin, one for each wallet in ccxt's words."""
+    told = wire_unlisted.coins_on_margin
+    return tuple(Question("fetch_balance", (wire_unlisted.ON_MARGIN,), told, tuple(w.items())) for w in wallets)
 
 
 # Binance's own wallets of USD-M and COIN-M futures are accounts of ``binanceusdm`` and ``binancecoinm``.
-_OPTIONS = tuple(
-    Question(method, ("options",), wire_unlisted.listed_options, "option")
-    for method in ("privateGetV5PositionList", "privateGetV5OrderRealtime")
-)
 QUESTIONS: dict[str, tuple[Question, ...]] = {
     "binance": (
         Question("sapiGetAssetWalletBalance", tuple(wire_unlisted.WALLETS.values()), wire_unlisted.wallets_with_money),
     ),
+    "bitfinex": _margin({"type": "margin"}),
+    "bitget": _margin({"type": "spot", "marginMode": "cross"}, {"type": "spot", "marginMode": "isolated"}),
+    "bybit": tuple(
+        Question(method, ("options",), wire_unlisted.listed_options, (("category", "option"),))
+        for method in ("privateGetV5PositionList", "privateGetV5OrderRealtime")
+    ),
     "coinbase": (
         Question("v3PrivateGetBrokerageKeyPermissions", (wire_unlisted.PERPETUALS,), wire_unlisted.perpetuals_of_key),
     ),
-    "bybit": _OPTIONS,
+    # An account of options without money has neither positions nor orders.
+    "gate": (
+        *_margin({"type": "margin"}),
+        Question("privateOptionsGetAccounts", ("options",), wire_unlisted.options_with_money),
+    ),
+    "htx": _margin({"type": "margin", "marginMode": "cross"}, {"type": "margin", "marginMode": "isolated"}),
+    "kucoin": _margin({"type": "margin"}, {"type": "isolated"}),
 }

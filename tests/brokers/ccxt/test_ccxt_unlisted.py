@@ -145,6 +145,12 @@ async def test_a_refusal_ends_an_earlier_proof() -> None:
     assert await read_anew(parts) == MARGIN
 
 
+async def test_an_account_that_was_never_made_holds_nothing() -> None:
+    never = Refused(Refusal.OTHER, "please transfer funds first to make options account")
+    assert await asked("gate", ScriptedClock(), never).read() == ()
+    assert await asked("gate", ScriptedClock(), Refused(Refusal.AUTH, "no")).read() == ("coins on margin", "options")
+
+
 @pytest.mark.parametrize("first", [OutcomeUnknown("?"), Unreachable("?"), Refused(Refusal.OTHER, "no")])
 async def test_without_any_answer_every_part_is_named(first: Exception) -> None:
     assert await asked("binance", ScriptedClock(), first).read() == MARGIN
@@ -165,6 +171,29 @@ async def test_bybit_s_options_are_asked_for_as_positions_and_as_orders() -> Non
 async def test_a_key_of_coinbase_sees_its_own_portfolio_only(kind: str, named: tuple[str, ...]) -> None:
     told = {"can_view": True, "portfolio_type": kind}
     assert await asked("coinbase", ScriptedClock(), told).read() == named
+
+
+@pytest.mark.parametrize(
+    ("balance", "named"),
+    [
+        ({"info": {}, "total": {"USDT": "5"}, "USDT": {"total": "5", "debt": "2"}}, ()),
+        ({"info": {}, "ETH": {"total": "0", "debt": "0"}}, ()),
+        ({"info": {}, "ETH": {"total": "1"}}, ("coins on margin",)),
+        ({"info": {}, "ETH": {"total": "0", "debt": "0.5"}}, ("coins on margin",)),
+        ({"info": {}, "ETH/USDT": {"ETH": {"total": "0.1"}, "USDT": {"total": "9"}}}, ("coins on margin",)),
+        ({"info": {}, "ETH/USDT": {"ETH": {"total": "0"}, "USDT": {"total": "9"}}}, ()),
+    ],
+)
+def test_a_margin_wallet_that_holds_or_owes_a_coin_is_named(balance: Any, named: tuple[str, ...]) -> None:
+    assert wire_unlisted.coins_on_margin(balance) == named
+
+
+@pytest.mark.parametrize(("total", "named"), [("0", ()), ("0.0", ()), ("12", ("options",))])
+def test_gate_s_account_of_options_is_named_if_it_has_money(total: str, named: tuple[str, ...]) -> None:
+    assert wire_unlisted.options_with_money({"total": total}) == named
+    for told in (wire_unlisted.options_with_money, wire_unlisted.coins_on_margin):
+        with pytest.raises(OutcomeUnknown):
+            told({"label": "USER_NOT_FOUND"})
 
 
 def test_a_borrowed_coin_is_named_unless_a_listed_position_explains_it() -> None:
