@@ -90,10 +90,7 @@ class ExitService:
     # ------------------------------------------------------------------------------------------------- lifecycle
 
     async def recall(self, view: JournalView, ledger: PositionLedger) -> None:
-        """Restore the guards from the journal, and the stops with which positions were opened.
-
-        An engine that acts restores them before the first price. Raises JournalError.
-        """
+        """Restore the guards and the positions' own stops, before the first price. Raises JournalError."""
         self._ledger = ledger
         beliefs = await ledger.read()
         self._stops |= {key: b.stop_pct for key, b in beliefs.held.items() if b.stop_pct is not None}
@@ -157,9 +154,11 @@ class ExitService:
                 self._reread({key.account})
 
     def _carry_renamed(self, account: str) -> None:
-        for old, new in self._monitor.carry_renamed(account, self._clock.monotonic()):
-            said = f"[EXIT] {old.symbol} on {account} is called {new.symbol} now, its levels go along"
-            self._log("warning", said, account)
+        now = self._clock.monotonic()
+        for place in self._in_flight():
+            self._monitor.note_trade(place, now)
+        for old, new in self._monitor.carry_renamed(account, now):
+            self._log("warning", f"[EXIT] {old.symbol} on {account} is called {new.symbol} now, levels kept", account)
             if self._journal and self._ledger and (position := self._book.position(new)):
                 self._spawn(record_rename(self._journal, self._ledger, old, position, self._log))
 
@@ -253,6 +252,7 @@ class ExitService:
         """Drop the waiting exits of positions that a running plan closes."""
         for action in plan.closes:
             self._let_go(action.key)
+            self._monitor.note_trade(action.key.instrument, self._clock.monotonic())
 
     def ended(self, report: PlanReport) -> None:
         """Pause exits of the plan's positions: the broker may list a closed position a little longer.

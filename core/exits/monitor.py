@@ -47,6 +47,7 @@ class ExitMonitor:
         self._asked: dict[str, float] = {}
         self._rereads = Rereads()
         self._renames = Renames()
+        self._known: set[str] = set()  # accounts whose positions were read
         self._traded: dict[InstrumentKey, float] = {}  # when a trade was last seen
         self._changed: set[PositionKey] = set()
         self._basis: dict[PositionKey, Decimal] = {}  # old over new entry of a share, until a price explains it
@@ -89,7 +90,7 @@ class ExitMonitor:
             market = self._market(key)
             market.kind, market.venue_id = traits.kind, traits.venue_id
             if key not in self._kept:
-                self._renames.add_appeared(key, now)
+                self._renames.add_appeared(key, now if key.account in self._known else -inf)
             self._open(position, stop_pct)
             return self._leapt(key, position.entry, known, now)
         self._held[key] = position
@@ -115,6 +116,7 @@ class ExitMonitor:
             self._open(position)
             self._changed.add(old)
             renamed.append((old, key))
+        self._known.add(account)
         return renamed
 
     def read(self, account: str, asked: float) -> None:

@@ -7,11 +7,13 @@ show the two changes in any order. The program may have been down meanwhile.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from math import inf
 
 from core.exits.snapshot import ExitSnapshot
 from core.model import InstrumentKey, Position, PositionKey
 
-MOMENT = 45.0  # seconds between the two changes: lists must agree twice before a position is gone
+MOMENT = 45.0  # seconds in which the new name may follow the old
+OVERLAP = 15.0  # seconds in which both are held: lists must agree twice before a position is gone
 
 
 class Renames:
@@ -19,7 +21,7 @@ class Renames:
 
     def __init__(self) -> None:
         self._gone: dict[PositionKey, tuple[ExitSnapshot, float]] = {}
-        self._new: dict[PositionKey, float] = {}
+        self._new: dict[PositionKey, float] = {}  # -inf: held at the start
 
     def add_vanished(self, snapshot: ExitSnapshot, now: float) -> None:
         """Record a position that is no longer held."""
@@ -42,14 +44,20 @@ class Renames:
 
         ``positions`` are the held positions with the venue's ids. ``kept`` are snapshots from before a restart, of
         positions that are not held. A trade explains a position of the instruments ``traded``, so they have no new
-        name. A snapshot that fits two positions is not used, nor the other way round.
+        name. A position held at the start fits only a snapshot from before the start. A snapshot that fits two
+        positions is not used, nor the other way round.
         """
         self._gone = {key: gone for key, gone in self._gone.items() if now - gone[1] <= MOMENT}
-        self._new = {key: at for key, at in self._new.items() if now - at <= MOMENT}
-        former = [s for s in (*(gone for gone, _ in self._gone.values()), *kept) if s.key.account == account]
-        former = [s for s in former if s.key.instrument not in traded]
+        self._new = {key: at for key, at in self._new.items() if at == -inf or now - at <= MOMENT}
+        former = [*self._gone.values(), *((snapshot, inf) for snapshot in kept)]
+        former = [(s, at) for s, at in former if s.key.account == account and s.key.instrument not in traded]
         fresh = [(p, id_) for p, id_ in positions if p.key in self._new and p.key.instrument not in traded]
-        pairs = [(s, p) for s in former for p, id_ in fresh if _same(s, p, id_)]
+        pairs = [
+            (s, p)
+            for s, gone in former
+            for p, id_ in fresh
+            if _same(s, p, id_) and (gone == inf or gone - self._new[p.key] <= OVERLAP)
+        ]
         found = [(s, p) for s, p in pairs if sum(s is other or p is another for other, another in pairs) == 1]
         for snapshot, position in found:
             self._gone.pop(snapshot.key, None)
@@ -58,10 +66,10 @@ class Renames:
 
 
 def _same(former: ExitSnapshot, position: Position, venue_id: str) -> bool:
-    """Return True for the same venue id, or for the same quantity and entry where an id is not known."""
+    """Return True for the same venue id, or for the same quantity and entry: a venue may give a new id as well."""
     if former.key == position.key or (former.side, former.key.leg) != (position.side, position.leg):
         return False
-    if former.venue_id and venue_id:
-        return former.venue_id == venue_id
+    if former.venue_id and former.venue_id == venue_id:
+        return True
     known = former.saved.entry is not None and position.entry is not None
     return known and (former.quantity, former.saved.entry) == (position.quantity, position.entry)

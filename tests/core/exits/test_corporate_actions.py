@@ -204,7 +204,8 @@ SHARE = Instrument("ACME", "ACME", Kind.EQUITY, venue_id="one")
         (structs.replace(META, quantity=D(2), entry=D(1000)), SHARE, 10.0, True),  # a reverse split with it
         (META, structs.replace(SHARE, venue_id=""), 10.0, True),
         (structs.replace(META, entry=D("100.01")), structs.replace(SHARE, venue_id=""), 10.0, False),
-        (META, structs.replace(SHARE, venue_id="two"), 10.0, False),
+        (META, structs.replace(SHARE, venue_id="two"), 10.0, True),
+        (structs.replace(META, quantity=D(2), entry=D(1000)), structs.replace(SHARE, venue_id="two"), 10.0, False),
         (structs.replace(META, side=Side.SHORT), SHARE, 10.0, False),
         (META, SHARE, 60.0, False),
     ],
@@ -214,6 +215,7 @@ def test_what_makes_a_new_name(first: str, new: Position, traits: Instrument, af
     monitor = ExitMonitor(same_exits(PLAIN))
     monitor.follow(HELD.key, HELD, SHARE, None, 0.0)
     monitor.take(ACCOUNT, SHARE, D(120), 1.0, DAWN)
+    assert monitor.carry_renamed(ACCOUNT, 1.0) == []
     if first == "old":
         monitor.follow(HELD.key, None, SHARE, None, 100.0)
         assert monitor.carry_renamed(ACCOUNT, 100.0) == []
@@ -226,3 +228,17 @@ def test_what_makes_a_new_name(first: str, new: Position, traits: Instrument, af
     seen = monitor.view(new.key, D("0.01"))
     assert seen is not None
     assert (seen.peak is not None) == carried
+
+
+def test_a_position_that_was_held_beside_the_other_or_traded_has_no_new_name() -> None:
+    for traded in (False, True):
+        monitor = ExitMonitor(same_exits(PLAIN))
+        monitor.follow(HELD.key, HELD, SHARE, None, 0.0)
+        if not traded:
+            monitor.follow(META.key, META, SHARE, None, 0.0)
+        assert monitor.carry_renamed(ACCOUNT, 0.0) == []
+        if traded:
+            monitor.note_trade(HELD.key.instrument, 5.0)
+            monitor.follow(META.key, META, SHARE, None, 8.0)
+        monitor.follow(HELD.key, None, SHARE, None, 10.0)
+        assert monitor.carry_renamed(ACCOUNT, 10.0) == []
