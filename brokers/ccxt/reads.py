@@ -201,7 +201,8 @@ class AccountReads:
             self.unread = str(error)
             return PositionList()
         received = self._clock.monotonic()
-        found: dict[object, Position] = {}
+        found: dict[PositionKey, Position] = {}
+        twice: set[PositionKey] = set()
         modes: dict[tuple[str, Leg], str] = {}
         rows, unread = self._told([row for answer, _ in answers for row in answer])
         legs = wire.part_legs([(made, margin_mode(row)) for made, row in rows], netted=self._calls.margin)
@@ -216,13 +217,14 @@ class AccountReads:
             if self._calls.margin and made.key in found:
                 found[made.key] = kraken_margin.merged(found[made.key], made)
                 continue
-            if made.key in found:
-                raise OutcomeUnknown(f"{self._client.settings.exchange}'s list has {made.symbol} twice")
+            if made.key in found:  # an order closes one of the two, and we cannot say which
+                twice.add(made.key)
             found[made.key] = made
             modes[made.symbol, made.leg] = mode
             mark = wire.positive(row.get("markPrice"))
             if mark is not None:
                 self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
+        unread += tuple(listed_as(found.pop(key).symbol) for key in sorted(twice))
         refused = tuple(part for _, parts in answers for part in parts)
         made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread, refused)
         if asked < self._latest:  # a later read has already been stored

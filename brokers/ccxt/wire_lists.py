@@ -59,4 +59,42 @@ def check(exchange: str, path: str, answer: object) -> None:
         raise OutcomeUnknown(f"{exchange} answered {path} without the list {'.'.join(place)}".rstrip())
 
 
-CHECKS: dict[str, Callable[[str, object], None]] = {exchange: partial(check, exchange) for exchange in _PLACES}
+# Exchanges whose empty lists may come as ``null``: a call's path → the key that each answer must have.
+_KEYS: dict[str, dict[str, str]] = {
+    "bitget": dict.fromkeys(
+        (
+            *("v2/mix/position/all-position", "v2/mix/order/orders-pending", "v2/mix/order/orders-plan-pending"),
+            *("v2/spot/account/assets", "v2/spot/trade/unfilled-orders", "v3/position/current-position"),
+        ),
+        "data",
+    ),
+    "deribit": dict.fromkeys(
+        ("get_positions", "get_open_orders_by_currency", "get_open_orders_by_instrument"), "result"
+    ),
+    "htx": dict.fromkeys(("v5/trade/position/opens", "v5/trade/order/opens", "v5/algo/order/opens"), "data"),
+}
+
+
+def check_key(exchange: str, path: str, answer: object) -> None:
+    """Raise OutcomeUnknown if the answer has nothing under the key of its list."""
+    key = _KEYS[exchange].get(path)
+    if key is not None and not (isinstance(answer, dict) and key in answer):
+        raise OutcomeUnknown(f"{exchange} answered {path} without {key}")
+
+
+def check_hyperliquid(path: str, answer: object) -> None:
+    """Raise OutcomeUnknown for an empty object, and for an account without its list of positions.
+
+    All questions have one path. No answer is an empty object.
+    """
+    if path != "info" or not isinstance(answer, dict):
+        return
+    if not answer or ("marginSummary" in answer and not isinstance(answer.get("assetPositions"), list)):
+        raise OutcomeUnknown("hyperliquid answered a question without its list")
+
+
+CHECKS: dict[str, Callable[[str, object], None]] = {
+    **{exchange: partial(check, exchange) for exchange in _PLACES},
+    **{exchange: partial(check_key, exchange) for exchange in _KEYS},
+    "hyperliquid": check_hyperliquid,
+}

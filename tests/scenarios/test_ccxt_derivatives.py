@@ -91,3 +91,16 @@ def test_an_order_whose_answer_is_lost_is_found_by_its_name(tmp_path: Path, venu
         said = Operator(tmp_path, running, venue, login).document("flatten", "--all", "--yes")
         assert (lost.struck, running.venue.state.positions, len(running.stall.calls)) == (1, {}, 1)
     assert [r["outcome"] for r in said["results"]] == ["closed"]
+
+
+@pytest.mark.parametrize(
+    ("venue", "method", "path"),
+    [("deribit", "GET", "/private/get_positions"), ("htx", "GET", "/v5/trade/position/opens")],
+)
+def test_an_answer_without_its_list_is_no_flat_account(tmp_path: Path, venue: str, method: str, path: str) -> None:
+    made, book, login = (htx.Htx, htx.BOOK, HTX) if venue == "htx" else (deribit.Deribit, deribit.BOOK, DERIBIT)
+    with Exchange(made, book) as running:
+        running.mishap(method, path, "status", times=99, status=200, body="{}")
+        said = Operator(tmp_path, running, venue, login).call("status")
+    assert "DOWN" in said.stdout
+    assert "without" in said.stdout

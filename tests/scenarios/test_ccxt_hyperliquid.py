@@ -61,3 +61,11 @@ def test_a_hyperliquid_order_whose_answer_is_lost_is_found_by_its_name(tmp_path:
         said = operator(tmp_path, running).document("flatten", "--all", "--yes")
         assert (lost.struck, running.venue.state.positions, len(running.stall.calls)) == (1, {}, 1)
     assert [r["outcome"] for r in said["results"]] == ["closed"]
+
+
+def test_an_empty_answer_of_hyperliquid_is_no_flat_account(tmp_path: Path) -> None:
+    with Exchange(hyperliquid.Hyperliquid, hyperliquid.BOOK) as running:
+        running.stall.silent = True
+        said = operator(tmp_path, running).call("status")
+    assert "DOWN" in said.stdout
+    assert "without its list" in said.stdout

@@ -177,10 +177,12 @@ async def test_markets_that_are_loaded_anew_and_are_none_leave_the_old_ones(at: 
     assert all(i.tradable for i in read.instruments)
 
 
-async def test_a_position_that_is_listed_twice_is_an_error(at: Opened) -> None:
-    broker, _ = await at("binanceusdm", usdm(**{"/positionRisk": [bodies.USDM_POSITION, bodies.USDM_POSITION]}))
-    with pytest.raises(OutcomeUnknown, match="twice"):
-        await broker.holdings()
+async def test_a_position_that_is_listed_twice_is_named_and_hides_no_other(at: Opened) -> None:
+    other = {**bodies.USDM_POSITION, "symbol": "ETHUSDT"}
+    rows = [bodies.USDM_POSITION, other, {**bodies.USDM_POSITION, "positionAmt": "0.1"}]
+    broker, _ = await at("binanceusdm", usdm(**{"/positionRisk": rows}))
+    read = await broker.holdings()
+    assert ([p.symbol for p in read.positions], read.unread) == (["ETHUSDT"], ("BTC/USDT:USDT",))
 
 
 async def test_a_position_of_a_market_that_is_not_known_is_shown_and_not_tradable(at: Opened) -> None:
