@@ -125,10 +125,15 @@ class EntryService:
         fill = settings.tier_timeout if draft.price is None else wait
         patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
         known = frozenset(o.id for o in before.orders)
+        shown = {o.id: o.filled for o in before.orders}
         async with self._room(entry, before.orders) as gone:
-            placed = await self._order_runners[account].place_order(entry, known, patience)
+            fired = any(o.filled > shown[o.id] for o in gone)
+            if fired:
+                placed = OrderResult("not_sent", text="the position's stop filled meanwhile; look again")
+            else:
+                placed = await self._order_runners[account].place_order(entry, known, patience)
         report = await self._finish(entry, placed)
-        if gone and not self._lasting and report.outcome != "unknown":
+        if gone and not fired and not self._lasting and report.outcome != "unknown":
             await self._protect_again(entry, gone[-1])
         return report
 

@@ -89,9 +89,15 @@ class VenueStopOrders:
             return ""
         quantity = floor_to(position.quantity if instrument.reduce_only else position.free, instrument.step)
         decision = StopDecision(StopAction.PLACE, quantity=quantity, trigger=gone.trigger)
-        _, sent = await self.place_stop(position, instrument, decision, (await self.read_past(key)).number + 1)
-        rests = sent.order is not None and not sent.order.status.terminal
-        return "" if rests else sent.text or "the venue did not take it"
+        intent, sent = await self.place_stop(position, instrument, decision, (await self.read_past(key)).number + 1)
+        if sent.outcome == "unknown":
+            sent = await self.orders.resolve_order(intent)
+        if sent.order is None:
+            return sent.text or "the venue did not take it"
+        if not sent.order.status.terminal:
+            return ""
+        self.orders.record_end(intent, sent.order)
+        return f"order {sent.order.id} ended {sent.order.status.value}"
 
     async def read_past(self, key: PositionKey) -> PastStops:
         """Return the last protective order of an earlier process. Raises JournalError."""

@@ -250,6 +250,24 @@ async def test_a_part_that_is_taken_off_gets_what_the_stop_holds():
         assert not await world.said("not by this program")
 
 
+@pytest.mark.parametrize("kind", ["spot", "equity"])
+def test_no_part_is_taken_off_when_the_stop_fills_while_it_is_put_aside(kind: str) -> None:
+    @virtual
+    async def check() -> None:
+        async with Protected(book("BTC long 2", kind=kind)) as world:
+            await world.watched()
+            draft = await world.engine.entry_service.drafts.draft_scaling(ACCOUNT, SYMBOL, D("0.5"), inward=False)
+            world.faults.script("cancel_fill_race")
+            report = await world.engine.entry_service.carry_out(draft)
+            assert (report.outcome, report.filled) == ("not_sent", 0)
+            assert "stop filled meanwhile" in str(report.error)
+            assert [t.order for t in world.venue.state.tickets.values()] == world.sent_stops()
+            await world.lives(30)
+            assert world.held() == {}
+
+    check()
+
+
 @virtual
 async def test_a_plan_stays_what_was_confirmed_while_it_moves():
     async with Protected() as world:
