@@ -123,9 +123,10 @@ def send_unknown(ladder: Ladder, event: SendUnknown, now: float) -> Transition:
     return _recorded(_resolve(answer(ladder, event.text)), _record(ladder, "unknown", None, event.text))
 
 
-def _resolve(ladder: Ladder) -> Transition:
+def _resolve(ladder: Ladder, seconds: float = 0.0) -> Transition:
+    """Begin to look the order up. What was missed before the order was seen proves nothing."""
     order = structs.replace(ladder.under_way, misses=0)
-    return _look_up(structs.replace(ladder, order=order, polls=0), 0.0)
+    return _look_up(structs.replace(ladder, order=order, polls=0), seconds)
 
 
 def _look_up(ladder: Ladder, seconds: float) -> Transition:
@@ -190,7 +191,7 @@ def order_read(ladder: Ladder, event: OrderRead, now: float) -> Transition:
     if order is None and ladder.under_way.request is None:  # a list showed the order: ask again
         order = _seen(ladder)
     if order is None:  # the venue accepted the order and now denies it: neither answer is believed
-        return _look_up(structs.replace(ladder, polls=0), poll(ladder))
+        return _resolve(ladder, poll(ladder))
     if order.status.terminal:
         return _terminal(ladder, order, now)
     if _settled_too_long(ladder, now):

@@ -105,8 +105,9 @@ def _resumed(
         return Transition(state, DoRead())
     last, answered = intents[-1], answers.get(intents[-1].client_id)
     if answered is not None and answered.outcome in DEFINITIVE:
-        after = answered.outcome != "unreachable"  # an unreachable order is sent again with its client id
-        part = 0 if after else state.part
+        split = answered.order is not None and answered.order.filled >= last.request.quantity
+        after = answered.outcome != "unreachable" and not split  # an unreachable order is sent again with its client id
+        part = 0 if after else state.part + split
         return Transition(structs.replace(state, index=_index(steps, last, after), part=part), DoRead())
     order = OrderUnderWay(
         last.request,

@@ -66,7 +66,8 @@ class Climb:
         before = self.ladder.phase
         move = ladder.step(self.ladder, event, self.now)
         reached = move.ladder.phase
-        passed = Phase.READING if isinstance(event, CancelsAsked) and event.read else before
+        read = isinstance(event, CancelsAsked) and event.read and reached is not Phase.READING
+        passed = Phase.READING if read else before  # a read that came with the cancels' answers was judged as well
         assert reached in TRANSITIONS[passed], f"{before.value} → {reached.value}"
         return self.take(move)
 

@@ -183,6 +183,19 @@ async def test_the_two_legs_of_a_hedged_instrument_take_turns():
         await world.audit()
 
 
+@virtual
+async def test_the_other_leg_waits_for_a_person_while_an_order_on_the_instrument_may_live():
+    async with World({ACCOUNT: book("BTC long 2", "BTC short 1", hedge=True)}) as world:
+        plan = await world.engine.prepare(EVERYTHING)
+        for fault in ("no_fill", "cancel_fails"):
+            world.faults.script(fault, times=1000)
+        report = await world.engine.execute(plan.id, plan.digest)
+        rows = [(r.outcome, (r.error or "").partition(":")[0]) for r in report.results]
+        assert [outcome for outcome, _ in rows] == ["stuck", "stuck"]
+        assert rows[0][1].endswith("may still be live at the venue")
+        assert rows[1][1] == "another order on the instrument may still be live; look at the venue"
+
+
 # -------------------------------------------------------------------------------------------- the brokers' last word
 
 

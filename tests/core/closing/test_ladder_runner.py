@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from core.closing.ladder_runner import LadderRunner
 from core.errors import InvariantBroken, OutcomeUnknown, Refusal, Refused, Unreachable
@@ -15,15 +16,28 @@ from core.events import BrokerEvent, QuoteSeen
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.ladder import step as ladder
-from core.ladder.states import Judged, Ladder, Transition
+from core.ladder.parts import OrderUnderWay
+from core.ladder.states import Judged, Ladder, Phase, SendUnknown, Transition
 from core.ladder.tiers import schedule
-from core.model import Order, OrderStatus, Tier
+from core.model import Order, OrderRequest, OrderSide, OrderStatus, Tier
 from core.orders.account_reader import AccountReader
-from core.orders.lookup import CALL_TIMEOUT
+from core.orders.lookup import CALL_TIMEOUT, SINCE_MARGIN
 from core.plans.plan import Action, by_rule
 from core.portfolio.book import Book
-from core.records import IntentAnswered, IntentWritten
-from tests.support.builders import ALL_TIERS, D, close_action, done, holdings, limits, order, plan, position, stop
+from core.records import CancelAsked, IntentAnswered, IntentWritten
+from tests.support.builders import (
+    ACCOUNT,
+    ALL_TIERS,
+    D,
+    close_action,
+    done,
+    holdings,
+    limits,
+    order,
+    plan,
+    position,
+    stop,
+)
 from tests.support.climbing import OFFSETS
 from tests.support.fake_broker import HANG, FakeBroker, quote
 from tests.support.memory_database import MemoryDatabase
@@ -42,7 +56,8 @@ class Hands:
         self.moves: list[Transition] = []
         self.seen: list[BrokerEvent] = []
 
-    async def climb(self, action: Action | None = None, **bounds: Any) -> Ladder:
+    async def climb(self, action: Action | None = None, *, from_: Transition | None = None, **bounds: Any) -> Ladder:
+        """From the start of a close, or from another moment of one."""
         action = action or close_action()
         self.journal = await Journal.over(self.database, self.clock, Ids(self.clock, random.Random(1)))
         book = Book([self.broker.account], is_ours)
@@ -60,7 +75,7 @@ class Hands:
         )
         steps = schedule(action.tiers, 3, OFFSETS)
         now = self.clock.monotonic()
-        move = ladder.start(action, "p1", self.journal.epoch, steps, limits(**bounds), now)
+        move = from_ or ladder.start(action, "p1", self.journal.epoch, steps, limits(**bounds), now)
         return await self.closer.carry_out(by_rule(plan(action), "test", armed=True, now=DAWN), move)
 
     async def records(self, kind: type) -> list[Any]:
@@ -182,6 +197,49 @@ async def test_a_look_up_that_fails_in_any_way_says_nothing(fault: Any):
 
 
 @virtual
+async def test_a_look_up_asks_for_executions_since_the_send_however_long_it_takes():
+    hands = Hands(holdings=[HELD], submit=[OutcomeUnknown("reset")])
+    await hands.climb(request_expiry=None)
+    sent = (await hands.records(IntentWritten))[0].at
+    since = [asked for name, asked in hands.broker.asked if name == "fills"]
+    assert len(since) > 50
+    assert max(since) < sent
+
+
+@virtual
+async def test_a_look_up_after_a_restart_asks_for_executions_since_the_order_left_before_it():
+    hands = Hands(holdings=[HELD])
+    before = hands.clock.now() - timedelta(hours=1)
+    begun = ladder.start(close_action(), "p1", "abcd", (), limits(), hands.clock.monotonic()).ladder
+    request = OrderRequest(ACCOUNT, "BTC", OrderSide.SELL, D(2), "fdours")
+    under_way = OrderUnderWay(request, sent_at=hands.clock.monotonic(), since=before)
+    interrupted = structs.replace(begun, phase=Phase.SENDING, order=under_way)
+    await hands.climb(from_=ladder.step(interrupted, SendUnknown("interrupted"), hands.clock.monotonic()))
+    since = {asked for name, asked in hands.broker.asked if name == "fills"}
+    assert since == {before - SINCE_MARGIN}
+
+
+@virtual
+async def test_a_question_that_was_asked_before_the_expiry_proves_nothing_however_late_its_answer():
+    """Each question takes 14 s. The expiry and the lag are over after 4 s: the first question is too early."""
+    hands = Hands(submit=[OutcomeUnknown("reset"), filling])
+    hands.broker.answers["holdings"] = [lambda _: FLAT if hands.broker.calls["submit"] > 1 else HELD]
+    find = hands.broker.find_order
+
+    async def slow(*where: Any, **name: Any) -> Order | None:
+        await asyncio.sleep(14)
+        return await find(*where, **name)
+
+    hands.broker.find_order = slow  # type: ignore[method-assign]
+    await hands.climb()
+    assert [name for name, _ in hands.broker.asked if name in ("submit", "find_order")][:5] == [
+        "submit",
+        *["find_order"] * 3,
+        "submit",
+    ]
+
+
+@virtual
 async def test_a_look_up_with_refused_credentials_ends_it():
     no = Refused(Refusal.BANNED, "banned")
     hands = Hands(holdings=[HELD], submit=[OutcomeUnknown("reset")], find_order=[no])
@@ -198,6 +256,24 @@ async def test_what_a_cancel_is_answered_does_not_matter_the_read_decides(fault:
     hands = Hands(holdings=reads, cancel=[fault], submit=[filling])
     state = await hands.climb(close_action(cancels=(guard,)))
     assert state.fills.quantity == D(2)
+
+
+@virtual
+async def test_an_order_that_one_list_lacks_and_no_query_knows_is_not_gone_yet():
+    guard = stop()
+    hands = Hands(submit=[filling])
+    hands.broker.answers["holdings"] = [lambda _: FLAT if hands.broker.calls["submit"] else HELD]
+    await hands.climb(close_action(cancels=(guard,)))
+    calls = [name for name, _ in hands.broker.asked if name in ("cancel", "holdings", "submit")]
+    assert calls[:4] == ["cancel", "holdings", "holdings", "submit"]
+
+
+@virtual
+async def test_every_cancel_that_a_close_asks_for_is_in_the_journal():
+    guard = stop()
+    hands = Hands(holdings=[holdings(position(), orders=(guard,)), HELD, HELD, FLAT], submit=[filling])
+    await hands.climb(close_action(cancels=(guard,)))
+    assert [r.order for r in await hands.records(CancelAsked)] == [guard]
 
 
 @virtual

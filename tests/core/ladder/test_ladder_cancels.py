@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
+from core.errors import Refusal
 from core.ids import client_order_id
 from core.ladder.states import (
+    CancelsAsked,
     DoCancel,
+    DoRead,
     DoRestore,
     DoSend,
     DoWait,
@@ -21,6 +26,8 @@ from tests.support.builders import (
     limits,
     order,
     position,
+    read,
+    spot,
     stop,
 )
 from tests.support.climbing import Climb
@@ -192,7 +199,38 @@ def test_nothing_is_put_back_on_a_position_that_others_turned_around():
     assert climb.end == ("stuck", True)
 
 
+def test_a_stop_of_an_account_without_reduce_only_is_put_back_for_what_is_free():
+    guard = structs.replace(stop(), reduce_only=False)
+    climb = Climb(close_action(cancels=(guard,)))
+    climb.cancelled(s1="")
+    climb.see(position("2", free="0.5"), instrument=spot(), ended=(guard,))
+    while not isinstance(climb.do, DoRestore):
+        climb.waited(50.0)
+        climb.see(position("2", free="0.5"), instrument=spot())
+        if not isinstance(climb.do, DoWait | DoRestore):
+            climb.refused(Refusal.HALTED)
+    assert climb.expect(DoRestore).requests[0].quantity == D("0.5")
+
+
+def test_a_stop_that_had_filled_in_part_is_put_back_for_what_it_had_left():
+    guard = stop("s1", "2", filled="0.5", status=OrderStatus.OPEN)
+    climb = Climb(close_action(cancels=(guard,)))
+    climb.cancelled(s1="")
+    climb.see(position("2"), ended=(guard,))
+    climb.refused(Refusal.HALTED)
+    assert climb.expect(DoRestore).requests[0].quantity == D("1.5")
+
+
 # ------------------------------------------------------------------------------- lists against what is asked directly
+
+
+def test_a_read_that_left_long_before_the_last_cancel_was_answered_is_read_again():
+    early = Climb(close_action(cancels=(stop(),)))
+    asked = early.now
+    early.now += 1.5
+    early.tell(CancelsAsked({"s1": ""}, read(position(), asked=asked)))
+    early.expect(DoRead)
+    assert not early.requests
 
 
 def test_an_order_that_the_venue_says_is_live_is_waited_for_although_two_lists_lack_it():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from core.errors import Refusal
-from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown
+from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown, Transition
 from core.model import OrderStatus, Tier
 from core.ports import OrderQuery
 from tests.support.builders import (
@@ -207,6 +208,35 @@ def test_an_order_that_was_taken_and_is_now_denied_is_looked_up():
     climb.expect(DoRead)
     climb.see(position())
     assert climb.step.tier is Tier.MARKET_GTC
+
+
+def test_a_miss_before_the_order_was_found_is_no_half_of_a_proof_that_it_never_was():
+    climb = lost()
+    climb.found(None, after=10.0)
+    climb.found(order("v1", client_id=climb.requests[0].client_id))
+    climb.found(None)
+    climb.found(None)
+    climb.expect(OrderQuery)
+    climb.found(None)
+    climb.expect(DoRead)
+
+
+def test_a_withdrawn_order_that_a_query_lacks_has_not_ended():
+    climb = settling()
+    climb.found(order("v1"), after=climb.ladder.limits.tier_timeout)
+    climb.expect(DoWithdraw)
+    climb.found(None)
+    assert climb.expect(DoWithdraw).order.id == "v1"
+
+
+def test_a_look_up_knows_our_earlier_orders_of_this_and_of_other_closes():
+    climb = Climb()
+    climb.take(Transition(structs.replace(climb.ladder, others=frozenset({"w1"})), climb.do))
+    climb.to_send()
+    climb.filled("0.5")
+    climb.see(position("1.5"))
+    climb.tell(SendUnknown("time-out"))
+    assert climb.expect(OrderQuery).known == {"v1", "w1"}
 
 
 def test_a_fill_that_races_the_cancel_still_counts():

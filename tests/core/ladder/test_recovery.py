@@ -204,12 +204,61 @@ def test_a_list_may_still_lag_behind_what_was_filled_before_the_crash():
 
 
 def test_the_parts_of_a_split_order_go_on_counting():
-    _, records = climbed("2")
+    before, records = climbed("2")
     climb = resumed(records)
-    assert climb.ladder.part == 0
+    assert (climb.ladder.index, climb.ladder.part) == (before.ladder.index, before.ladder.part) == (0, 1)
     before, records = climbed("1", "crash")
     assert before.ladder.part == 0
     assert resumed(records).ladder.part == 0
+
+
+def test_a_restart_names_the_next_part_of_a_split_order_as_nothing_before_it():
+    halves = instrument(max_market=D(1))
+    before = Climb(close_action("3"))
+    records: list[Record] = []
+    for left in ("3", "2"):
+        before.see(position(left), instrument=halves)
+        request, held = before.request, D(left)
+        intent = ("p1", before.action.key, request.client_id, 0, 1, before.step.tier, request, held, DAWN)
+        records += [IntentWritten(*intent)]
+        told = len(before.records)
+        before.filled("1", f"v{left}")
+        records += before.records[told:]
+    last = close_action("3")
+    assert resumed(records, action=last).ladder.part == 2
+    lesser = structs.replace(records[-1], order=done("v2", "1", "0.5"))
+    assert resumed([*records[:-1], lesser], action=last).ladder.part == 0, "the next step begins with its first part"
+    climb = resumed(records[:-1], action=last)
+    climb.found(done("v2", "1", "1"))
+    climb.see(position("1"), instrument=halves)
+    before.see(position("1"), instrument=halves)
+    assert climb.request.client_id == before.request.client_id
+    assert climb.request.client_id not in {r.client_id for r in before.requests[:-1]}
+
+
+def test_after_a_restart_a_venues_own_close_call_may_still_have_no_name():
+    _, records = climbed("0", "0", "crash")
+    assert isinstance(records[-1], IntentWritten)
+    assert records[-1].tier is Tier.VENUE_CLOSE
+    assert resumed(records).expect(OrderQuery).nameless
+    _, records = climbed("0", "crash")
+    assert not resumed(records).expect(OrderQuery).nameless
+
+
+def test_an_order_that_left_again_after_it_had_not_left_is_looked_up():
+    before, records = climbed("crash")
+    intent = records[0]
+    assert isinstance(intent, IntentWritten)
+    never_left = IntentAnswered("p1", intent.key, intent.client_id, "unreachable")
+    climb = resumed([intent, never_left, intent])
+    assert climb.expect(OrderQuery).request == before.requests[0]
+
+
+def test_a_look_up_after_a_restart_knows_what_was_there_and_when_the_order_left():
+    _, records = climbed("0.5", "crash")
+    climb = resumed(records, action=close_action(orders_shown=("u1",)))
+    assert climb.expect(OrderQuery).known == {"u1", "v0"}
+    assert climb.ladder.under_way.since == DAWN
 
 
 def test_without_steps_it_only_finds_out_what_was_under_way():

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from core.errors import Unreachable
-from core.model import Leg, OrderRequest, OrderSide
+from core.model import Leg, OrderRequest, OrderSide, OrderType
 from core.orders.account_reader import AccountReader
 from core.orders.lookup import find_sent_order
 from core.ports import OrderQuery, OrderRead
@@ -93,6 +93,19 @@ async def test_where_no_order_carries_a_name_two_alike_are_attributed_to_nobody(
     venue.able = structs.replace(venue.able, names_orders=False)
     found = await look(venue)
     assert (found.order, found.unattributed) == (None, D(4))
+
+
+@virtual
+async def test_a_limit_order_without_a_name_is_never_taken_for_a_close_call():
+    users = order("v1", client_id=None, type=OrderType.LIMIT, price="120")
+    assert (await look(Venue(open_=[users]), nameless=True)).order is None
+
+
+@virtual
+async def test_a_close_call_that_traded_on_the_other_side_of_a_flipped_position_is_found():
+    ours = done("v1", "2", "2", client_id=None, side=OrderSide.BUY)
+    venue = Venue(ours, fills=[fill("2", "v1", side=OrderSide.BUY)])
+    assert (await look(venue, nameless=True)).order == ours
 
 
 @virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
 from core.model import Order, OrderRequest, OrderSide, OrderStatus, OrderType
 from core.orders.account_reader import AccountReader
+from core.orders.lookup import SINCE_MARGIN
 from core.orders.submit import AccountOrders, Timeouts
 from core.ports import SEND_WITHIN
 from core.records import CancelAsked, IntentAnswered, IntentWritten
@@ -159,3 +161,28 @@ async def test_a_close_that_wants_to_go_first_withdraws_the_order_at_once():
     await orders.settle_order(INTENT, LIVE, limits)
     assert desk.broker.calls["cancel"] == 1
     assert desk.clock.monotonic() - began < 5.0
+
+
+@virtual
+async def test_a_question_that_was_asked_before_the_expiry_proves_nothing_however_late_its_answer():
+    """Each question takes 14 s. The expiry and the lag are over after 15 s: two questions are too early."""
+    desk = Desk(find_order=[None])
+    desk.broker.able = structs.replace(desk.broker.able, position_lag=10.0)
+    orders, find = await desk.start(), desk.broker.find_order
+
+    async def slow(*where: Any, **name: Any) -> Order | None:
+        await desk.clock.sleep(14)
+        return await find(*where, **name)
+
+    desk.broker.find_order = slow  # type: ignore[method-assign]
+    assert (await orders.resolve_order(INTENT, total=60.0)).outcome == "not_found"
+    assert desk.broker.calls["find_order"] == 4
+
+
+@virtual
+async def test_executions_are_asked_for_since_the_order_left_however_long_that_is_ago():
+    desk = Desk(find_order=[None])
+    orders = await desk.start()
+    begun = desk.clock.now() - timedelta(hours=1)
+    await orders.resolve_order(structs.replace(INTENT, at=begun))
+    assert {since for name, since in desk.broker.asked if name == "fills"} == {begun - SINCE_MARGIN}
