@@ -21,7 +21,7 @@ BAR = 30
 
 
 def main() -> int:
-    """The exit code is 1 when something was broken, or when a mutant survived."""
+    """The exit code is 1 when something was broken, a mutant survived, or a large batch did not reach every state."""
     options = _options()
     if options.seed is not None:
         return _replay(options)
@@ -38,7 +38,7 @@ def main() -> int:
         _show(done, options.seeds, summary, time.perf_counter() - begun)
     seconds = time.perf_counter() - begun
     print(f"\n{summary.text()}\n{summary.runs / seconds:.0f} runs/s, {seconds:.0f} s")  # noqa: T201
-    return 1 if summary.failures else 0
+    return 1 if summary.failures or summary.too_thin else 0
 
 
 def _tell(failure: Failure) -> None:

@@ -12,15 +12,38 @@ from core.model import Tier
 from core.plans.results import Outcome
 from core.records import ClosingEnded, IntentWritten
 from tests.simulation.check_exits import FIRED
-from tests.simulation.checkers import judge
-from tests.simulation.evidence import Breach
+from tests.simulation.checkers import broken, judge
+from tests.simulation.evidence import Breach, Evidence
 from tests.simulation.faults import Fault
 from tests.simulation.history import Answered, Durable, Said
 from tests.simulation.mutants import planted
 from tests.simulation.play import Run, play
+from tests.simulation.reached import STATES, reached
 
 ENDS = frozenset(o.value for o in Outcome) - {"skipped"}
 EXITS = frozenset({"emergency_stop", "stop_loss", "trailing_stop", "take_profit", "smart_profit", "profit_drawdown"})
+COUNTED = ("ends", "tiers", "refusals", "exits", "states", "fired")
+ENOUGH = 1000  # seeds after which all of SELDOM must have happened
+ENOUGH_KILLS = 400  # crash points after which all of SELDOM_KILLED must have happened, five of a seed
+# How often each must have happened in a batch. What is not named here is not asked for.
+SELDOM = {
+    "fired": {f.value: 1 for f in Fault},
+    "tiers": {t.value: 1 for t in Tier} | {Tier.MARKET_FOK.value: 50, Tier.LIMIT_AGGRESSIVE.value: 50},
+    "ends": dict.fromkeys(ENDS, 1) | {Outcome.PARTIAL.value: 20},
+    "refusals": {r.value: 1 for r in Refusal} | {Refusal.REDUCE_ONLY.value: 20},
+    "exits": dict.fromkeys(EXITS, 1),
+    "states": dict.fromkeys(STATES, 3),
+}
+SELDOM_KILLED = {
+    "fired": {
+        f.value: 1
+        for f in (Fault.BAN, Fault.HALT, Fault.PARTIAL_FILL, Fault.SILENCE, Fault.OTHER_FLATDECK, Fault.LIST_FAILS)
+    },
+    "tiers": {t.value: 1 for t in Tier},
+    "ends": {Outcome.PARTIAL.value: 1},
+    "refusals": {Refusal.REDUCE_ONLY.value: 1},
+    "states": dict.fromkeys(STATES, 1),
+}
 MUTANT_POINTS = 60  # crash points of one seed that are tried before the next one, for a mutant
 
 
@@ -44,10 +67,14 @@ class Summary(Struct):
     ends: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     exits: Counter[str] = field(default_factory=Counter)  # that fired, by rule
+    states: Counter[str] = field(default_factory=Counter)  # runs that reached them
     failures: list[Failure] = field(default_factory=list)
 
-    def take(self, run: Run, kill_at: int | None, breaches: list[Breach]) -> None:
-        """Add one run."""
+    def take(self, run: Run, kill_at: int | None) -> None:
+        """Judge one run and add it."""
+        evidence = Evidence(run.history)
+        breaches = broken(evidence)
+        self.states.update(reached(evidence))
         self.runs += 1
         self.crash_points += kill_at is not None
         self.callbacks += run.callbacks
@@ -72,20 +99,25 @@ class Summary(Struct):
         """Add what another process did."""
         for name in ("runs", "crash_points", "callbacks", "virtual"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for name in ("fired", "tiers", "ends", "refusals", "exits"):
+        for name in COUNTED:
             getattr(self, name).update(getattr(other, name))
         self.failures += other.failures
 
     def missing(self) -> list[str]:
-        """What should have happened at least once and did not."""
-        wanted = {
-            "fault": ({f.value for f in Fault}, self.fired),
-            "tier": ({t.value for t in Tier}, self.tiers),
-            "end": (ENDS, self.ends),
-            "refusal": ({r.value for r in Refusal}, self.refusals),
-            "exit": (EXITS, self.exits),
-        }
-        return [f"{kind} {name}" for kind, (all_, seen) in wanted.items() for name in sorted(all_) if not seen[name]]
+        """What should have happened and did not, or not often enough."""
+        seldom = SELDOM_KILLED if self.crash_points else SELDOM
+        return [
+            f"{kind} {name}: {found} of {least}"
+            for kind, wanted in seldom.items()
+            for name, least in sorted(wanted.items())
+            if (found := getattr(self, kind)[name]) < least
+        ]
+
+    @property
+    def too_thin(self) -> bool:
+        """Whether a batch that is large enough for all states did not reach some of them."""
+        enough = self.crash_points >= ENOUGH_KILLS if self.crash_points else self.runs >= ENOUGH
+        return enough and bool(self.missing())
 
     def text(self) -> str:
         """For a person."""
@@ -93,11 +125,11 @@ class Summary(Struct):
             f"{self.runs} runs, {self.crash_points} of them crash points, {self.callbacks} callbacks, "
             f"{self.virtual / 3600:.1f} virtual hours, {len(self.failures)} failed"
         ]
-        for name in ("ends", "tiers", "refusals", "exits", "fired"):
+        for name in COUNTED:
             counts = getattr(self, name)
             lines.append(f"{name}: " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items())))
         if self.missing():
-            lines.append("never happened: " + ", ".join(self.missing()))
+            lines.append("too seldom: " + ", ".join(self.missing()))
         return "\n".join(lines)
 
 
@@ -112,8 +144,7 @@ def seeds(numbers: Iterable[int], *, mutant: str | None = None, told: Callable[[
     summary = Summary()
     with planted(mutant):
         for seed in numbers:
-            run = play(seed)
-            summary.take(run, None, judge(run.history))
+            summary.take(play(seed), None)
             told()
     return summary
 
@@ -138,8 +169,7 @@ def crashes(
             for kill_at in range(1 + seed % step, last + 1, step):
                 if most is not None and summary.crash_points >= most:
                     return summary
-                run = play(seed, kill_at=kill_at)
-                summary.take(run, kill_at, judge(run.history))
+                summary.take(play(seed, kill_at=kill_at), kill_at)
                 told()
     return summary
 

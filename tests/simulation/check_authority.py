@@ -240,6 +240,18 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
             yield Breach("I23", f"{row.key.symbol} ended {row.outcome} without its stops", evidence.at(index))
 
 
+def stops_come_back_in_size(evidence: Evidence) -> Iterator[Breach]:
+    """I23: a stop that is put back is no larger than the position in one of the last two lists."""
+    for send in evidence.sends:
+        if send.intent is None or send.intent.step >= 0 or send.unplanned:
+            continue
+        lists = evidence.last_lists(send.account, send.index, 2)
+        shown = [p.quantity for x in lists for p in x.positions if p.key == send.key]
+        if send.request.quantity > max(shown, default=send.request.quantity):
+            text = f"{send.key.symbol}: a stop of {send.request.quantity} was put back, lists showed {shown}"
+            yield Breach("I23", text, send.at)
+
+
 def own_key_own_orders(evidence: Evidence) -> Iterator[Breach]:
     """I24: what is asked of one account's connection is about that account."""
     for event in evidence.events:

@@ -67,6 +67,22 @@ def not_found_is_true(evidence: Evidence) -> Iterator[Breach]:
                 yield Breach("I10", f"{answer.client_id} was given up before its expiry", evidence.at(index))
 
 
+def not_found_is_asked_twice(evidence: Evidence) -> Iterator[Breach]:
+    """I10: "not found" is concluded of two questions that were asked after the request's own expiry."""
+    for index, answer in evidence.answers:
+        if answer.outcome != "not_found":
+            continue
+        for send in [s for s in evidence.sends if s.request.client_id == answer.client_id and s.index < index][-1:]:
+            since = send.at + (evidence.facts(send.account).expiry or 0.0)
+            asked = [
+                c
+                for i, c in evidence.calls[send.account]
+                if send.index < i < index and c.what == "find_order" and c.order_id == answer.client_id
+            ]
+            if len([c for c in asked if c.at >= since]) < 2:
+                yield Breach("I10", f"{answer.client_id} was given up after one late question", evidence.at(index))
+
+
 def refusals_are_true(evidence: Evidence) -> Iterator[Breach]:
     """I9: what the journal calls refused or unreachable was never executed."""
     for index, answer in evidence.answers:

@@ -29,7 +29,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
     "I7": (check_quantity.rests_are_dust,),
     "I8": (check_orders.intent_before_send,),
     "I9": (check_orders.resolved_before_the_next_tier, check_orders.refusals_are_true),
-    "I10": (check_orders.not_found_is_true,),
+    "I10": (check_orders.not_found_is_true, check_orders.not_found_is_asked_twice),
     "I11": (check_orders.cancelled_means_gone,),
     "I12": (
         check_orders.strangers_freeze,
@@ -59,6 +59,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_authority.ends_in_time,
         check_authority.flat_in_the_end,
         check_authority.protection_is_put_back,
+        check_authority.stops_come_back_in_size,
         check_authority.reports_agree,
     ),
     "I24": (check_authority.own_key_own_orders,),
@@ -81,9 +82,13 @@ _ALL = tuple(check for checks in CHECKERS.values() for check in checks)
 
 
 def judge(history: History) -> list[Breach]:
-    """Everything that was broken in a run, in the order of the invariants; errors that escaped come first."""
-    evidence = Evidence(history)
-    breaches = [Breach("error", text) for text in history.errors]
+    """Everything that was broken in a run."""
+    return broken(Evidence(history))
+
+
+def broken(evidence: Evidence) -> list[Breach]:
+    """Everything that was broken, in the order of the invariants; errors that escaped come first."""
+    breaches = [Breach("error", text) for text in evidence.history.errors]
     for check in _ALL:
         breaches.extend(check(evidence))
     return breaches

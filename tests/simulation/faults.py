@@ -6,7 +6,7 @@ A fault fires only through :meth:`Faults.fires`, is counted there, and is silent
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 from tests.simulation.dice import Dice
@@ -83,6 +83,7 @@ class Fault(Enum):
 
 PROBABILITIES = (0.01, 0.03, 0.08, 0.2, 0.5)
 MOST = (1, 1, 2, 3, 6, 1000)
+LEAST_OFTEN = 20  # times that a fault of the seed's focus may fire
 RARE = frozenset({Fault.BAN, Fault.CREDENTIALS, Fault.HALT, Fault.SYMBOL_GONE, Fault.OTHER_FLATDECK, Fault.HANGS})
 """Faults that end a close by themselves are drawn for few seeds, so that they do not hide the others."""
 OFTEN = frozenset(
@@ -95,9 +96,12 @@ OFTEN = frozenset(
 
 
 class Faults:
-    """The faults of one run. ``without`` are switched off, whatever was drawn, to find out which ones matter."""
+    """The faults of one run, ``likely`` with at least these chances.
 
-    def __init__(self, dice: Dice, without: Iterable[Fault] = ()) -> None:
+    ``without`` are switched off, whatever was drawn, to find out which ones matter.
+    """
+
+    def __init__(self, dice: Dice, without: Iterable[Fault] = (), likely: Mapping[Fault, float] | None = None) -> None:
         self._dice = dice
         self.fired: Counter[Fault] = Counter()
         self.quiet = False
@@ -112,6 +116,10 @@ class Faults:
             if drawn and fault not in off:
                 self.chance[fault] = chance
                 self._most[fault] = most
+        for fault, chance in (likely or {}).items():
+            if fault not in off:
+                self.chance[fault] = max(chance, self.chance.get(fault, 0.0))
+                self._most[fault] = max(LEAST_OFTEN, self._most.get(fault, 0))
 
     def fires(self, fault: Fault) -> bool:
         """Whether it happens now."""

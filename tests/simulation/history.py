@@ -46,7 +46,7 @@ class Called(Struct):
     n: int
     what: str
     request: OrderRequest | None = None  # of a send; of a close call, what would describe it
-    order_id: str | None = None
+    order_id: str | None = None  # of a cancel; of a look-up, the id or the client id that it asks for
 
 
 class Answered(Struct):

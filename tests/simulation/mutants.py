@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.closing import ladder_runner
 from core.engine.exit_service import ExitService
@@ -45,42 +45,12 @@ from core.ports import OrderRead
 from core.reconciliation import rules as reconcile
 from core.venue_stops.rules import StopAction, StopDecision, VenueStop
 from core.venue_stops.service import VenueStopService
-
-
-class Mutant(Struct, frozen=True):
-    """``seeds`` is the number of seeds within which it must be caught, with ``crash`` at crash points of each."""
-
-    name: str
-    text: str
-    plant: Callable[[], Any]
-    seeds: int = 1500
-    crash: bool = False
-
-
-@contextmanager
-def _instead(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute of a module or class is another one for a while."""
-    real = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, real)
-
-
-@contextmanager
-def _entry(table: dict[Any, Any], key: Any, value: Any) -> Iterator[None]:
-    """The same for an entry of a table."""
-    real = table[key]
-    table[key] = value
-    try:
-        yield
-    finally:
-        table[key] = real
+from tests.simulation import mutants_of_proof
+from tests.simulation.planting import Mutant, entry, instead
 
 
 def _handler(phase: Phase, event: type, instead: Callable[..., Transition]) -> Any:
-    return _entry(ladder.LIFECYCLE, (phase, event), (instead, ladder.TRANSITIONS[phase]))
+    return entry(ladder.LIFECYCLE, (phase, event), (instead, ladder.TRANSITIONS[phase]))
 
 
 def _timeout_is_a_rejection() -> Any:
@@ -114,7 +84,7 @@ def _list_is_trusted_at_once() -> Any:
     def flat(state: Ladder, seen: PositionRead, now: float) -> Transition:
         return end(state, Outcome.CLOSED)
 
-    return _instead(after_read, "_flat", flat)
+    return instead(after_read, "_flat", flat)
 
 
 def _intents_are_forgotten() -> Any:
@@ -123,7 +93,7 @@ def _intents_are_forgotten() -> Any:
     ) -> Transition:
         return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
 
-    return _instead(recovery, "take_up", take_up)
+    return instead(recovery, "take_up", take_up)
 
 
 def _cancel_is_an_end() -> Any:
@@ -136,7 +106,7 @@ def _cancel_is_an_end() -> Any:
     stack = ExitStack()
     stack.enter_context(_handler(Phase.WITHDRAWING, OrderRead, withdrawn))
     stack.enter_context(_handler(Phase.WITHDRAWING, LookFailed, withdrawn))
-    stack.enter_context(_instead(after_read, "_orders", _without_ours(after_read._orders)))
+    stack.enter_context(instead(after_read, "_orders", _without_ours(after_read._orders)))
     return stack
 
 
@@ -166,7 +136,7 @@ def _sent_before_the_journal() -> Any:
             return NotJournaled(str(error))
         return event
 
-    return _instead(ladder_runner.LadderRunner, "_send", send)
+    return instead(ladder_runner.LadderRunner, "_send", send)
 
 
 def _journal_is_not_waited_for() -> Any:
@@ -174,7 +144,7 @@ def _journal_is_not_waited_for() -> Any:
         self._write_behind.remember(state.action.key, self._intent(state, step, request, held))
         await asyncio.sleep(0)
 
-    return _instead(ladder_runner.LadderRunner, "_intend", intend)
+    return instead(ladder_runner.LadderRunner, "_intend", intend)
 
 
 def _reduce_only_is_dropped() -> Any:
@@ -184,19 +154,19 @@ def _reduce_only_is_dropped() -> Any:
         made = real(*arguments)
         return None if made is None else structs.replace(made, reduce_only=False)
 
-    return _instead(tiers, "request", request)
+    return instead(tiers, "request", request)
 
 
 def _growth_is_ignored() -> Any:
     """What is held is closed, whatever was confirmed."""
-    return _instead(after_read, "_more", lambda *_: None)
+    return instead(after_read, "_more", lambda *_: None)
 
 
 def _strangers_are_ignored() -> Any:
     async def unchecked(self: Any, state: Ladder, holdings: Any) -> None:
         return
 
-    return _instead(ladder_runner.LadderRunner, "_check_ours", unchecked)
+    return instead(ladder_runner.LadderRunner, "_check_ours", unchecked)
 
 
 def _lists_lag_never() -> Any:
@@ -205,13 +175,13 @@ def _lists_lag_never() -> Any:
     def more(state: Ladder, quantity: Any, now: float) -> Transition | None:
         return None if quantity <= state.action.quantity else end(state, Outcome.CHANGED, "grew")
 
-    return _instead(after_read, "_more", more)
+    return instead(after_read, "_more", more)
 
 
 def _stops_stay_away() -> Any:
     stack = ExitStack()
-    stack.enter_context(_instead(moves, "_to_restore", lambda _: ()))
-    stack.enter_context(_instead(moves, "_not_restored", lambda *_: ()))
+    stack.enter_context(instead(moves, "_to_restore", lambda _: ()))
+    stack.enter_context(instead(moves, "_not_restored", lambda *_: ()))
     return stack
 
 
@@ -221,24 +191,24 @@ def _retry_after_is_ignored() -> Any:
     def refused(state: Ladder, why: Refused, now: float) -> Transition:
         return wait(state, 0.01) if why.refusal is Refusal.RATE_LIMITED else real(state, why, now)
 
-    return _instead(ladder_order, "_refused", refused)
+    return instead(ladder_order, "_refused", refused)
 
 
 def _old_decisions_leave() -> Any:
-    return _instead(ladder_runner, "SEND_WITHIN", 1e9)
+    return instead(ladder_runner, "SEND_WITHIN", 1e9)
 
 
 def _stale_prices_are_used() -> Any:
     real = QuoteBook.flaw
-    return _instead(QuoteBook, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
+    return instead(QuoteBook, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
 
 
 def _jumps_are_believed() -> Any:
-    return _instead(PriceGate, "_near", lambda *_: True)
+    return instead(PriceGate, "_near", lambda *_: True)
 
 
 def _ask_is_ignored() -> Any:
-    return _instead(ExitService, "armed", property(lambda _: True))
+    return instead(ExitService, "armed", property(lambda _: True))
 
 
 def _shorts_have_the_wrong_sign() -> Any:
@@ -250,7 +220,7 @@ def _shorts_have_the_wrong_sign() -> Any:
             return int(rules.stop_loss)
         return real(guard, rules, u, move, best)
 
-    return _instead(exits, "_matching", matching)
+    return instead(exits, "_matching", matching)
 
 
 def _shorts_are_asleep() -> Any:
@@ -260,12 +230,12 @@ def _shorts_are_asleep() -> Any:
     def matching(guard: Any, rules: Any, u: float, move: float, best: float) -> int | None:
         return None if rules.sign < 0 and u <= guard.stop else real(guard, rules, u, move, best)
 
-    return _instead(exits, "_matching", matching)
+    return instead(exits, "_matching", matching)
 
 
 def _differences_stay() -> Any:
     """What a broker reports otherwise is told and not taken over."""
-    return _instead(reconcile, "corrections", lambda *_: [])
+    return instead(reconcile, "corrections", lambda *_: [])
 
 
 def _moved_by_another() -> Any:
@@ -282,13 +252,13 @@ def _moved_by_another() -> Any:
         post.replaced, post.changed = order.trigger, self._clock.monotonic()
         return True
 
-    return _instead(VenueStopService, "_withdraw", withdraw)
+    return instead(VenueStopService, "_withdraw", withdraw)
 
 
 def _peaks_are_lost() -> Any:
     """A restart begins every stop anew."""
     real = ExitMonitor.remember
-    return _instead(ExitMonitor, "remember", lambda self, _kept, bars: real(self, (), bars))
+    return instead(ExitMonitor, "remember", lambda self, _kept, bars: real(self, (), bars))
 
 
 MUTANTS = {
@@ -316,6 +286,7 @@ MUTANTS = {
         Mutant("short-asleep", "the stop of a short never fires", _shorts_are_asleep),
         Mutant("two-stops-live", "a protective stop is placed before the last one has ended", _moved_by_another, 300),
         Mutant("differences-stay", "what the broker reports otherwise is not taken over", _differences_stay, 500),
+        *mutants_of_proof.MUTANTS,
         Mutant("peak-lost", "peak and stop are not taken up by a restart", _peaks_are_lost, 50),
     )
 }
@@ -332,7 +303,7 @@ def planted(name: str | None) -> Iterator[None]:
         return
     with (
         MUTANTS[name].plant(),
-        _instead(ladder_runner, "check_send", lambda *_: None),
-        _instead(LiveOrders, "enter", lambda *_: None),
+        instead(ladder_runner, "check_send", lambda *_: None),
+        instead(LiveOrders, "enter", lambda *_: None),
     ):
         yield

@@ -142,3 +142,19 @@ def closed() -> Story:
 
 def stop(order_id: str = "s1") -> Order:
     return order(order_id, None, type=OrderType.STOP)
+
+
+def not_found_after_one_question() -> Story:
+    """The first question came before the expiry, the second behind it."""
+    story = Story().begin().intend(request()).send(request()).nothing()
+    for later in (0.5, 5.0):
+        story.now += later
+        story.calls += 1
+        story.tell(Called, 1, "u1/a", story.calls, "find_order", order_id=ONE)
+    return story.answer("not_found")
+
+
+def stop_put_back_too_large() -> Story:
+    asked = request(TWO, "10", type=OrderType.STOP, trigger=D(90))
+    story = Story().begin(action(cancels=(stop(),))).cancel(stop()).over("0", "s1", "").read("4").read("4")
+    return story.intend(asked, -1).send(asked)

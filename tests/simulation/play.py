@@ -16,10 +16,11 @@ from core.plans.request import PlanRequest
 from core.venue_stops.service import LATEST
 from tests.simulation.dice import dice
 from tests.simulation.faults import Fault
+from tests.simulation.focus import draw
 from tests.simulation.history import Armed, Calm, History, Killed, Reported, Said
 from tests.simulation.life import Life
 from tests.simulation.loop import Deadlock, Endless, Killed as KilledNow
-from tests.simulation.scenario import Ask, Scenario, draw
+from tests.simulation.scenario import Ask, Scenario
 from tests.simulation.world import World
 
 ARMING = 6.0

@@ -9,7 +9,7 @@ import pytest
 
 from core.model import OrderSide, OrderType
 from core.records import AccountFrozen, PlanEnded
-from tests.simulation import planted_stops
+from tests.simulation import planted, planted_stops
 from tests.simulation.checkers import CHECKERS, judge
 from tests.simulation.history import Answered, Began, Called, Filled, Killed, Left, Quiet, Said
 from tests.simulation.planted import KEY, ONE, TWO, D, Story, action, closed, order, request, stop
@@ -279,7 +279,7 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I7": (residual_that_sells,),
     "I8": (sent_without_intent, sent_before_its_intent, sent_other_than_intended),
     "I9": (next_tier_without_an_answer, refused_and_yet_executed),
-    "I10": (not_found_and_yet_executed, not_found_too_soon),
+    "I10": (not_found_and_yet_executed, not_found_too_soon, planted.not_found_after_one_question),
     "I11": (sent_while_a_stop_is_open,),
     "I12": (sent_beside_a_stranger, order_without_a_row, frozen_for_nothing, frozen_by_the_second_lock),
     "I13": (close_call_beside_an_order, name_used_again, anothers_order_taken_for_ours),
@@ -294,7 +294,15 @@ PLANTED: dict[str, tuple[Plant, ...]] = {
     "I19": (of_another_epoch,),
     "I20": (forgotten_after_a_kill,),
     "I22": (storm, again_and_again, before_retry_after),
-    "I23": (never_ended, ended_twice, stuck_in_silence, took_too_long, left_over, stops_not_put_back),
+    "I23": (
+        never_ended,
+        ended_twice,
+        stuck_in_silence,
+        took_too_long,
+        left_over,
+        stops_not_put_back,
+        planted.stop_put_back_too_large,
+    ),
     "I24": (through_the_wrong_connection,),
     "I25": (
         *(left_above_its_stop, left_below_its_target, left_while_disarmed, approved_and_never_armed),

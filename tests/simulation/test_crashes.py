@@ -10,7 +10,7 @@ from tests.simulation import batch
 from tests.simulation.batch import Summary
 from tests.simulation.told import told
 
-MANY = range(20000, 21000), 25  # many seeds, points spread over each
+MANY = range(20000, 21000), 5  # many seeds, points spread over each: every rare state comes up
 FEW = range(21000, 22000), 400  # few seeds, every callback of most of them
 POINTS = 400
 
@@ -30,6 +30,11 @@ def test_no_invariant_is_broken_wherever_the_process_dies(seeds: range, of_one: 
     found = summary(seeds, of_one)
     assert found.crash_points == POINTS
     assert not found.failures, told(found)
+
+
+def test_every_rare_state_is_reached_by_many_seeds(seeds: range, of_one: int):
+    found = summary(seeds, of_one)
+    assert of_one == FEW[1] or not found.missing(), found.text()
 
 
 def test_plans_are_taken_up_and_closes_go_on(seeds: range, of_one: int):

@@ -28,6 +28,6 @@ def test_no_invariant_is_broken(seeds: range):
     assert not summary(seeds).failures, told(summary(seeds))
 
 
-def test_every_fault_tier_end_and_refusal_occurs(seeds: range):
+def test_every_fault_tier_end_refusal_and_rare_state_occurs(seeds: range):
     assert summary(seeds).runs == len(seeds)
     assert not summary(seeds).missing(), summary(seeds).text()

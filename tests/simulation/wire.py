@@ -115,7 +115,10 @@ class Wire:
     async def find_order(
         self, symbol: str, *, client_id: str | None = None, order_id: str | None = None
     ) -> Order | None:
-        found: Order | None = await self._call("find_order", lambda: self._lists.find(client_id, order_id))
+        name = client_id or order_id
+        found: Order | None = await self._call(
+            "find_order", lambda: self._lists.find(client_id, order_id), order_id=name
+        )
         return found
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:

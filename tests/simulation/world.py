@@ -16,6 +16,7 @@ from core.ports import Capabilities
 from tests.simulation.dice import dice
 from tests.simulation.disk import Disk, platter
 from tests.simulation.faults import Fault, Faults
+from tests.simulation.focus import focus_of
 from tests.simulation.foreign import Others
 from tests.simulation.gate import Gate
 from tests.simulation.history import Armed, Began, Facts, Foreign, History, Left, Quiet, Said
@@ -45,7 +46,8 @@ class World:
         self.scenario = scenario
         self.history = History()
         self.loop = Loop(dice(seed, "loop"), fifo=scenario.fifo if fifo is None else fifo)
-        self.faults = Faults(dice(seed, "faults"), without)
+        focus = focus_of(seed)
+        self.faults = Faults(dice(seed, "faults"), without, focus.chances if focus else {})
         self.data = platter(EPOCH)
         self.gates: dict[str, Gate] = {}
         self.lists: dict[str, Lists] = {}

@@ -8,7 +8,7 @@ from msgspec import structs
 from core.errors import Refusal
 from core.ladder.states import Acknowledged, DoAwait, DoRead, DoWithdraw, LookFailed, SendUnknown, Transition
 from core.model import OrderStatus, Tier
-from core.ports import OrderQuery
+from core.ports import OrderQuery, OrderRead
 from tests.support.builders import (
     D,
     close_action,
@@ -219,6 +219,15 @@ def test_a_miss_before_the_order_was_found_is_no_half_of_a_proof_that_it_never_w
     climb.expect(OrderQuery)
     climb.found(None)
     climb.expect(DoRead)
+
+
+def test_a_question_from_before_the_expiry_that_is_answered_after_it_is_no_proof():
+    climb = lost()
+    asked, climb.now = climb.now, climb.now + 10.0
+    for _ in range(3):
+        climb.tell(OrderRead(None, asked))
+        climb.expect(OrderQuery)
+    assert climb.ladder.under_way.misses == 0
 
 
 def test_a_withdrawn_order_that_a_query_lacks_has_not_ended():
