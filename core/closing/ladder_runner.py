@@ -322,8 +322,9 @@ class LadderRunner:
         """Put orders back one after another, each on the last read. After a failed read, read again first."""
         read_at = -inf if state.last_read.outdated else self._clock.monotonic()
 
-        async def look() -> bool:
-            return isinstance(await self._read(state, False), PositionRead)
+        async def look() -> PositionRead | None:
+            read = await self._read(state, False)
+            return read if isinstance(read, PositionRead) else None
 
         known = frozenset(state.action.orders_shown) | frozenset(state.fills.by_order) | state.others
         hands = Hands(self._orders, self._journal, self._clock, look, known)

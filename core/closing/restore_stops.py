@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 
 from msgspec import Struct, structs
 
 from core.errors import JournalError
 from core.journal.journal import Journal
-from core.model import Order
+from core.ladder.states import PositionRead
+from core.model import Order, OrderRequest
 from core.orders.lookup import CALL_TIMEOUT
 from core.orders.submit import AccountOrders, Submitted
 from core.ports import SEND_WITHIN, Clock
 from core.records import IntentWritten
+from core.units import ZERO, floor_to
 
 TRIES = 3
 WAIT = 1.0  # seconds between two tries
@@ -21,14 +24,15 @@ WAIT = 1.0  # seconds between two tries
 class Hands(Struct, frozen=True):
     """The means to put back an order.
 
-    ``look`` reads the account, returns True on success and raises InvariantBroken when another writer is there.
+    ``look`` reads the account. It returns None when the read fails, and raises InvariantBroken when another writer is
+    there.
     ``known``: ids of the orders that existed before.
     """
 
     orders: AccountOrders
     journal: Journal
     clock: Clock
-    look: Callable[[], Awaitable[bool]]
+    look: Callable[[], Awaitable[PositionRead | None]]
     known: frozenset[str]
 
 
@@ -53,10 +57,15 @@ async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
     text = ""
     for tried in range(TRIES):
         if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
-            if not await hands.look():  # another writer may have come meanwhile
+            read = await hands.look()  # another writer may have come meanwhile
+            if read is None:
                 text = text or "the position could not be read"
                 await hands.clock.sleep(WAIT)
                 continue
+            left = _left(intent.request, read)
+            if left <= 0:
+                return f"{intent.client_id}: nothing is held that the order would protect"
+            intent = structs.replace(intent, request=structs.replace(intent.request, quantity=left))
             read_at = hands.clock.monotonic()
         sent = await hands.orders.submit_order(structs.replace(intent, at=hands.clock.now()), read_at)
         if sent.outcome not in ("refused", "unreachable", "not_sent"):
@@ -66,6 +75,15 @@ async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
             silent = sent.refusal.retry_after if sent.refusal else None
             await hands.clock.sleep(min(silent or WAIT, CALL_TIMEOUT))
     return text
+
+
+def _left(request: OrderRequest, read: PositionRead) -> Decimal:
+    """Return the part of the order that the position read just now still needs."""
+    position = read.position
+    if position is None or position.side.closing is not request.side:
+        return ZERO
+    most = position.quantity if request.reduce_only else position.free
+    return floor_to(min(request.quantity, most), read.instrument.step)
 
 
 async def _outcome(hands: Hands, intent: IntentWritten, sent: Submitted) -> str:

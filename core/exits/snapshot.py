@@ -50,18 +50,24 @@ def resumed(
     saved = kept.saved
     if kept.side is not position.side or (None not in (saved.opened, opened) and saved.opened != opened):
         return None
-    if (saved.entry, kept.quantity) == (position.entry, position.quantity):
+    same = _same(saved.entry, position.entry)
+    if same and kept.quantity == position.quantity:
         return restored(rules, structs.replace(saved, leverage=position.leverage))
     ratio = split_since(kept, position)
-    if ratio is None and shares and basis_since(kept, position) is not None:
+    if ratio is None and shares and not same and basis_since(kept, position) is not None:
         return restored(rules, structs.replace(saved, leverage=position.leverage))
-    if ratio is None and saved.entry not in (None, position.entry) and position.quantity <= kept.quantity:
+    if ratio is None and saved.entry is not None and not same and position.quantity <= kept.quantity:
         return None  # a reduced position keeps its entry
     guard = restored(rules, saved)
     if ratio is not None:
         exits.split(guard, ratio)
     exits.changed(guard, position.entry, position.leverage)
     return guard
+
+
+def _same(kept: Decimal | None, entry: Decimal | None) -> bool:
+    """Return whether an entry is the kept entry. A snapshot keeps the digits of a float, a venue may tell more."""
+    return kept == entry or (kept is not None and entry is not None and float(kept) == float(entry))
 
 
 def split_since(kept: ExitSnapshot, position: Position) -> Decimal | None:

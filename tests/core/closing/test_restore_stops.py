@@ -13,11 +13,12 @@ from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.journal.write_behind import WriteBehind
-from core.model import OrderRequest, OrderSide, OrderType
+from core.ladder.states import PositionRead
+from core.model import OrderRequest, OrderSide, OrderType, Position, Side
 from core.orders.account_reader import AccountReader
 from core.orders.submit import AccountOrders
 from core.records import IntentWritten
-from tests.support.builders import ACCOUNT, SYMBOL, D, close_action, holdings, order, stop
+from tests.support.builders import ACCOUNT, SYMBOL, D, close_action, holdings, order, position, read, stop
 from tests.support.fake_broker import FakeBroker
 from tests.support.memory_database import MemoryDatabase
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
@@ -33,14 +34,15 @@ class Desk:
         self.clock = VirtualClock()
         self.broker = FakeBroker(**{"holdings": [holdings()], **answers})
         self.broker.able = structs.replace(self.broker.able, position_lag=1.0)
+        self.held: Position | None = position("2")
 
     async def put_back(self, *known: IntentWritten, client_id: str | None = None) -> str:
         self.journal = await Journal.over(MemoryDatabase(), self.clock, Ids(self.clock, random.Random(1)))
         for intent in known:
             await self.journal.append(intent)
 
-        async def look() -> bool:
-            return True
+        async def look() -> PositionRead | None:
+            return read(self.held)
 
         reader, behind = AccountReader(self.broker, self.clock, lambda _: None), WriteBehind(self.journal)
         orders = AccountOrders(self.broker, reader, self.clock, behind)
@@ -78,6 +80,25 @@ async def test_an_order_that_provably_did_not_arrive_is_sent_again(no: Exception
     desk = Desk(submit=[no, order("s2")])
     assert await desk.put_back() == ""
     assert desk.broker.calls["submit"] == 2
+
+
+@pytest.mark.parametrize(("held", "sent"), [("0.5", ["2", "0.5"]), ("3", ["2", "2"]), ("0.05", ["2"]), (None, ["2"])])
+@virtual
+async def test_each_try_has_the_size_that_the_position_still_needs(held: str | None, sent: list[str]):
+    desk = Desk(submit=[Unreachable("connection refused"), order("s2")])
+    desk.held = None if held is None else position(held)
+    text = await desk.put_back()
+    requests = [asked for name, asked in desk.broker.asked if name == "submit"]
+    assert [f"{r.quantity:f}" for r in requests] == sent
+    assert ("nothing is held" in text) is (len(sent) == 1)
+
+
+@virtual
+async def test_nothing_is_put_back_on_a_position_that_was_turned_around_between_two_tries():
+    desk = Desk(submit=[Unreachable("connection refused"), order("s2")])
+    desk.held = position("2", Side.SHORT)
+    assert "nothing is held" in await desk.put_back()
+    assert desk.broker.calls["submit"] == 1
 
 
 @pytest.mark.parametrize(("client_id", "ours"), [("fdguard", True), ("mine", False)])
