@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from core.model import OrderType, PositionKey, Side
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded
-from tests.simulation.check_quantity import RECENT
+from tests.simulation.check_quantity import DECIDED, RECENT
 from tests.simulation.evidence import NEVER, Breach, Evidence, Send
 from tests.simulation.history import Answered, Called, Durable, Left, Quiet, Reported, Said
 
@@ -241,11 +241,12 @@ def protection_is_put_back(evidence: Evidence) -> Iterator[Breach]:
 
 
 def stops_come_back_in_size(evidence: Evidence) -> Iterator[Breach]:
-    """I23: a stop that is put back is no larger than the position in one of the last two lists."""
+    """I23: a stop that is put back is no larger than the position in a list that was read right before it."""
     for send in evidence.sends:
         if send.intent is None or send.intent.step >= 0 or send.unplanned:
             continue
-        lists = evidence.last_lists(send.account, send.index, 2)
+        lists = evidence.last_lists(send.account, send.index, 8)
+        lists = [x for nth, x in enumerate(lists) if nth < 2 or x.at > send.at - DECIDED]
         shown = [p.quantity for x in lists for p in x.positions if p.key == send.key]
         if send.request.quantity > max(shown, default=send.request.quantity):
             text = f"{send.key.symbol}: a stop of {send.request.quantity} was put back, lists showed {shown}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from math import prod
 
 from core.model import PositionKey
 from core.records import IntentAnswered
@@ -12,6 +13,7 @@ from tests.simulation.evidence import ZERO, Breach, Evidence, Send
 from tests.simulation.history import Began, Called, Durable, Listed, Quoted
 
 CONCESSION = Decimal("0.0215")  # the furthest offset and half the spread
+MOST_SPREAD = Decimal("0.1")  # of the middle of bid and ask
 STALE = 3.0  # seconds between a read and the order that was decided on it
 SILENT = 130.0  # seconds without a read in which a watched account's stream may have been silent
 
@@ -69,22 +71,30 @@ def prices_are_sane(evidence: Evidence) -> Iterator[Breach]:
         off = not price.is_finite() or price <= 0
         if not off and true is not None:
             known = evidence.foreign.get((send.account, send.request.symbol), ())
-            splits = sum(i < send.index and f.what == "share split" for i, f in known)
-            true /= 2**splits
+            ratios = [f.ratio for i, f in known if i < send.index and f.ratio is not None]
+            true /= prod(ratios)
             off = abs(price / true - 1) > CONCESSION and not moved_by_hand(evidence, send, send.at)
         if off and not _near_a_quote(evidence, send):
             yield Breach("I15", f"{send.request.client_id} has limit {price}, the venue's price is {true}", send.at)
 
 
 def _near_a_quote(evidence: Evidence, send: Send) -> bool:
-    """Whether the program was told such a price where prices move; the worse one of the book counts."""
+    """Whether the program was told such a price where prices move; the worse one of the book counts.
+
+    A bid and an ask far apart are no market, and tell nothing.
+    """
     return any(
         abs((send.request.price or ZERO) / side - 1) <= CONCESSION
         for e in evidence.events[: send.index]
         if isinstance(e, Quoted) and (e.account, e.symbol) == (send.account, send.request.symbol)
         for side in (e.bid, e.ask)
-        if side.is_finite() and side > 0
+        if side.is_finite() and side > 0 and not far_apart(e)
     )
+
+
+def far_apart(quoted: Quoted) -> bool:
+    bid, ask = quoted.bid, quoted.ask
+    return not (bid.is_finite() and ask.is_finite()) or 2 * (ask - bid) > MOST_SPREAD * (ask + bid)
 
 
 def decisions_are_fresh(evidence: Evidence) -> Iterator[Breach]:

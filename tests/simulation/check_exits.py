@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import mul
 
 from core.model import Side
 from core.records import PlanApproved
@@ -39,8 +40,9 @@ def exits_on_usable_prices(evidence: Evidence) -> Iterator[Breach]:
             yield Breach("I15", f"{name}, which was older than {age:.0f} s", said.at)
         stepped = _stepped([q for q in seen if sane(q)], price)
         seen = _quotes(evidence, index, fired["account"], fired["symbol"], said.at)
-        halves = [2**n for n in range(len(_splits(evidence, index, fired["account"], fired["symbol"], said.at)) + 1)]
-        stamps = {q.stamped for q in seen if sane(q) and any(_near(q.price / by, price) for by in halves)}
+        ratios = [r for _, r in _splits(evidence, index, fired["account"], fired["symbol"], said.at)]
+        divisors = list(accumulate(reversed(ratios), mul, initial=Decimal(1)))
+        stamps = {q.stamped for q in seen if sane(q) and any(_near(q.price / by, price) for by in divisors)}
         good = [q for q in seen if sane(q)]
         first = bool(good) and good[0].price == price  # there was nothing yet that it jumped from
         if len(stamps) < 2 <= len({q.stamped for q in good}) and not first and not stepped:
@@ -114,7 +116,7 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
     """
     splits = _splits(evidence, index, account, symbol, known)
     since = [i for i, e in enumerate(evidence.events[:index]) if isinstance(e, Began)]
-    split = max(splits, default=0.0)  # a price of before it may come late
+    split = max((at for at, _ in splits), default=0.0)  # a price of before it may come late
     return [
         e
         for e in evidence.events[max(since, default=0) : index]
@@ -122,10 +124,10 @@ def _quotes(evidence: Evidence, index: int, account: str, symbol: str, known: fl
     ]
 
 
-def _splits(evidence: Evidence, index: int, account: str, symbol: str, known: float) -> list[float]:
-    """When the shares were split, each into two."""
+def _splits(evidence: Evidence, index: int, account: str, symbol: str, known: float) -> list[tuple[float, Decimal]]:
+    """When the shares were split, and the new shares for an old share."""
     foreign = evidence.foreign.get((account, symbol), ())
-    return [f.at for i, f in foreign if i < index and f.at <= known and f.what == "share split"]
+    return [(f.at, f.ratio) for i, f in foreign if i < index and f.at <= known and f.ratio is not None]
 
 
 def _near(one: Decimal, other: Decimal) -> bool:

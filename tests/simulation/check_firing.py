@@ -14,7 +14,9 @@ from tests.simulation.check_quantity import RECENT
 from tests.simulation.evidence import Breach, Evidence
 from tests.simulation.history import Began, Durable, Levels, Listed, Quoted, Said
 
+STEPS = 4  # young prices in a row beyond the stop, however far apart: the third at the latest is believed
 BOUND = 6.0  # seconds of prices beyond the stop, by when something has been said of it
+SETTLED = 0.2  # seconds in which an exit is told after its price
 PRICES = 5  # at least: one that jumped is believed when others confirm it
 YOUNG = 1.0  # seconds: an older one may have been overtaken
 PAUSE = 32.0  # seconds after a close, also one that failed, in which its position is left alone, and some
@@ -69,6 +71,48 @@ def crossed_stops_are_acted_on(evidence: Evidence) -> Iterator[Breach]:
                 pass
 
 
+def steep_moves_are_acted_on(evidence: Evidence) -> Iterator[Breach]:
+    """I25: ``STEPS`` young prices in a row beyond the stop are enough, however far each is from the one before.
+
+    Judged like crossed stops, when the next price comes: until then there is time to act. A price that was bad, late or
+    not beyond the stop begins anew. Only venues that stream tell every price.
+    """
+    if evidence.history.stretched:
+        return
+    begun, levels = Began(0.0, 0, "", True), dict[PositionKey, Levels]()
+    rows: dict[PositionKey, list[tuple[int, Quoted]]] = {}
+    for index, event in enumerate(evidence.events):
+        match event:
+            case Began():
+                begun = event
+                levels.clear()
+                rows.clear()
+            case Levels(key=key):
+                levels[key] = event
+            case Quoted() if not begun.one_shot and event.at > begun.at + BEGINS:
+                for key, level in levels.items():
+                    if (key.account, key.symbol) != (event.account, event.symbol):
+                        continue
+                    row = rows.setdefault(key, [])
+                    if len(row) >= STEPS and event.at > row[-1][1].at + SETTLED:
+                        first = row[0]
+                        streak = Streak(first[0], first[1].at, first[1].price, first[1].stamped, len(row))
+                        if not _acted(evidence, begun, streak, key, index, 0.0) and _free(
+                            evidence, key, level, streak, index
+                        ):
+                            text = f"{key.symbol} on {key.account} moved beyond its stop {level.stop}, nothing happens"
+                            yield Breach("I25", text, event.at)
+                        row.clear()
+                    beyond = _followed(None, index, event, level) is not None
+                    fresh = not row or event.stamped > row[-1][1].stamped
+                    if not (_young(event) and beyond):
+                        row.clear()
+                    elif fresh and len(row) < STEPS:
+                        row.append((index, event))
+            case _:
+                pass
+
+
 def _young(event: Quoted) -> bool:
     return sane(event) and event.at - event.stamped <= YOUNG
 
@@ -115,8 +159,10 @@ def _closing(evidence: Evidence, key: PositionKey, start: float, index: int) -> 
     return len(ends) < len(mine) or any(at > start - PAUSE for at in ends.values())
 
 
-def _acted(evidence: Evidence, begun: Began, streak: Streak, key: PositionKey, index: int) -> bool:
+def _acted(
+    evidence: Evidence, begun: Began, streak: Streak, key: PositionKey, index: int, pause: float = PAUSE
+) -> bool:
     """Whether its exit was told since the first of the prices, or a pause before, or waits since before."""
     name = f"[EXIT] {key.symbol} on {key.account} "
     said = [e for e in evidence.events[:index] if isinstance(e, Said) and e.text.startswith(name) and e.at >= begun.at]
-    return any(e.at > streak.at - PAUSE or e.text.startswith((f"{name}waits", f"{name}cannot")) for e in said)
+    return any(e.at >= streak.at - pause or e.text.startswith((f"{name}waits", f"{name}cannot")) for e in said)

@@ -67,6 +67,7 @@ CHECKERS: dict[str, tuple[Checker, ...]] = {
         check_exits.exits_on_their_side,
         check_exits.exits_are_armed,
         check_firing.crossed_stops_are_acted_on,
+        check_firing.steep_moves_are_acted_on,
         check_protect.levels_never_loosen,
     ),
     "I26": (

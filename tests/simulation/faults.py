@@ -32,6 +32,7 @@ class Fault(Enum):
     CREDENTIALS = "credentials revoked"
     CLOCK_SKEW = "timestamp rejected"
     UNSUPPORTED = "time in force or type refused"
+    BLOCKED = "another order stands against ours"
     OTHER_REFUSAL = "refused for no known reason"
     CANCEL_REFUSED = "cancel refused"
     CLOSED_MARKET = "market closed"
@@ -55,9 +56,14 @@ class Fault(Enum):
     TRUNCATED = "list truncated"
     EMPTY = "list empty"
     LIST_FAILS = "list cannot be read"
+    # one endpoint of several
+    PRICES_FAIL = "prices cannot be read"
+    RATES_FAIL = "rates cannot be read"
+    NO_EQUITY = "equity not told"
     # prices
     BAD_PRICE = "price not finite, not positive or crossed"
     NO_PRICE = "price missing"
+    STUB = "bid and ask far apart"
     # the stream
     EVENT_TWICE = "stream event twice"
     EVENT_LATE = "stream event late and out of order"
@@ -71,6 +77,7 @@ class Fault(Enum):
     HAND_ORDER = "order by hand"
     LIQUIDATED = "liquidated by the venue"
     MEANWHILE = "by hand while an order is on its way"
+    SHRINKS = "reduced by hand while an order is on its way"
     SPLIT = "share split"
     OTHER_FLATDECK = "order of another flatdeck"
     # here
@@ -88,7 +95,7 @@ RARE = frozenset({Fault.BAN, Fault.CREDENTIALS, Fault.HALT, Fault.SYMBOL_GONE, F
 """Faults that end a close by themselves are drawn for few seeds, so that they do not hide the others."""
 OFTEN = frozenset(
     {
-        *(Fault.MEANWHILE, Fault.SLOW_FILL, Fault.RESTS, Fault.FILLS_LAG, Fault.POSITIONS_LAG),
+        *(Fault.MEANWHILE, Fault.SHRINKS, Fault.SLOW_FILL, Fault.RESTS, Fault.FILLS_LAG, Fault.POSITIONS_LAG),
         *(Fault.EVENT_TWICE, Fault.EVENT_LATE, Fault.EVENT_LOST, Fault.SILENCE),
     }
 )

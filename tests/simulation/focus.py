@@ -122,13 +122,13 @@ FOCUSES: dict[str, Focus] = {
     "silent stream": Focus({Fault.SILENCE: 0.3}, _streaming),
     "another flatdeck": Focus({Fault.OTHER_FLATDECK: 1.0}, _thinking),
     "partial end": Focus({Fault.PARTIAL_FILL: 0.8}, _partly),
-    "reduce-only refused": Focus({Fault.MEANWHILE: 0.8}, _reducing),
+    "reduce-only refused": Focus({Fault.SHRINKS: 0.6, Fault.MEANWHILE: 0.4}, _reducing),
     "split market orders": Focus({}, _split(Tier.MARKET_IOC)),
     "split raw orders": Focus({Fault.OTHER_REFUSAL: 0.4}, _split(Tier.MARKET_GTC, Tier.DIRECT_API)),
     "split close calls": Focus({Fault.PARTIAL_FILL: 0.8}, _split(Tier.VENUE_CLOSE)),
     "split last orders": Focus({Fault.PARTIAL_FILL: 0.3}, _split(Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)),
     "lagging list": Focus({Fault.POSITIONS_LAG: 0.7, Fault.PARTIAL_FILL: 0.4}, _lagging),
-    "late look-up": Focus({Fault.UNREADABLE: 0.5, Fault.REQUEST_LOST: 0.15, Fault.RESPONSE_LATE: 0.3}, _expiring),
+    "late look-up": Focus({Fault.UNREADABLE: 0.6, Fault.REQUEST_LOST: 0.08, Fault.RESPONSE_LATE: 0.35}, _expiring),
 }
 
 

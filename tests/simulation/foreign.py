@@ -13,6 +13,7 @@ from tests.simulation.gate import Gate
 from tests.simulation.history import Foreign, History
 from tests.simulation.venue import Venue
 
+RATIOS = (Decimal(2), Decimal("1.5"), Decimal("1.2"), Decimal("1.1"), Decimal("1.01"))  # 2:1, 3:2, 6:5, 11:10, 1 %
 WITHIN = 12.0  # seconds from the start in which they happen
 At = Callable[[float, Callable[[], None]], None]
 
@@ -27,6 +28,7 @@ class Others:
         self._history = history
         self._moment = moment
         self._epoch = epoch
+        self._ratios: dict[PositionKey, Decimal] = {}
 
     def schedule(self, at: At, keys: list[PositionKey]) -> None:
         acts: dict[Fault, Callable[[PositionKey], bool]] = {
@@ -43,6 +45,7 @@ class Others:
             Fault.SYMBOL_GONE: self._remove,
         }
         self._gate.meanwhile = self._meanwhile
+        self._gate.shrink = lambda key: self._event(Fault.HAND_REDUCES, self._reduce, key)()
         for fault, act in acts.items():
             for key in keys:
                 if self._faults.drawn(fault):
@@ -52,7 +55,8 @@ class Others:
         def happens() -> None:
             if not self._faults.quiet and act(key):
                 self._faults.count(fault)
-                self._history.events.append(Foreign(self._moment(), key.account, key.symbol, fault.value))
+                ratio = self._ratios.pop(key, None)
+                self._history.events.append(Foreign(self._moment(), key.account, key.symbol, fault.value, ratio))
 
         return happens
 
@@ -99,8 +103,13 @@ class Others:
         rules = self._venue.rules[key.symbol]
         if key not in self._venue.held:
             return False
-        self._venue.rules[key.symbol] = structs.replace(rules, price=rules.price / 2)
-        return self._move(key, self._venue.held.get(key, Decimal(0)))
+        held = self._venue.held[key]
+        ratio = RATIOS[int(self._faults.between(0, len(RATIOS)))]
+        if held * ratio % self._step(key):  # the venue pays no fractions out here
+            ratio = Decimal(2)
+        self._ratios[key] = ratio
+        self._venue.rules[key.symbol] = structs.replace(rules, price=rules.price / ratio)
+        return self._move(key, held * (ratio - 1))
 
     def _liquidate(self, key: PositionKey) -> bool:
         if self._venue.rules[key.symbol].balance:

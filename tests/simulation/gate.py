@@ -28,6 +28,7 @@ class Gate:
         self._refused_tifs: set[TimeInForce | OrderType] = set()
         self.says_when = True
         self.meanwhile: Callable[[PositionKey], None] | None = None  # somebody acts before an order arrives
+        self.shrink: Callable[[PositionKey], None] | None = None  # somebody reduces the position before it arrives
 
     def quiet(self) -> None:
         """Everything is open again; a symbol that is gone stays so."""
@@ -79,6 +80,8 @@ class Gate:
     def _race(self, key: PositionKey) -> None:
         if self.meanwhile is not None and self.faults.fires(Fault.MEANWHILE):
             self.meanwhile(key)
+        if self.shrink is not None and self.faults.fires(Fault.SHRINKS):
+            self.shrink(key)
 
     def _taken(self, order_id: str) -> Order:
         resting = self.venue.orders[order_id]
@@ -97,6 +100,8 @@ class Gate:
             raise Refused(Refusal.HALTED, "trading is halted")
         if symbol in self._gone:
             raise Refused(Refusal.UNKNOWN_SYMBOL, "no such symbol")
+        if faults.fires(Fault.BLOCKED):
+            raise Refused(Refusal.BLOCKED, "an order on the other side stands against it")
         if faults.fires(Fault.OTHER_REFUSAL):
             raise Refused(Refusal.OTHER, "internal rule 17")
 

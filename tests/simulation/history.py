@@ -141,12 +141,13 @@ class Over(Struct):
 
 
 class Foreign(Struct):
-    """Somebody else did something to an instrument."""
+    """Somebody else did something to an instrument. ``ratio``: new shares for an old share, of a split."""
 
     at: float
     account: str
     symbol: str
     what: str
+    ratio: Decimal | None = None
 
 
 class Said(Struct):

@@ -19,6 +19,7 @@ from tests.simulation.venue import Venue
 
 APART = 60.0
 RIGHT_BETWEEN = 2
+STUB = Decimal("0.01")  # of the price: a bid that nobody means
 BAD_PRICES = (Decimal("NaN"), Decimal(0), Decimal(-5), Decimal("Infinity"))
 Read = tuple[tuple[Position, ...], tuple[Order, ...], tuple[Instrument, ...], bool]
 
@@ -50,7 +51,7 @@ class Lists:
             self._wrong_at, self._right = self._moment(), 0
         else:
             self._right += 1
-        return positions, orders, tuple(self._instrument(i) for i in self._venue.instruments()), wrong
+        return positions, orders, tuple(map(self._instrument, self._venue.instruments())), wrong
 
     def find(self, client_id: str | None, order_id: str | None) -> Order | None:
         order = self._venue.find(client_id, order_id, self._behind(Fault.QUERY_LAG))
@@ -69,6 +70,8 @@ class Lists:
             return None
         price = self._venue.price(symbol)
         bid, ask = price * Decimal("0.9995"), price * Decimal("1.0005")
+        if self._faults.fires(Fault.STUB):
+            bid, ask = price * STUB, price / STUB
         if self._faults.fires(Fault.BAD_PRICE):
             bad = BAD_PRICES[int(self._faults.between(0, len(BAD_PRICES)))]
             bid, ask = (bad, ask) if self._faults.between(0, 1) < 0.5 else (ask, bid)

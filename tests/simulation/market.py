@@ -11,7 +11,8 @@ from tests.simulation.venue import Venue
 STEPS = (Decimal("0.99"), Decimal("0.995"), Decimal(1), Decimal(1), Decimal("1.005"), Decimal("1.01"))
 JUMPS = (Decimal("0.6"), Decimal("0.75"), Decimal("1.3"), Decimal("1.6"))
 SELDOM, LONG = 0.06, 20  # of the steps after which a symbol is not told of, and for how many
-LEAST, MOST = Decimal("0.3"), Decimal(3)
+LEAST, MOST = Decimal("0.1"), Decimal(5)
+STEEP = (Decimal("0.75"), Decimal("1.3"))  # each step of a move is a jump
 At = Callable[[float, Callable[[], None]], None]
 
 
@@ -26,6 +27,8 @@ class Market:
         self._ends = ends
         self._moved = moved
         self._jumps = dice.choice((0.0, 0.01, 0.05))
+        self._steep = dice.choice((0.0, 0.02, 0.04))
+        self._moving: dict[str, tuple[Decimal, int]] = {}  # symbol → factor of the steps of a move, steps to come
         self._spike: dict[str, Decimal] = {}
         self._untold: dict[str, int] = {}  # symbol → steps in which the stream says nothing of it while others go on
 
@@ -43,10 +46,23 @@ class Market:
                 if self._dice.random() < 0.5:
                     self._spike[symbol] = factor  # the next price is as before
                 moved = factor * self._dice.choice(JUMPS)
+            moved = self._stepped(symbol, factor) or moved
             self._venue.factors[symbol] = min(max(moved, LEAST), MOST)
             if not self._kept_back(symbol):
                 self._venue.priced(symbol)
             self._moved(symbol)
+
+    def _stepped(self, symbol: str, factor: Decimal) -> Decimal | None:
+        """The next price of a move in large steps; None without such a move."""
+        by, left = self._moving.pop(symbol, (Decimal(1), 0))
+        if not left:
+            if self._dice.random() >= self._steep:
+                return None
+            by, left = self._dice.choice(STEEP), self._dice.choice((3, 5))
+        if left > 1:
+            self._moving[symbol] = by, left - 1
+        self._spike.pop(symbol, None)
+        return factor * by
 
     def _kept_back(self, symbol: str) -> bool:
         """Whether nobody is told this step; once it begins it goes on for longer than a price is good for."""

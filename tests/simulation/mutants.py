@@ -45,7 +45,7 @@ from core.ports import OrderRead
 from core.reconciliation import rules as reconcile
 from core.venue_stops.rules import StopAction, StopDecision, VenueStop
 from core.venue_stops.service import VenueStopService
-from tests.simulation import mutants_of_proof
+from tests.simulation import mutants_of_prices, mutants_of_proof
 from tests.simulation.planting import Mutant, entry, instead
 
 
@@ -287,6 +287,7 @@ MUTANTS = {
         Mutant("two-stops-live", "a protective stop is placed before the last one has ended", _moved_by_another, 300),
         Mutant("differences-stay", "what the broker reports otherwise is not taken over", _differences_stay, 500),
         *mutants_of_proof.MUTANTS,
+        *mutants_of_prices.MUTANTS,
         Mutant("peak-lost", "peak and stop are not taken up by a restart", _peaks_are_lost, 50),
     )
 }

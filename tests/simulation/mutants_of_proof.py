@@ -32,16 +32,6 @@ def _executions_since_now() -> Any:
     return instead(ladder_runner, "find_sent_order", found)
 
 
-def _late_answers_prove() -> Any:
-    real = ladder_runner.LadderRunner._look_up
-
-    async def look_up(self: Any, *what: Any) -> Any:
-        told = await real(self, *what)
-        return structs.replace(told, asked=self._clock.monotonic()) if isinstance(told, OrderRead) else told
-
-    return instead(ladder_runner.LadderRunner, "_look_up", look_up)
-
-
 def _parts_are_forgotten() -> Any:
     return instead(recovery, "_part", lambda _: 0)
 
@@ -107,15 +97,14 @@ def _fills_are_cut_to_the_last_word() -> Any:
 
 
 MUTANTS = (
-    Mutant("executions-since-now", "a look-up asks for executions since now", _executions_since_now),
-    Mutant("late-answer-proves", "a question before the expiry proves by its late answer", _late_answers_prove),
+    Mutant("executions-since-now", "a look-up asks for executions since now", _executions_since_now, 3000),
     Mutant(
         "parts-forgotten", "the parts of a split order are forgotten on restart", _parts_are_forgotten, 30, crash=True
     ),
     Mutant("name-expected", "a close call without client id is looked for by one", _names_are_expected, 60, crash=True),
     Mutant("live-ignored", "an order that may live does not stop its plan's next action", _live_orders_are_ignored),
     Mutant("stop-keeps-size", "a stop is put back with the size that it had", _stops_keep_their_size),
-    Mutant("no-lag-after-end", "lists may lag where the next order may open", _no_lag_after_an_end),
+    Mutant("no-lag-after-end", "lists may lag where the next order may open", _no_lag_after_an_end, 3000),
     Mutant("reduce-only-is-flat", "a refused reduce-only order means flat", _reduce_only_means_flat),
     Mutant("absent-is-cancelled", "an order that one list lacks is gone", _absent_is_cancelled),
     Mutant("partial-fill-lost", "what a cancelled order had filled is forgotten", _fills_are_cut_to_the_last_word),

@@ -63,10 +63,11 @@ class Wire:
         positions, orders, instruments, wrong = await self._call("holdings", self._lists.read)
         received = self._life.monotonic()
         self._life.record(Listed(self._life.at, self.account.id, asked, positions, orders, wrong))
-        return Holdings(self.account.id, asked, received, positions, orders, instruments, Decimal(1000))
+        equity = None if self._faults.fires(Fault.NO_EQUITY) else Decimal(1000)
+        return Holdings(self.account.id, asked, received, positions, orders, instruments, equity)
 
     async def quotes(self, symbols: Sequence[str]) -> list[Quote]:
-        seen = await self._call("quotes", lambda: self._lists.quotes(symbols))
+        seen = await self._call("quotes", lambda: self._one_fails(Fault.PRICES_FAIL) or self._lists.quotes(symbols))
         for quote in seen:
             self._life.record(quoted(self._life.at, self._life.at, quote))
         return [structs.replace(q, received=self._life.monotonic()) for q in seen]
@@ -75,7 +76,15 @@ class Wire:
         return []
 
     async def rates(self, currencies: Sequence[str]) -> dict[str, str]:
-        return dict.fromkeys(currencies, "1.1")
+        rates: dict[str, str] = await self._call(
+            "rates", lambda: self._one_fails(Fault.RATES_FAIL) or dict.fromkeys(currencies, "1.1")
+        )
+        return rates
+
+    def _one_fails(self, fault: Fault) -> None:
+        """One endpoint answers with an error while the others go on."""
+        if self._faults.fires(fault):
+            raise OutcomeUnknown(fault.value)
 
     async def stream(self) -> AsyncIterator[BrokerEvent]:
         stream = Stream(self._life, self._venue, self._faults, self._lists)
