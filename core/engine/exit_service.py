@@ -129,7 +129,7 @@ class ExitService:
                 for symbol in sorted({k.symbol for k in self._monitor.keys(account)}):
                     due += self._price(account, symbol)
             case HoldingsRead(holdings):
-                self._monitor.read(holdings.account, holdings.asked)
+                self._monitor.note_read(holdings.account, holdings.asked)
                 self._follow(change.positions)
                 self._carry_renamed(holdings.account)
             case FillSeen(fill):
@@ -169,8 +169,8 @@ class ExitService:
         if quote is None or quote.reference is None or not book.readable(account):
             return []
         instrument, at = book.instrument(account, symbol), self._clock.now()
-        due = self._monitor.take(account, instrument, quote.reference, quote.received, at)
-        if self._monitor.waits(account, symbol, now):
+        due = self._monitor.apply_price(account, instrument, quote.reference, quote.received, at)
+        if self._monitor.waits_for_read(account, symbol, now):
             self._reread({account})
         return due
 
@@ -182,7 +182,7 @@ class ExitService:
     def _fill(self, place: InstrumentKey, bars: list[Bar]) -> None:
         """Take a broker's bars. The next event writes them to the journal."""
         minute = int(self._clock.now().timestamp()) // 60
-        if self._monitor.fill(place, bars, minute) is None:
+        if self._monitor.fill_bars(place, bars, minute) is None:
             self._unfilled(place, "the broker's bars are a jump away from its price")
 
     def _unfilled(self, place: InstrumentKey, why: str) -> None:
@@ -275,7 +275,7 @@ class ExitService:
         quote = self._book.usable_quote(key.account, key.symbol, now, age)
         if quote is None or quote.received <= since or not self._book.readable(key.account):
             return None
-        if self._monitor.waits(key.account, key.symbol, now):
+        if self._monitor.waits_for_read(key.account, key.symbol, now):
             return None
         holds = any(due.key == key for due in self._monitor.due())
         price = "?" if quote.reference is None else plain(quote.reference)

@@ -119,7 +119,7 @@ class ExitMonitor:
         self._known.add(account)
         return renamed
 
-    def read(self, account: str, asked: float) -> None:
+    def note_read(self, account: str, asked: float) -> None:
         """Record a read of the account's positions. ``asked`` is the time of the read's request."""
         self._asked[account] = max(asked, self._asked.get(account, asked))
 
@@ -235,7 +235,7 @@ class ExitMonitor:
 
     # ---------------------------------------------------------------------------------------------------- prices
 
-    def take(
+    def apply_price(
         self, account: str, instrument: Instrument, price: Decimal, received: float, at: datetime
     ) -> list[ExitSignal]:
         """Apply one usable price, received at ``received`` (monotonic) and ``at``. Return the positions to close."""
@@ -263,7 +263,7 @@ class ExitMonitor:
         market.tick = instrument.tick
         return self._step(market, before, price, at)
 
-    def fill(self, place: InstrumentKey, bars: Sequence[Bar], minute: int) -> int | None:
+    def fill_bars(self, place: InstrumentKey, bars: Sequence[Bar], minute: int) -> int | None:
         """Add a broker's bars of minutes before ``minute``. Return how many were missing; None: they do not fit."""
         market = self._markets.get(place)
         if market is None:
@@ -276,7 +276,7 @@ class ExitMonitor:
         wanting, self._wanting = self._wanting, set()
         return {place for place in wanting if place in self._markets and self._exits_of(*place).adaptive}
 
-    def waits(self, account: str, symbol: str, now: float) -> bool:
+    def waits_for_read(self, account: str, symbol: str, now: float) -> bool:
         """Return True when a position of this symbol must be read again before its rules continue."""
         market = self._markets.get(InstrumentKey(account, symbol))
         return market is not None and any(self._rereads.waits(key, now) for key in market.guards)

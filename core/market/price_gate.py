@@ -1,8 +1,9 @@
-"""The check of each price before its use: fresh, sane, no unconfirmed jump, no share split behind the price.
+"""The check of each price before its use: sane, no unconfirmed jump, no share split behind the price.
 
-A price that is not usable triggers, moves and resets nothing. Each symbol at each account has one gate:
+A price that is not usable triggers, moves and resets nothing. Each symbol at each account has one gate. The quote book
+judges the age of a usable price later, at each use:
 
-    no price, not positive, crossed → BAD       older than ``max_age`` at ``now`` → STALE
+    no price, not positive, crossed → BAD       received before the last usable price → STALE
     further than ``max_jump`` from the last usable price → HELD, until a later price or the venue's own mark agrees
 
 A later price confirms the held price when it lies beyond ``max_jump`` on the same side, however far from the held
@@ -62,10 +63,9 @@ class HeldPrice(Struct, frozen=True):
 class PriceGate:
     """One symbol's prices at one account."""
 
-    def __init__(self, settings: ExitSettings, *, streaming: bool = True) -> None:
+    def __init__(self, settings: ExitSettings) -> None:
         self._jump, self._window = settings.max_jump, settings.confirm_window
         self._longest = max(self._window, settings.max_price_age_polling)
-        self.max_age = settings.max_price_age if streaming else settings.max_price_age_polling
         self._price: Decimal | None = None  # the last usable price
         self._at = 0.0
         self._heard = math.inf  # receipt of the quote before, usable or held; inf before the first quote
@@ -74,13 +74,12 @@ class PriceGate:
         self._old_until: float | None = None  # set by the first price after the split
         self._held: HeldPrice | None = None
 
-    def take(self, quote: Quote | None, now: float) -> PriceVerdict:
-        """Judge a quote that was received by ``now``. None is an update without a quote: BAD."""
+    def judge_quote(self, quote: Quote | None) -> PriceVerdict:
+        """Judge a quote at its receipt. None is an update without a quote: BAD."""
         price = None if quote is None or quote.flaw() else quote.reference
         if quote is None or price is None:
             return PriceVerdict.BAD
-        late = self._price is not None and quote.received < self._at
-        if late or not 0 <= now - quote.received < self.max_age:  # False for NaN: a NaN age counts as stale
+        if self._price is not None and not quote.received >= self._at:  # True for NaN: a NaN time counts as stale
             return PriceVerdict.STALE
         interval, self._heard = max(quote.received - self._heard, 0.0), quote.received
         if self._of_old_share(price, quote.received):
@@ -90,14 +89,6 @@ class PriceGate:
         if self._confirmed(price, quote, interval):
             return self._use(price, quote.received, PriceVerdict.JUMPED)
         return PriceVerdict.HELD
-
-    def price(self, now: float) -> Decimal | None:
-        """Return the last usable price; None when there is none or when the price is too old."""
-        return self._price if self._price is not None and 0 <= now - self._at < self.max_age else None
-
-    def waiting(self, now: float) -> bool:
-        """Return True while a price is held and its wait is not over. The result is for display."""
-        return self._held is not None and now - self._held.since <= self._held.window
 
     def split(self, ratio: Decimal) -> None:
         """Expect the price after a split of ``ratio`` new shares for an old share, unless the price came first."""

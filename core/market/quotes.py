@@ -36,7 +36,7 @@ class QuoteBook:
         self._gates: dict[tuple[str, str], PriceGate] = {}
         self._flaws: dict[tuple[str, str], str] = {}  # the reason why the latest quote was not taken
 
-    def take(self, quote: Quote) -> bool:
+    def take_quote(self, quote: Quote) -> bool:
         """Take one quote. Return True when the price is usable or the reason changed.
 
         A bad or unconfirmed price changes the reason; a bad quote is kept only where no good quote is known.
@@ -50,7 +50,7 @@ class QuoteBook:
         known = self._quotes.get(name)
         if known is not None and quote.received < known.received:
             return False
-        verdict = gate.take(quote, quote.received)
+        verdict = gate.judge_quote(quote)
         usable = verdict.usable
         flaw = "" if usable else quote.flaw() or f"a jump to {quote.reference} waits to be confirmed"
         if usable or (verdict is not PriceVerdict.HELD and (known is None or known.flaw())):

@@ -106,7 +106,7 @@ class Book:
         return Change(accounts={event.account})
 
     def _quoted(self, quote: Quote) -> Change:
-        return Change(positions=self._on(quote.account, quote.symbol)) if self._quotes.take(quote) else Change()
+        return Change(positions=self._on(quote.account, quote.symbol)) if self._quotes.take_quote(quote) else Change()
 
     def _ordered(self, order: Order) -> Change:
         orders = self._orders[order.account].setdefault(order.symbol, {})

@@ -214,7 +214,7 @@ SHARE = Instrument("ACME", "ACME", Kind.EQUITY, venue_id="one")
 def test_what_makes_a_new_name(first: str, new: Position, traits: Instrument, after: float, carried: bool) -> None:
     monitor = ExitMonitor(same_exits(PLAIN))
     monitor.follow(HELD.key, HELD, SHARE, None, 0.0)
-    monitor.take(ACCOUNT, SHARE, D(120), 1.0, DAWN)
+    monitor.apply_price(ACCOUNT, SHARE, D(120), 1.0, DAWN)
     assert monitor.carry_renamed(ACCOUNT, 1.0) == []
     if first == "old":
         monitor.follow(HELD.key, None, SHARE, None, 100.0)

@@ -74,7 +74,7 @@ def test_a_jump_is_one_by_the_measure_of_its_own_symbol() -> None:
     quotes = QuoteBook(exits_of(Settings(exit_symbols={"WILD": {"max_jump": D("0.9")}})))
     for symbol, taken in (("WILD", True), ("TAME", False)):
         for received, price in enumerate(("100", "150")):
-            quotes.take(Quote(ACCOUNT, symbol, float(received), last=D(price)))
+            quotes.take_quote(Quote(ACCOUNT, symbol, float(received), last=D(price)))
         latest = quotes.get(ACCOUNT, symbol)
         assert latest is not None
         assert (latest.last == D(150)) is taken

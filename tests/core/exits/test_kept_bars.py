@@ -66,7 +66,7 @@ class Life:
 
     def take(self, tick: Tick) -> list[ExitSignal]:
         at, price = tick
-        due = self.guardian.take(ACCOUNT, BTC, price, at / 1000, DAWN + timedelta(milliseconds=at))
+        due = self.guardian.apply_price(ACCOUNT, BTC, price, at / 1000, DAWN + timedelta(milliseconds=at))
         self.write()
         return due
 
@@ -145,7 +145,7 @@ def test_after_a_split_no_bar_of_the_old_share_is_left_over_a_restart_either() -
     life.guardian.follow(after.key, after, BTC, None, 0.0)
     life.write()
     assert not [body for body in life.bars.values() if body is not None]
-    assert life.guardian.take(ACCOUNT, share, D(10), 700.0, DAWN + timedelta(seconds=700)) == []
+    assert life.guardian.apply_price(ACCOUNT, share, D(10), 700.0, DAWN + timedelta(seconds=700)) == []
     assert life.seen().stop < 10
 
 
@@ -163,7 +163,7 @@ def test_an_old_price_of_the_life_before_says_nothing_of_where_the_market_is() -
 def test_rows_that_cannot_be_read_or_are_watched_no_longer_are_dropped() -> None:
     guardian = ExitMonitor(same_exits(LOOSE))
     guardian.follow(HELD.key, HELD, BTC, None, 0.0)
-    guardian.take(ACCOUNT, BTC, D(100), 0.0, DAWN)
+    guardian.apply_price(ACCOUNT, BTC, D(100), 0.0, DAWN)
     (((good, minute), body),) = exit_states.rows_of(guardian.bar_changes()).rows.items()
     rows = [(good, minute, body), (good, minute + 1, "[1]"), ("no name", 1, body), ('["a","gone"]', 2, body)]
     found, gone = exit_states.candles_of(rows, {PLACE})
@@ -209,7 +209,7 @@ def test_the_first_price_after_a_broker_filled_up_is_watched_by_warm_indicators(
     ]
     assert warm.guardian.wanting() == {PLACE}
     assert warm.guardian.wanting() == set()
-    assert warm.guardian.fill(PLACE, bars, minute) == 200
+    assert warm.guardian.fill_bars(PLACE, bars, minute) == 200
     for life in (cold, warm):
         life.take((0, D(100)))
     assert cold.seen().factors == (1, 1, 1, 1)

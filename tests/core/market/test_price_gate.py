@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given, strategies as st
 from msgspec import structs
 
-from core.exits.snapshot import saved
-from core.exits.state import as_float, step
 from core.market.price_gate import PriceGate, PriceVerdict
 from core.market.splits import LONGEST_REREAD, Rereads, split_like, split_ratio
 from core.model import Kind, Position, Quote, Side
 from core.settings import ExitSettings
-from tests.core.exit_prices import D, guard, settings
+from tests.core.exit_prices import D
 
 KEY = ("ann/paper", "BTC")
 NAN, INF = Decimal("NaN"), Decimal("Infinity")
@@ -26,28 +24,14 @@ def quote(price: str | Decimal | None, at: float, **more: Decimal) -> Quote:
 
 def taken(gate: PriceGate, *told: tuple[str, float]) -> list[str]:
     """Verdicts on prices that are judged the moment they are received."""
-    return [gate.take(quote(price, at), at).value for price, at in told]
+    return [gate.judge_quote(quote(price, at)).value for price, at in told]
 
 
-def test_a_price_is_usable_while_it_is_younger_than_its_greatest_age() -> None:
+def test_a_quote_that_was_overtaken_or_has_no_time_is_stale() -> None:
     gate = PriceGate(ExitSettings())
-    assert gate.take(quote("100", 10), 14.999) is PriceVerdict.USABLE
-    assert gate.price(14.999) == 100
-    assert gate.price(15) is None
-    assert gate.take(quote("100", 20), 25) is PriceVerdict.STALE
-
-
-def test_polling_has_an_age_of_its_own() -> None:
-    assert PriceGate(ExitSettings(), streaming=False).take(quote("100", 10), 24) is PriceVerdict.USABLE
-
-
-def test_a_quote_that_was_overtaken_or_is_from_the_future_is_stale() -> None:
-    gate = PriceGate(ExitSettings())
-    assert taken(gate, ("100", 10)) == ["usable"]
-    assert gate.take(quote("101", 9), 10) is PriceVerdict.STALE
-    assert gate.take(quote("101", 11), 10.5) is PriceVerdict.STALE
-    assert gate.take(quote("101", float("nan")), 10.5) is PriceVerdict.STALE
-    assert gate.price(10.5) == 100
+    assert taken(gate, ("100", 10), ("101", 9), ("101", float("nan")), ("101", 10)) == [
+        *("usable", "stale", "stale", "usable"),
+    ]
 
 
 BAD = [
@@ -65,18 +49,14 @@ BAD = [
 @pytest.mark.parametrize("told", BAD)
 def test_a_missing_a_bad_or_a_crossed_price_is_none(told: Quote | None) -> None:
     gate = PriceGate(ExitSettings())
-    assert gate.take(told, 10) is PriceVerdict.BAD
-    assert gate.price(10) is None
+    assert gate.judge_quote(told) is PriceVerdict.BAD
 
 
 def test_a_jump_is_held_until_a_second_later_tick_confirms_it() -> None:
     gate = PriceGate(ExitSettings())
     assert taken(gate, ("100", 0), ("79.99", 1)) == ["usable", "held"]
-    assert gate.waiting(1)
-    assert gate.price(1) == 100
     assert taken(gate, ("79.99", 1)) == ["held"]  # the same tick once more
     assert taken(gate, ("79.5", 2)) == ["jumped"]
-    assert not gate.waiting(2)
 
 
 @pytest.mark.parametrize(
@@ -134,41 +114,31 @@ def test_after_the_window_the_wait_begins_anew_but_three_in_a_row_are_believed()
 def test_the_venues_mark_confirms_at_once() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
-    assert gate.take(quote("70", 1, mark=D(71)), 1) is PriceVerdict.JUMPED
-    assert gate.price(1) == 71
+    assert gate.judge_quote(quote("70", 1, mark=D(71))) is PriceVerdict.JUMPED
 
 
 def test_a_spike_of_the_last_price_alone_is_nothing_where_the_mark_stays() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
-    assert gate.take(quote("70", 1, mark=D(100)), 1) is PriceVerdict.USABLE
-    assert gate.price(1) == 100
+    assert gate.judge_quote(quote("70", 1, mark=D(100))) is PriceVerdict.USABLE
 
 
 def test_after_a_split_the_next_price_is_looked_for_where_the_old_one_would_be() -> None:
     gate = PriceGate(ExitSettings())
     taken(gate, ("100", 0))
     gate.split(D(4))
-    assert gate.price(0) is None
     assert taken(gate, ("99", 1)) == ["held"]
-    assert gate.price(1) is None
     assert taken(gate, ("25", 2)) == ["usable"]
 
 
-@given(st.lists(st.tuples(st.sampled_from(range(len(BAD))), st.floats(0, 20)), max_size=20), st.sampled_from(Side))
-def test_no_unusable_price_triggers_moves_or_resets_anything(bad: list[tuple[int, float]], side: Side) -> None:
-    held, gate = guard(ExitSettings(), side), PriceGate(ExitSettings())
-    for told, now in ((quote("100", 0), 0.0), (quote("100.5", 1), 1.0)):
-        assert gate.take(told, now).usable
-        assert step(held, as_float(gate.price(now) or D(0))) is None
-    before = saved(held)
+@given(st.lists(st.tuples(st.sampled_from(range(len(BAD))), st.floats(0, 20)), max_size=20))
+def test_no_bad_price_is_usable_or_changes_what_the_next_one_is_judged_by(bad: list[tuple[int, float]]) -> None:
+    gate = PriceGate(ExitSettings())
+    assert taken(gate, ("100", 0)) == ["usable"]
     for place, now in bad:
         told = BAD[place]
-        late = None if told is None else structs.replace(told, received=now)
-        price = gate.price(now) if gate.take(late, now).usable else None
-        assert price is None
-    assert gate.take(quote("1", 2), 30.0) is PriceVerdict.STALE
-    assert saved(held) == before
+        assert not gate.judge_quote(None if told is None else structs.replace(told, received=now)).usable
+    assert taken(gate, ("79", 30), ("100.5", 31)) == ["held", "usable"]
 
 
 def position(quantity: str, entry: str | None, side: Side = Side.LONG) -> Position:
@@ -275,4 +245,3 @@ def test_a_split_that_was_seen_waits_for_a_new_price_and_never_for_ever() -> Non
 
 def test_the_verdicts_that_let_rules_run() -> None:
     assert {v for v in PriceVerdict if v.usable} == {PriceVerdict.USABLE, PriceVerdict.JUMPED}
-    assert PriceGate(settings(max_jump=D("0.5"))).max_age == 5.0

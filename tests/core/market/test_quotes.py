@@ -33,8 +33,8 @@ def known(quotes: QuoteBook) -> Decimal | None:
 )
 def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
-    assert quotes.take(quote("100", 1))
-    quotes.take(bad)
+    assert quotes.take_quote(quote("100", 1))
+    quotes.take_quote(bad)
     assert known(quotes) == D(100)
     assert quotes.flaw("u/a", "AAPL", 5.0, 5.0) == ""
     assert quotes.flaw("u/a", "AAPL", 6.0, 5.0).startswith("price is 5 s old (")
@@ -42,9 +42,9 @@ def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
 
 def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
-    quotes.take(quote("-1", 1))
+    quotes.take_quote(quote("-1", 1))
     assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == "price not positive"
-    assert quotes.take(quote("100", 2))
+    assert quotes.take_quote(quote("100", 2))
     assert quotes.flaw("u/a", "AAPL", 2.0, 5.0) == ""
 
 
@@ -66,7 +66,7 @@ def test_a_bid_and_an_ask_far_apart_are_no_market(
 ) -> None:
     numbers = {k: D(v) for k, v in (("bid", bid), ("ask", ask), ("last", last), ("mark", mark)) if v is not None}
     quotes = QuoteBook(same_exits(ExitSettings()))
-    quotes.take(Quote("u/a", "AAPL", 1.0, **numbers))
+    quotes.take_quote(Quote("u/a", "AAPL", 1.0, **numbers))
     found = quotes.get("u/a", "AAPL")
     assert found is not None
     assert found.reference == (None if usable is None else D(usable))
@@ -75,27 +75,27 @@ def test_a_bid_and_an_ask_far_apart_are_no_market(
 
 def test_a_stub_does_not_replace_a_price() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
-    quotes.take(quote("100", 1))
-    assert quotes.take(Quote("u/a", "AAPL", 2.0, bid=D(1), ask=D(150)))  # the reason changed
+    quotes.take_quote(quote("100", 1))
+    assert quotes.take_quote(Quote("u/a", "AAPL", 2.0, bid=D(1), ask=D(150)))  # the reason changed
     assert known(quotes) == D(100)
     assert quotes.flaw("u/a", "AAPL", 6.0, 5.0) == "price is 5 s old (bid 1 and ask 150 are no market)"
 
 
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
-    quotes.take(quote("100", 1))
-    quotes.take(quote("60", 2))
+    quotes.take_quote(quote("100", 1))
+    quotes.take_quote(quote("60", 2))
     assert known(quotes) == D(100)
     assert "jump to 60" in quotes.flaw("u/a", "AAPL", 9.0, 5.0)
-    assert quotes.take(quote("61", 3))
+    assert quotes.take_quote(quote("61", 3))
     assert known(quotes) == D(61)
 
 
 def test_a_jump_that_goes_away_was_none() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
-    quotes.take(quote("100", 1))
-    quotes.take(quote("60", 2))
-    assert quotes.take(quote("101", 3))
+    quotes.take_quote(quote("100", 1))
+    quotes.take_quote(quote("60", 2))
+    assert quotes.take_quote(quote("101", 3))
     assert known(quotes) == D(101)
 
 
