@@ -49,7 +49,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
     ),
     # An account of options without money has neither positions nor orders.
     "gate": (
-        *_margin({"type": "margin"}),
+        *_margin({"type": "spot", "marginMode": "isolated"}),
         Question("privateOptionsGetAccounts", ("options",), wire_unlisted.options_with_money),
     ),
     "htx": _margin({"type": "margin", "marginMode": "cross"}, {"type": "margin", "marginMode": "isolated"}),

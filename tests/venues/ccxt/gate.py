@@ -62,6 +62,8 @@ class Gate(Polled):
             "unified/unified_mode": lambda _: {"mode": "classic"},
             "spot/accounts": lambda _: [],
             "spot/open_orders": lambda _: [],
+            "margin/accounts": lambda _: [],
+            "options/accounts": lambda _: {"total": "0", "equity": "0", "available": "0"},
             "spot/price_orders": lambda _: [],
             f"{perps}/accounts": lambda _: {"total": "10000", "available": "9000", "currency": "USDT"},
             f"{perps}/positions": lambda _: [self._position(p) for p in self.positions()],
