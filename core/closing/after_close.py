@@ -1,8 +1,7 @@
 """Our recent orders on each instrument, which may still matter after a close has ended.
 
 A venue's list may lag behind a fill of an earlier close or of an earlier process. When the venue does not keep an order
-from opening a position, the next close waits until the lists are up to date. While an order of ours may still be live,
-no other action of its plan begins on that instrument.
+from opening a position, the next close waits until the lists are up to date.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ class RecentOrders:
         self._clock = clock
         self._within = within
         self._ended: dict[InstrumentKey, float] = {}  # monotonic seconds
-        self._live: dict[InstrumentKey, str] = {}  # plan ids
         self._orders: dict[InstrumentKey, tuple[str, ...]] = {}  # order ids of ended closes, the latest last
         self._loaded = False
 
@@ -43,23 +41,17 @@ class RecentOrders:
                     self._end(entry.record.key.instrument, monotonic - (now - entry.at).total_seconds())
         self._loaded = True
 
-    def note(self, where: InstrumentKey, plan: str, ladder: Ladder) -> None:
+    def note(self, where: InstrumentKey, ladder: Ladder) -> None:
         """Record the end of a close."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
             self._orders[where] = (*self._orders.get(where, ()), *ladder.fills.by_order)[-ORDERS_KEPT:]
-        if ladder.order is not None:
-            self._live[where] = plan
 
     def told(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
         """Return the next close's ladder with the end time of our last order there and our earlier orders' ids."""
         ended = self._ended.get(where) if ladder.fills.ended_at is None else ladder.fills.ended_at
         others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)
         return structs.replace(ladder, fills=structs.replace(ladder.fills, ended_at=ended), others=others)
-
-    def live(self, where: InstrumentKey, plan: str) -> bool:
-        """Return True when an order that the plan sent there may still be live."""
-        return self._live.get(where) == plan
 
     def _end(self, where: InstrumentKey, at: float) -> None:
         self._ended[where] = max(at, self._ended.get(where, at))

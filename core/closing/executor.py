@@ -21,7 +21,7 @@ from core.journal.journal import Journal
 from core.ladder import recovery, step as ladder
 from core.ladder.recovery import InterruptedPlan
 from core.ladder.results import cancel_results, result, stopped
-from core.ladder.states import CloseBroken, Limits, Transition
+from core.ladder.states import CloseBroken, Ladder, Limits, Transition
 from core.ladder.tiers import schedule
 from core.link.messages import PlanReport
 from core.model import Holdings, InstrumentKey, PositionKey
@@ -35,7 +35,6 @@ from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, P
 from core.settings import Settings
 
 FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and seconds between them
-TURN_WAIT = 0.5  # seconds
 DONE = {o.value for o in Outcome if o.settled} - {Outcome.SKIPPED.value}  # a dropped close is worth a warning
 Say = Callable[..., None]
 Left = tuple[InterruptedPlan, bool]  # and whether the plan is young enough to go on
@@ -64,45 +63,41 @@ class PlanExecutor:
         self._frozen = frozen
         self._wait_for_open = wait_for_open
         self._locks = locks or InstrumentLocks(clock)
-        self._busy: dict[InstrumentKey, str] = {}  # → plan whose action is under way there
         lag = max((g.broker.capabilities.position_lag for g in tools.values()), default=0.0)
         self._recent_orders = RecentOrders(journal, clock, lag)
         self._unwritten: list[Record] = []  # ends and freezes that still wait for the journal
-
-    def in_flight(self) -> set[InstrumentKey]:
-        """Return the instruments of all actions under way."""
-        return set(self._busy)
 
     def claim(self, plans: Iterable[InterruptedPlan]) -> None:
         """Lock the instruments of plans that resume soon. Plans whose actions had begun get theirs first."""
         wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
-            self._busy.setdefault(key.instrument, plan)
-            self._locks.coming(plan, [key.instrument])
+            self._locks.line_up(plan, key.instrument)
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent."""
         plan = approved.plan
         actions = (*plan.closes, *plan.lone_cancels)
-        self._locks.coming(plan.id, {a.key.instrument for a in actions})
         try:
+            for action in actions:
+                self._locks.take(plan.id, action.key.instrument)
             pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
             await self._recent_orders.load()
             await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
             self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
             results = await self._all(approved, actions, None)
         finally:
-            self._locks.over(plan.id)
+            self._locks.release(plan.id)
         return await self._finish(approved, results, None)
 
     async def take_up(self, left: InterruptedPlan) -> PlanReport:
         """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
         plan = left.approved.plan
-        self._locks.coming(plan.id, {a.key.instrument for a in left.left()})
+        self.claim((left,))
         try:
-            return await self._finish(left.approved, await self._interrupted(left), left)
+            results = await self._interrupted(left)
         finally:
-            self._locks.over(plan.id)
+            self._locks.release(plan.id)
+        return await self._finish(left.approved, results, left)
 
     async def _interrupted(self, left: InterruptedPlan) -> list[ResultRow]:
         plan = left.approved.plan
@@ -123,12 +118,12 @@ class PlanExecutor:
             turns.setdefault(action.key.instrument, []).append(action)
         async with asyncio.TaskGroup() as group:
             for where, own in turns.items():
-                if self._busy.setdefault(where, plan) == plan:
+                if self._locks.take(plan, where):
                     work = self._in_turn(approved, where, own, left, order)
                 elif left is not None and any(recovery.begun(a, left[0]) for a in own):
                     work = self._later(approved, where, own, left, order)
                 else:
-                    work = self._refuse(approved, own)
+                    work = self._refuse(approved, own, self._locks.why_not(own[0].key, plan))
                 tasks.append(task := group.create_task(work))
                 task.add_done_callback(partial(order.end_of, [a.key for a in own]))
         return [row for t in tasks for row in t.result()]
@@ -144,16 +139,14 @@ class PlanExecutor:
         self._say("alarm", f"{action.key.symbol}: {why}", action)
         return [not_done(action, Outcome.STUCK, why)]
 
-    async def _refuse(self, approved: ApprovedPlan, actions: list[Action]) -> list[ResultRow]:
-        why = "a close of it is already in flight"
+    async def _refuse(self, approved: ApprovedPlan, actions: list[Action], why: str) -> list[ResultRow]:
         return [await self._end(approved.plan, a, not_done(a, Outcome.CHANGED, why)) for a in actions]
 
     async def _later(
         self, approved: ApprovedPlan, where: InstrumentKey, actions: list[Action], left: Left, order: LegOrder
     ) -> list[ResultRow]:
         """Resolve actions begun before a restart, after another plan's close of the instrument has ended."""
-        while self._busy.setdefault(where, approved.plan.id) != approved.plan.id:
-            await self._clock.sleep(TURN_WAIT)
+        await self._locks.turn(approved.plan.id, where)
         return await self._in_turn(approved, where, actions, left, order)
 
     async def _in_turn(
@@ -165,8 +158,7 @@ class PlanExecutor:
             for action in actions:
                 rows += await self._isolated(action, self._one(approved, action, left, order))
         finally:
-            del self._busy[where]
-            self._locks.over(approved.plan.id, where)
+            self._locks.release(approved.plan.id, where)
         return rows
 
     async def _one(self, approved: ApprovedPlan, action: Action, left: Left | None, order: LegOrder) -> list[ResultRow]:
@@ -183,8 +175,7 @@ class PlanExecutor:
         if (left is None or not recovery.begun(action, left[0])) and (why := await order.turn(action)):
             return [await self._end(plan, action, not_done(action, Outcome.REFUSED, why))]
         where = action.key.instrument
-        if self._recent_orders.live(where, plan.id):
-            why = "another order on the instrument may still be live; look at the venue"
+        if why := self._locks.why_not(action.key, plan.id):
             return [await self._end(plan, action, not_done(action, Outcome.STUCK, why))]
         if action.kind is ActionKind.CLOSE:
             self._say("info", log_text.begun(action), action)
@@ -192,10 +183,10 @@ class PlanExecutor:
             state = await self._tools[account].carry_out(approved, self._first(approved, action, left))
         except InvariantBroken as breach:
             if isinstance(breach, CloseBroken):
-                self._recent_orders.note(where, plan.id, breach.ladder)
+                self._note(where, plan.id, breach.ladder)
             await self.freeze(account, str(breach), action)
             return [await self._end(plan, action, _broken(action, breach))]
-        self._recent_orders.note(where, plan.id, state)
+        self._note(where, plan.id, state)
         if state.freeze:
             await self.freeze(account, state.error or "an order's outcome is not known", action)
         cancels = cancel_results(action, state)
@@ -203,6 +194,12 @@ class PlanExecutor:
             if row.outcome == Outcome.CANCELLED.value:
                 self._say("info", log_text.cancelled(action, row.order_id or ""), action)
         return [await self._end(plan, action, result(action, state)), *cancels]
+
+    def _note(self, where: InstrumentKey, plan: str, ladder: Ladder) -> None:
+        """Record the end of a close, and whether an order of it may still be live."""
+        self._recent_orders.note(where, ladder)
+        if ladder.order is not None:
+            self._locks.may_be_live(plan, where)
 
     def _first(self, approved: ApprovedPlan, action: Action, left: Left | None) -> Transition:
         """Return the ladder at its start, or at its interruption."""

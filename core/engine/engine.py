@@ -31,7 +31,7 @@ from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
 from core.ladder.recovery import InterruptedPlan, interrupted
 from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
-from core.model import Holdings, InstrumentKey
+from core.model import Holdings
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_other_epoch, why_frozen
@@ -103,7 +103,7 @@ class Engine:
             lasting=self._lasting,
             exits_of=self.exits_of,
             max_age=self._max_age,
-            closing=self._busy,
+            closing=self._locks.in_flight,
             carry_out=self.carry_out,
             reread=self._rereads.request,
             spawn=self._spawn,
@@ -111,7 +111,7 @@ class Engine:
             say=self.say,
         )
         self.reconciliation = ReconciliationService(
-            *known, self._readers, self._journal, self.ledger, closing=self._busy, say=self.say
+            *known, self._readers, self._journal, self.ledger, closing=self._locks.in_flight, say=self.say
         )
         self.entry_service = EntryService(
             *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks),
@@ -133,7 +133,7 @@ class Engine:
             *(*known, self.publisher),
             frozen=self.frozen,
             situation=self.situation,
-            closing=self._busy,
+            closing=self._locks.in_flight,
             view=self.venue_stops.view,
         )
 
@@ -149,10 +149,6 @@ class Engine:
         tools = {a: AccountTools(b, self._readers[a], self._runners[a].carry_out) for a, b in self._brokers.items()}
         given = (self.settings, tools, journal, self.clock, self._locks)
         return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
-
-    def _busy(self) -> set[InstrumentKey]:
-        """Return account and symbol of every close in flight."""
-        return self._executor.in_flight() if self._executor else set()
 
     async def start(self) -> None:
         """Read every account once. An engine that may act then first resumes interrupted plans and entries."""
@@ -265,7 +261,7 @@ class Engine:
             monotonic=self.clock.monotonic(),
             max_age=self._max_age,
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
-            blocked=blocked_by(self._busy(), self.frozen),
+            blocked=blocked_by(self._locks.in_flight(), self.frozen),
             first_run=self._cleanups == 0,
             legacy=self.reconciliation.legacy,
         )

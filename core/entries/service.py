@@ -146,7 +146,7 @@ class EntryService:
         opposed = entry.what == "scale_in" and self._brokers[account].capabilities.refuses_opposite
         if not opposed and (entry.what != "scale_out" or entry.reduce_only):
             return nullcontext([])
-        return self._venue_stops(account).keep_aside(entry.plan, entry.key, orders)
+        return self._venue_stops(account).keep_aside(entry.key, orders)
 
     def _venue_stops(self, account: str) -> VenueStopOrders:
         assert self._journal is not None

@@ -1,4 +1,7 @@
-"""Locks on instruments, between approved closes and protective orders on their way to the venue.
+"""Which instruments are busy, and why: closes, exits that fired, and protective orders on their way to the venue.
+
+One plan acts on an instrument at a time. Other plans that were interrupted wait behind it; a new plan is refused. While
+an order of a plan may still be live, no other action of that plan begins there.
 
 A protective order does not leave while a close of its instrument is approved or in flight. A close that finds a
 protective order on its way waits for the venue's answer. The close's first read can then show the order. The sender
@@ -8,11 +11,14 @@ of the protective order limits this wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.model import InstrumentKey
+from core.model import InstrumentKey, PositionKey
 from core.ports import Clock
+
+TURN_WAIT = 0.5  # seconds between two looks of a plan that waits for its turn
 
 
 class InstrumentLocks:
@@ -20,24 +26,62 @@ class InstrumentLocks:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._closing: dict[str, set[InstrumentKey]] = {}  # by plan id
+        self._plans: dict[InstrumentKey, list[str]] = {}  # ids; the first plan acts, the others wait for their turn
+        self._live: dict[InstrumentKey, str] = {}  # plan whose order may still be live there
+        self._firing: set[InstrumentKey] = set()  # an exit fired, and its close has not ended
+        self._quiet: dict[PositionKey, float] = {}  # monotonic seconds until which no exit fires
         self._closed: dict[InstrumentKey, float] = {}  # monotonic seconds
+        self._apart: Counter[InstrumentKey] = Counter()  # orders of ours that need protective orders out of the way
         self._placing: dict[InstrumentKey, tuple[asyncio.Event, float]] = {}
+
+    def why_not(self, key: PositionKey, plan: str = "") -> str:
+        """Return why no action of the plan, and without a plan no exit, may begin on the position; "" when it may."""
+        where = key.instrument
+        if self._plans.get(where, [plan])[0] != plan:
+            return "a close of it is already in flight"
+        if plan:
+            live = self._live.get(where) == plan
+            return "another order on the instrument may still be live; look at the venue" if live else ""
+        if where in self._firing:
+            return "an exit of it has fired"
+        return "its last close ended just now" if self._quiet.get(key, 0.0) > self._clock.monotonic() else ""
 
     # --------------------------------------------------------------------------------------------------- closes
 
-    def coming(self, plan: str, places: Iterable[InstrumentKey]) -> None:
-        """Lock the instruments on which an approved plan acts."""
-        self._closing.setdefault(plan, set()).update(places)
+    def take(self, plan: str, where: InstrumentKey) -> bool:
+        """Lock an instrument for a plan. Return False while another plan has the lock."""
+        return self._plans.setdefault(where, [plan])[0] == plan
 
-    def over(self, plan: str, *places: InstrumentKey) -> None:
+    def line_up(self, plan: str, where: InstrumentKey) -> None:
+        """Lock an instrument for a plan, behind the plans that have the lock."""
+        plans = self._plans.setdefault(where, [])
+        if plan not in plans:
+            plans.append(plan)
+
+    async def turn(self, plan: str, where: InstrumentKey) -> None:
+        """Wait until the plan that lined up has the lock."""
+        while self._plans[where][0] != plan:
+            await self._clock.sleep(TURN_WAIT)
+
+    def release(self, plan: str, *places: InstrumentKey) -> None:
         """Release the plan's locks on ``places``, or all its locks without ``places``."""
-        mine = self._closing.get(plan, set())
-        for where in places or tuple(mine):
-            mine.discard(where)
-            self._closed[where] = self._clock.monotonic()
-        if not mine:
-            self._closing.pop(plan, None)
+        for where in places or [where for where, plans in self._plans.items() if plan in plans]:
+            plans = self._plans.get(where, [])
+            if plan not in plans:
+                continue
+            if plans[0] == plan:
+                self._closed[where] = self._clock.monotonic()
+            plans.remove(plan)
+            if not plans:
+                del self._plans[where]
+
+    def may_be_live(self, plan: str, where: InstrumentKey) -> None:
+        """Record that an order of the plan may still be live there after its close ended."""
+        self._live[where] = plan
+
+    def in_flight(self) -> set[InstrumentKey]:
+        """Return the instruments with a close that is approved or in flight."""
+        return set(self._plans)
 
     async def settled(self, where: InstrumentKey) -> None:
         """Wait until no protective order is on its way there, or until the patience given for that order ends."""
@@ -49,15 +93,43 @@ class InstrumentLocks:
             except TimeoutError:
                 return
 
+    # --------------------------------------------------------------------------------------------------- exits
+
+    @contextmanager
+    def firing(self, key: PositionKey) -> Iterator[None]:
+        """Let no other exit of the instrument fire until the block ends."""
+        self._firing.add(key.instrument)
+        try:
+            yield
+        finally:
+            self._firing.discard(key.instrument)
+
+    def quiet(self, key: PositionKey, seconds: float) -> None:
+        """Let no exit of the position fire for a while; with 0 seconds, let exits fire again."""
+        if seconds > 0:
+            self._quiet[key] = self._clock.monotonic() + seconds
+        else:
+            self._quiet.pop(key, None)
+
     # --------------------------------------------------------------------------------------- protective orders
 
     def closing(self, where: InstrumentKey) -> bool:
-        """Return True while a close there is approved or in flight."""
-        return any(where in places for places in self._closing.values())
+        """Return True while no protective order may be placed there: a close or a reduction goes first."""
+        return where in self._plans or self._apart[where] > 0
 
     def closed(self, where: InstrumentKey) -> float | None:
         """Return the monotonic seconds at which a close there last ended; None: no close ended there."""
         return self._closed.get(where)
+
+    @contextmanager
+    def stops_away(self, where: InstrumentKey) -> Iterator[None]:
+        """Let no protective order leave until the block ends. A close may begin there at any time."""
+        self._apart[where] += 1
+        try:
+            yield
+        finally:
+            self._apart[where] -= 1
+            self._closed[where] = self._clock.monotonic()
 
     @contextmanager
     def placing(self, where: InstrumentKey, patience: float) -> Iterator[None]:

@@ -58,15 +58,14 @@ class VenueStopOrders:
         self.orders = AccountOrders(broker, reader, clock, self._write_behind)
 
     @asynccontextmanager
-    async def keep_aside(self, plan: str, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[list[Order]]:
+    async def keep_aside(self, key: PositionKey, orders: Iterable[Order]) -> AsyncIterator[list[Order]]:
         """Keep our stops away while another order of ours changes the position and a resting stop would bar the order.
 
         Cancel our stops first, and place none until the block ends. When a stop stays, the venue may refuse the order.
         The block gets the stops that ended. Raises JournalError.
         """
         where, gone = key.instrument, list[Order]()
-        self._locks.coming(plan, [where])
-        try:
+        with self._locks.stops_away(where):
             await self._locks.settled(where)
             for order in orders:
                 intent = await self._journal.find_intent(order.client_id or "") if is_our_stop(order) else None
@@ -76,8 +75,6 @@ class VenueStopOrders:
                         self.orders.record_end(intent, ended)
                         gone.append(ended)
             yield gone
-        finally:
-            self._locks.over(plan, where)
 
     async def place_again(self, key: PositionKey, instrument: Instrument, gone: Order) -> str:
         """Place a stop in place of an ended stop, for what the position holds now.

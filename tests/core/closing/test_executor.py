@@ -173,6 +173,18 @@ async def test_after_a_close_its_instrument_is_free_again():
 
 
 @virtual
+async def test_the_second_leg_is_left_alone_while_an_order_of_the_first_may_still_be_live():
+    async with World({ACCOUNT: book("BTC long 2", "BTC short 1", hedge=True)}) as world:
+        plan = await world.engine.prepare(EVERYTHING)
+        for fault in ("no_fill", "cancel_fails"):
+            world.faults.script(fault, times=100_000)
+        report = await world.engine.execute(plan.id, plan.digest)
+        assert [r.outcome for r in report.results] == ["stuck", "stuck"]
+        assert {i.key for i in await world.records(IntentWritten)} == {report.results[0].key}
+        assert "another order on the instrument may still be live" in str(report.results[1].error)
+
+
+@virtual
 async def test_the_two_legs_of_a_hedged_instrument_take_turns():
     async with World({ACCOUNT: book("BTC long 2", "BTC short 1", hedge=True)}) as world:
         report = await world.flatten()

@@ -427,10 +427,10 @@ async def test_a_kill_before_the_send_places_it_once():
 @virtual
 async def test_a_close_that_was_approved_keeps_it_away_until_what_it_sent_has_arrived():
     bench = await Bench().start()
-    bench.claims.coming("p1", [WHERE])
+    bench.claims.take("p1", WHERE)
     await bench.runs(60)
     assert bench.sent == 0
-    bench.claims.over("p1")
+    bench.claims.release("p1")
     await bench.runs(4)
     assert bench.sent == 0
     await bench.runs(10)
@@ -443,11 +443,11 @@ async def test_a_close_approved_while_the_intent_is_written_comes_first():
     await bench.start()
     while not bench.claims._placing:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
-    bench.claims.coming("p1", [WHERE])
+    bench.claims.take("p1", WHERE)
     await bench.runs(30)
     assert bench.sent == 0
     assert await bench.outcomes() == ["unreachable"]
-    bench.claims.over("p1")
+    bench.claims.release("p1")
     await bench.runs(30)
     assert bench.sent == 1
 
@@ -476,19 +476,3 @@ async def test_a_close_waits_for_the_answer_but_not_for_ever():
         await claims.settled(WHERE)  # it has waited long enough for this one
         assert clock.monotonic() - begun == 2.0
     await claims.settled(WHERE)
-
-
-@virtual
-async def test_a_place_is_closing_until_every_plan_is_done_there():
-    claims = InstrumentLocks(VirtualClock())
-    claims.coming("p1", [WHERE, ("a", "b")])
-    claims.coming("p2", [WHERE])
-    claims.over("p1", WHERE)
-    assert claims.closing(WHERE)
-    claims.over("p2")
-    assert not claims.closing(WHERE)
-    assert claims.closing(("a", "b"))
-    assert claims.closed(("a", "b")) is None
-    claims.over("p1")
-    assert not claims.closing(("a", "b"))
-    assert claims.closed(("a", "b")) is not None
