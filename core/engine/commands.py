@@ -45,7 +45,7 @@ async def _answer(engine: Engine, command: Command) -> Reply:
         case Preview():
             return engine.exit_service.preview()
         case Arm(on, digest):
-            engine.exit_service.arm(on, digest)
+            engine.arm(on, digest)
             return Done()
         case Confirm(plan, digest):
             engine.carry_out_later(engine.pending_plans.approve(plan, digest))

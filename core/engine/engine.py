@@ -8,14 +8,16 @@ reads accounts and makes plans, and it has no executor that could send an order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from msgspec import structs
 
 from core.closing.executor import PlanExecutor
 from core.closing.ladder_runner import AccountTools, LadderRunner
 from core.engine.account_feed import AccountFeed, first_of_all
+from core.engine.background import BackgroundTasks
 from core.engine.exit_service import ExitService
+from core.engine.inbox import Inbox
 from core.engine.log import LogWriter
 from core.engine.loop_monitor import loop_monitor_of
 from core.engine.outages import OutageLog
@@ -23,9 +25,12 @@ from core.engine.publisher import Publisher
 from core.engine.rereads import AccountRereads
 from core.engine.row_updater import RowUpdater
 from core.engine.scheduled_runs import ScheduledRuns
+from core.engine.unwatched import Unwatched
+from core.engine.watchers import Watchers
 from core.entries.service import EntryService
 from core.errors import FlatdeckError
-from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
+from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen
+from core.exits.signal import ExitSignal
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
@@ -45,9 +50,6 @@ from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.reconciliation.service import ReconciliationService
 from core.settings import Settings, exits_of, max_age_of
-from core.venue_stops.service import VenueStopService
-
-INBOX = 20_000
 
 
 class Engine:
@@ -71,26 +73,29 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.read_only = read_only or journal is None
-        self._lasting = lasting
+        self.lasting = lasting
         self._journal = journal
         self.ledger = PositionLedger(journal)
         self._brokers = {b.account.id: b for b in brokers}
         self.exits_of = exits_of(settings)
         self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
         self.book = Book([b.account for b in brokers], is_ours, self.exits_of)
-        self.publisher = Publisher(clock, EngineRow(mode=mode, read_only=self.read_only))
-        self._inbox: asyncio.Queue[BrokerEvent] = asyncio.Queue(INBOX)
-        self._readers = {a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()}
+        armed = settings.automation.exits == "auto" and not (self.read_only and lasting)
+        self.publisher = Publisher(clock, EngineRow(mode=mode, armed=armed, read_only=self.read_only))
+        self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
+        self._tasks = BackgroundTasks(self.say)
+        self._readers: dict[str, AccountReader] = {}
+        self._rereads = AccountRereads(clock, self._readers, spawn=self._tasks.spawn, say=self.say)
+        self._inbox = Inbox(self._take, lost=self._rereads.request_all, say=self.say)
+        self._emit, self._settled = self._inbox.put, self._inbox.settled
+        self._readers.update({a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()})
         self._feeds = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
         self._runners: dict[str, LadderRunner] = {}
         self.pending_plans = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
-        self._tasks: set[asyncio.Task[object]] = set()
         self._cleanups = 0
         self._outages = OutageLog()
         self.frozen: dict[str, str] = {}
         self.taken_up: list[PlanReport] = []  # of interrupted plans that a one-shot engine ended at its start
-        self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
-        self._rereads = AccountRereads(clock, self._readers, spawn=self._spawn, say=self.say)
         self._locks = InstrumentLocks(clock)
         self._mount_services(ids, None if self.read_only else journal)
         self._executor = None if journal is None else self._fit_out(journal)
@@ -98,35 +103,16 @@ class Engine:
     def _mount_services(self, ids: Ids, acting: Journal | None) -> None:
         """Build the services. ``acting`` is the journal of an engine that may send, else None."""
         known = (self.settings, self.clock, self.book)
-        self.exit_service = ExitService(
-            *(*known, self.pending_plans, self.publisher, acting),
-            lasting=self._lasting,
-            exits_of=self.exits_of,
-            max_age=self._max_age,
-            closing=self._locks.in_flight,
-            carry_out=self.carry_out,
-            reread=self._rereads.request,
-            spawn=self._spawn,
-            bars=lambda account, *of: self._brokers[account].bars(*of),
-            say=self.say,
-        )
+        self.exits = self._watchers(acting) if self.lasting else Unwatched(*known[1:], acting, self.exits_of, self.say)
         self.reconciliation = ReconciliationService(
             *known, self._readers, self._journal, self.ledger, closing=self._locks.in_flight, say=self.say
         )
         self.entry_service = EntryService(
             *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks),
-            lasting=self._lasting,
+            lasting=self.lasting,
             frozen=self.frozen,
             situation=self.situation,
-            expect=self.exit_service.expect,
-            say=self.say,
-        )
-        self.venue_stops = VenueStopService(
-            *(*known, self._brokers, self._readers, acting, self.ledger, self._locks),
-            frozen=self.frozen,
-            watched=self.exit_service.view,
-            max_age=self._max_age,
-            spawn=self._spawn,
+            expect=self.exits.expect,
             say=self.say,
         )
         self._rows = RowUpdater(
@@ -134,8 +120,32 @@ class Engine:
             frozen=self.frozen,
             situation=self.situation,
             closing=self._locks.in_flight,
-            view=self.venue_stops.view,
+            view=self.exits.view,
         )
+
+    def _watchers(self, acting: Journal | None) -> Watchers:
+        return Watchers(
+            *(self.settings, self.clock, self.book, self._brokers, self._readers),
+            *(self.pending_plans, self.publisher, acting, self.ledger, self._locks),
+            frozen=self.frozen,
+            exits_of=self.exits_of,
+            max_age=self._max_age,
+            reread=self._rereads.request,
+            spawn=self._tasks.spawn,
+            say=self.say,
+        )
+
+    @property
+    def watchers(self) -> Watchers:
+        """The watchers of a lasting engine. Raises NotApproved in a one-shot engine."""
+        if isinstance(self.exits, Watchers):
+            return self.exits
+        raise NotApproved("one_shot", "a single command watches no prices, so that no exit can fire")
+
+    @property
+    def exit_service(self) -> ExitService:
+        """The exits of a lasting engine. Raises NotApproved in a one-shot engine."""
+        return self.watchers.exits
 
     def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
@@ -144,19 +154,19 @@ class Engine:
                 changed=self._rows.show_closing,
                 emit=self._emit,
                 max_age=self._max_age,
-                judge=self.exit_service.judge_again,
+                judge=self.exits.judge_again,
             )
         tools = {a: AccountTools(b, self._readers[a], self._runners[a].carry_out) for a, b in self._brokers.items()}
         given = (self.settings, tools, journal, self.clock, self._locks)
-        return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self._lasting)
+        return PlanExecutor(*given, say=self.say, frozen=self.frozen, wait_for_open=self.lasting)
 
     async def start(self) -> None:
         """Read every account once. An engine that may act then first resumes interrupted plans and entries."""
-        self._spawn(self._consume())
+        self._tasks.spawn(self._inbox.run())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
             self.book.refusals = await minimum_refusals(self._journal)
-            await self.exit_service.recall(self._journal, self.ledger)
+            await self.exits.recall(self._journal, self.ledger)
         await first_of_all(self._feeds.values())
         await self._settled()
         if self._executor is not None and not self.read_only:
@@ -170,23 +180,23 @@ class Engine:
         """Resume one interrupted plan. A lasting engine does not wait for the plan: a close may be parked for days."""
         self.publisher.show_plan(left.approved.plan, "running")
         work = self._finished(left.approved.plan, executor.take_up(left))
-        if self._lasting:
-            self._spawn(work)
+        if self.lasting:
+            self._tasks.spawn(work)
         else:
             self.taken_up.append(await work)
 
     async def run(self) -> None:
         """Run feeds, services and schedules until cancelled. Exits and scheduled plans act as configured."""
         for feed in self._feeds.values():
-            self._spawn(feed.run())
-        self._spawn(self._rows.run())
-        self._spawn(self.reconciliation.run())
-        self.exit_service.watch()
-        self._spawn(
+            self._tasks.spawn(feed.run())
+        self._tasks.spawn(self._rows.run())
+        self._tasks.spawn(self.reconciliation.run())
+        self._tasks.spawn(
             loop_monitor_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
         )
-        if self._lasting:
-            self._spawn(self.venue_stops.run())
+        if self.lasting:
+            self._fire(self.exit_service.watch())
+            self._tasks.spawn(self.watchers.stops.run())
         await ScheduledRuns(
             self.settings,
             self.clock,
@@ -199,10 +209,7 @@ class Engine:
 
     async def stop(self) -> None:
         """End every task and close every broker. The next start resolves unanswered orders, which the journal has."""
-        while left := [task for task in self._tasks if not task.done()]:
-            for task in left:
-                task.cancel()  # repeated: a TaskGroup that fails at that moment forgets its cancellation
-            await asyncio.wait(left, timeout=1.0)
+        await self._tasks.stop()
         await asyncio.gather(*(b.aclose() for b in self._brokers.values()), return_exceptions=True)
 
     def reached(self) -> int:
@@ -238,21 +245,21 @@ class Engine:
             self._cleanups += 1
         if plan.cause != "exit":  # every exit plan waits on its own
             self.publisher.drop_waiting(plan.cause)
-        self.exit_service.taken(plan)
+        self.exits.taken(plan)
         self.publisher.show_plan(plan, "running")
         return await self._finished(plan, self._executor.carry_out(approved))
 
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
             report = await work
-            self.exit_service.ended(report)  # skipped on a JournalError: nothing was sent, so no exit is paused
+            self.exits.ended(report)  # skipped on a JournalError: nothing was sent, so no exit is paused
             return await self._report(report)
         finally:
             self.publisher.show_plan(plan, "done")
 
     def carry_out_later(self, approved: ApprovedPlan) -> None:
         """Carry out an approved plan in the background. An error becomes an alarm."""
-        self._spawn(self._guarded(approved))
+        self._tasks.spawn(self._guarded(approved))
 
     def situation(self) -> Situation:
         """Return what plans and rows depend on besides the book."""
@@ -283,38 +290,44 @@ class Engine:
         except FlatdeckError as error:
             self.say("alarm", f"PLAN {approved.plan.id} failed: {error}")
 
-    def _emit(self, event: BrokerEvent) -> None:
-        """Queue one event. If the queue is full, drop a quote; for any other event read every account again."""
-        try:
-            self._inbox.put_nowait(event)
-        except asyncio.QueueFull:
-            if not isinstance(event, QuoteSeen):
-                self._rereads.request_all()
-
-    async def _consume(self) -> None:
-        while True:
-            event = await self._inbox.get()
-            try:
-                self._take(event)
-            except Exception as error:  # noqa: BLE001 - a bad event must not end the consumer
-                self.say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
-                self._rereads.request_all()
-            finally:
-                self._inbox.task_done()
-
     def _take(self, event: BrokerEvent) -> None:
         change = self.book.apply(event, self.clock.now())
         self._rows.apply_change(change)
         self._rereads.request(change.doubted)
-        self.exit_service.take(event, change)
+        self._fire(self.exits.take(event, change))
         match event:
             case HoldingsRead(holdings):
                 self._look_for_others(holdings)
             case OrderSeen(about) | FillSeen(about) | PositionSeen(about):
-                self._ring(about.account, about.symbol)
+                if (runner := self._runners.get(about.account)) is not None:
+                    runner.ring(about.symbol)
             case AccountChanged(account):
-                if self._lasting and (line := self._outages.take(event, self.clock.monotonic())):
+                if self.lasting and (line := self._outages.take(event, self.clock.monotonic())):
                     self.say(*line, account)
+
+    def arm(self, on: bool, digest: str | None) -> None:
+        """Arm the exits that a person was shown, or disarm. Raises NotApproved."""
+        self._fire(self.exit_service.arm(on, digest))
+
+    def _fire(self, signals: Iterable[ExitSignal]) -> None:
+        """Close by rule, at once, while armed. Else let a plan wait for a person. A busy position waits for a price."""
+        for due in signals:
+            if self._locks.why_not(due.key):
+                continue
+            if self.watchers.exits.armed:
+                self._locks.fire(due.key)
+                self._tasks.spawn(self._exit(self.watchers, due))
+            else:
+                self.watchers.plans.wait(due)
+
+    async def _exit(self, watchers: Watchers, due: ExitSignal) -> None:
+        try:
+            if (approved := watchers.plans.approve(due, armed=watchers.exits.armed)) is not None:
+                await self.carry_out(approved)
+        except FlatdeckError as error:
+            watchers.plans.failed(due, error)
+        finally:
+            self._locks.fired(due.key)
 
     def _look_for_others(self, holdings: Holdings) -> None:
         """Freeze an account on which another engine acts."""
@@ -324,23 +337,4 @@ class Engine:
         foreign = find_other_epoch(holdings.orders, journal.epoch)
         if foreign is not None:
             self.frozen[account] = why = why_frozen(foreign)
-            self._spawn(executor.freeze(account, why))
-
-    def _ring(self, account: str, symbol: str) -> None:
-        if runner := self._runners.get(account):
-            runner.ring(symbol)
-
-    async def _settled(self) -> None:
-        """Return when every event queued so far is in the book."""
-        await self._inbox.join()
-
-    def _spawn(self, work: Coroutine[object, object, object]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._reap)
-
-    def _reap(self, task: asyncio.Task[object]) -> None:
-        """Forget an ended task. An error of the task becomes an alarm."""
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.say("alarm", f"a part of the engine failed: {task.exception()!r}")
+            self._tasks.spawn(executor.freeze(account, why))

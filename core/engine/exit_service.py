@@ -1,44 +1,35 @@
-"""Makes plans of due exits: feeds every event to the exit monitor, keeps its state durable, fires the exits.
+"""Watches every position for exits: feeds every event to the exit monitor and keeps its state durable.
 
-An armed engine approves an exit by its rule and carries the exit out at once. Otherwise the exit's plan waits for a
-person, one plan per position; a stronger exit replaces a weaker exit. No exit fires before ``watch``, and none at all
-in an engine that may not send.
+The service returns the exits that fire; the engine plans and runs them. No exit fires before ``watch``, and none at
+all in an engine that may not send.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 
 from msgspec import structs
 
 from core.engine.bar_backfill import Ask, BarBackfill
 from core.engine.publisher import Publisher
-from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, QuoteSeen
 from core.exits.monitor import ExitMonitor
-from core.exits.rules import Rule
 from core.exits.signal import ExitSignal
 from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
 from core.ladder.states import Judged
-from core.link.messages import DueRow, ExitsDue, PlanReport
+from core.link.messages import DueRow, ExitsDue
 from core.model import Bar, InstrumentKey, PositionKey
-from core.plans.pending import PendingPlans
-from core.plans.plan import EXITS, ApprovedPlan, NotApproved, Plan, by_rule
-from core.plans.request import PlanRequest
-from core.plans.results import Outcome
+from core.plans.plan import NotApproved, Plan
 from core.portfolio.book import Book, Change
 from core.ports import Clock
 from core.reconciliation.renames import record_rename
 from core.settings import ExitsOf, Settings
 from core.units import plain
-
-PAUSE = 30.0  # seconds after a close before an exit may close the position again
-AGAIN = 5.0  # seconds after a close that never began, for example because the journal could not be written
 
 
 class ExitService:
@@ -49,15 +40,12 @@ class ExitService:
         settings: Settings,
         clock: Clock,
         book: Book,
-        plans: PendingPlans,
         publisher: Publisher,
         journal: Journal | None,
         *,
-        lasting: bool,
         exits_of: ExitsOf,
-        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
         closing: Callable[[], set[InstrumentKey]],  # instruments with a close in flight
-        carry_out: Callable[[ApprovedPlan], Awaitable[object]],
+        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
         reread: Callable[[Iterable[str]], None],
         spawn: Callable[[Coroutine[object, object, object]], None],
         bars: Ask,
@@ -65,27 +53,19 @@ class ExitService:
     ) -> None:
         self._clock = clock
         self._book = book
-        self._plans = plans
         self._publisher = publisher
         self._journal = journal
-        self._max_age = max_age
         self._in_flight = closing
-        self._carry_out = carry_out
+        self._max_age = max_age
         self._reread = reread
         self._spawn = spawn
         self._log = say
         self._backfill = BarBackfill(bars, clock, spawn, self._fill, self._unfilled)
-        self._lasting = lasting
         self._auto = settings.automation.exits == "auto"
         self._monitor = ExitMonitor(exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # own stops of positions that were opened here
         self._ledger: PositionLedger | None = None
         self._watching = False
-        self._waiting: dict[PositionKey, tuple[ExitSignal, str]] = {}  # signal, and id of the plan that waits
-        self._closing: set[PositionKey] = set()
-        self._paused: dict[PositionKey, float] = {}
-        self._told: dict[PositionKey, str] = {}  # exits that could not be planned
-        self._arm(self._auto and not (journal is None and lasting))
 
     # ------------------------------------------------------------------------------------------------- lifecycle
 
@@ -107,18 +87,18 @@ class ExitService:
         if stop_pct is not None:
             self._stops[key] = stop_pct
 
-    def watch(self) -> None:
-        """Let exits fire from now on. Exits that are already due fire first."""
+    def watch(self) -> list[ExitSignal]:
+        """Let exits fire from now on. Return the exits that are already due."""
         self._watching = True
         if self.armed:
             self._log("warning", 'ARMED: [automation] exits is "auto", so that exits close by themselves')
-        self._fire(self._fresh())
         self._backfill.want(self._monitor.wanting())
+        return self._firing(self._fresh())
 
     # ---------------------------------------------------------------------------------------------------- events
 
-    def take(self, event: BrokerEvent, change: Change) -> None:
-        """Pass an event that the book has taken to the guards, and fire the exits that became due."""
+    def take(self, event: BrokerEvent, change: Change) -> list[ExitSignal]:
+        """Pass an event that the book has taken to the guards. Return the exits that fire."""
         due: list[ExitSignal] = []
         match event:
             case QuoteSeen(quote):
@@ -137,18 +117,20 @@ class ExitService:
             case _:
                 self._follow(change.positions)
         self._keep()
-        self._fire(due)
         if self._watching:
             self._backfill.want(self._monitor.wanting())
+        return self._firing(due)
+
+    def _firing(self, found: list[ExitSignal]) -> list[ExitSignal]:
+        """Return the exits that fire: none before ``watch``, and none in an engine that may not send."""
+        return found if self._watching and self._journal is not None else []
 
     def _follow(self, keys: Iterable[PositionKey]) -> None:
         now = self._clock.monotonic()
         for key in sorted(keys):
             position = self._book.position(key)
             if position is None:
-                self._let_go(key)
-                for forgotten in (self._paused, self._told, self._stops):
-                    forgotten.pop(key, None)
+                self._stops.pop(key, None)
             instrument = self._book.instrument(key.account, key.symbol)
             if self._monitor.follow(key, position, instrument, self._stops.get(key), now):
                 self._reread({key.account})
@@ -194,81 +176,16 @@ class ExitService:
         """Return how a position is watched, in prices of its instrument."""
         return self._monitor.view(key, self._book.instrument(key.account, key.symbol).tick)
 
-    # ---------------------------------------------------------------------------------------------------- firing
-
-    def _fire(self, found: Iterable[ExitSignal]) -> None:
-        """Close when armed, else let a plan wait. Skip a position with a close under way; an exit never waits twice."""
-        if not self._watching or self._journal is None:
-            return
-        now = self._clock.monotonic()
-        for due in found:
-            key, waiting = due.key, self._waiting.get(due.key)
-            if key in self._closing or self._paused.get(key, now) > now or key.instrument in self._in_flight():
-                continue
-            if self.armed:
-                self._closing.add(key)
-                self._spawn(self._close(due))
-            elif waiting is None or due.rank < waiting[0].rank:
-                self._wait(due)
-
-    def _plan(self, due: ExitSignal) -> Plan | None:
-        """Return the plan of an exit. Return None, and log the reason once, when nothing can be closed."""
-        plan = self._plans.prepare(_request(due))
-        if not plan.empty:
-            self._told.pop(due.key, None)
-            return plan
-        why = next((a.text for a in plan.actions if a.key == due.key), "the position is not there")
-        if self._told.get(due.key) != why:
-            self._told[due.key] = why
-            self._say("alarm", due, f"cannot be closed: {why}")
-        return None
-
-    def _wait(self, due: ExitSignal) -> None:
-        plan = self._plan(due)
-        if plan is None:
-            return
-        self._let_go(due.key)
-        self._waiting[due.key] = due, plan.id
-        self._publisher.show_plan(plan, "waiting", _request(due), due.text)
-        self._say("alarm", due, "waits for a person")
-
-    async def _close(self, due: ExitSignal) -> None:
-        """Close by rule, at once. An error becomes an alarm; after a pause the next price tries again."""
-        try:
-            if not self.armed:
-                self._wait(due)
-            elif (plan := self._plan(due)) is not None:
-                level = "alarm" if due.exit.rule is Rule.EMERGENCY else "warning"
-                self._say(level, due, "is being closed")
-                approved = by_rule(plan, EXITS, armed=self.armed, now=self._clock.now())
-                await self._carry_out(approved)
-        except FlatdeckError as error:  # nothing was sent
-            self._pause((due.key,), AGAIN)
-            self._say("alarm", due, f"could not be closed: {error}")
-        finally:
-            self._closing.discard(due.key)
-
-    def taken(self, plan: Plan) -> None:
-        """Drop the waiting exits of positions that a running plan closes."""
+    def note_closes(self, plan: Plan) -> None:
+        """Record that a running plan trades: a lowered basis of these instruments is no corporate action."""
         for action in plan.closes:
-            self._let_go(action.key)
             self._monitor.note_trade(action.key.instrument, self._clock.monotonic())
-
-    def ended(self, report: PlanReport) -> None:
-        """Pause exits of the plan's positions: the broker may list a closed position a little longer.
-
-        An exit that was dropped at the open may fire again at once.
-        """
-        dropped = {r.key for r in report.results if r.kind == "close" and r.outcome == Outcome.SKIPPED.value}
-        self._pause(a.key for a in report.plan.closes if a.key not in dropped)
 
     def judge_again(self, key: PositionKey, since: float) -> Judged | None:
         """Judge a close that an exit rule decided before ``since`` (monotonic), at the first usable price after it.
 
         Return None while there is no such price.
         """
-        if not self._lasting:
-            return Judged(False, "a single command watches no prices; an engine that runs judges the position anew")
         if not self.armed:
             return Judged(False, "exits do not close by themselves any more")
         now, age = self._clock.monotonic(), self._max_age(key.account, key.symbol)
@@ -280,18 +197,6 @@ class ExitService:
         holds = any(due.key == key for due in self._monitor.due())
         price = "?" if quote.reference is None else plain(quote.reference)
         return Judged(holds, "" if holds else f"no exit rule calls for it any more at {price}, so that it is dropped")
-
-    def _pause(self, keys: Iterable[PositionKey], seconds: float = PAUSE) -> None:
-        until = self._clock.monotonic() + seconds
-        self._paused.update((key, until) for key in keys if self._book.position(key) is not None)
-
-    def _let_go(self, key: PositionKey) -> None:
-        waiting = self._waiting.pop(key, None)
-        if waiting is not None:
-            self._publisher.drop_plan(waiting[1])
-
-    def _say(self, level: str, due: ExitSignal, what: str) -> None:
-        self._log(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
 
     # ---------------------------------------------------------------------------------------------------- arming
 
@@ -305,20 +210,20 @@ class ExitService:
         rows = tuple(DueRow(due.key, due.exit.reason, due.text) for due in self._fresh())
         return ExitsDue(rows, _digest(rows), self._refused())
 
-    def arm(self, on: bool, digest: str | None = None) -> None:
-        """Arm the exits that a person was shown, or disarm. Raises NotApproved."""
+    def arm(self, on: bool, digest: str | None = None) -> list[ExitSignal]:
+        """Arm the exits that a person was shown, or disarm. Return the exits that fire. Raises NotApproved."""
         if not on:
             if self.armed:
                 self._arm(False)
                 self._log("warning", "DISARMED by a person: exits wait to be confirmed")
-            return
+            return []
         if refused := self._refused():
             raise NotApproved("not_armed", refused)
         if (digest or _digest(())) != self.preview().digest:
             raise NotApproved("changed", "the exits that would fire changed since they were shown; look again")
         self._arm(True)
         self._log("warning", "ARMED by a person: exits close by themselves")
-        self._fire(self._fresh())
+        return self._firing(self._fresh())
 
     def _arm(self, on: bool) -> None:
         self._publisher.put_engine(structs.replace(self._publisher.engine, armed=on))
@@ -339,10 +244,6 @@ class ExitService:
             return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
 
         return [due for due in self._monitor.due() if fresh(due.key)]
-
-
-def _request(due: ExitSignal) -> PlanRequest:
-    return PlanRequest("exit", keys=(due.key,), text=due.text)
 
 
 def _digest(rows: Iterable[DueRow]) -> str:

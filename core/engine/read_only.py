@@ -31,7 +31,7 @@ async def _load(engine: Engine, journal: JournalView) -> None:
     engine.ledger.read_from(journal)
     engine.book.refusals = await minimum_refusals(journal)
     await engine.reconciliation.recall(journal)
-    await engine.exit_service.recall(journal, engine.ledger)
+    await engine.exits.recall(journal, engine.ledger)
     for entries in await journal.open_plans():
         left = interrupted(entries)
         fresh = left.age(engine.clock.now()) <= engine.settings.ladder.resume_within

@@ -1,4 +1,4 @@
-"""Which instruments are busy, and why: closes, exits that fired, and protective orders on their way to the venue.
+"""The registry of busy instruments: closes, exits that fired, and protective orders on their way to the venue.
 
 One plan acts on an instrument at a time. Other plans that were interrupted wait behind it; a new plan is refused. While
 an order of a plan may still be live, no other action of that plan begins there.
@@ -95,14 +95,13 @@ class InstrumentLocks:
 
     # --------------------------------------------------------------------------------------------------- exits
 
-    @contextmanager
-    def firing(self, key: PositionKey) -> Iterator[None]:
-        """Let no other exit of the instrument fire until the block ends."""
+    def fire(self, key: PositionKey) -> None:
+        """Let no other exit of the instrument fire until ``fired``."""
         self._firing.add(key.instrument)
-        try:
-            yield
-        finally:
-            self._firing.discard(key.instrument)
+
+    def fired(self, key: PositionKey) -> None:
+        """Record the end of an exit."""
+        self._firing.discard(key.instrument)
 
     def quiet(self, key: PositionKey, seconds: float) -> None:
         """Let no exit of the position fire for a while; with 0 seconds, let exits fire again."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from core.engine.clock import SystemClock
 from tests.scenarios.desk import Desk, position
+from tests.support.service import service, soon
 
 
 @pytest.fixture
@@ -18,6 +22,12 @@ def desk(tmp_path) -> Desk:  # type: ignore[no-untyped-def]
     prices = {"BTC-USD": "101", "ETH-USD": "99", "SOL-USD": "50"}
     rules = [{"symbol": s, "kind": "perp", "step": "0.1", "tick": "0.01"} for s in prices]
     return made.account("user_123", "paper", held, prices=prices, instruments=rules)
+
+
+async def watched(desk: Desk) -> None:
+    """A service sees the prices, keeps its stops, and ends."""
+    async with service(desk.config, SystemClock()) as engine:
+        await soon(lambda: len(engine.snapshot().positions) == 3)
 
 
 def stops(desk: Desk) -> dict[str, tuple[str | None, str | None]]:
@@ -50,7 +60,7 @@ def test_the_status_says_whether_exits_close_by_themselves(desk: Desk) -> None:
 
 def test_what_an_engine_kept_is_what_the_status_shows(desk: Desk) -> None:
     before = stops(desk)
-    assert desk.call("cleanup", "--dust", "0", "--yes").exit_code == 0  # an engine that acts keeps what it saw
+    asyncio.run(watched(desk))
     book = {"BTC-USD": "100", "ETH-USD": "100", "SOL-USD": "49.5"}
     held = [position(s, "1", entry=e, side=w) for s, e, w in (("BTC-USD", "100", "long"), ("ETH-USD", "100", "short"))]
     held.append(position("SOL-USD", "1", entry=None))

@@ -59,7 +59,7 @@ async def _arming(world: World, engine: Engine, life: Life) -> None:
     for on in (False, True, False):
         await life.sleep(4 + ARMING * roll.random())
         try:
-            engine.exit_service.arm(on, engine.exit_service.preview().digest)
+            engine.arm(on, engine.exit_service.preview().digest)
             life.record(Armed(life.at, life.nth, on))
         except NotApproved:  # each exit waits for a person here
             continue
@@ -111,7 +111,7 @@ async def _calm(world: World, life: Life) -> None:
     await life.sleep(max(30.0, *(m.lag for m in manners)))
     engine, journal = await world.engine(life, "service")
     await engine.start()
-    engine.exit_service.arm(False)
+    engine.arm(False, None)
     life.record(Armed(life.at, life.nth, on=False))
     running = asyncio.ensure_future(engine.run())
     await _idle(engine, life)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core.engine.engine import INBOX
+from core.engine.inbox import MOST
 from core.events import OrderSeen, PositionSeen, QuoteSeen
 from core.ladder.states import Phase
 from core.link.messages import LogRow
@@ -108,7 +108,7 @@ async def test_an_event_that_nobody_can_place_does_not_end_the_engine():
 async def test_a_full_inbox_drops_prices_and_makes_everything_else_be_read_again():
     async with World() as world:
         engine, before = world.engine, world.engine.book.accounts[ACCOUNT].received
-        for n in range(INBOX + 1):
+        for n in range(MOST + 1):
             engine._emit(QuoteSeen(quote("BTC", 2000.0 + n)))
         assert not engine._rereads._requested, "a price that is lost is followed by the next"
         world.by_hand(OrderSide.BUY, "1")
@@ -140,7 +140,7 @@ async def test_a_part_that_fails_is_an_alarm_and_not_silence():
         async def broken() -> None:
             raise ZeroDivisionError("a bug")
 
-        world.engine._spawn(broken())
+        world.engine._tasks.spawn(broken())
         await asyncio.sleep(0.1)
         assert "a part of the engine failed" in str(world.engine.publisher.engine.alarm)
 
@@ -151,7 +151,7 @@ async def test_stopping_hangs_up_and_ends_every_task():
         world.run()
         await asyncio.sleep(1)
         await world.engine.stop()
-        assert not world.engine._tasks
+        assert not world.engine._tasks._tasks
 
 
 # ------------------------------------------------------------------------------------------------------ what it shows
@@ -169,12 +169,12 @@ async def test_stopping_ends_a_task_that_failed_at_the_moment_of_its_cancel():
             except asyncio.CancelledError:
                 await asyncio.sleep(100)  # as a TaskGroup does whose other task fails just then
 
-        world.engine._spawn(forgetful())
+        world.engine._tasks.spawn(forgetful())
         await asyncio.sleep(0.1)
         began = world.clock.monotonic()
         await world.engine.stop()
         assert world.clock.monotonic() - began < 5
-        assert not world.engine._tasks
+        assert not world.engine._tasks._tasks
 
 
 @virtual

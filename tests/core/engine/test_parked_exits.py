@@ -25,7 +25,7 @@ OPENS = 120  # seconds after the beginning
 
 def desk(side: str = "long", automation: AutomationSettings = AUTO, **more: Any) -> World:
     """10 at 100, first priced at 100; its market opens two minutes from now."""
-    content = book(f"BTC {side} 10", kind="equity", hours={"open": "08:02", "close": "15:00"})
+    content = book(f"BTC {side} 10", kind="perp", hours={"open": "08:02", "close": "15:00"})
     content["positions"][0] |= {"entry": "100", "leverage": "1"}
     return World({ACCOUNT: content}, lasting=True, exits=PLAIN, automation=automation, **more)
 
