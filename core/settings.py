@@ -142,6 +142,8 @@ class ConsoleSettings(Struct, frozen=True):
     """``type_number_from``: closes and dollars from which a person types the number of closes; None never asks."""
 
     type_number_from: tuple[int | None, Decimal | None] = (3, D(1000))
+    bell: bool = True  # for an emergency and a stuck close
+    notifications: bool = True  # on the desktop, for the same
 
 
 class AccountSettings(Struct, frozen=True):

@@ -22,6 +22,7 @@ from tui.console_actions import ConsoleActions
 from tui.crash_log import fault_line, record_fault
 from tui.feed import Feed
 from tui.keys import DESTRUCTIVE, KEYS
+from tui.present import alarms
 from tui.present.changes import Changes
 from tui.present.labels import report_summary
 from tui.present.sanitize import sanitize
@@ -57,7 +58,6 @@ class FlatdeckApp(ConsoleActions):
         clock: Clock,
         read_only: bool = False,
         title: str = "flatdeck",
-        bell: bool = False,
         settings: ConsoleSettings | None = None,
         recheck: float = RECHECK,
         crash_log: Path | None = None,
@@ -72,7 +72,8 @@ class FlatdeckApp(ConsoleActions):
         self.main_screen = MainScreen(self.replica, clock, read_only=read_only)
         self._pending = Changes(everything=True)
         self.reports: dict[str, PlanReport] = {}
-        self._bell, self._stuck, self.recheck, self._crash_log = bell, 0, recheck, crash_log
+        self.recheck, self._crash_log = recheck, crash_log
+        self._rung: set[alarms.Alarm] = set()  # alarms that wait and were told
         self._line, self._ignore_signals = line, lambda: None
         self.settings = settings or ConsoleSettings()
         self._mounted_at = math.inf  # on the loop's clock
@@ -169,15 +170,29 @@ class FlatdeckApp(ConsoleActions):
             self.refresh_bindings() if fresh.engine or fresh.everything else None
         if isinstance(self.screen, PlanScreen):
             self.screen.follow(fresh)
-        elif self.screen is self.main_screen:
+        if self.screen is self.main_screen:
             changes, self._pending = self._pending, Changes()
             self.main_screen.paint(changes)
+        else:
+            self.main_screen.paint_head(fresh)
+            self._pending.everything |= bool(fresh.positions)  # the sums were taken without their lines
+            self._keep_head_free()
+
+    def _keep_head_free(self) -> None:
+        """Leave the header's lines to the header: no window covers the alarms."""
+        lines = self.main_screen.head_height
+        for box in self.screen.query(".box"):
+            if box.styles.margin.top != lines:
+                box.styles.margin = (lines, 0, 0, 0)
 
     def _ring(self) -> None:
-        stuck = sum(c.alarm and not c.acknowledged for c in self.replica.closings.values())
-        if stuck > self._stuck and self._bell:
+        """Tell a person who does not look of each new alarm that is an emergency or a stuck close."""
+        loud = {a for a in alarms.waiting(self.replica) if a.key is not None or a.severity is alarms.Severity.EMERGENCY}
+        fresh, self._rung = loud - self._rung, loud
+        if fresh and self.settings.bell:
             self.bell()
-        self._stuck = stuck
+        if fresh and self.settings.notifications and self._driver is not None:
+            self._driver.write(alarms.desktop_notification(min(fresh, key=lambda a: a.severity)))
 
     # Leaving
 

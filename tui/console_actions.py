@@ -16,6 +16,8 @@ from core.ports import Clock
 from core.settings import ConsoleSettings
 from tui.feed import LINK_ERRORS, Feed
 from tui.keys import DESTRUCTIVE
+from tui.present import alarms
+from tui.present.alarms import Alarm
 from tui.present.labels import left_unguarded
 from tui.present.sanitize import sanitize
 from tui.screens.arm_screen import ArmScreen
@@ -88,21 +90,21 @@ class ConsoleActions(App[int]):
 
     def action_close(self) -> None:
         """Close the selected positions, else the one under the cursor."""
-        if keys := self.main_screen.positions.chosen():
+        if keys := self.main_screen.chosen():
             self._plan(PlanRequest("flatten", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space; X flattens a whole owner.")
 
     def action_cancel_orders(self) -> None:
         """Cancel the orders of the selected positions, else of the one under the cursor."""
-        if keys := self.main_screen.positions.chosen():
+        if keys := self.main_screen.chosen():
             self._plan(PlanRequest("cancel-orders", keys=keys))
         else:
             self._hint("Put the cursor on a position or select some with space.")
 
     def action_flatten_owner(self) -> None:
         """Everything of the owner under the cursor."""
-        if (owner := self.main_screen.positions.owner()) is not None:
+        if (owner := self.main_screen.owner()) is not None:
             self._plan(PlanRequest("flatten", owners=(owner,)))
 
     def action_flatten_all(self) -> None:
@@ -131,11 +133,22 @@ class ConsoleActions(App[int]):
             self.push_screen(window)
 
     def action_acknowledge(self) -> None:
-        """A person has seen the alarm: the one under the cursor, else the topmost, else the engine's."""
+        """Silence one alarm: the one under the cursor, else the most severe."""
         closing = self.main_screen.escalations.closing()
-        if closing is not None or self.replica.engine.alarm:
-            self.spawn(self._tell(Acknowledge(closing.key if closing else None)))
+        waiting = alarms.waiting(self.replica)
+        if closing is not None:
+            self.spawn(self._tell(Acknowledge(closing.key)))
+        elif waiting:
+            self.spawn(self._tell(_silence(waiting[0])))
         else:
+            self._hint("No alarm waits for you.")
+
+    def action_acknowledge_all(self) -> None:
+        """Silence every alarm that waits."""
+        waiting = alarms.waiting(self.replica)
+        for alarm in waiting:
+            self.spawn(self._tell(_silence(alarm)))
+        if not waiting:
             self._hint("No alarm waits for you.")
 
     def action_reconcile(self) -> None:
@@ -175,7 +188,8 @@ class ConsoleActions(App[int]):
         """Leave; first say what is left unguarded."""
         if isinstance(self.screen, QuitScreen):
             return
-        if lines := left_unguarded(self.replica.engine, self.replica.closings.values()):
+        waiting = len(alarms.waiting(self.replica))
+        if lines := left_unguarded(self.replica, waiting, read_only=self.read_only):
             self.push_screen(QuitScreen(lines, self.clock), lambda quits: self.exit(0) if quits else None)
         else:
             self.exit(0)
@@ -200,3 +214,7 @@ class ConsoleActions(App[int]):
     def run_later(self, action: str) -> None:
         """Run an action once the palette is gone."""
         self.call_later(self.run_action, action)
+
+
+def _silence(alarm: Alarm) -> Acknowledge:
+    return Acknowledge(alarm.key) if alarm.key is not None else Acknowledge(None, alarm.text)

@@ -13,10 +13,16 @@ KEYS = (
     Binding("o", "cancel_orders", "orders"),
     Binding("a", "arm", "arm"),
     Binding("A", "acknowledge", "acknowledge"),
+    Binding("ctrl+a", "acknowledge_all", "Acknowledge every alarm", show=False),
     Binding("r", "reconcile", "reconcile"),
     Binding("slash", "filter", "filter", key_display="/"),
     Binding("enter", "open", "Fold an owner, or show a waiting plan", show=False),
     Binding("question_mark", "help", "help", key_display="?"),
     Binding("q", "quit", "quit"),
 )
-DESTRUCTIVE = frozenset({"close", "flatten_owner", "flatten_all", "cleanup", "cancel_orders", "arm", "acknowledge"})
+DESTRUCTIVE = frozenset(
+    {
+        *("close", "flatten_owner", "flatten_all", "cleanup", "cancel_orders"),
+        *("arm", "acknowledge", "acknowledge_all"),
+    }
+)

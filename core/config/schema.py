@@ -152,6 +152,8 @@ class ConsoleTable(Table):
     type_number_from: Annotated[tuple[int | None, Decimal | None], PlainValidator(_number_from)] = (
         _CONSOLE.type_number_from
     )
+    bell: Annotated[bool, PlainValidator(kinds.flag)] = _CONSOLE.bell
+    notifications: Annotated[bool, PlainValidator(kinds.flag)] = _CONSOLE.notifications
 
 
 class _Owner(Table):

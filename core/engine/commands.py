@@ -54,8 +54,8 @@ async def _answer(engine: Engine, command: Command) -> Reply:
             engine.pending_plans.withdraw(plan)
             engine.publisher.drop_plan(plan)
             return Done()
-        case Acknowledge(key):
-            engine.publisher.acknowledge(key)
+        case Acknowledge(key, alarm):
+            engine.publisher.acknowledge(key, alarm)
             return Done()
         case Refresh(read):
             if read:

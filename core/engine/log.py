@@ -11,6 +11,7 @@ from core.plans.plan import Action
 from core.ports import Clock
 from core.records import Logged
 
+ALARMS_KEPT = 200  # alarms that nobody acknowledged
 LEVELS = ("debug", "info", "warning", "error", "alarm")
 
 
@@ -31,10 +32,16 @@ class LogWriter:
         owner = action.owner if action else account.partition("/")[0] if account else None
         symbol = action.key.symbol if action else None
         if level == "alarm":
-            self._publisher.put_engine(structs.replace(self._publisher.engine, alarm=text))
+            self._raise_alarm(text)
         if LEVELS.index(level) < self._least:
             return
         self._lines += 1
         self._publisher.put_log(LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol))
         if self._journal is not None:
             self._journal.note(Logged(level, text, account, owner, symbol))
+
+    def _raise_alarm(self, text: str) -> None:
+        """Show an alarm until a person acknowledges it. A later alarm does not replace it."""
+        engine = self._publisher.engine
+        alarms = (*(a for a in engine.alarms if a != text), text)[-ALARMS_KEPT:]
+        self._publisher.put_engine(structs.replace(engine, alarm=text, alarms=alarms))

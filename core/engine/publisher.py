@@ -101,10 +101,11 @@ class Publisher:
         for key in [k for k, p in self._positions.items() if p.owner == row.id and k not in held]:
             self._drop("positions", self._positions, key)
 
-    def acknowledge(self, key: PositionKey | None) -> None:
-        """Mark the alarm of one close as seen by a person. Without a key, clear the engine's alarm."""
+    def acknowledge(self, key: PositionKey | None, alarm: str | None = None) -> None:
+        """Mark the alarm of one close as seen by a person. Without a key, clear one alarm of the engine, or all."""
         if key is None:
-            self.put_engine(structs.replace(self._engine, alarm=None))
+            alarms = tuple(a for a in self._engine.alarms if alarm is not None and a != alarm)
+            self.put_engine(structs.replace(self._engine, alarm=alarms[-1] if alarms else None, alarms=alarms))
         elif (row := self._closings.get(key)) is not None:
             self.put_closing(structs.replace(row, acknowledged=True))
 

@@ -32,6 +32,7 @@ class EngineRow(Struct, frozen=True):
     armed: bool = False
     read_only: bool = False
     alarm: str | None = None  # the newest alarm that nobody acknowledged
+    alarms: tuple[str, ...] = ()  # every alarm that nobody acknowledged, oldest first
 
 
 class AccountRow(Struct, frozen=True):
@@ -112,6 +113,7 @@ class ClosingRow(Struct, frozen=True):
     outcome: str | None = None  # once ended
     alarm: bool = False
     acknowledged: bool = False
+    text: str = ""  # the plan's words for the reason
 
 
 class PlanRow(Struct, frozen=True):
@@ -190,9 +192,10 @@ class Withdraw(Struct, frozen=True, tag=True):
 
 
 class Acknowledge(Struct, frozen=True, tag=True):
-    """Acknowledge the alarm of a close; without a key, the engine's alarm."""
+    """Acknowledge the alarm of a close; without a key, the engine's alarm with that text, or all of its alarms."""
 
     key: PositionKey | None = None
+    alarm: str | None = None
 
 
 class Show(Struct, frozen=True, tag=True):

@@ -133,6 +133,7 @@ def closing_row(transition: Transition, now: datetime) -> ClosingRow:
         answer=ladder.answers[-1] if ladder.answers else "",
         outcome=ladder.outcome.value if ladder.outcome and ladder.ended else None,
         alarm=ladder.alarm,
+        text=ladder.action.text,
     )
 
 

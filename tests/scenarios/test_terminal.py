@@ -169,6 +169,8 @@ def test_a_cleanup_from_the_key_to_verified_and_out(terminals: list[Terminal], c
     terminal.press("n")
     terminal.shows("28 positions")
     terminal.press("q")
+    terminal.shows("y Quit")
+    terminal.press("y")
     assert terminal.ended() == 0
 
 
@@ -185,6 +187,8 @@ def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> Non
     first = price(terminal.screen)
     terminal.until(lambda screen: price(screen) not in ("", first), "another value of BTC-USD")
     terminal.press("q")
+    terminal.shows("y Quit")
+    terminal.press("y")
     assert terminal.ended() == 0
 
 

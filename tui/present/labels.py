@@ -17,6 +17,7 @@ from core.link.messages import (
     PositionRow,
     Snapshot,
 )
+from core.link.replica import Replica
 from core.plans.plan import OwnerTally
 from core.units import ONE, ZERO
 from tui.present.cells import Cell
@@ -34,6 +35,7 @@ LEGEND = {
     "[LEGACY]": "held before this program knew it",
     "[CLOSING]": "a close of it is in flight",
     "[PARTIAL]": "an account, or a part of it, could not be listed: the figures cover only the rest",
+    "[EMERGENCY]": "an emergency stop, or a stuck close of $1,000 or more: look here first",
     "[STUCK]": "every way to close it was tried; a person must look",
     "[FROZEN]": "nothing is sent for that account until a person looked",
 }
@@ -192,9 +194,14 @@ def matches(text: str, words: Iterable[str]) -> bool:
     return all(word in text for word in words)
 
 
-def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[str]:
-    """Return the warnings before a quit; empty if a quit loses nothing."""
-    flying = in_flight(closings)
+def left_unguarded(replica: Replica, alarms: int, *, read_only: bool) -> list[str]:
+    """Return what a quit leaves unwatched; empty if a quit loses nothing.
+
+    The engine of a read-only console is another one, and goes on.
+    """
+    engine, flying = replica.engine, in_flight(replica.closings.values())
+    if read_only or engine.read_only:
+        return []
     lines = []
     if flying:
         lines.append(f"{len(flying)} close{'s' * (len(flying) != 1)} in flight:")
@@ -204,13 +211,17 @@ def left_unguarded(engine: EngineRow, closings: Iterable[ClosingRow]) -> list[st
         ]
         if len(flying) > 8:
             lines.append(f"  and {len(flying) - 8} more")
-    if not flying and not (engine.armed and engine.mode != "service"):
-        return []
     if engine.mode == "service":
-        lines.append("The engine is a process of its own: it carries on without this console, with nobody watching.")
-    else:
-        lines.append("The engine ends with this console: closes stay where they are, and no stop is watched any more.")
-    return lines
+        goes_on = "The engine is a process of its own: it carries on without this console, with nobody watching."
+        return [*lines, goes_on] if flying else []
+    held = len(replica.positions)
+    plans = sum(p.state == "waiting" for p in replica.plans.values())
+    counted = ((held, "position", "held"), (plans, "plan", "waiting for a person"), (alarms, "alarm", "not silenced"))
+    left = [f"{count} {noun}{'s' * (count != 1)} {what}" for count, noun, what in counted if count]
+    if not flying and not left:
+        return []
+    end = "The engine ends with this console: closes stay where they are, and no stop is watched any more."
+    return [*lines, *([", ".join(left) + "."] if left else []), end]
 
 
 def report_summary(report: PlanReport) -> list[Cell]:

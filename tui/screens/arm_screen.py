@@ -93,7 +93,7 @@ class ArmScreen(GuardedScreen[None]):
         self.quiet.show(self.clock.monotonic())
 
     def _tell(self) -> None:
-        if self.is_mounted:
+        if self.is_attached:
             shown = lines(self.shown, self._notice) if self.on else disarm_lines(self._notice)
             self._text.update(paragraph(shown))
             self.refresh_bindings()

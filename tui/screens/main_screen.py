@@ -12,8 +12,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from core.link.replica import Replica
+from core.model import PositionKey
 from core.ports import Clock
-from tui.present import header
+from tui.present import alarms, header
 from tui.present.cells import Cell
 from tui.present.changes import Changes
 from tui.screens.sizes import SMALLEST
@@ -77,6 +78,34 @@ class MainScreen(Screen[None]):
         if self.focused is None and widget in self.focus_chain:
             self.set_focus(widget)
 
+    def chosen(self) -> tuple[PositionKey, ...]:
+        """Return the positions of the focused panel: the selected ones, else the highlighted row's."""
+        if self.focused is self.stops.table:
+            return self.stops.chosen()
+        if self.focused is self.escalations.table:
+            return self.escalations.chosen()
+        return self.positions.chosen() if self.focused is not self.log_panel.view else ()
+
+    def owner(self) -> str | None:
+        """Return the owner of the focused panel's highlighted row."""
+        if self.focused in (self.stops.table, self.escalations.table):
+            owners = {key.account.partition("/")[0] for key in self.chosen()}
+            return owners.pop() if len(owners) == 1 else None
+        return self.positions.owner() if self.focused is not self.log_panel.view else None
+
+    @property
+    def head_height(self) -> int:
+        """The lines of the header and the alarms, which no window covers."""
+        return self._header.size.height + (self._banner.size.height if self._banner.display else 0)
+
+    def paint_head(self, changes: Changes) -> None:
+        """Draw the header and the alarms only: a window covers the rest."""
+        now = self.clock.now()
+        self.positions.position_list.touch(changes.positions)
+        if changes or f"{now:%H:%M:%S}" != self._second:
+            self._second = f"{now:%H:%M:%S}"
+            self._head(now)
+
     def paint(self, changes: Changes) -> None:
         """Draw ``changes``, and once a second the ages."""
         now = self.clock.now()
@@ -107,17 +136,17 @@ class MainScreen(Screen[None]):
         width = self.size.width
         parts = header.pieces(self.replica, self.positions.position_list.total, now, read_only=self.read_only)
         rows = header.lines(parts, now, max(width - 2, 1))
-        alarms = self._alarms()
-        said = (tuple(map(tuple, rows)), tuple(alarms))
+        shown = self._alarms()
+        said = (tuple(map(tuple, rows)), tuple(shown))
         if said == self._said:
             return
         self._said = said
         if self._header.styles.height is None or self._header.styles.height.value != len(rows):
             self._header.styles.height = len(rows)
         self._header.update(paragraph(rows), layout=False)
-        self._banner.display = bool(alarms)
-        if alarms:
-            self._banner.update(content(alarms, separator="  "))
+        self._banner.display = bool(shown)
+        if shown:
+            self._banner.update(content(shown, separator="  "))
 
     def _alarms(self) -> list[Cell]:
         cells = []
@@ -125,7 +154,4 @@ class MainScreen(Screen[None]):
             taken = self.replica.taken_at
             shown = f"What is shown is as of {taken:%H:%M:%SZ}." if taken else "Nothing was received yet."
             cells.append(Cell(f"NOT LIVE: {self.trouble} {shown}", "alarm"))
-        if self.replica.engine.alarm:
-            acknowledge = "" if self.read_only else "  (A acknowledges)"
-            cells.append(Cell(f"ALARM: {self.replica.engine.alarm}{acknowledge}", "alarm"))
-        return cells
+        return cells + alarms.banner(alarms.waiting(self.replica), read_only=self.read_only)

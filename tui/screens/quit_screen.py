@@ -40,6 +40,10 @@ class QuitScreen(GuardedScreen[bool]):
         """Wait until the lines are on the screen."""
         self.call_after_refresh(lambda: self.quiet.show(self.clock.monotonic()))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Show ``y`` only if it counts."""
+        return action != "answer" or parameters != (True,) or not self.quiet.left(self.clock.monotonic())
+
     def action_answer(self, quits: bool) -> None:
         """Leave or stay."""
         self.dismiss(quits)

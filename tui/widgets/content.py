@@ -14,6 +14,7 @@ STYLES = {
     "bad": "bold $text-error",
     "warn": "$text-warning",
     "alarm": "bold reverse $text-error",
+    "emergency": "bold #ffffff on #b0002e",
     "dim": "$text-muted",
     "strong": "bold",
 }

@@ -218,10 +218,16 @@ class EscalationsPanel(Panel):
         self.table.touch(self.table.visible())
 
     def closing(self) -> ClosingRow | None:
-        """Return the unacknowledged alarm under the cursor, else the topmost alarm."""
+        """Return the unacknowledged alarm under the cursor, or None."""
         key = escalations.closing_of(self.table.cursor) if self.table.has_focus else None
         row = self.replica.closings.get(key) if key else None
-        return row if row and row.alarm and not row.acknowledged else escalations.to_acknowledge(self.replica)
+        return row if row and row.alarm and not row.acknowledged else None
+
+    def chosen(self) -> tuple[PositionKey, ...]:
+        """Return the positions of the close or the plan under the cursor."""
+        key = escalations.closing_of(self.table.cursor)
+        plan = self.plan()
+        return (key,) if key else plan.request.keys if plan is not None and plan.request else ()
 
     def plan(self) -> PlanRow | None:
         """Return the waiting plan under the cursor."""
@@ -267,6 +273,12 @@ class StopsPanel(Panel):
             self.table.show(order)
         else:
             self.table.touch(self.table.visible())
+
+    def chosen(self) -> tuple[PositionKey, ...]:
+        """Return the position of the stop under the cursor."""
+        key = self.table.cursor
+        key = key.key if isinstance(key, stops.WhyKey) else key
+        return (key,) if isinstance(key, PositionKey) else ()
 
     def on_show(self) -> None:
         """Paint after the panel has got room."""

@@ -25,7 +25,7 @@ from tui.widgets.strips import draw_cells, draw_spans, draw_titles, fit_text
 
 KEPT = 2000  # rows and strips remembered after they left the screen
 GUTTER = 2  # cursor and selection marks
-TONES = ("good", "bad", "warn", "alarm", "dim", "strong")
+TONES = ("good", "bad", "warn", "alarm", "emergency", "dim", "strong")
 
 
 class LineTable(ScrollView, can_focus=True, inherit_bindings=False):

@@ -166,6 +166,8 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
         min_interval = 30
         [console]
         type_number_from = [5, ""]
+        bell = false
+        notifications = false
         """,
     ).settings
     assert (settings.engine.cycle_seconds, settings.engine.log_level, settings.engine.metrics) == (0.5, "debug", True)
@@ -194,7 +196,7 @@ def test_every_key_of_the_contract_is_read(path: Path) -> None:
     assert settings.legacy == LegacySettings(False, D("0.003"))
     assert settings.automation == AutomationSettings("auto", "auto", "auto")
     assert settings.protect == ProtectSettings(True, D("0.02"), D("0.01"), 30.0)
-    assert settings.console == ConsoleSettings((5, None))
+    assert settings.console == ConsoleSettings((5, None), False, False)
 
 
 def test_an_empty_text_or_list_turns_a_rule_off(path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from msgspec import structs
 
+from core.engine.log import LogWriter
 from core.engine.publisher import BACKLOG, ENDED_KEPT, LOG_KEPT, Publisher
 from core.link.messages import (
     AccountRow,
@@ -198,6 +199,27 @@ async def test_an_alarm_stands_until_somebody_acknowledges_it():
     assert desk.engine.alarm == "stuck"
     desk.acknowledge(None)
     assert desk.engine.alarm is None
+
+
+@virtual
+async def test_one_alarm_is_acknowledged_by_its_text_and_the_others_stay():
+    desk = hub()
+    desk.put_engine(structs.replace(desk.engine, alarm="c", alarms=("a", "b", "c")))
+    desk.acknowledge(None, "b")
+    assert (desk.engine.alarm, desk.engine.alarms) == ("c", ("a", "c"))
+    desk.acknowledge(None, "c")
+    assert (desk.engine.alarm, desk.engine.alarms) == ("a", ("a",))
+    desk.acknowledge(None, "gone")
+    assert desk.engine.alarms == ("a",)
+
+
+@virtual
+async def test_a_later_alarm_replaces_no_earlier_one():
+    desk = hub()
+    log = LogWriter(desk, None, desk._clock, "info")
+    for text in ("a", "b", "a"):
+        log.say("alarm", text)
+    assert (desk.engine.alarm, desk.engine.alarms) == ("a", ("b", "a"))
 
 
 @virtual

@@ -17,7 +17,7 @@ from core.model import PositionKey, Tier
 from core.plans.plan import ActionKind, OwnerTally, Reason
 from core.plans.results import VerifiedOwner
 from tests.tui.fakes import NOW, close, closing, crowd, key, order, plan, position, report, snapshot
-from tui.present import escalations, plan_diff
+from tui.present import alarms, escalations, plan_diff
 from tui.present.cells import INDENT, Cell, Row, fit, longest_names
 from tui.present.confirm_gate import ConfirmGate
 from tui.present.header import lines, pieces
@@ -211,14 +211,13 @@ def test_escalations_put_unacknowledged_alarms_first() -> None:
     replica = Replica()
     replica.load(crowd())
     order_of = escalations.order(replica)
-    assert order_of[0] == key("COIN03-USD")
-    assert isinstance(order_of[2], escalations.PlanKey)
-    assert escalations.to_acknowledge(replica).key == key("COIN03-USD")
+    assert isinstance(order_of[4], escalations.PlanKey)
+    assert alarms.waiting(replica)[0].key == key("COIN03-USD")
     texts = [words(escalations.row(replica, k, NOW)) for k in order_of]
-    assert texts[0].startswith("[STUCK] COIN03-USD ▶ limit_aggressive r3")
-    assert "venue: market is halted" in texts[1]
-    assert "legacy waits for a person: 3 closes, 1 cancel" in texts[2]
-    assert texts[3] == "[CLOSING] ETH-USD ▶ market_ioc r1 → market_gtc in 3s"
+    assert texts[0] == "[EMERGENCY] ETH-USD ▶ market_ioc r1 → market_gtc in 3s"
+    assert texts[2].startswith("[STUCK] COIN03-USD ▶ limit_aggressive r3")
+    assert "venue: market is halted" in texts[3]
+    assert "legacy waits for a person: 3 closes, 1 cancel" in texts[4]
     assert "[WAITING] NVDA" in texts[5]
 
 
@@ -226,7 +225,7 @@ def test_an_acknowledged_alarm_leaves_the_top() -> None:
     rows = (closing("A", outcome="stuck", alarm=True, acknowledged=True), closing("B"))
     replica = replica_of(closings=rows)
     assert escalations.order(replica)[0] == key("B")
-    assert escalations.to_acknowledge(replica) is None
+    assert alarms.waiting(replica) == []
     assert words(escalations.row(replica, key("A"), NOW)).startswith("[STUCK]")
 
 
@@ -236,13 +235,22 @@ def test_plans_that_run_do_not_wait() -> None:
 
 
 def test_leaving_is_silent_unless_something_is_left() -> None:
-    assert left_unguarded(EngineRow(mode="service", armed=True), []) == []
-    assert left_unguarded(EngineRow(mode="one-shot"), []) == []
-    assert "no stop is watched" in " ".join(left_unguarded(EngineRow(mode="one-shot", armed=True), []))
-    text = "\n".join(left_unguarded(EngineRow(mode="service"), [closing(f"S{n}") for n in range(10)]))
+    def left(*positions: PositionRow, alarms: int = 0, read_only: bool = False, **rows: Any) -> str:
+        replica = Replica()
+        replica.load(snapshot(*positions, **rows))
+        return "\n".join(left_unguarded(replica, alarms, read_only=read_only))
+
+    service, own = EngineRow(mode="service", armed=True), EngineRow(mode="one-shot")
+    plans = (PlanRow("p", "exit", "waiting", 1, 0, NOW),)
+    assert left(position(), engine=service) == ""
+    assert left(engine=own, closings=(closing(outcome="closed"),)) == ""
+    assert left(position(), engine=own, read_only=True) == ""
+    assert "1 position held.\nThe engine ends" in left(position(), engine=own)
+    assert "1 plan waiting for a person, 2 alarms not silenced." in left(engine=own, alarms=2, plans=plans)
+    text = left(engine=service, closings=tuple(closing(f"S{n}") for n in range(10)))
     assert "10 closes in flight" in text
     assert "and 2 more" in text
-    assert left_unguarded(EngineRow(), [closing(outcome="closed")]) == []
+    assert "carries on" in text
 
 
 def test_the_diff_shows_each_action_its_orders_and_what_is_skipped() -> None:
@@ -302,28 +310,36 @@ def test_one_order_is_one_order() -> None:
 def test_the_gate_opens_only_for_what_was_looked_at() -> None:
     gate = ConfirmGate(dry_run=False, typed=True)
     assert gate.closed_because("", 0)
-    gate.take(plan(close("A"), close("B")), changed=False, at=0)
-    assert "Type 2" in gate.closed_because("", 0)
-    assert gate.closed_because("3", 0) is not None
-    assert gate.closed_because("2", 0) is None
-    assert "too small" in gate.closed_because("2", 0, seen=False)
-    gate.take(plan(close("A")), changed=True, at=10)
+    gate.take(plan(close("A"), close("B")), changed=False)
+    assert "can be confirmed" in gate.closed_because("2", 99)  # not drawn yet
+    gate.see(0)
+    assert "can be confirmed after 0.5 s" in gate.closed_because("2", 0.5)
+    assert "Type 2" in gate.closed_because("", 1)
+    assert gate.closed_because("3", 1) is not None
+    assert gate.closed_because("2", 1) is None
+    assert "too small" in gate.closed_because("2", 1, seen=False)
+    gate.take(plan(close("A")), changed=True)
+    assert "THE PLAN CHANGED" in gate.closed_because("1", 99)
+    gate.see(10)
     assert "THE PLAN CHANGED" in gate.closed_because("1", 11.4)
     assert gate.closed_because("2", 11.6) is not None
     assert gate.closed_because("1", 11.6) is None
-    gate.fail("no answer", 20)
+    gate.fail("no answer")
     assert gate.closed_because("1", 30) == "no answer"
-    gate.take(plan(close("A")), changed=False, at=20.5)
+    gate.take(plan(close("A")), changed=False)
+    gate.see(20.5)
     assert gate.closed_because("1", 21) is not None
     assert gate.closed_because("1", 22) is None
 
 
 def test_dry_runs_and_empty_plans_never_open_the_gate() -> None:
     gate = ConfirmGate(dry_run=True, typed=False)
-    gate.take(plan(), changed=False, at=0)
+    gate.take(plan(), changed=False)
+    gate.see(0)
     assert "Dry run" in gate.closed_because("", 9)
     gate = ConfirmGate(dry_run=False, typed=False)
-    gate.take(plan(close(kind=ActionKind.SKIP)), changed=False, at=0)
+    gate.take(plan(close(kind=ActionKind.SKIP)), changed=False)
+    gate.see(0)
     assert "Nothing to do" in gate.closed_because("", 9)
 
 

@@ -121,6 +121,7 @@ async def test_arming_shows_what_would_fire_and_sends_what_was_shown() -> None:
         assert "trailing_stop (price 98.9, stop 99" in it.text()
         await it.press("enter")
         assert not [c for c in it.link.asked if isinstance(c, Arm)]
+        await it.settle()
         await it.press("y", "y")
         await it.until(lambda: not isinstance(it.app.screen, ArmScreen))
         assert [c for c in it.link.asked if isinstance(c, Arm)] == [Arm(True, "abc")]
@@ -130,8 +131,10 @@ async def test_what_changed_meanwhile_is_shown_again() -> None:
     async with console(link=disarmed(ExitsDue((), "abc"), Arm=Rejected("changed", "look again"))) as it:
         await opened(it)
         await it.sees("No exit is due now")
+        await it.settle()
         await it.press("y")
         await it.sees("NOT ARMED: look again")
+        await it.settle()
         await it.press("n")
         await it.until(lambda: it.app.screen is it.app.main_screen)
 
@@ -153,11 +156,15 @@ async def test_a_line_that_breaks_arms_nothing() -> None:
         assert not [c for c in it.link.asked if isinstance(c, Arm)]
 
 
-async def test_an_armed_engine_is_disarmed_at_once() -> None:
+async def test_an_armed_engine_asks_before_it_is_disarmed() -> None:
     async with console() as it:
-        await it.press("a")
+        await it.press("a", "y")
+        await it.sees("no exit closes anything by itself")
+        assert it.link.asked == []
+        await it.settle()
+        await it.press("y")
         await it.until(lambda: Arm(False) in it.link.asked)
-        assert it.app.screen is it.app.main_screen
+        await it.until(lambda: it.app.screen is it.app.main_screen)
 
 
 @pytest.mark.parametrize("engine", [EngineRow(armed=True), EngineRow(armed=False)])

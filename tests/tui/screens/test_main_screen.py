@@ -10,6 +10,7 @@ import pytest
 from textual.geometry import Region
 
 from core.link.messages import AccountRow, EngineRow, OwnerRow, PlanRow
+from core.settings import ConsoleSettings
 from tests.tui.console import console
 from tests.tui.fakes import NOW, closing, crowd, key, log, position, snapshot
 from tui.present.positions import OwnerKey
@@ -283,7 +284,7 @@ async def test_a_stuck_close_is_acknowledged_by_key() -> None:
 async def test_the_bell_rings_for_stuck_closes_only_when_asked_to(
     wanted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with console(bell=wanted) as it:
+    async with console(settings=ConsoleSettings(bell=wanted)) as it:
         rung: list[int] = []
         monkeypatch.setattr(it.app, "bell", lambda: rung.append(1))
         it.link.update(closings=(closing(outcome="stuck", alarm=True),))

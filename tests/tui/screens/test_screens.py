@@ -77,7 +77,8 @@ async def test_every_size_shows_value_flags_escalations_log_and_keys(size: tuple
             "ESCALATIONS",
             "value",
             "flags",
-            "[STUCK] COIN03-USD",
+            "[EMERGENCY] ETH-USD",
+            "is stuck",
             "d dry-run",
             "F flatten",
         ):
