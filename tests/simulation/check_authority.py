@@ -151,7 +151,8 @@ def everything_ends(evidence: Evidence) -> Iterator[Breach]:
     rows.subtract((e.plan, e.result.key, e.result.order_id) for _, e in evidence.ends if e.result.error == CONTRADICTED)
     alarms = [e for e in evidence.events if isinstance(e, Said) and e.level == "alarm"]
     for index, plan in evidence.approved():
-        if ended[plan.id] != 1:
+        again = ended[plan.id] > 1 and _disk_failed(alarms)  # a disk that failed while it wrote is written to once more
+        if ended[plan.id] != 1 and not again:
             yield Breach("I23", f"plan {plan.id} ended {ended[plan.id]} times", evidence.at(index))
         for action in plan.closes:
             count = rows[plan.id, action.key, None]
