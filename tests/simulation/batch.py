@@ -41,7 +41,6 @@ SELDOM_KILLED = {
     },
     "tiers": {t.value: 1 for t in Tier},
     "ends": {Outcome.PARTIAL.value: 1},
-    "refusals": {Refusal.REDUCE_ONLY.value: 1},
     "states": dict.fromkeys(STATES, 1),
 }
 MUTANT_POINTS = 60  # crash points of one seed that are tried before the next one, for a mutant
