@@ -1,9 +1,10 @@
 """Price files: CSV rows → the prices, in the order of the file.
 
 Columns: ``timestamp`` and either ``price``, or ``open,high,low,close`` with optional ``volume,bid,ask``. A timestamp is
-in milliseconds since 1970, or is a time with its zone. Commas, semicolons or tabs separate the cells. No row is older
-than the row before. A rising bar becomes open → low → high → close, a falling bar open → high → low → close.
-A bar's bid and ask are those at the close. Their distances from the close apply to every price of the bar.
+in milliseconds since 1970, in milliseconds of the recording's own clock from 0, or a time with its zone. Commas,
+semicolons or tabs separate the cells. No row is older than the row before. A rising bar becomes open → low → high →
+close, a falling bar open → high → low → close. A bar's bid and ask are those at the close. Their distances from the
+close apply to every price of the bar.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from core.errors import ConfigError
 from core.units import decimal, plain
 
 BAR = ("open", "high", "low", "close")
-FIRST_MS, LAST_MS = 946_684_800_000, 253_402_300_799_999  # the years 2000 to 9999; seconds lie before them
+FIRST_MS, LAST_MS = 946_684_800_000, 253_402_300_799_999  # the years 2000 to 9999
+FIRST_S = 946_684_800  # the year 2000 in seconds; milliseconds below it count from the beginning of a recording
 TIMES = "milliseconds since 1970, or a time with its zone like 2026-01-02T14:30:00Z"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BIGGEST, SMALLEST = Decimal("1e15"), Decimal("1e-15")  # a number beyond these is a slip, and rules would lose digits
@@ -113,7 +115,7 @@ def _time(cells: dict[str, str | None], place: str) -> int:
         at = decimal(text)
     except ValueError:
         return _zoned(text, place)
-    if not FIRST_MS <= at <= LAST_MS:
+    if not (0 <= at < FIRST_S or FIRST_MS <= at <= LAST_MS):
         seconds = " Seconds need three more digits." if FIRST_MS <= at * 1000 <= LAST_MS else ""
         raise ConfigError(f"{place}: timestamp must be {TIMES}, not {text}.{seconds}")
     return int(at)

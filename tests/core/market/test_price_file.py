@@ -36,6 +36,10 @@ def test_every_common_spelling_is_read(lines: tuple[str, ...]) -> None:
     assert read(*lines) == [(AT, ("100",)), (NEXT, ("101",))]
 
 
+def test_a_recording_may_count_its_milliseconds_from_0() -> None:
+    assert read("timestamp,price", "0,100", "60000,101") == [(0, ("100",)), (60_000, ("101",))]
+
+
 def test_prices_of_one_millisecond_are_read_in_their_order() -> None:
     assert read("timestamp,price", f"{AT},100", f"{AT},99", f"{AT},99") == [(AT, (p,)) for p in ("100", "99", "99")]
 
@@ -47,7 +51,8 @@ def test_prices_of_one_millisecond_are_read_in_their_order() -> None:
         ((BAR, f"{AT},1,1,1,1", f"{AT},1,1,1,1"), "line 3: the row above has the same time"),
         (("timestamp,price", f"{AT // 1000},97"), "must be milliseconds since 1970, or a time with its zone"),
         (("timestamp,price", f"{AT // 1000},97"), "Seconds need three more digits."),
-        (("timestamp,price", "0,97"), "line 2: timestamp must be milliseconds since 1970"),
+        (("timestamp,price", "946684800,97"), "Seconds need three more digits."),
+        (("timestamp,price", "-1,97"), "line 2: timestamp must be milliseconds since 1970"),
         (("timestamp,price", "946684799999,97"), "must be milliseconds since 1970"),
         (("timestamp,price", f"{AT}000,97"), "must be milliseconds since 1970"),
         (("timestamp,price", "2026-01-02 14:30:00,97"), "has no time zone. Write milliseconds since 1970"),
