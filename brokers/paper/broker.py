@@ -15,7 +15,6 @@ from brokers.paper.random_streams import seeded
 from brokers.paper.store import Store, store_path
 from brokers.paper.stream import Stream
 from brokers.paper.venue import Venue
-from brokers.paper.wire import default_listing
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import USD_LIKE, Account, Bar, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
@@ -80,12 +79,12 @@ class PaperBroker:
         await self._clock.sleep(self._half)
         return seen
 
-    async def instrument(self, symbol: str) -> Instrument:
-        """Return the rules of a symbol, held or not. A symbol that the book does not describe gets permissive rules."""
+    async def instrument(self, symbol: str) -> Instrument | None:
+        """Return the rules of a symbol, held or not; None for a symbol that the book and the prices do not name."""
         await self._read()
-        listing = self.venue.matching.market.listings.get(symbol) or default_listing(symbol)
+        listing = self.venue.matching.market.listings.get(symbol)
         await self._clock.sleep(self._half)
-        return listing.instrument
+        return None if listing is None else listing.instrument
 
     async def bars(self, symbol: str, count: int) -> list[Bar]:
         """Return no bars. A replay runs at its own speed, so its minutes are not minutes of the clock."""

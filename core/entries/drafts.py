@@ -195,6 +195,16 @@ class EntryDrafter:
             raise NotAllowed(no)
         return found[0]
 
+    async def knows_symbol(self, account: str, symbol: str) -> bool:
+        """Return whether the venue has rules or a price for the symbol; True also when the question fails."""
+        broker = self._brokers[account]
+        if isinstance(broker, InstrumentLister):
+            return await self._listed(account, symbol)
+        try:
+            return bool(await limited(broker.quotes([symbol])))
+        except (FlatdeckError, TimeoutError):
+            return await self._listed(account, symbol)
+
     async def _listed(self, account: str, symbol: str) -> bool:
         """Return False when the venue says that it has no such symbol, True also when the question fails."""
         broker = self._brokers[account]

@@ -97,7 +97,7 @@ def refusals(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
 
     First come faults of the request, then positions and limits, then accounts that are unreadable or frozen.
     """
-    found = [*_parameters(signal), *_symbol(signal, scene), *_taken(signal, scene), *_room(signal, scene)]
+    found = [*_parameters(signal), *_taken(signal, scene), *_symbol(signal, scene), *_room(signal, scene)]
     return [*found, *access(scene, signal.account)]
 
 

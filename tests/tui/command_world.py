@@ -91,6 +91,17 @@ class FakeEngine:
 
     taken_up: Sequence[PlanReport] = ()
 
+    @property
+    def entry_service(self) -> FakeEngine:
+        return self
+
+    @property
+    def drafts(self) -> FakeEngine:
+        return self
+
+    async def knows_symbol(self, account: str, symbol: str) -> bool:
+        return symbol in self.world.symbols
+
     def snapshot(self) -> Snapshot:
         return self.world.snapshot
 
@@ -140,6 +151,7 @@ class FakeWorld:
         self.engines: list[bool] = []
         self.shown: list[bool] = []
         self.forgotten: list[str] = []
+        self.symbols: set[str] = set()  # what the venues know
         self.reads = 0
         for name, value in given.items():
             setattr(self, name, value)

@@ -33,6 +33,7 @@ from tui.commands.session import (
     shared_options,
     with_context,
 )
+from tui.commands.symbols import refuse_unknown_symbols
 from tui.output import documents
 from tui.output.interrupted import interrupted_text, still_there, unfinished_text
 from tui.output.plans import plan_question, plan_text, report_text
@@ -176,6 +177,7 @@ async def _planned(context: CommandContext, engine: Engine, request: PlanRequest
         await context.environment.clock.sleep(SURE_AFTER)
         await engine.read_all()
         plan = await engine.prepare(request)
+    await refuse_unknown_symbols(engine, request, plan)
     return plan
 
 

@@ -141,7 +141,7 @@ async def test_a_size_below_the_minimum_is_not_opened():
 @virtual
 async def test_without_a_price_nothing_is_opened():
     async with world() as desk:
-        assert await refused(desk, signal("NOPE")) is Code.NO_PRICE
+        assert await refused(desk, signal("NOPE")) is Code.UNKNOWN_SYMBOL
         desk.faults.script("bad_price", times=5)
         assert await refused(desk, signal()) is Code.NO_PRICE
         assert not await desk.records(EntryApproved)

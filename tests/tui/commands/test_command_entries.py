@@ -70,8 +70,8 @@ def call(desk: Desk, *args: str, world: Terminal | None = None, answer: str | No
         ({"symbol": "btc-usd"}, "position_exists"),
         ({"symbol": "BTC/USD"}, "position_exists"),
         ({"symbol": "BTCUSD"}, "position_exists"),
-        ({"symbol": "NOSUCH-COIN"}, "no_price"),
-        ({"symbol": "eth-usd"}, "no_price"),  # the account prices ETH-USD
+        ({"symbol": "NOSUCH-COIN"}, "unknown_symbol"),
+        ({"symbol": "eth-usd"}, "unknown_symbol"),  # the account knows ETH-USD
         ({"side": "sell"}, "not_tradable"),  # a short of spot
         ({"amount": "0.000000001"}, "below_minimum"),
     ],
@@ -92,7 +92,7 @@ def test_what_is_allowed_exits_with_0(desk: Desk) -> None:
 
 
 def test_the_gate_and_open_refuse_the_same(desk: Desk) -> None:
-    for given, code in (({"symbol": "NEW-USD"}, "no_price"), ({"side": "sell"}, "not_tradable")):
+    for given, code in (({"symbol": "NEW-USD"}, "unknown_symbol"), ({"side": "sell"}, "not_tradable")):
         asked = call(desk, "check-entry", *options(**given))
         opened = call(desk, "open", *options(**given), "--yes")
         assert (asked.exit_code, opened.exit_code) == (1, 1)

@@ -273,10 +273,30 @@ def test_a_refused_approval_is_exit_code_1_and_one_sentence() -> None:
     assert result.stderr == "the plan changed since it was shown\n"
 
 
-def test_a_symbol_that_nothing_is_held_in_is_said_and_is_nothing_to_do() -> None:
-    result = call(FakeWorld(plans=[EMPTY]), "flatten", "--symbol", "BTCUSD", "--yes")
+@pytest.mark.parametrize(
+    ("symbol", "said"),
+    [
+        ("btc/usd", "Nobody holds btc/usd; did you mean BTC/USD (user_123/coinbase)?"),
+        ("BTCUSD", "Nobody holds BTCUSD; did you mean BTC/USD (user_123/coinbase)?"),
+        ("BTC/USD,ETH/USD", "and no account's venue knows it; did you mean BTC/USD"),
+        ("FOO-COIN", "Nobody holds FOO-COIN, and no account's venue knows it"),
+    ],
+)
+def test_a_symbol_that_is_nothing_is_a_mistake_in_typing(symbol: str, said: str) -> None:
+    result = call(FakeWorld(plans=[EMPTY]), "flatten", "--symbol", symbol, "--yes")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_symbol_that_the_venue_knows_is_said_and_is_nothing_to_do() -> None:
+    result = call(FakeWorld(plans=[EMPTY], symbols={"ETH/USD"}), "flatten", "--symbol", "ETH/USD", "--yes")
     assert result.exit_code == 0
-    assert "BTCUSD" in result.stderr
+    assert "ETH/USD" in result.stderr
+
+
+def test_a_symbol_may_be_held_where_an_account_could_not_be_read() -> None:
+    unread = structs.replace(EMPTY, unreadable={"platform/coinbase": "no such host"})
+    assert call(FakeWorld(plans=[unread]), "flatten", "--symbol", "FOO-COIN", "--yes").exit_code == 1
 
 
 def skipped(reason: Reason, rank: int | None = None) -> Action:
