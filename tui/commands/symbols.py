@@ -29,7 +29,9 @@ async def refuse_unknown_symbols(engine: Engine, request: PlanRequest, plan: Pla
     known |= {action.key.symbol for action in plan.actions}
     accounts = [row.id for row in engine.snapshot().accounts if not request.accounts or row.id in request.accounts]
     for symbol in request.symbols:
-        if symbol in known or (plan.actions and len(request.symbols) == 1):  # one symbol, perhaps in the venue's words
+        if symbol in known or (
+            plan.actions and len(request.symbols) == 1
+        ):  # the plan may show the symbol in the venue's words
             continue
         spelled = sorted({row.key.symbol for row in held if same_symbol(row.key.symbol, symbol)})
         if spelled:
