@@ -16,6 +16,7 @@ from core.engine.local_link import LocalLink
 from core.journal.journal import Journal
 from core.model import PositionKey
 from core.records import ClosingEnded, IntentAnswered, PlanEnded
+from core.settings import ConsoleSettings
 from core.units import ZERO
 from tui.app import FlatdeckApp
 from tui.demo_books import build
@@ -45,13 +46,15 @@ async def demo(directory: Path, speed: float) -> AsyncIterator[Engine]:
 
 async def test_after_a_cleanup_on_a_recorded_crash_the_books_agree(tmp_path: Path) -> None:
     async with demo(tmp_path, speed=600) as engine:
-        app = FlatdeckApp(LocalLink(engine), clock=engine.clock)
+        untyped = ConsoleSettings(type_number_from=(None, None))
+        app = FlatdeckApp(LocalLink(engine), clock=engine.clock, settings=untyped)
         before = {p.key: p for p in engine.snapshot().positions}
         async with app.run_test(size=(160, 48)) as pilot:
             await pilot.press("c")
-            for _ in range(100):
-                await pilot.press("y")  # does nothing until the plan is on screen
-                await pilot.pause(0.2)
+            for _ in range(20):
+                await pilot.pause(1.3)  # a key counts only after a second without any other
+                await pilot.press("y")
+                await pilot.pause(0.5)
                 if any(p.state == "done" for p in engine.snapshot().plans):
                     break
         marks = {p.key: p.mark for p in engine.snapshot().positions}

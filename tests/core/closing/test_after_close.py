@@ -10,10 +10,9 @@ from msgspec import structs
 from core.closing.after_close import RecentOrders
 from core.ids import Ids
 from core.journal.journal import Journal
-from core.ladder.parts import OrderUnderWay
 from core.model import OrderRequest, OrderSide
 from core.records import IntentAnswered, IntentWritten, Record
-from tests.support.builders import ACCOUNT, SYMBOL, D, close_action, done, order
+from tests.support.builders import ACCOUNT, SYMBOL, D, close_action, done
 from tests.support.climbing import Climb
 from tests.support.memory_database import MemoryDatabase
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
@@ -58,10 +57,9 @@ async def test_the_next_close_is_told_of_the_end_and_the_orders_of_the_one_befor
     first = Climb()
     first.to_send()
     first.filled("2")
-    orders.note(PLACE, "p1", first.ladder)
+    orders.note(PLACE, first.ladder)
     told = orders.told(PLACE, Climb().ladder)
     assert (told.fills.ended_at, told.others) == (clock.monotonic(), frozenset({"v1"}))
-    assert not orders.live(PLACE, "p1")
 
 
 @virtual
@@ -69,16 +67,5 @@ async def test_a_close_whose_order_never_ended_delays_the_next_one_too():
     orders, clock = await recent()
     first = Climb()
     first.to_send()
-    orders.note(PLACE, "p1", structs.replace(first.ladder, order=None))
+    orders.note(PLACE, structs.replace(first.ladder, order=None))
     assert orders.told(PLACE, Climb().ladder).fills.ended_at == clock.monotonic()
-
-
-@virtual
-async def test_an_order_that_may_live_is_known_to_its_own_plan():
-    orders, _ = await recent()
-    first = Climb()
-    first.to_send()
-    live = OrderUnderWay(None, sent_at=0.0, seen=order("v1"))
-    orders.note(PLACE, "p1", structs.replace(first.ladder, order=live))
-    assert orders.live(PLACE, "p1")
-    assert not orders.live(PLACE, "p2"), "another plan begins with a read of its own"

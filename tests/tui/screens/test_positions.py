@@ -9,6 +9,7 @@ import pytest
 
 from tests.tui.console import Console, console
 from tests.tui.fakes import FakeLink, key, position, snapshot
+from tui.app import FlatdeckApp
 
 D = Decimal
 
@@ -66,15 +67,13 @@ async def test_rows_resort_at_most_once_a_second() -> None:
 
 
 async def test_the_terminal_that_does_not_read_is_not_painted_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tui import app
-
     async with console() as it:
-        monkeypatch.setattr(app, "backed_up", lambda _: True)
+        monkeypatch.setattr(FlatdeckApp, "backed_up", property(lambda _: True))
         it.link.update(positions=(position("BTC-USD", usd_value=D("77.5")),))
         await it.until(lambda: it.app.replica.seq == 2)
         await it.pilot.pause(0.3)
         assert "$77.50" not in it.text()
-        monkeypatch.setattr(app, "backed_up", lambda _: False)
+        monkeypatch.setattr(FlatdeckApp, "backed_up", property(lambda _: False))
         await it.sees("$77.50")
 
 
