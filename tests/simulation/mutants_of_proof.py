@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import structs
 
 from core.closing import ladder_runner
-from core.closing.after_close import RecentOrders
 from core.errors import Refusal
 from core.ladder import after_read, moves, order as ladder_order, recovery
 from core.ladder.moves import end
 from core.ladder.parts import OrderUnderWay
 from core.ladder.states import Ladder, PositionRead, Transition
 from core.model import Order, OrderRequest, OrderStatus
+from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import find_sent_order
 from core.plans.results import Outcome
 from core.ports import OrderRead
@@ -42,7 +42,7 @@ def _names_are_expected() -> Any:
 
 
 def _live_orders_are_ignored() -> Any:
-    return instead(RecentOrders, "live", lambda *_: False)
+    return instead(InstrumentLocks, "may_be_live", lambda *_: None)
 
 
 def _stops_keep_their_size() -> Any:

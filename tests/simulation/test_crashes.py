@@ -12,7 +12,7 @@ from tests.simulation.told import told
 
 MANY = range(20000, 21000), 5  # many seeds, points spread over each: every rare state comes up
 FEW = range(21000, 22000), 400  # few seeds, every callback of most of them
-POINTS = 400
+POINTS = 300
 
 pytestmark = [
     pytest.mark.timeout(900),  # a time-out is for what hangs, not for a slow machine

@@ -33,7 +33,8 @@ def test_the_trace_is_the_same_whatever_the_hash_seed():
 
 def test_another_seed_and_another_order_make_another_trace():
     assert play(3).history.digest() != play(4).history.digest()
-    assert play(3, fifo=True).history.digest() != play(3, fifo=False).history.digest()
+    orders = [{play(seed, fifo=fifo).history.digest() for fifo in (True, False)} for seed in range(3, 9)]
+    assert any(len(digests) == 2 for digests in orders), "no seed has two callbacks due at one time"
 
 
 def test_a_kill_point_replays_as_well():
