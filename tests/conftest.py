@@ -13,7 +13,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
-CORE = Path(__file__).parent / "core"
+HERE = Path(__file__).parent
+UNTRACED = {HERE / "simulation", HERE / "tui" / "screens", HERE / "venues"}
 FOREIGN = ("FLATDECK_CONFIG", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
 
@@ -37,9 +38,9 @@ class Shares(LoadFileScheduling):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The core's own tests cover it: a tracer doubles the time of all others, and they prove behaviour, not lines."""
+    """Mark tests that prove behaviour, not lines of the core: a tracer doubles their time."""
     for item in items:
-        if CORE not in item.path.parents:
+        if not UNTRACED.isdisjoint(item.path.parents):
             item.add_marker(pytest.mark.no_cover)
 
 

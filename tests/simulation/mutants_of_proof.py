@@ -14,7 +14,6 @@ from core.ladder.moves import end
 from core.ladder.parts import OrderUnderWay
 from core.ladder.states import Ladder, PositionRead, Transition
 from core.model import Order, OrderRequest, OrderStatus
-from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import find_sent_order
 from core.plans.results import Outcome
 from core.ports import OrderRead
@@ -41,10 +40,6 @@ def _names_are_expected() -> Any:
     return instead(recovery, "OrderUnderWay", lambda *a, **k: OrderUnderWay(*a, **{**k, "nameless": False}))
 
 
-def _live_orders_are_ignored() -> Any:
-    return instead(InstrumentLocks, "may_be_live", lambda *_: None)
-
-
 def _stops_keep_their_size() -> Any:
     """A stop is put back with the size that it had, whatever is left of the position."""
     real = moves._again
@@ -53,16 +48,6 @@ def _stops_keep_their_size() -> Any:
         return real(ladder, order, order.remaining if quantity > 0 else quantity, nth)
 
     return instead(moves, "_again", again)
-
-
-def _no_lag_after_an_end() -> Any:
-    """The next order leaves at once, though a list may lag and nothing keeps the order from opening a position."""
-    real = after_read._send
-
-    def send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
-        return real(structs.replace(ladder, fills=structs.replace(ladder.fills, ended_at=None)), read, now)
-
-    return instead(after_read, "_send", send)
 
 
 def _reduce_only_means_flat() -> Any:
@@ -102,9 +87,7 @@ MUTANTS = (
         "parts-forgotten", "the parts of a split order are forgotten on restart", _parts_are_forgotten, 30, crash=True
     ),
     Mutant("name-expected", "a close call without client id is looked for by one", _names_are_expected, 60, crash=True),
-    Mutant("live-ignored", "an order that may live does not stop its plan's next action", _live_orders_are_ignored),
     Mutant("stop-keeps-size", "a stop is put back with the size that it had", _stops_keep_their_size),
-    Mutant("no-lag-after-end", "lists may lag where the next order may open", _no_lag_after_an_end, 3000),
     Mutant("reduce-only-is-flat", "a refused reduce-only order means flat", _reduce_only_means_flat),
     Mutant("absent-is-cancelled", "an order that one list lacks is gone", _absent_is_cancelled),
     Mutant("partial-fill-lost", "what a cancelled order had filled is forgotten", _fills_are_cut_to_the_last_word),
