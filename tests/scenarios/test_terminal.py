@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -23,7 +24,12 @@ from core.engine.clock import SystemClock
 from tests.scenarios.desk import Desk, fifty_nine
 
 MARKET = Path(__file__).parents[3] / "shared" / "data" / "market" / "coinbase"
-PATIENCE = 30.0
+PATIENCE = 60.0
+REPEAT = 3.0  # seconds before an answer that was not taken is given again
+
+
+class ChildEnded(AssertionError):
+    """The program ended before its screen showed what a test waits for."""
 
 
 class Terminal:
@@ -55,7 +61,7 @@ class Terminal:
             except pexpect.TIMEOUT:
                 pass
             except pexpect.EOF:
-                break
+                raise ChildEnded(f"ended before {what} on:\n{self.screen}") from None
             if seen(self.screen):
                 return self.screen
         raise AssertionError(f"never saw {what} on:\n{self.screen}")
@@ -68,6 +74,36 @@ class Terminal:
 
     def press(self, key: str) -> None:
         self._program.send(key)
+
+    def confirm(self, number: int, shown: str) -> str:
+        """Type the number and press ``y`` when the window asks for each, until the screen shows what follows."""
+        answers = {f"Type {number}": f"\x7f\x7f\x7f{number}", "y confirms exactly": "y"}
+        return self.answer(answers, lambda screen: shown in screen, repr(shown))
+
+    def answer(self, answers: dict[str, str], seen: Callable[[str], bool], what: str) -> str:
+        """Answer each question whenever it is on the screen, until the screen is as wanted.
+
+        A window takes no key while its plan is new, has changed, or its terminal was slow; then the answer is repeated.
+        """
+        clock = SystemClock()
+        pressed = dict.fromkeys(answers, -REPEAT)
+
+        def answered(screen: str) -> bool:
+            now = clock.monotonic()
+            for question, answer in answers.items():
+                if question in screen and now >= pressed[question] + REPEAT:
+                    pressed[question] = now
+                    self.press(answer)
+            return seen(screen)
+
+        return self.until(answered, what)
+
+    def leave(self) -> int:
+        """Press the keys that end the program, and return its exit code."""
+        self.press("q")
+        with suppress(ChildEnded):
+            self.answer({"y Quit": "y"}, lambda _: False, "the end")
+        return self.ended()
 
     def ended(self) -> int:
         """The exit code, once it has left by itself."""
@@ -157,21 +193,14 @@ def test_a_cleanup_from_the_key_to_verified_and_out(terminals: list[Terminal], c
     terminal.press("c")
     terminal.shows("59 → 8")
     terminal.press("c")  # a second press does nothing
-    terminal.shows("Type 52")
-    terminal.press("\r")  # Enter never confirms: it presses what has the focus, and that is Cancel
-    terminal.until(lambda screen: "59 → 8" not in screen, "the plan put away")
+    # Enter never confirms: Enter presses the button that has the focus, and that is Cancel
+    terminal.answer({"Type 52": "\r"}, lambda screen: "59 → 8" not in screen, "the plan put away")
     assert "14/8" in terminal.screen
     terminal.press("c")
-    terminal.shows("Type 52")
-    terminal.press("52")
-    terminal.press("y")
-    assert "80 → 28" in terminal.shows("verified")
+    assert "80 → 28" in terminal.confirm(52, "verified")
     terminal.press("n")
     terminal.shows("28 positions")
-    terminal.press("q")
-    terminal.shows("y Quit")
-    terminal.press("y")
-    assert terminal.ended() == 0
+    assert terminal.leave() == 0
 
 
 @pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market is not beside this checkout")
@@ -186,10 +215,7 @@ def test_a_replayed_market_moves_the_positions(terminals: list[Terminal]) -> Non
 
     first = price(terminal.screen)
     terminal.until(lambda screen: price(screen) not in ("", first), "another value of BTC-USD")
-    terminal.press("q")
-    terminal.shows("y Quit")
-    terminal.press("y")
-    assert terminal.ended() == 0
+    assert terminal.leave() == 0
 
 
 @pytest.mark.parametrize("when", ["before the first picture", "on the main screen", "while its output waits"])
@@ -213,11 +239,7 @@ def test_a_line_that_breaks_in_the_middle_of_a_flatten_that_was_confirmed_leaves
     terminals.append(terminal)
     terminal.shows("59 positions")
     terminal.press("F")
-    terminal.shows("Type 59")
-    terminal.press("59")
-    terminal.press("\r")
-    terminal.press("y")
-    terminal.shows("of 59 closes ended")
+    terminal.confirm(59, "of 59 closes ended")
     if isinstance(terminal, LoneTerminal):
         terminal.fill()
     terminal.lose_line()
@@ -233,9 +255,5 @@ def test_a_line_that_breaks_while_a_market_is_waited_for_does_not_keep_the_next_
     terminals.append(terminal)
     terminal.shows("2 positions")
     terminal.press("F")
-    terminal.shows("Type 2")
-    terminal.press("2")
-    terminal.press("\r")
-    terminal.press("y")
-    terminal.shows("› parked")
+    terminal.confirm(2, "› parked")
     terminal.lose_line()
