@@ -27,6 +27,7 @@ from tui.commands import (
     engine as commands_engine,
     entries as commands_entries,
     files as commands_files,
+    journal as commands_journal,
     look as commands_look,
     plans as commands_plans,
     reconcile,
@@ -287,7 +288,7 @@ def cli(context: CommandContext, *, read_only: bool) -> int:
 
 for _command in (
     *(commands_look.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
-    *(commands_engine.demo, commands_engine.run, commands_look.journal, commands_look.check, commands_look.config),
+    *(commands_engine.demo, commands_engine.run, commands_journal.journal, commands_look.check, commands_look.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_look.completion, replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
     *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
