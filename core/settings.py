@@ -229,16 +229,6 @@ def exits_of(settings: Settings) -> ExitsOf:
     return of
 
 
-def max_age_of(exits: ExitsOf, streams: Callable[[str], bool]) -> Callable[[str, str], float]:
-    """Return a lookup of the oldest usable price in seconds. ``streams`` tells if an account has live prices."""
-
-    def of(account: str, symbol: str) -> float:
-        found = exits(account, symbol)
-        return found.max_price_age if streams(account) else found.max_price_age_polling
-
-    return of
-
-
 def symbols_with_exits(settings: Settings) -> set[str]:
     """Return every symbol that has exit settings of its own at some level."""
     levels = [ExitLevel(symbols=settings.exit_symbols), *(o.exits for o in settings.owners)]

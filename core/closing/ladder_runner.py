@@ -89,7 +89,6 @@ class LadderRunner:
         *,
         changed: Callable[[Transition], None],
         emit: Callable[[BrokerEvent], None],
-        max_age: Callable[[str, str], float],
         judge: Judge,
     ) -> None:
         self._broker = broker
@@ -99,7 +98,6 @@ class LadderRunner:
         self._book = book
         self._changed = changed
         self._emit = emit
-        self._max_age = max_age
         self._judge = judge
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
@@ -273,7 +271,7 @@ class LadderRunner:
                 self._emit(QuoteSeen(quote))
                 position, market = self._book.position(key), self._book.without_stub(quote)
                 return None if market.flaw() or position is None else market.closing_price(position.side)
-        holding = self._book.holding(key, self._clock.monotonic(), self._max_age(key.account, key.symbol))
+        holding = self._book.holding(key, self._clock.monotonic())
         return holding.price if holding else None
 
     async def _check_ours(self, state: Ladder, holdings: Holdings) -> None:

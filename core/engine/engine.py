@@ -49,7 +49,7 @@ from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.reconciliation.service import ReconciliationService
-from core.settings import Settings, exits_of, max_age_of
+from core.settings import Settings, exits_of
 
 
 class Engine:
@@ -78,8 +78,8 @@ class Engine:
         self.ledger = PositionLedger(journal)
         self._brokers = {b.account.id: b for b in brokers}
         self.exits_of = exits_of(settings)
-        self._max_age = max_age_of(self.exits_of, lambda a: self._brokers[a].capabilities.streams)
-        self.book = Book([b.account for b in brokers], is_ours, self.exits_of)
+        polled = frozenset(a for a, b in self._brokers.items() if not b.capabilities.streams)
+        self.book = Book([b.account for b in brokers], is_ours, self.exits_of, polled)
         armed = settings.automation.exits == "auto" and not (self.read_only and lasting)
         self.publisher = Publisher(clock, EngineRow(mode=mode, armed=armed, read_only=self.read_only))
         self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
@@ -129,7 +129,6 @@ class Engine:
             *(self.pending_plans, self.publisher, acting, self.ledger, self._locks),
             frozen=self.frozen,
             exits_of=self.exits_of,
-            max_age=self._max_age,
             reread=self._rereads.request,
             spawn=self._tasks.spawn,
             say=self.say,
@@ -153,7 +152,6 @@ class Engine:
                 *(broker, self._readers[account], journal, self.clock, self.book),
                 changed=self._rows.show_closing,
                 emit=self._emit,
-                max_age=self._max_age,
                 judge=self.exits.judge_again,
             )
         tools = {a: AccountTools(b, self._readers[a], self._runners[a].carry_out) for a, b in self._brokers.items()}
@@ -266,7 +264,6 @@ class Engine:
         return Situation(
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
-            max_age=self._max_age,
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
             blocked=blocked_by(self._locks.in_flight(), self.frozen),
             first_run=self._cleanups == 0,

@@ -45,7 +45,6 @@ class ExitService:
         *,
         exits_of: ExitsOf,
         closing: Callable[[], set[InstrumentKey]],  # instruments with a close in flight
-        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
         reread: Callable[[Iterable[str]], None],
         spawn: Callable[[Coroutine[object, object, object]], None],
         bars: Ask,
@@ -56,7 +55,6 @@ class ExitService:
         self._publisher = publisher
         self._journal = journal
         self._in_flight = closing
-        self._max_age = max_age
         self._reread = reread
         self._spawn = spawn
         self._log = say
@@ -147,7 +145,7 @@ class ExitService:
     def _price(self, account: str, symbol: str) -> list[ExitSignal]:
         """Return the exits due at the latest price; none when the rules may not use the price."""
         book, now = self._book, self._clock.monotonic()
-        quote = book.usable_quote(account, symbol, now, self._max_age(account, symbol))
+        quote = book.usable_quote(account, symbol, now)
         if quote is None or quote.reference is None or not book.readable(account):
             return []
         instrument, at = book.instrument(account, symbol), self._clock.now()
@@ -188,8 +186,8 @@ class ExitService:
         """
         if not self.armed:
             return Judged(False, "exits do not close by themselves any more")
-        now, age = self._clock.monotonic(), self._max_age(key.account, key.symbol)
-        quote = self._book.usable_quote(key.account, key.symbol, now, age)
+        now = self._clock.monotonic()
+        quote = self._book.usable_quote(key.account, key.symbol, now)
         if quote is None or quote.received <= since or not self._book.readable(key.account):
             return None
         if self._monitor.waits_for_read(key.account, key.symbol, now):
@@ -240,8 +238,7 @@ class ExitService:
         book, now = self._book, self._clock.monotonic()
 
         def fresh(key: PositionKey) -> bool:
-            age = self._max_age(key.account, key.symbol)
-            return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now, age) is not None
+            return book.readable(key.account) and book.usable_quote(key.account, key.symbol, now) is not None
 
         return [due for due in self._monitor.due() if fresh(due.key)]
 

@@ -47,7 +47,6 @@ class Watchers:
         *,
         frozen: Mapping[str, str],
         exits_of: ExitsOf,
-        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
         reread: Callable[[Iterable[str]], None],
         spawn: Callable[[Coroutine[object, object, object]], None],
         say: Callable[..., None],
@@ -58,7 +57,6 @@ class Watchers:
             *(settings, clock, book, publisher, acting),
             exits_of=exits_of,
             closing=locks.in_flight,
-            max_age=max_age,
             reread=reread,
             spawn=spawn,
             bars=lambda account, *of: brokers[account].bars(*of),
@@ -68,7 +66,6 @@ class Watchers:
             *(settings, clock, book, brokers, readers, acting, ledger, locks),
             frozen=frozen,
             watched=self.exits.view,
-            max_age=max_age,
             spawn=spawn,
             say=say,
         )

@@ -10,7 +10,7 @@ from decimal import Decimal
 from msgspec import structs
 
 from core.market.price_gate import PriceGate, PriceVerdict
-from core.model import Quote
+from core.model import InstrumentKey, Quote
 from core.settings import ExitsOf
 
 
@@ -28,13 +28,17 @@ def without_stub(quote: Quote, max_spread: Decimal) -> Quote:
 
 
 class QuoteBook:
-    """Quotes by account and symbol. Ages are seconds of the local monotonic clock."""
+    """Quotes by account and symbol, and the one judge of their age. Times are seconds of the local monotonic clock.
 
-    def __init__(self, exits_of: ExitsOf) -> None:
+    ``polled``: accounts without live prices, whose prices may be older.
+    """
+
+    def __init__(self, exits_of: ExitsOf, polled: frozenset[str] = frozenset()) -> None:
         self._exits_of = exits_of
-        self._quotes: dict[tuple[str, str], Quote] = {}
-        self._gates: dict[tuple[str, str], PriceGate] = {}
-        self._flaws: dict[tuple[str, str], str] = {}  # the reason why the latest quote was not taken
+        self._polled = polled
+        self._quotes: dict[InstrumentKey, Quote] = {}
+        self._gates: dict[InstrumentKey, PriceGate] = {}
+        self._flaws: dict[InstrumentKey, str] = {}  # the reason why the latest quote was not taken
 
     def take_quote(self, quote: Quote) -> bool:
         """Take one quote. Return True when the price is usable or the reason changed.
@@ -42,7 +46,7 @@ class QuoteBook:
         A bad or unconfirmed price changes the reason; a bad quote is kept only where no good quote is known.
         A quote older than the known quote changes nothing.
         """
-        name = (quote.account, quote.symbol)
+        name = InstrumentKey(quote.account, quote.symbol)
         quote = without_stub(quote, self._exits_of(*name).max_spread)
         gate = self._gates.get(name)
         if gate is None:
@@ -61,25 +65,35 @@ class QuoteBook:
 
     def get(self, account: str, symbol: str) -> Quote | None:
         """Return the last good quote, else the last quote that the gate did not hold; None without a quote."""
-        return self._quotes.get((account, symbol))
+        return self._quotes.get(InstrumentKey(account, symbol))
 
-    def flaw(self, account: str, symbol: str, monotonic: float, max_age: float) -> str:
-        """Return the reason why no price is usable now; "" when a price is usable."""
-        quote = self._quotes.get((account, symbol))
+    def usable(self, account: str, symbol: str, now: float) -> Quote | None:
+        """Return the last good quote if it is young enough at ``now``, else None."""
+        return None if self.flaw(account, symbol, now) else self.get(account, symbol)
+
+    def flaw(self, account: str, symbol: str, now: float) -> str:
+        """Return the reason why no price is usable at ``now``; "" when a price is usable."""
+        place = InstrumentKey(account, symbol)
+        quote = self._quotes.get(place)
         if quote is None:
-            return self._flaws.get((account, symbol)) or "no price"
-        age = monotonic - quote.received
-        if age >= max_age:
-            why = self._flaws.get((account, symbol), "")
+            return self._flaws.get(place) or "no price"
+        age = now - quote.received
+        if age >= self._max_age(place):
+            why = self._flaws.get(place, "")
             return f"price is {age:.0f} s old" + (f" ({why})" if why else "")
         return quote.flaw() or ""
+
+    def _max_age(self, place: InstrumentKey) -> float:
+        exits = self._exits_of(*place)
+        return exits.max_price_age_polling if place.account in self._polled else exits.max_price_age
 
     def split(self, account: str, symbol: str, ratio: Decimal) -> None:
         """Drop the old share's quote after a split of ``ratio`` new shares for an old share.
 
         The gate expects the new share's price at the old price divided by ``ratio``.
         """
-        self._quotes.pop((account, symbol), None)
-        gate = self._gates.get((account, symbol))
+        place = InstrumentKey(account, symbol)
+        self._quotes.pop(place, None)
+        gate = self._gates.get(place)
         if gate is not None:
             gate.split(ratio)

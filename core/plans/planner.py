@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct, structs
@@ -23,7 +23,6 @@ class Situation(Struct, frozen=True):
 
     now: datetime
     monotonic: float
-    max_age: Callable[[str, str], float]  # the age limit of a usable price, by account and symbol
     tiers: dict[str, tuple[Tier, ...]]
     blocked: cleanup.Blocked
     first_run: bool
@@ -83,7 +82,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
 def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> Iterable[Holding]:
     """Yield every holding of the accounts, valued at the situation's time."""
     for key in book.keys(accounts):
-        holding = book.holding(key, situation.monotonic, situation.max_age(key.account, key.symbol))
+        holding = book.holding(key, situation.monotonic)
         if holding is not None:
             yield holding
 

@@ -31,6 +31,7 @@ from core.model import (
     Account,
     Holdings,
     Instrument,
+    InstrumentKey,
     Leg,
     Order,
     Position,
@@ -66,15 +67,16 @@ class Book:
         accounts: Iterable[Account],
         is_ours: Callable[[str | None], bool],
         exits_of: ExitsOf | None = None,
+        polled: frozenset[str] = frozenset(),  # accounts without live prices
     ) -> None:
         self.accounts = {a.id: AccountView(a) for a in accounts}
         self.is_ours = is_ours
         self._positions: dict[str, dict[PositionKey, Position]] = {a: {} for a in self.accounts}
         self._orders: dict[str, dict[str, dict[str, Order]]] = {a: {} for a in self.accounts}  # account, symbol, id
         self._ended: dict[str, set[str]] = {a: set() for a in self.accounts}  # order ids, since the last read
-        self._instruments: dict[tuple[str, str], Instrument] = {}
+        self._instruments: dict[InstrumentKey, Instrument] = {}
         self._exits_of = exits_of or same_exits(ExitSettings())
-        self._quotes = QuoteBook(self._exits_of)
+        self._quotes = QuoteBook(self._exits_of, polled)
         self._rates: dict[str, dict[str, Decimal]] = {a: {} for a in self.accounts}
         self._missing: dict[PositionKey, float] = {}  # monotonic time at which a read first lacked the position
         self.refusals: dict[PositionKey, MinimumRefusal] = {}  # closes that the venues refused as too small
@@ -156,7 +158,7 @@ class Book:
         view.unlisted = holdings.unlisted
         view.latency = holdings.received - holdings.asked
         for instrument in holdings.instruments:
-            self._instruments[holdings.account, instrument.symbol] = instrument
+            self._instruments[InstrumentKey(holdings.account, instrument.symbol)] = instrument
         before, orders = self._orders[holdings.account], dict[str, dict[str, Order]]()
         for order in holdings.orders:
             if not order.status.terminal:
@@ -199,16 +201,15 @@ class Book:
 
     def instrument(self, account: str, symbol: str) -> Instrument:
         """Return the venue's rules for a symbol; permissive rules where the venue reported none."""
-        known = self._instruments.get((account, symbol))
+        known = self._instruments.get(InstrumentKey(account, symbol))
         return known or Instrument(symbol=symbol, native_symbol=symbol)
 
     def quote(self, account: str, symbol: str) -> Quote | None:
         return self._quotes.get(account, symbol)
 
-    def usable_quote(self, account: str, symbol: str, monotonic: float, max_age: float) -> Quote | None:
+    def usable_quote(self, account: str, symbol: str, monotonic: float) -> Quote | None:
         """Return the last quote if it is usable at ``monotonic``, else None."""
-        flaw = self._quotes.flaw(account, symbol, monotonic, max_age)
-        return None if flaw else self._quotes.get(account, symbol)
+        return self._quotes.usable(account, symbol, monotonic)
 
     def without_stub(self, quote: Quote) -> Quote:
         """Return the quote as this book takes it: without a bid and ask that are no market."""
@@ -217,18 +218,15 @@ class Book:
     def readable(self, account: str) -> bool:
         return self.accounts[account].readable
 
-    def holding(self, key: PositionKey, monotonic: float, max_age: float) -> Holding | None:
-        """Return the position with its price and value at ``monotonic``; None when nothing is held.
-
-        A price older than ``max_age`` seconds is not used.
-        """
+    def holding(self, key: PositionKey, monotonic: float) -> Holding | None:
+        """Return the position with its price and value at ``monotonic``; None when nothing is held."""
         position = self.position(key)
         if position is None:
             return None
         instrument = self.instrument(key.account, key.symbol)
         quote = self.quote(key.account, key.symbol)
         orders, ours = self.concerning(key, ours=False), self.concerning(key, ours=True)
-        flaw = self._quotes.flaw(key.account, key.symbol, monotonic, max_age)
+        flaw = self._quotes.flaw(key.account, key.symbol, monotonic)
         owner = self.accounts[key.account].account.owner
         if quote is None or flaw:
             small = self._too_small(position, None, instrument)

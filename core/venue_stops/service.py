@@ -57,7 +57,6 @@ class VenueStopService:
         *,
         frozen: Mapping[str, str],
         watched: Callable[[PositionKey], ExitView | None],
-        max_age: Callable[[str, str], float],  # seconds that a price is usable, by account and symbol
         spawn: Callable[[Coroutine[object, object, object]], None],
         say: Callable[..., None],
     ) -> None:
@@ -69,7 +68,6 @@ class VenueStopService:
         self._locks = locks
         self._frozen = frozen
         self._watched = watched
-        self._max_age = max_age
         self._spawn = spawn
         self._log = say
         self._orders: dict[str, VenueStopOrders] = {}
@@ -172,7 +170,7 @@ class VenueStopService:
             post.intent, post.note = self._known[post.order.client_id or ""], ""
         post.position = position or post.position
         guard, book = self._watched(key), self._book
-        quote = book.usable_quote(*where, now, self._max_age(*where))
+        quote = book.usable_quote(*where, now)
         seen = StopSituation(
             position=position,
             instrument=book.instrument(*where),

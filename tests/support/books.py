@@ -25,7 +25,7 @@ from core.plans.planner import Situation
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
 from core.portfolio.holding import Holding
-from core.settings import AccountSettings, CleanupSettings, OwnerSettings, Settings
+from core.settings import AccountSettings, CleanupSettings, ExitSettings, OwnerSettings, Settings, same_exits
 from tests.support import builders
 
 D = Decimal
@@ -70,9 +70,9 @@ def reading(
     return HoldingsRead(Holdings(account, asked, got, positions, tuple(orders), tuple(instruments), equity))
 
 
-def a_book(*accounts: str, live: bool = True) -> Book:
+def a_book(*accounts: str, live: bool = True, exits: ExitSettings | None = None) -> Book:
     """An empty book; ``live`` accounts become readable with their first read."""
-    book = Book([builders.account(a) for a in accounts], is_ours)
+    book = Book([builders.account(a) for a in accounts], is_ours, same_exits(exits or ExitSettings()))
     for a in accounts if live else ():
         book.apply(AccountChanged(a, AccountState.LIVE), NOW)
     return book
@@ -148,11 +148,10 @@ def situation_of(
     first_run: bool = True,
     blocked: Mapping[str, tuple[Reason, str]] | None = None,
 ) -> Situation:
-    """Prices may be 5 s old; every account takes the same tiers."""
+    """Every account takes the same tiers."""
     return Situation(
         now=NOW,
         monotonic=monotonic,
-        max_age=lambda account, symbol: 5.0,
         tiers=dict.fromkeys(book.accounts, TIERS),
         blocked=dict(blocked or {}),
         first_run=first_run,

@@ -70,7 +70,6 @@ class Hands:
             book,
             changed=self.moves.append,
             emit=lambda event: (self.seen.append(event), book.apply(event, self.clock.now())),
-            max_age=lambda account, symbol: 5.0,
             judge=lambda *_: Judged(True),
         )
         steps = schedule(action.tiers, 3, OFFSETS)

@@ -36,16 +36,26 @@ def test_a_bad_price_is_skipped_and_the_good_one_grows_old(bad: Quote) -> None:
     assert quotes.take_quote(quote("100", 1))
     quotes.take_quote(bad)
     assert known(quotes) == D(100)
-    assert quotes.flaw("u/a", "AAPL", 5.0, 5.0) == ""
-    assert quotes.flaw("u/a", "AAPL", 6.0, 5.0).startswith("price is 5 s old (")
+    assert quotes.flaw("u/a", "AAPL", 5.0) == ""
+    assert quotes.flaw("u/a", "AAPL", 6.0).startswith("price is 5 s old (")
+
+
+@pytest.mark.parametrize(("polled", "usable"), [(frozenset(), False), (frozenset({"u/a"}), True), ({"u/b"}, False)])
+def test_a_polled_price_stays_usable_for_longer(polled: frozenset[str], usable: bool) -> None:
+    settings = ExitSettings(max_price_age=5.0, max_price_age_polling=15.0)
+    quotes = QuoteBook(same_exits(settings), frozenset(polled))
+    quotes.take_quote(quote("100", 1))
+    assert quotes.usable("u/a", "AAPL", 5.9) is quotes.get("u/a", "AAPL")
+    assert (quotes.usable("u/a", "AAPL", 15.9) is not None) is usable
+    assert quotes.usable("u/a", "AAPL", 16.0) is None
 
 
 def test_a_bad_price_is_all_that_is_known_until_a_good_one_comes() -> None:
     quotes = QuoteBook(same_exits(ExitSettings()))
     quotes.take_quote(quote("-1", 1))
-    assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == "price not positive"
+    assert quotes.flaw("u/a", "AAPL", 1.0) == "price not positive"
     assert quotes.take_quote(quote("100", 2))
-    assert quotes.flaw("u/a", "AAPL", 2.0, 5.0) == ""
+    assert quotes.flaw("u/a", "AAPL", 2.0) == ""
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,7 @@ def test_a_bid_and_an_ask_far_apart_are_no_market(
     found = quotes.get("u/a", "AAPL")
     assert found is not None
     assert found.reference == (None if usable is None else D(usable))
-    assert quotes.flaw("u/a", "AAPL", 1.0, 5.0) == ("" if usable else f"bid {bid} and ask {ask} are no market")
+    assert quotes.flaw("u/a", "AAPL", 1.0) == ("" if usable else f"bid {bid} and ask {ask} are no market")
 
 
 def test_a_stub_does_not_replace_a_price() -> None:
@@ -78,7 +88,7 @@ def test_a_stub_does_not_replace_a_price() -> None:
     quotes.take_quote(quote("100", 1))
     assert quotes.take_quote(Quote("u/a", "AAPL", 2.0, bid=D(1), ask=D(150)))  # the reason changed
     assert known(quotes) == D(100)
-    assert quotes.flaw("u/a", "AAPL", 6.0, 5.0) == "price is 5 s old (bid 1 and ask 150 are no market)"
+    assert quotes.flaw("u/a", "AAPL", 6.0) == "price is 5 s old (bid 1 and ask 150 are no market)"
 
 
 def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
@@ -86,7 +96,7 @@ def test_a_jump_is_held_until_a_later_price_confirms_it() -> None:
     quotes.take_quote(quote("100", 1))
     quotes.take_quote(quote("60", 2))
     assert known(quotes) == D(100)
-    assert "jump to 60" in quotes.flaw("u/a", "AAPL", 9.0, 5.0)
+    assert "jump to 60" in quotes.flaw("u/a", "AAPL", 9.0)
     assert quotes.take_quote(quote("61", 3))
     assert known(quotes) == D(61)
 
@@ -108,14 +118,14 @@ def test_a_share_split_is_no_loss_its_price_is_forgotten_and_the_account_is_read
     book.apply(QuoteSeen(quote("410", 1)), NOW)
     change = book.apply(PositionSeen(KEY, after), NOW)
     assert change.doubted == {"u/a"}
-    holding = book.holding(KEY, 1.5, 5.0)
+    holding = book.holding(KEY, 1.5)
     assert holding is not None
     assert (holding.value, holding.flaw) == (None, "no price")
     book.apply(QuoteSeen(quote("409", 1.8)), NOW)  # of the old share still, or a spike: nothing confirms it
-    held = book.holding(KEY, 1.9, 5.0)
+    held = book.holding(KEY, 1.9)
     assert held is not None
     assert (held.value, held.flaw) == (None, "a jump to 409 waits to be confirmed")
     book.apply(QuoteSeen(quote("101", 2)), NOW)
-    fresh = book.holding(KEY, 2.0, 5.0)
+    fresh = book.holding(KEY, 2.0)
     assert fresh is not None
     assert fresh.value == D(4040)

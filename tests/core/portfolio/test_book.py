@@ -231,7 +231,7 @@ def test_a_holding_has_the_value_and_pnl_that_a_close_would_find() -> None:
         reading(COINBASE, position(quantity="2", entry="90", leverage="3"), instruments=[instrument(multiplier="10")]),
         QuoteSeen(Quote(COINBASE, "BTC-USD", 1.0, bid=D(99), ask=D(101), last=D("100.5"))),
     )
-    now = book.holding(BTC, 2.0, 5.0)
+    now = book.holding(BTC, 2.0)
     assert now is not None
     assert (now.owner, now.price, now.mark, now.value) == ("user_123", 99, D("100.5"), 1980)
     assert now.pnl == D("10.5") / 90
@@ -246,7 +246,7 @@ def test_a_short_is_valued_at_the_ask() -> None:
         reading(COINBASE, position(side=Side.SHORT)),
         QuoteSeen(Quote(COINBASE, "BTC-USD", 1.0, bid=D(99), ask=D(101))),
     )
-    now = book.holding(BTC, 1.0, 5.0)
+    now = book.holding(BTC, 1.0)
     assert now is not None
     assert now.value == 101
 
@@ -268,7 +268,7 @@ def test_a_price_that_cannot_be_used_leaves_value_and_pnl_unknown_with_the_reaso
     book = told(a_book(COINBASE), reading(COINBASE, position()))
     if prices is not None:
         told(book, QuoteSeen(prices))
-    now = book.holding(BTC, monotonic, 5.0)
+    now = book.holding(BTC, monotonic)
     assert now is not None
     assert (now.price, now.mark, now.value, now.pnl, now.roi) == (None, None, None, None, None)
     assert now.flaw == flaw
@@ -276,11 +276,11 @@ def test_a_price_that_cannot_be_used_leaves_value_and_pnl_unknown_with_the_reaso
 
 def test_an_unknown_entry_or_leverage_is_unknown_and_the_value_is_not() -> None:
     book = told(a_book(COINBASE), reading(COINBASE, position(entry=None)), QuoteSeen(quote()))
-    now = book.holding(BTC, 1.0, 5.0)
+    now = book.holding(BTC, 1.0)
     assert now is not None
     assert (now.value, now.pnl, now.roi) == (100, None, None)
     told(book, reading(COINBASE, position(leverage=None), asked=1))
-    now = book.holding(BTC, 1.0, 5.0)
+    now = book.holding(BTC, 1.0)
     assert now is not None
     assert (now.pnl, now.roi) == (0, None)
 
@@ -289,17 +289,17 @@ def test_a_foreign_currency_needs_the_broker_s_own_rate() -> None:
     euros = instrument(quote="EUR")
     book = told(a_book(COINBASE, KRAKEN), reading(COINBASE, position(), instruments=[euros]), QuoteSeen(quote()))
     told(book, RatesSeen(KRAKEN, {"EUR": D("9")}))
-    unknown = book.holding(BTC, 1.0, 5.0)
+    unknown = book.holding(BTC, 1.0)
     assert unknown is not None
     assert (unknown.value, unknown.flaw, unknown.pnl) == (None, "no USD rate for EUR", 0)
     assert book.apply(RatesSeen(COINBASE, {"EUR": D("1.1"), "JPY": D("0.007")}), NOW).positions == {BTC}
-    known = book.holding(BTC, 1.0, 5.0)
+    known = book.holding(BTC, 1.0)
     assert known is not None
     assert (known.value, known.flaw) == (110, "")
 
 
 def test_a_position_that_is_not_held_has_no_holding() -> None:
-    assert a_book(COINBASE).holding(BTC, 1.0, 5.0) is None
+    assert a_book(COINBASE).holding(BTC, 1.0) is None
 
 
 def test_an_instrument_that_the_venue_did_not_describe_is_permissive() -> None:
@@ -328,7 +328,7 @@ def test_our_own_orders_are_not_the_user_s() -> None:
     book = told(
         a_book(COINBASE), reading(COINBASE, position(), orders=[order("o1"), order("p1", client_id=OURS), foreign])
     )
-    now = book.holding(BTC, 1.0, 5.0)
+    now = book.holding(BTC, 1.0)
     assert now is not None
     assert [o.id for o in now.orders] == ["o1", "theirs"]
     assert [o.id for o in now.ours] == ["p1"]

@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 from core.events import BrokerEvent, HoldingsRead, OrderSeen, PositionSeen, QuoteSeen
 from core.model import Leg, Order, OrderStatus, Position, PositionKey, Side
 from core.portfolio.book import Book
+from core.settings import ExitSettings
 from tests.support.books import COINBASE, KRAKEN, NOW, a_book, order, position, quote, reading, told
 
 SYMBOLS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -132,9 +133,9 @@ def test_an_order_never_reopens_and_its_fill_never_falls_between_reads(seen: lis
 def test_a_value_is_known_only_from_a_price_that_is_fresh_and_sound(
     events: list[BrokerEvent], monotonic: float, max_age: float
 ) -> None:
-    book = told(a_book(*ACCOUNTS), *events)
+    book = told(a_book(*ACCOUNTS, exits=ExitSettings(max_price_age=max_age)), *events)
     for key in book.keys(ACCOUNTS):
-        now, seen = book.holding(key, monotonic, max_age), book.quote(key.account, key.symbol)
+        now, seen = book.holding(key, monotonic), book.quote(key.account, key.symbol)
         assert now is not None
         usable = seen is not None and seen.flaw() is None and monotonic - seen.received < max_age
         assert (now.value is not None) is usable

@@ -21,7 +21,7 @@ from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.portfolio.book import Book
 from core.records import IntentAnswered, IntentWritten
-from core.settings import ProtectSettings, Settings
+from core.settings import ExitSettings, ProtectSettings, Settings
 from core.venue_stops.service import VenueStopService
 from tests.support.builders import ACCOUNT, KEY, SYMBOL, D, account, instrument, position, stop
 from tests.support.fake_broker import HANG, FakeBroker, quote
@@ -46,7 +46,7 @@ class Bench:
         )
         self.broker.able = structs.replace(self.broker.able, protective_stops=True, position_lag=1.0)
         self.broker.answers["cancel"] = answers.get("cancel", [self._cancel])
-        self.settings = Settings(protect=ProtectSettings(enabled=True))
+        self.settings = Settings(exits=ExitSettings(max_price_age=60.0), protect=ProtectSettings(enabled=True))
         self.book = Book([account()], is_ours, lambda *_: self.settings.exits)
         self.frozen: dict[str, str] = {}
         self.log: list[tuple[str, str]] = []
@@ -74,7 +74,6 @@ class Bench:
             self.claims,
             frozen=self.frozen,
             watched=lambda _: ExitView(stop=self.stop),
-            max_age=lambda *_: 60.0,
             spawn=self._spawn,
             say=self.say,
         )
