@@ -14,8 +14,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from core.link.messages import Acknowledge, Arm, Command, Confirm, Link, PlanReport, Rejected, Reply
+from core.link.messages import Acknowledge, Arm, Command, Confirm, Link, Rejected, Reply
 from core.link.replica import Replica
+from core.plans.results import PlanReport
 from core.ports import Clock
 from core.settings import ConsoleSettings
 from tui.console_actions import ConsoleActions

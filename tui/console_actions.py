@@ -9,9 +9,10 @@ from textual.app import App, SystemCommand
 from textual.screen import Screen
 from textual.worker import Worker
 
-from core.link.messages import Acknowledge, Command, PlanReport, Refresh, Rejected, Reply, Snapshot
+from core.link.messages import Acknowledge, Command, Refresh, Rejected, Reply, Snapshot
 from core.link.replica import Replica
 from core.plans.request import PlanRequest
+from core.plans.results import PlanReport
 from core.ports import Clock
 from core.settings import ConsoleSettings
 from tui.feed import LINK_ERRORS, Feed

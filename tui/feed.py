@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.errors import FlatdeckError
-from core.link.messages import Finished, Link, PlanReport, Refresh, Rejected, Snapshot
+from core.link.messages import Finished, Link, Refresh, Rejected, Snapshot
 from core.link.replica import Replica
+from core.plans.results import PlanReport
 from tui.present.changes import Changes
 
 LINK_ERRORS = (OSError, EOFError, FlatdeckError)  # errors of a broken link to the engine, over any transport

@@ -23,13 +23,20 @@ from core.ladder.recovery import InterruptedPlan
 from core.ladder.results import cancel_results, result, stopped
 from core.ladder.states import CloseBroken, Ladder, Limits, Transition
 from core.ladder.tiers import schedule
-from core.link.messages import PlanReport
 from core.model import Holdings, InstrumentKey, PositionKey
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.lookup import limited
 from core.plans import planner
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
-from core.plans.results import Outcome, ResultRow, as_finally_read, not_done, owner_tallies, verified_owner
+from core.plans.results import (
+    Outcome,
+    PlanReport,
+    ResultRow,
+    as_finally_read,
+    not_done,
+    owner_tallies,
+    verified_owner,
+)
 from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings

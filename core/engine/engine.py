@@ -35,7 +35,7 @@ from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
 from core.ladder.recovery import InterruptedPlan, interrupted
-from core.link.messages import EngineRow, Finished, LogRow, PlanReport, Snapshot
+from core.link.messages import EngineRow, Finished, LogRow, Snapshot
 from core.model import Holdings
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
@@ -46,6 +46,7 @@ from core.plans.pending import PendingPlans
 from core.plans.plan import ApprovedPlan, NotApproved, Plan
 from core.plans.planner import Situation
 from core.plans.request import PlanRequest
+from core.plans.results import PlanReport
 from core.portfolio.book import Book
 from core.ports import Broker, Clock
 from core.reconciliation.service import ReconciliationService

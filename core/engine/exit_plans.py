@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from core.engine.publisher import Publisher
 from core.exits.rules import Rule
 from core.exits.signal import ExitSignal
-from core.link.messages import PlanReport
 from core.model import PositionKey
 from core.orders.instrument_locks import InstrumentLocks
 from core.plans.pending import PendingPlans
 from core.plans.plan import EXITS, ApprovedPlan, Plan, by_rule
 from core.plans.request import PlanRequest
-from core.plans.results import Outcome
+from core.plans.results import Outcome, PlanReport
 from core.portfolio.book import Book
 from core.ports import Clock
 

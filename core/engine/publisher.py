@@ -17,12 +17,12 @@ from core.link.messages import (
     Message,
     OwnerRow,
     PlanRow,
-    PositionRow,
     Snapshot,
     Update,
 )
 from core.model import PositionKey
 from core.plans.plan import Plan
+from core.plans.position_row import PositionRow
 from core.plans.request import PlanRequest
 from core.ports import Clock
 

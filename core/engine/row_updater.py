@@ -8,10 +8,10 @@ from core.engine.publisher import Publisher
 from core.exits.view import ExitView
 from core.ladder.states import Transition
 from core.link import rows
-from core.link.messages import PositionRow
 from core.model import InstrumentKey, PositionKey
 from core.plans import planner
 from core.plans.planner import Situation
+from core.plans.position_row import PositionRow
 from core.portfolio.book import Book, Change
 from core.ports import Clock
 from core.settings import Settings

@@ -17,9 +17,9 @@ from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
 from core.journal.tables import BarRows
 from core.ladder.states import Judged
-from core.link.messages import PlanReport
 from core.model import PositionKey
 from core.plans.plan import Plan
+from core.plans.results import PlanReport
 from core.portfolio.book import Book, Change
 from core.ports import Clock
 from core.settings import ExitsOf

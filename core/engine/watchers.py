@@ -17,12 +17,12 @@ from core.exits.view import ExitView
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
 from core.ladder.states import Judged
-from core.link.messages import PlanReport
 from core.model import PositionKey
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.plans.pending import PendingPlans
 from core.plans.plan import Plan
+from core.plans.results import PlanReport
 from core.portfolio.book import Book, Change
 from core.ports import Broker, Clock
 from core.settings import ExitsOf, Settings

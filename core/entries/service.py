@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from core.entries import rules as entries
 from core.entries.drafts import EntryDrafter
 from core.entries.order_runner import EntryOrderRunner, OrderResult
+from core.entries.report import Report
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.errors import FlatdeckError, JournalError, explain
 from core.ids import Ids
@@ -42,28 +43,6 @@ RESUME_TOTAL = 30.0
 VERIFY_PAUSE = 0.25
 VERIFY_MARGIN = 2.0
 MOST_FEE = Decimal("0.01")  # share of the bought quantity
-
-
-class Report(Struct, frozen=True):
-    """The end of an entry: filled, partial, not_filled, refused, unreachable, not_sent, unknown.
-
-    ``verified``: the position at the broker matches the fills.
-    """
-
-    entry: EntryApproved
-    outcome: str
-    filled: Decimal = ZERO
-    average_price: Decimal | None = None
-    realised: Decimal | None = None
-    position: Position | None = None
-    verified: bool = False
-    warnings: tuple[str, ...] = ()
-    as_asked: bool = True  # False: the venue gave another leverage
-    error: str | None = None
-
-    @property
-    def success(self) -> bool:
-        return self.outcome == "filled" and self.verified and self.as_asked
 
 
 class EntryService:

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from core.exits.view import ExitView
 from core.model import PositionKey
 from core.plans.plan import Plan
+from core.plans.position_row import PositionRow
 from core.plans.request import PlanRequest
-from core.plans.results import ResultRow, VerifiedOwner
+from core.plans.results import PlanReport
 
 LIVE_STATES = frozenset({"live", "polling"})
 
@@ -67,32 +67,6 @@ class OwnerRow(Struct, frozen=True):
     cap: int
     counted: int
     complete: bool
-
-
-class PositionRow(Struct, frozen=True):
-    """One position. ``pnl`` and ``roi`` are fractions (0.01 is 1 %). None means unknown."""
-
-    key: PositionKey
-    owner: str
-    native_symbol: str
-    side: str
-    quantity: Decimal
-    free: Decimal
-    entry: Decimal | None
-    mark: Decimal | None
-    leverage: Decimal | None
-    usd_value: Decimal | None
-    pnl: Decimal | None
-    roi: Decimal | None
-    opened_at: datetime | None
-    open_orders: int
-    stop: Decimal | None = None
-    target: Decimal | None = None
-    flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing
-    note: str = ""  # the reason behind a flag or an unknown, for a person
-    priced_at: datetime | None = None  # when the price was received
-    guard: ExitView | None = None
-    protective: Decimal | None = None  # the trigger of our stop for the position at the venue
 
 
 class ClosingRow(Struct, frozen=True):
@@ -222,18 +196,6 @@ class Refresh(Struct, frozen=True, tag=True):
 
 
 Command = Prepare | Show | Confirm | Withdraw | Preview | Arm | Acknowledge | Refresh
-
-
-class PlanReport(Struct, frozen=True):
-    """The report of an executed plan: each action's result, and the positions that the brokers reported afterwards."""
-
-    plan: Plan
-    results: tuple[ResultRow, ...]
-    owners: tuple[VerifiedOwner, ...]
-    positions: tuple[PositionRow, ...]
-    complete: bool  # every account was read again, and whole
-    success: bool  # True if all is closed or residual: nothing partial, stuck, changed, unread or unlisted
-    unlisted: dict[str, tuple[str, ...]] = {}  # account → parts that no list covered, in the plan or at the end
 
 
 class Planned(Struct, frozen=True, tag=True):

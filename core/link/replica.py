@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from core.link.messages import (
-    AccountRow,
-    ClosingRow,
-    EngineRow,
-    LogRow,
-    OwnerRow,
-    PlanRow,
-    PositionRow,
-    Snapshot,
-    Update,
-)
+from core.link.messages import AccountRow, ClosingRow, EngineRow, LogRow, OwnerRow, PlanRow, Snapshot, Update
 from core.model import PositionKey
+from core.plans.position_row import PositionRow
 
 
 class Replica:

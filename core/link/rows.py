@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from core.exits.view import ExitView
 from core.ladder.states import DoPark, DoWait, Ladder, Phase, Transition
-from core.link.messages import AccountRow, ClosingRow, OwnerRow, PositionRow
+from core.link.messages import AccountRow, ClosingRow, OwnerRow
 from core.model import PositionKey
 from core.plans import cleanup, planner
 from core.plans.plan import Reason, is_our_stop
 from core.plans.planner import Situation
+from core.plans.position_row import PositionRow
 from core.portfolio.book import Book
 from core.portfolio.holding import AccountView, Holding
 from core.settings import Settings

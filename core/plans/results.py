@@ -10,6 +10,7 @@ from msgspec import Struct, structs
 
 from core.model import Holdings, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
+from core.plans.position_row import PositionRow
 
 
 class ResultRow(Struct, frozen=True):
@@ -51,6 +52,18 @@ def verified_owner(owner: str, reads: Sequence[Holdings | None]) -> VerifiedOwne
     read = len(known) == len(reads)
     whole = read and not any(one.unlisted for one in known)
     return VerifiedOwner(owner, sum(len(one.positions) for one in known), whole, read)
+
+
+class PlanReport(Struct, frozen=True):
+    """The report of an executed plan: each action's result, and the positions that the brokers reported afterwards."""
+
+    plan: Plan
+    results: tuple[ResultRow, ...]
+    owners: tuple[VerifiedOwner, ...]
+    positions: tuple[PositionRow, ...]
+    complete: bool  # every account was read again, and whole
+    success: bool  # True if all is closed or residual: nothing partial, stuck, changed, unread or unlisted
+    unlisted: dict[str, tuple[str, ...]] = {}  # account → parts that no list covered, in the plan or at the end
 
 
 class Outcome(Enum):

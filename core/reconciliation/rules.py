@@ -52,6 +52,17 @@ class Discrepancy(Struct, frozen=True):
         return self.kind.value, self.key, self.order.id if self.order else ""
 
 
+class Reconciled(Struct, frozen=True):
+    """The discrepancies, and the accounts that could not be read, with the reasons."""
+
+    found: tuple[Discrepancy, ...] = ()
+    unread: dict[str, str] = {}
+
+    @property
+    def complete(self) -> bool:
+        return not self.unread
+
+
 def compare(
     ours: Mapping[PositionKey, BelievedPosition], theirs: Iterable[Position], tick: Callable[[PositionKey], Decimal]
 ) -> list[Discrepancy]:

@@ -10,8 +10,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct
-
 from core.errors import FlatdeckError, explain
 from core.ids import is_ours
 from core.journal.believed import BelievedPositions, believed
@@ -23,24 +21,13 @@ from core.orders.other_writer import find_foreign_orders
 from core.portfolio.book import Book
 from core.ports import Clock
 from core.reconciliation import rules as reconcile
-from core.reconciliation.rules import Discrepancy, Kind, adopted, unknown
+from core.reconciliation.rules import Discrepancy, Kind, Reconciled, adopted, unknown
 from core.settings import Settings, closes_legacy_positions, risk_fingerprint
 from core.units import percent, plain
 
 EVERY = 3600.0
 LOOK_EVERY = 0.5  # seconds between two checks whether an account came back
 AGREE_WAIT = 1.0  # seconds between the two reads that must agree
-
-
-class Reconciled(Struct, frozen=True):
-    """The discrepancies, and the accounts that could not be read, with the reasons."""
-
-    found: tuple[Discrepancy, ...] = ()
-    unread: dict[str, str] = {}
-
-    @property
-    def complete(self) -> bool:
-        return not self.unread
 
 
 class ReconciliationService:

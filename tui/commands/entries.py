@@ -14,10 +14,10 @@ import click
 from msgspec import structs
 
 from core.entries.rules import LIMIT_WAIT, Code, EntryDraft, EntryRequest, NotAllowed, Rejection
-from core.link.messages import PlanReport
 from core.model import OrderSide
 from core.plans.plan import ActionKind, Plan
 from core.plans.request import PlanRequest
+from core.plans.results import PlanReport
 from core.settings import Settings
 from core.units import decimal
 from tui.commands.plans import carry_through

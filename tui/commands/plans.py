@@ -16,10 +16,10 @@ import click
 from msgspec import structs
 
 from core.errors import FlatdeckError
-from core.link.messages import PlanReport, Snapshot
+from core.link.messages import Snapshot
 from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.plans.request import PlanRequest
-from core.plans.results import ResultRow
+from core.plans.results import PlanReport, ResultRow
 from core.settings import Settings
 from tui.commands.option_types import Amount, Condition
 from tui.commands.session import (

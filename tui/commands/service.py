@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import ConfigError, FlatdeckError
-from core.link.messages import PositionRow
+from core.plans.position_row import PositionRow
 from core.settings import Settings
 from tui.commands.look import look
 from tui.commands.session import DONE, REMAINED, CommandContext, shared_options, with_context

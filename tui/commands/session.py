@@ -17,9 +17,10 @@ import click
 from msgspec import structs
 
 from core.errors import ConfigError
-from core.link.messages import LogRow, PlanReport, Snapshot
+from core.link.messages import LogRow, Snapshot
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
+from core.plans.results import PlanReport
 from core.ports import Broker, Clock
 from core.records import Entry
 from core.settings import AccountSettings, Settings

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from core.entries.rules import same_symbol
-from core.link.messages import PositionRow
 from core.plans.plan import Plan
+from core.plans.position_row import PositionRow
 from core.plans.request import PlanRequest
 from tui.commands.session import Engine
 

@@ -16,9 +16,10 @@ from typing import Any, get_args
 import msgspec
 
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanReport, PositionRow, Snapshot
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan
-from core.plans.results import ResultRow
+from core.plans.position_row import PositionRow
+from core.plans.results import PlanReport, ResultRow
 from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain

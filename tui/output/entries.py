@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from core.entries.rules import EntryDraft, EntryRequest, NotAllowed, Rejection, direction
 from core.exits.rules import initial_stop
 from core.journal.believed import BelievedPosition
-from core.link.messages import PlanReport
 from core.model import Position
 from core.plans.plan import Plan
+from core.plans.results import PlanReport
 from core.reconciliation.rules import Discrepancy, counts
 from core.units import iso, percent, plain
 from tui.output import documents
@@ -21,7 +21,7 @@ from tui.present.numbers import number
 from tui.present.sanitize import sanitize
 
 if TYPE_CHECKING:
-    from core.entries.service import Report
+    from core.entries.report import Report
 
 _VERBS = {"open": "Open", "scale_in": "Add to", "scale_out": "Take off", "close": "Close"}
 _ENDS = {

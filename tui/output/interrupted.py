@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from core.link.messages import ClosingRow, PlanReport, Snapshot
+from core.link.messages import ClosingRow, Snapshot
 from core.plans.plan import Plan
-from core.plans.results import ResultRow
+from core.plans.results import PlanReport, ResultRow
 from tui.present.sanitize import sanitize
 
 NAMED = 20  # positions that one sentence names

@@ -11,9 +11,10 @@ from msgspec import structs
 
 from core.closing.log_text import TAGS, tag, would_cancel
 from core.journal.data_dir import Holder
-from core.link.messages import LIVE_STATES, AccountRow, PlanReport, PositionRow, Snapshot
+from core.link.messages import LIVE_STATES, AccountRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
-from core.plans.results import ResultRow, owner_tallies
+from core.plans.position_row import PositionRow
+from core.plans.results import PlanReport, ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.journal.data_dir import Holder
-from core.link.messages import LIVE_STATES, AccountRow, OwnerRow, PositionRow, Snapshot
+from core.link.messages import LIVE_STATES, AccountRow, OwnerRow, Snapshot
 from core.model import Side
+from core.plans.position_row import PositionRow
 from tui.present.labels import not_listed
 from tui.present.numbers import number
 

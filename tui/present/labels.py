@@ -7,18 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from core.link.messages import (
-    LIVE_STATES,
-    AccountRow,
-    ClosingRow,
-    EngineRow,
-    LogRow,
-    PlanReport,
-    PositionRow,
-    Snapshot,
-)
+from core.link.messages import LIVE_STATES, AccountRow, ClosingRow, EngineRow, LogRow, Snapshot
 from core.link.replica import Replica
 from core.plans.plan import OwnerTally
+from core.plans.position_row import PositionRow
+from core.plans.results import PlanReport
 from core.units import ONE, ZERO
 from tui.present.cells import Cell
 from tui.present.numbers import UNKNOWN, age, clock, span, tone_of, usd

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable
 
-from core.link.messages import ClosingRow, PlanReport
+from core.link.messages import ClosingRow
 from core.plans.plan import Action, ActionKind, Plan
-from core.plans.results import ResultRow
+from core.plans.results import PlanReport, ResultRow
 from tui.present.cells import Cell, Column, Row
 from tui.present.labels import GOOD_OUTCOMES, report_summary
 from tui.present.numbers import number

@@ -10,9 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from core.link.messages import AccountRow, OwnerRow, PositionRow
+from core.link.messages import AccountRow, OwnerRow
 from core.link.replica import Replica
 from core.model import PositionKey
+from core.plans.position_row import PositionRow
 from tui.present.cells import INDENT, Cell, Column, Row
 from tui.present.labels import Totals, account_problem, flags_tone, matches, pnl_usd, tags
 from tui.present.numbers import UNKNOWN, age, gauge, number, pct, tone_of, usd

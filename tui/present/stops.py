@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from core.exits.view import ExitView
-from core.link.messages import PositionRow
 from core.link.replica import Replica
 from core.model import PositionKey
+from core.plans.position_row import PositionRow
 from core.units import ONE, ZERO
 from tui.present.cells import Cell, Row
 from tui.present.numbers import age, number, pct

@@ -19,10 +19,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Button
 
-from core.link.messages import Command, Confirm, Planned, PlanReport, Prepare, Rejected, Reply, Started, Withdraw
+from core.link.messages import Command, Confirm, Planned, Prepare, Rejected, Reply, Started, Withdraw
 from core.link.replica import Replica
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
+from core.plans.results import PlanReport
 from core.ports import Clock
 from core.settings import ConsoleSettings
 from tui.feed import LINK_ERRORS

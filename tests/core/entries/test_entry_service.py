@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from brokers.paper.faults import NAMES
+from core.entries.report import Report
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed
-from core.entries.service import Report
 from core.ids import client_order_id, epoch_of
 from core.model import OrderRequest, OrderSide, OrderType, PositionKey, TimeInForce
 from core.plans.plan import NotApproved
