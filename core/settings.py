@@ -21,6 +21,7 @@ LAST_TIERS = (Tier.MARKET_FOK, Tier.LIMIT_AGGRESSIVE)
 class EngineSettings(Struct, frozen=True):
     cycle_seconds: float = 150.0
     data_dir: str = ""  # always set by the configuration
+    file: str = ""  # the configuration's real path; empty without a file. No setting: nobody writes it
     log_level: str = "info"  # debug | info | warning | error
     metrics: bool = False  # log the loop's lag and the commit latency once a cycle
 
@@ -243,7 +244,7 @@ def same_exits(exits: ExitSettings) -> ExitsOf:
 
 def settings_digest(settings: Settings) -> str:
     """Return a short hash that differs when settings differ. The log level does not count: ``-v`` changes it."""
-    judged = structs.replace(settings, engine=structs.replace(settings.engine, log_level=""))
+    judged = structs.replace(settings, engine=structs.replace(settings.engine, log_level="", file=""))
     return hashlib.blake2b(repr(judged).encode(), digest_size=6).hexdigest()
 
 

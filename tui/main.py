@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +48,7 @@ from tui.commands.session import (
 if TYPE_CHECKING:
     from core.config.load import Loaded
     from core.ids import Ids
-    from core.journal.data_dir import Holder
+    from core.journal.data_dir import DataDir, Holder
     from core.journal.journal import Journal
     from core.ports import Broker
     from tui.demo_books import Dice
@@ -106,36 +106,53 @@ class SystemEnvironment:
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
         lost = log_is_lost(directory.journal)
+        alarms, first_use = [LOG_LOST] * lost, ""
         brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
         async with AsyncExitStack() as stack:
             journal = None
             if acting:
                 directory.prepare()
                 kind = "console" if lasting and mode == "one-shot" else mode
-                stack.enter_context(
-                    directory.lock(kind, armed=settings.automation.exits == "auto", settings=settings_digest(settings))
-                )
+                armed = settings.automation.exits == "auto"
+                stack.enter_context(directory.lock(kind, armed=armed, settings=settings_digest(settings)))
+                first_use, unlocked = stack.enter_context(self._acting(settings, directory))
+                alarms += filter(None, [unlocked])
                 journal = await Journal.open(directory.journal, self.clock, ids)
                 stack.push_async_callback(journal.aclose)
-            engine = RealEngine(
-                settings,
-                brokers,
-                clock=self.clock,
-                ids=ids,
-                journal=journal,
-                mode=mode,
-                lasting=lasting,
-                read_only=not acting,
-            )
+            how = {"mode": mode, "lasting": lasting, "read_only": not acting}
+            engine = RealEngine(settings, brokers, clock=self.clock, ids=ids, journal=journal, **how)
             if on_log is not None:
                 engine.on_log(on_log)
             stack.push_async_callback(engine.stop)
+            if first_use and settings.engine.log_level != "error":  # for who looks now, and no part of the audit trail
+                engine.publisher.put_log(LogRow(0, self.clock.now(), "warning", first_use))
             await engine.start()
             if not acting:
                 await load_read_only(engine, directory.journal)
-            if lost:
-                engine.say("alarm", LOG_LOST)
+            for alarm in alarms:
+                engine.say("alarm", alarm)
             yield engine
+
+    @contextmanager
+    def _acting(self, settings: Settings, directory: DataDir) -> Iterator[tuple[str, str]]:
+        """Hold the lock of each account. Yield the note about a new data directory and the alarm about locks, or "".
+
+        Settings without a file are the demo's: nobody else has its accounts.
+        """
+        if not settings.engine.file:
+            yield "", ""
+            return
+        from platformdirs import user_data_dir  # noqa: PLC0415
+
+        from core.config.logins import login_of  # noqa: PLC0415
+        from core.journal.account_locks import AccountLocks, new_directory  # noqa: PLC0415
+
+        locks = AccountLocks(Path(user_data_dir("flatdeck")) / "accounts")
+        known = {account.id: login_of(account, self.env) for account in settings.accounts}
+        logins = {account: login for account, login in known.items() if login is not None}
+        note = "" if directory.journal.exists() else new_directory(directory, locks.last_uses(logins))
+        with locks.lock(logins, settings.engine.file, directory.path) as failure:
+            yield note, failure or ""
 
     def elsewhere(self, settings: Settings) -> Holder | None:
         from core.journal.data_dir import DataDir  # noqa: PLC0415
@@ -205,6 +222,14 @@ class SystemEnvironment:
     @asynccontextmanager
     async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
         from core.journal.data_dir import DataDir  # noqa: PLC0415
+
+        with self._acting(settings, DataDir(Path(settings.engine.data_dir))):
+            async with self._journal(settings) as opened:
+                yield opened
+
+    @asynccontextmanager
+    async def _journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
@@ -219,7 +244,7 @@ class SystemEnvironment:
     async def thaw(self, settings: Settings, account: str) -> None:
         from core.records import AccountFrozen, Logged  # noqa: PLC0415
 
-        async with self.journal(settings) as (journal, _):
+        async with self._journal(settings) as (journal, _):
             await journal.append(
                 AccountFrozen(account, None), Logged("warning", f"{account} was thawed by a person", account)
             )

@@ -187,6 +187,7 @@ class _Sources:
             table = getattr(settings, section)
             for key, value in structs.asdict(table).items() if isinstance(table, Struct) else ():
                 found[f"{section}.{key}"] = self._origin((section, key), value)
+        del found["engine.file"]
         found |= self._exits("", (), ExitLevel(symbols=settings.exit_symbols))
         users = {owner.id: index for index, owner in enumerate(settings.users)}
         for owner in settings.owners:
@@ -271,6 +272,7 @@ def _settings(root: Root, path: Path | None, base: str) -> Settings:
         cleanup["cancel_open_orders"] = "matching"
     exits = root.exits.level()
     engine = root.engine.given() | {"data_dir": _data_dir(root.engine.data_dir, path, base)}
+    engine["file"] = "" if path is None else os.path.realpath(path)
     return Settings(
         engine=EngineSettings(**engine),
         cleanup=CleanupSettings(**cleanup),

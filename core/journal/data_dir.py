@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ class AlreadyRunning(EngineBusy):
         self.pid = pid
 
 
+_MARK = re.compile(r"[0-9a-f]{8}")  # the end of a default directory's name: the hash of the configuration's path
 LASTING = ("service", "console")  # modes of engines that go on watching
 
 
@@ -51,6 +53,14 @@ class DataDir:
     @property
     def journal(self) -> Path:
         return self.path / "journal.db"
+
+    def earlier(self) -> list[Path]:
+        """Return the data directories beside this one that a configuration of the same path used under another name."""
+        mark = self.path.name.rpartition("-")[2]
+        if not _MARK.fullmatch(mark):
+            return []
+        beside = self.path.parent.glob(f"*-{mark}")
+        return sorted(path for path in beside if path != self.path and DataDir(path).journal.exists())
 
     def prepare(self) -> None:
         """Create the directory, or check an existing directory. Raises ConfigError with the way out."""

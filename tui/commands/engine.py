@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from core.errors import ConfigError
+from core.errors import ConfigError, EngineBusy
 from core.settings import Settings
 from tui import demo_books
 from tui.commands.session import (
@@ -83,15 +83,13 @@ def console(context: CommandContext, *, read_only: bool) -> int:
 
 
 async def _console(context: CommandContext, settings: Settings, read_only: bool) -> None:
-    """Run the console. If another engine runs on the same data, the console is read-only and says so."""
-    from core.journal.data_dir import AlreadyRunning  # noqa: PLC0415  (only the console)
-
+    """Run the console. If another engine has the data or an account, the console is read-only and says so."""
     with TerminalLine().watch(terminals()) as line:
         if not read_only:
             try:
                 async with context.environment.engine(settings, acting=True, lasting=True) as engine:
                     return await _show(context, engine, line, read_only=False)
-            except AlreadyRunning as error:
+            except EngineBusy as error:
                 context.print_note(f"{error}; this console is read-only.")
         async with context.environment.engine(settings, acting=False, lasting=True) as engine:
             return await _show(context, engine, line, read_only=True)

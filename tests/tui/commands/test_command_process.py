@@ -208,7 +208,8 @@ def test_where_the_plan_cannot_be_written_one_sentence_says_that_nothing_was_sen
         done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (1, "")
         assert args or "nothing was sent" in done.stderr
-        assert args or len(done.stderr.splitlines()) == 1
+        said = [line for line in done.stderr.splitlines() if " WARNING New data directory" not in line]
+        assert args or len(said) == 1
     assert '"quantity": "5"' in finish(start(env, "status", "--json"))[1]
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from core.config.load import load
 from core.journal.data_dir import DataDir
+from core.settings import settings_digest
 from tui.main import SystemEnvironment, cli
 
 Call = Callable[..., Result]
@@ -254,3 +258,63 @@ def test_a_mistake_in_the_configuration_names_file_line_and_key(one: Call, tmp_p
     assert "config.toml:2" in result.stderr
     assert "max_positions" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+ACCOUNT = account("coinbase", book='"book.json"')
+
+
+def other_configuration(tmp_path: Path, name: str = "prod.toml") -> Call:
+    """A second configuration with the same account and a data directory of its own."""
+    (tmp_path / name).write_text(f'[engine]\ndata_dir = "{name}-data"\n{ACCOUNT}')
+    return lambda *args: CliRunner().invoke(cli, ["--config", str(tmp_path / name), *args], obj=SystemEnvironment({}))
+
+
+@pytest.fixture
+def held_account(one: Call) -> Iterator[Path]:
+    """The lock of the account, held as by an engine of the first configuration."""
+    assert one("reconcile").exit_code == 1
+    (lock,) = Path(os.environ["XDG_DATA_HOME"]).glob("flatdeck/accounts/*.lock")
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield lock
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["flatten", "--all", "--yes"],
+        ["cleanup", "--yes"],
+        ["cancel-orders", "--all", "--yes"],
+        ["reconcile"],
+        ["run"],
+        ["scale", "--account", "user_123/coinbase", "--symbol", "BTC-USD", "--out", "0.1", "--yes"],
+    ],
+)
+def test_what_acts_is_refused_while_another_configuration_acts(
+    held_account: Path, tmp_path: Path, args: list[str]
+) -> None:
+    done = other_configuration(tmp_path)(*args)
+    assert done.exit_code == 5, done.stderr
+    assert f"pid {os.getpid()}" in done.stderr
+    assert str(tmp_path / "config.toml") in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("args", [["status"], ["flatten", "--all", "--dry-run"], ["reconcile", "--dry-run"], ["check"]])
+def test_what_looks_takes_no_lock(held_account: Path, tmp_path: Path, args: list[str]) -> None:
+    assert other_configuration(tmp_path)(*args).exit_code in (0, 1)
+    assert not (tmp_path / "prod.toml-data").exists()
+
+
+def test_a_renamed_configuration_is_told_where_its_account_was_used_before(one: Call, tmp_path: Path) -> None:
+    assert f"New data directory {tmp_path / 'data'}: no stops" in one("reconcile").stderr
+    assert "New data directory" not in one("reconcile").stderr
+    told = other_configuration(tmp_path)("reconcile").stderr
+    assert f'set [engine] data_dir = "{tmp_path / "data"}" to go on' in told
+    assert str(tmp_path / "config.toml") in told
+
+
+def test_a_configuration_under_another_path_is_the_same_configuration(one: Call, tmp_path: Path) -> None:
+    (tmp_path / "link.toml").symlink_to(tmp_path / "config.toml")
+    real, linked = (load(tmp_path / name, {}).settings for name in ("config.toml", "link.toml"))
+    assert (linked.engine.file, settings_digest(linked)) == (real.engine.file, settings_digest(real))
