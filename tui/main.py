@@ -128,7 +128,8 @@ class SystemEnvironment:
                 engine.publisher.put_log(LogRow(0, self.clock.now(), "warning", first_use))
             await engine.start()
             if not acting:
-                await load_read_only(engine, directory.journal)
+                holder = directory.holder()
+                await load_read_only(engine, directory.journal, watched=holder is not None and holder.watches)
             for alarm in alarms:
                 engine.say("alarm", alarm)
             yield engine

@@ -38,7 +38,7 @@ async def _answer(engine: Engine, command: Command) -> Reply:
         case Prepare(request):
             return Planned(await engine.prepare(request))
         case Show(plan):
-            row = engine.publisher.plan_row(plan)
+            row = engine.publisher.plans.get(plan)
             if row is None or row.state != "waiting" or row.request is None:
                 raise NotApproved("unknown_plan", "that plan does not wait any more")
             return Planned(await engine.prepare(row.request), row.request)

@@ -26,6 +26,7 @@ from core.engine.rereads import AccountRereads
 from core.engine.row_updater import RowUpdater
 from core.engine.scheduled_runs import ScheduledRuns
 from core.engine.unwatched import Unwatched
+from core.engine.waiting_plans import rows_of
 from core.engine.watchers import Watchers
 from core.entries.service import EntryService
 from core.errors import FlatdeckError
@@ -82,7 +83,11 @@ class Engine:
         polled = frozenset(a for a, b in self._brokers.items() if not b.capabilities.streams)
         self.book = Book([b.account for b in brokers], is_ours, self.exits_of, polled)
         armed = settings.automation.exits == "auto" and not (self.read_only and lasting)
-        self.publisher = Publisher(clock, EngineRow(mode=mode, armed=armed, read_only=self.read_only))
+        self.publisher = Publisher(
+            clock,
+            EngineRow(mode=mode, armed=armed, read_only=self.read_only),
+            keep_waiting=lambda *plan: None if journal is None or read_only else journal.keep(rows_of(*plan)),
+        )
         self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
         self._tasks = BackgroundTasks(self.say)
         self._readers: dict[str, AccountReader] = {}

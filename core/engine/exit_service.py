@@ -21,6 +21,7 @@ from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
+from core.journal.tables import StateRows
 from core.ladder.states import Judged
 from core.link.messages import DueRow, ExitsDue
 from core.model import Bar, InstrumentKey, PositionKey
@@ -77,7 +78,7 @@ class ExitService:
         for error in wrong:
             self._log("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
         if self._journal is not None:
-            self._journal.keep({}, gone)
+            self._journal.keep(StateRows(bars=gone))
         self._monitor.remember(kept, bars)
 
     def expect(self, key: PositionKey, stop_pct: Decimal | None) -> None:
@@ -157,7 +158,7 @@ class ExitService:
     def _keep(self) -> None:
         changed, bars = self._monitor.changed(), self._monitor.bar_changes()
         if self._journal is not None and (changed or bars.gone or bars.candles):
-            self._journal.keep(exit_states.states_of(changed), exit_states.rows_of(bars))
+            self._journal.keep(StateRows(guards=exit_states.states_of(changed), bars=exit_states.rows_of(bars)))
 
     def _fill(self, place: InstrumentKey, bars: list[Bar]) -> None:
         """Take a broker's bars. The next event writes them to the journal."""

@@ -35,15 +35,19 @@ ENDED_KEPT = 200  # closings and plans that ended without an alarm
 class Publisher:
     """The rows of one engine. ``put_*`` changes rows, ``publish`` sends the changes since the last call."""
 
-    def __init__(self, clock: Clock, engine: EngineRow) -> None:
+    def __init__(
+        self, clock: Clock, engine: EngineRow, keep_waiting: Callable[[str, PlanRow | None], None] | None = None
+    ) -> None:
+        """``keep_waiting`` writes a plan that waits down for other processes, and deletes it with None."""
         self._clock = clock
+        self._keep_waiting = keep_waiting or (lambda _plan, _row: None)
         self._seq = 0
         self._engine = engine
         self._accounts: dict[str, AccountRow] = {}
         self._owners: dict[str, OwnerRow] = {}
         self._positions: dict[PositionKey, PositionRow] = {}
         self._closings: dict[PositionKey, ClosingRow] = {}
-        self._plans: dict[str, PlanRow] = {}
+        self.plans: dict[str, PlanRow] = {}  # that wait, run or are done, by id
         self._log: deque[LogRow] = deque(maxlen=LOG_KEPT)
         self._changed: dict[str, dict[object, object]] = {}
         self._gone: dict[str, set[object]] = {}
@@ -66,24 +70,27 @@ class Publisher:
         """Show a plan that waits for a person, runs or is done. ``request`` can make the plan again."""
         cancels = sum(len(a.cancels) for a in plan.closes) + len(plan.lone_cancels)
         row = PlanRow(plan.id, plan.cause, state, len(plan.closes), cancels, plan.created_at, request, text)
-        self._put("plans", self._plans, row.id, row)
-        done = [p.id for p in self._plans.values() if p.state == "done"]
+        before = self.plans.get(plan.id)
+        self.put_plan(row)
+        if state == "waiting" or (before is not None and before.state == "waiting"):
+            self._keep_waiting(row.id, row if state == "waiting" else None)
+        done = [p.id for p in self.plans.values() if p.state == "done"]
         for old in done[:-ENDED_KEPT]:
-            self._drop("plans", self._plans, old)
+            self._drop("plans", self.plans, old)
 
-    def plan_row(self, plan: str) -> PlanRow | None:
-        """Return the row of a plan that waits, runs or is done, else None."""
-        return self._plans.get(plan)
+    def put_plan(self, row: PlanRow) -> None:
+        self._put("plans", self.plans, row.id, row)
 
     def drop_plan(self, plan: str) -> None:
         """Drop a plan that still waits. A plan that was confirmed meanwhile stays."""
-        row = self._plans.get(plan)
+        row = self.plans.get(plan)
         if row is not None and row.state == "waiting":
-            self._drop("plans", self._plans, plan)
+            self._drop("plans", self.plans, plan)
+            self._keep_waiting(plan, None)
 
     def drop_waiting(self, cause: str) -> None:
         """Drop every waiting plan of this cause, because the plan is out of date."""
-        for plan in [p.id for p in self._plans.values() if p.state == "waiting" and p.cause == cause]:
+        for plan in [p.id for p in self.plans.values() if p.state == "waiting" and p.cause == cause]:
             self.drop_plan(plan)
 
     def put_closing(self, row: ClosingRow) -> None:
@@ -125,7 +132,7 @@ class Publisher:
             owners=tuple(self._owners.values()),
             positions=tuple(self._positions.values()),
             closings=tuple(self._closings.values()),
-            plans=tuple(self._plans.values()),
+            plans=tuple(self.plans.values()),
             log=tuple(self._log),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.engine.engine import Engine
+from core.engine.waiting_plans import plans_of
 from core.errors import JournalError
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import minimum_refusals
@@ -17,10 +18,16 @@ FRESH = "the next acting command or engine goes on with it"
 TOO_OLD = "too old to go on with: the next acting command or engine ends it, and it is shown again"
 
 
-async def load_read_only(engine: Engine, path: Path) -> None:
-    """Load the journal. A journal that cannot be read becomes an alarm: looking must work without a journal."""
+async def load_read_only(engine: Engine, path: Path, *, watched: bool) -> None:
+    """Load the journal. A journal that cannot be read becomes an alarm: looking must work without a journal.
+
+    ``watched``: an engine of another process watches, so that its waiting plans are shown.
+    """
     try:
-        await _load(engine, await Journal.open_readonly(path))
+        journal = await Journal.open_readonly(path)
+        await _load(engine, journal)
+        if watched and not engine.lasting:  # a console that lasts would show them for ever
+            await _show_waiting(engine, journal)
     except JournalError as error:
         engine.say("alarm", f"{error}. {NOT_KNOWN}")
 
@@ -48,3 +55,12 @@ async def _load(engine: Engine, journal: JournalView) -> None:
                         answer=FRESH if fresh else TOO_OLD,
                     )
                 )
+
+
+async def _show_waiting(engine: Engine, journal: JournalView) -> None:
+    """Show the plans that wait for a person in the engine of another process."""
+    rows, wrong = plans_of(await journal.waiting())
+    for row in rows:
+        engine.publisher.put_plan(row)
+    for error in wrong:
+        engine.say("alarm", f"a plan that waits for a person cannot be read in the journal: {error}")

@@ -76,11 +76,13 @@ class RowUpdater:
     def update_rows(self, owners: Iterable[str]) -> list[PositionRow]:
         """Make the rows of these owners and of every account again. Return the owners' position rows."""
         chosen, situation, made = set(owners), self._situation(), list[PositionRow]()
-        busy = self._closing()
+        busy, waiting = self._closing(), rows.waiting_exits(self._publisher.plans.values())
         for owner in (o.id for o in self._settings.owners if o.id in chosen):
             accounts = planner.owner_accounts(self._settings, owner)
             closing = {k for k in self._book.keys(accounts) if k.instrument in busy}
-            row, positions = rows.owner_rows(owner, self._settings, self._book, situation, closing, self._view)
+            row, positions = rows.owner_rows(
+                owner, self._settings, self._book, situation, closing, self._view, waiting=waiting
+            )
             self._publisher.put_owner(row, positions)
             made.extend(positions)
         for account in self._book.accounts.values():

@@ -15,7 +15,7 @@ from core.exits.view import ExitView
 from core.journal import exit_states
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import PositionLedger
-from core.journal.tables import BarRows
+from core.journal.tables import StateRows
 from core.ladder.states import Judged
 from core.model import PositionKey
 from core.plans.plan import Plan
@@ -78,4 +78,4 @@ class Unwatched:
 
     def _forget(self, gone: list[PositionKey]) -> None:
         if gone and self._journal is not None:
-            self._journal.keep(exit_states.states_of(dict.fromkeys(gone)), BarRows())
+            self._journal.keep(StateRows(guards=exit_states.states_of(dict.fromkeys(gone))))

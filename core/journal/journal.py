@@ -23,15 +23,15 @@ from core.journal.sqlite import AioDatabase, Database, ReadonlyDatabase, Row
 from core.journal.tables import (
     BARS,
     BEFORE_SINCE,
+    CLEAR_WAITING,
     CREATE,
-    FORGET,
     GUARDS,
     INSERT,
-    KEEP,
     OPEN_PLANS,
     READ,
     SCHEMA,
-    BarRows,
+    WAITING,
+    StateRows,
     entry_of,
     row_of,
 )
@@ -124,6 +124,12 @@ class JournalView:
             return []
         return [row[0] for row in await self._query("SELECT body FROM guards ORDER BY name")]
 
+    async def waiting(self) -> list[str]:
+        """Return one text per plan that waits for a person in the engine that wrote last."""
+        if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'waiting'"):
+            return []
+        return [row[0] for row in await self._query("SELECT body FROM waiting ORDER BY name")]
+
     async def bars(self) -> list[Row]:
         """Return name, minute and body of every kept bar, oldest first. An older flatdeck's journal has none."""
         if not await self._query("SELECT 1 FROM sqlite_master WHERE name = 'bars'"):
@@ -148,8 +154,7 @@ class Journal(JournalView):
         self._clock = clock
         self._waiting: list[tuple[list[_Numbered], asyncio.Future[None]]] = []
         self._notes: deque[_Numbered] = deque()
-        self._kept: dict[str, str | None] = {}  # states by name that wait to be written; None: delete
-        self._bars = BarRows()
+        self._kept = StateRows()  # rows without history that wait to be written
         self._numbers = count(1)
         self._unsaid = 0  # dropped lines that no log line has reported yet
         self._writer: asyncio.Task[None] | None = None
@@ -181,7 +186,7 @@ class Journal(JournalView):
                         ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
                     ]
                 )
-            await database.commit([(GUARDS, [()]), (BARS, [()])])
+            await database.commit([(table, [()]) for table in (GUARDS, BARS, WAITING, CLEAR_WAITING)])
             journal = cls(database, clock, epoch)
             journal.commit_latency = await _latency(database, clock)
         except BaseException:
@@ -205,15 +210,14 @@ class Journal(JournalView):
         self._bound_notes()
         self._wake_within(NOTE_DELAY)
 
-    def keep(self, states: dict[str, str | None], bars: BarRows) -> None:
-        """Replace the states of these names, and the bars, as soon as the writer is free. Never waits.
+    def keep(self, rows: StateRows) -> None:
+        """Replace these rows as soon as the writer is free. Never waits.
 
         Bars alone wait ``BAR_DELAY`` for another write to share its transaction."""
-        self._kept.update(states)
-        self._bars.add(bars)
-        if self._closed or not (states or bars.gone or bars.rows):
+        self._kept.add(rows)
+        if self._closed or not rows.statements():
             return
-        if states:
+        if rows.urgent:
             self._wake()
         else:
             self._wake_within(BAR_DELAY)
@@ -267,14 +271,12 @@ class Journal(JournalView):
             self._due = False
             waiting, self._waiting = self._waiting, []
             notes, self._notes = self._notes, deque()
-            kept, self._kept = self._kept, {}
-            bars, self._bars = self._bars, BarRows()
+            kept, self._kept = self._kept, StateRows()
             told = self._unsaid
             try:
-                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, bars, told)
+                await self._commit(chain(notes, *(rows for rows, _ in waiting)), kept, told)
             except BaseException as error:
-                self._kept = kept | self._kept
-                self._bars = bars.add(self._bars)
+                self._kept = kept.add(self._kept)
                 self._failed(error, notes, [done for _, done in waiting])
                 if not isinstance(error, JournalError):
                     raise
@@ -284,19 +286,13 @@ class Journal(JournalView):
                     if not done.done():
                         done.set_result(None)
 
-    async def _commit(
-        self, numbered: Iterable[_Numbered], kept: dict[str, str | None], bars: BarRows, dropped: int
-    ) -> None:
+    async def _commit(self, numbered: Iterable[_Numbered], kept: StateRows, dropped: int) -> None:
         rows = [row for _, row in sorted(numbered, key=itemgetter(0))]
         if dropped:
             text = f"{dropped} older lines of the log were dropped: the journal could not take them fast enough"
             rows.insert(0, row_of(Logged("warning", text), iso(self._clock.now())))
         statements: list[tuple[str, list[Row]]] = [(INSERT, rows)] if rows else []
-        if changed := [(name, body) for name, body in kept.items() if body is not None]:
-            statements.append((KEEP, changed))
-        if gone := [(name,) for name, body in kept.items() if body is None]:
-            statements.append((FORGET, gone))
-        statements += bars.statements()
+        statements += kept.statements()
         if statements:
             await self._database.commit(statements)
             self.error = None

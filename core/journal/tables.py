@@ -52,6 +52,11 @@ CREATE = (
 GUARDS = "CREATE TABLE IF NOT EXISTS guards (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 KEEP = "INSERT INTO guards VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
 FORGET = "DELETE FROM guards WHERE name = ?"
+# The plans that wait for a person in the engine that runs. Another process reads them to tell of them.
+WAITING = "CREATE TABLE IF NOT EXISTS waiting (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
+CLEAR_WAITING = "DELETE FROM waiting"
+_WAIT = "INSERT INTO waiting VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+_WAIT_NO_MORE = "DELETE FROM waiting WHERE name = ?"
 INSERT = "INSERT INTO journal (at, kind, account, symbol, plan, client, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 # Find a seq by the sparse index: no entry up to that seq is as late as the given time. Exceptions are entries, fewer
@@ -91,7 +96,7 @@ def row_of(record: Record, at: str) -> Row:
     try:
         body = msgspec.json.encode(record)
     except UnicodeEncodeError:  # a venue's broken text must not lose a fact
-        record = msgspec.convert(_whole(msgspec.to_builtins(record)), Record)
+        record = msgspec.convert(encodable(msgspec.to_builtins(record)), Record)
         body = msgspec.json.encode(record)
     return (at, _KIND[type(record)], *_found_by(record), body.decode())
 
@@ -132,15 +137,15 @@ def _found_by(record: Record) -> _Found:
             return record.key.account, record.key.symbol, None, None
 
 
-def _whole(value: Any) -> Any:
+def encodable(value: Any) -> Any:
     """Return the same plain value, with every text made encodable."""
     match value:
         case str():
             return value.encode(errors="backslashreplace").decode()
         case list() | tuple():
-            return [_whole(item) for item in value]
+            return [encodable(item) for item in value]
         case dict():
-            return {_whole(key): _whole(item) for key, item in value.items()}
+            return {encodable(key): encodable(item) for key, item in value.items()}
         case _:
             return value
 
@@ -183,3 +188,31 @@ class BarRows(Struct):
             (_DROP, [place for place, body in self.rows.items() if body is None]),
         ]
         return [(sql, rows) for sql, rows in parts if rows]
+
+
+class StateRows(Struct):
+    """Rows without history that wait to be written: kept stops, waiting plans, bars. A body None deletes its row."""
+
+    guards: dict[str, str | None] = field(default_factory=dict)
+    waiting: dict[str, str | None] = field(default_factory=dict)
+    bars: BarRows = field(default_factory=BarRows)
+
+    @property
+    def urgent(self) -> bool:
+        """True when the rows cannot wait for another write, as bars can."""
+        return bool(self.guards or self.waiting)
+
+    def add(self, later: StateRows) -> StateRows:
+        """Add later changes to this object, and return this object."""
+        self.guards.update(later.guards)
+        self.waiting.update(later.waiting)
+        self.bars.add(later.bars)
+        return self
+
+    def statements(self) -> list[tuple[str, list[Row]]]:
+        named = ((self.guards, KEEP, FORGET), (self.waiting, _WAIT, _WAIT_NO_MORE))
+        parts: list[tuple[str, list[Row]]] = []
+        for bodies, write, delete in named:
+            parts.append((write, [(name, body) for name, body in bodies.items() if body is not None]))
+            parts.append((delete, [(name,) for name, body in bodies.items() if body is None]))
+        return [*((sql, rows) for sql, rows in parts if rows), *self.bars.statements()]

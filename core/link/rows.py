@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from datetime import datetime, timedelta
 
 from core.exits.view import ExitView
 from core.ladder.states import DoPark, DoWait, Ladder, Phase, Transition
-from core.link.messages import AccountRow, ClosingRow, OwnerRow
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanRow
 from core.model import PositionKey
 from core.plans import cleanup, planner
 from core.plans.plan import Reason, is_our_stop
@@ -44,8 +44,13 @@ def owner_rows(
     situation: Situation,
     closing: Iterable[PositionKey],
     watched: Callable[[PositionKey], ExitView | None] = lambda _: None,
+    *,
+    waiting: Set[PositionKey] = frozenset(),
 ) -> tuple[OwnerRow, list[PositionRow]]:
-    """Return an owner's count against the cap and all of the owner's positions, also those of unreadable accounts."""
+    """Return an owner's count against the cap and all of the owner's positions, also those of unreadable accounts.
+
+    ``waiting``: the positions whose exit waits for a person.
+    """
     accounts = planner.owner_accounts(settings, owner)
     readable = {a for a in accounts if book.readable(a)}
     holdings = list(planner.holdings_of(book, accounts, situation))
@@ -54,9 +59,18 @@ def owner_rows(
     )
     judged = {v.holding.key: v for v in verdicts}
     busy = set(closing)
-    rows = [position_row(h, judged.get(h.key), h.key in busy, book, situation, watched(h.key)) for h in holdings]
+    rows = [
+        position_row(h, judged.get(h.key), h.key in busy, book, situation, watched(h.key), waits=h.key in waiting)
+        for h in holdings
+    ]
     complete = all(book.accounts[a].whole for a in accounts)
     return OwnerRow(owner, settings.cap(owner), planner.counted(verdicts), complete), rows
+
+
+def waiting_exits(plans: Iterable[PlanRow]) -> set[PositionKey]:
+    """Return the positions whose exit waits for a person."""
+    requests = (p.request for p in plans if p.state == "waiting" and p.cause == "exit")
+    return {key for request in requests if request is not None for key in request.keys}
 
 
 def position_row(
@@ -66,10 +80,12 @@ def position_row(
     book: Book,
     situation: Situation,
     guard: ExitView | None = None,
+    *,
+    waits: bool = False,
 ) -> PositionRow:
     """Return the row of one position with its flags. ``verdict`` is None while its account cannot be read."""
     position = holding.position
-    flags = _flags(holding, verdict, closing, position.key in situation.legacy)
+    flags = _flags(holding, verdict, closing, position.key in situation.legacy) + ("waiting",) * waits
     quote = book.quote(position.account, position.symbol)
     notes = (holding.flaw or (verdict.text if verdict else "account cannot be read"), guard.note if guard else "")
     priced_at = situation.now - timedelta(seconds=situation.monotonic - quote.received) if quote else None

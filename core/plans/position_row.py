@@ -30,7 +30,7 @@ class PositionRow(Struct, frozen=True):
     open_orders: int
     stop: Decimal | None = None
     target: Decimal | None = None
-    flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing
+    flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing waiting
     note: str = ""  # the reason behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
     guard: ExitView | None = None

@@ -23,6 +23,7 @@ from core.plans.results import PlanReport, ResultRow
 from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
+from tui.output.waiting import waiting, waiting_document
 
 Document = dict[str, Any]
 CLOSED = frozenset({"closed", "closed_residual"})
@@ -57,6 +58,7 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
         "owners": [_owner(row) for row in snapshot.owners],
         "positions": [position(row) for row in snapshot.positions],
         "closings": [_closing(row) for row in snapshot.closings],
+        "waiting": [waiting_document(row) for row in waiting(snapshot)],
     }
 
 

@@ -18,6 +18,7 @@ from core.plans.results import PlanReport, ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results
+from tui.output.waiting import waiting_lines
 from tui.present.labels import not_listed, tags, tally_words
 from tui.present.numbers import UNKNOWN, age, number, pct, usd
 from tui.present.sanitize import sanitize
@@ -61,7 +62,7 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
         marks = [f"engine {elsewhere.mode} (pid {elsewhere.pid})", armed]
     else:
         marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]
-    lines = [f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
+    lines = [*waiting_lines(snapshot), f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
     if engine.alarm:
         lines.append(f"ALARM {sanitize(engine.alarm)}")
     lines += ["", "Accounts", *_account_lines(snapshot, width)]

@@ -8,15 +8,18 @@ from core.journal.data_dir import Holder
 from core.link.messages import LIVE_STATES, AccountRow, OwnerRow, Snapshot
 from core.model import Side
 from core.plans.position_row import PositionRow
+from tui.output.waiting import problems_of_plans, waiting
 from tui.present.labels import not_listed
 from tui.present.numbers import number
 
 
 def problems(snapshot: Snapshot, elsewhere: Holder | None) -> list[str]:
     """Return one sentence for each reason to look, the most urgent first; an empty list when all is well."""
+    busy = {row.key for row in snapshot.closings}
     return [
+        *problems_of_plans(waiting(snapshot)),
         *_engine(snapshot, elsewhere),
-        *(text for row in snapshot.positions for text in _position(row)),
+        *(text for row in snapshot.positions for text in _position(row, acted=row.key in busy)),
         *(
             f"{row.key.symbol} on {row.key.account} is {row.state}: {row.answer or row.reason}"
             for row in snapshot.closings
@@ -42,9 +45,14 @@ def beyond_stop(row: PositionRow) -> bool:
     return Side(row.side).sign * (row.mark - row.stop) <= 0
 
 
-def _position(row: PositionRow) -> Iterator[str]:
+def _position(row: PositionRow, *, acted: bool) -> Iterator[str]:
+    """``acted``: a close of the position is known. An exit that waits is told as a plan."""
     where = f"{row.key.symbol} on {row.key.account}"
-    if beyond_stop(row):
+    if acted or "waiting" in row.flags:
+        pass
+    elif row.guard is not None and row.guard.due is not None:
+        yield f"{where} is due to leave at {number(row.guard.price)} ({row.guard.due}), and no close of it is known"
+    elif beyond_stop(row):
         yield f"{where} is at {number(row.mark)}, beyond its stop at {number(row.stop)}"
     if row.mark is None:
         yield f"{where} has no price, so no stop is watched: {row.note}"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core.engine.local_link import LocalLink
+from core.engine.waiting_plans import plans_of
 from core.errors import JournalError
 from core.events import AccountChanged, AccountState, QuoteSeen
 from core.link.messages import (
@@ -181,6 +182,45 @@ async def test_ask_leaves_one_plan_waiting_whatever_the_price_repeats():
         assert world.flat
         assert not waiting(world)
         await world.audit()
+
+
+async def written(world: World) -> list[PlanRow]:
+    """The plans that another process reads as waiting."""
+    await world.journal.flush()
+    rows, wrong = plans_of(await world.journal.waiting())
+    assert not wrong
+    return rows
+
+
+@virtual
+async def test_a_plan_that_waits_is_in_the_journal_as_long_as_it_waits():
+    async with desk(cleanup=CleanupSettings(max_positions=0)) as world:
+        await started(world)
+        (cleanup,) = await written(world)
+        assert (cleanup.cause, cleanup.closes) == ("cleanup", 1)
+        assert "waiting" not in row(world).flags
+        await priced(world, "97")
+        assert [p for p in await written(world) if p.cause == "exit"] == waiting(world)
+        assert "waiting" in row(world).flags
+        await priced(world, "84")
+        assert [p for p in await written(world) if p.cause == "exit"] == waiting(world)
+        await world.flatten(PlanRequest("flatten", everything=True))
+        assert [p.cause for p in await written(world)] == ["cleanup"]
+        await world.flatten(PlanRequest("cleanup"))
+        assert await written(world) == []
+
+
+@virtual
+async def test_what_waited_in_an_engine_that_is_dead_waits_no_more():
+    async with desk() as world:
+        await started(world)
+        await priced(world, "97")
+        assert await written(world)
+        await world.restart()
+        assert await written(world) == []
+        world.run()
+        await asyncio.sleep(2)
+        assert await written(world) == waiting(world) != []
 
 
 @virtual

@@ -20,7 +20,7 @@ from core.errors import JournalError
 from core.ids import Ids
 from core.journal import journal as journal_module
 from core.journal.journal import Journal
-from core.journal.tables import BEFORE_SINCE, KINDS, BarRows, entry_of, row_of
+from core.journal.tables import BEFORE_SINCE, KINDS, BarRows, StateRows, entry_of, row_of
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
 from core.plans.conversion import Conversion, ConversionOutcome, Converted
 from core.plans.plan import Plan
@@ -530,10 +530,10 @@ async def test_bars_are_read_as_they_were_kept_and_an_older_journal_has_none(
     database: MemoryDatabase, clock: HandClock
 ) -> None:
     journal = await Journal.over(database, clock, ids(clock))
-    journal.keep({}, BarRows(set(), {("a", 1): "1", ("a", 2): "2", ("b", 1): "3"}))
+    journal.keep(StateRows(bars=BarRows(set(), {("a", 1): "1", ("a", 2): "2", ("b", 1): "3"})))
     await journal.flush()
     assert await journal.bars() == [("a", 1, "1"), ("a", 2, "2"), ("b", 1, "3")]
-    journal.keep({}, BarRows({"b"}, {("a", 1): None, ("a", 2): "4", ("b", 5): "5"}))
+    journal.keep(StateRows(bars=BarRows({"b"}, {("a", 1): None, ("a", 2): "4", ("b", 5): "5"})))
     await journal.flush()
     assert await journal.bars() == [("a", 2, "4"), ("b", 5, "5")]
     database.data.execute("DROP TABLE bars")

@@ -10,11 +10,13 @@ from msgspec import structs
 
 from core.errors import ConfigError, Unreachable
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow
+from core.link.messages import AccountRow, ClosingRow, PlanRow
+from core.plans.request import PlanRequest
 from core.ports import Capabilities, Check
 from core.records import AccountFrozen, Entry, Logged
 from core.settings import ProtectSettings, Settings
 from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, D, FakeWorld, call, document
+from tests.tui.fakes import closing, guard
 
 
 class Venue:
@@ -212,6 +214,17 @@ def test_a_time_or_kind_that_there_is_not_is_a_usage_error(args: list[str]) -> N
 
 WELL = structs.replace(SNAPSHOT, owners=(structs.replace(SNAPSHOT.owners[0], counted=8),))
 ENGINE = Holder(4711, "service", False)
+
+
+def waits(symbol: str, text: str, seconds: int, cause: str = "exit") -> PlanRow:
+    key = structs.replace(KEY, symbol=symbol)
+    request = PlanRequest(cause, keys=(key,) if cause == "exit" else ())
+    return PlanRow(f"p{symbol}", cause, "waiting", 1, 0, NOW - timedelta(seconds=seconds), request, text)
+
+
+EMERGENCY = waits("BTC/USD", "emergency_stop_liquidation_risk (price 60000, roi -125.00 %)", 8)
+
+
 DOWN_ROW = AccountRow("user_123/kraken", "user_123", "ccxt:kraken", "down", error="no such host")
 
 
@@ -241,6 +254,8 @@ def test_a_status_that_is_well_passes_its_check() -> None:
         (structs.replace(WELL, positions=(structs.replace(POSITION, mark=None, note="no price"),)), ENGINE, "no price"),
         (structs.replace(WELL, engine=structs.replace(WELL.engine, alarm="look")), ENGINE, "look"),
         (WELL, Holder(4711, "service", False, "ffffffffffff"), "the engine uses the old one"),
+        (structs.replace(WELL, plans=(EMERGENCY,)), ENGINE, "an exit waits for a person: BTC/USD user_123/coinbase"),
+        (structs.replace(WELL, plans=(waits("", "", 9, "legacy"),)), ENGINE, "1 plan waits for you: legacy, 1 close"),
     ],
 )
 def test_what_must_be_looked_at_is_said_and_ends_with_1(held: Any, holder: Holder | None, said: str) -> None:
@@ -249,6 +264,58 @@ def test_what_must_be_looked_at_is_said_and_ends_with_1(held: Any, holder: Holde
     assert said in found[0]
     assert found[0] in stderr
     assert call(FakeWorld(snapshot=held, holder=holder), "status").exit_code == 0, "without --check it only tells"
+
+
+def test_a_status_begins_with_what_waits_for_a_person() -> None:
+    row = structs.replace(POSITION, flags=("waiting",))
+    world = FakeWorld(snapshot=structs.replace(WELL, positions=(row,), plans=(EMERGENCY,)), holder=ENGINE)
+    first, second, *_ = call(world, "status").stdout.splitlines()
+    assert first == "1 exit waits for you: BTC/USD user_123/coinbase emergency stop liquidation risk, since 8s"
+    assert second.startswith("flatdeck  engine service (pid 4711)")
+    assert "[WAITING]" in call(world, "status").stdout
+    made = document(call(world, "status", "--json"))
+    assert made["positions"][0]["flags"] == ["waiting"]
+    (waiting,) = made["waiting"]
+    assert waiting == {
+        "plan": EMERGENCY.id,
+        "cause": "exit",
+        "account": KEY.account,
+        "symbol": "BTC/USD",
+        "leg": "net",
+        "reason": "emergency_stop_liquidation_risk",
+        "text": EMERGENCY.text,
+        "closes": 1,
+        "cancels": 0,
+        "since": "2026-03-01T02:13:59.000Z",
+    }
+
+
+def test_many_exits_that_wait_are_one_line_and_other_plans_have_their_own() -> None:
+    plans = (waits("", "", 70, "cleanup"), *(waits(f"C{n}", "trailing_stop (price 1)", 5 - n) for n in range(5)))
+    text = call(FakeWorld(snapshot=structs.replace(WELL, plans=plans), holder=ENGINE), "status").stdout.splitlines()
+    where = "user_123/coinbase trailing stop, since"
+    assert text[0] == f"5 exits wait for you: C0 {where} 5s; C1 {where} 4s; C2 {where} 3s; and 2 more"
+    assert text[1] == "1 plan waits for you: cleanup, 1 close, since 1m10s"
+
+
+def test_a_plan_that_runs_waits_for_nobody() -> None:
+    held = structs.replace(WELL, plans=(structs.replace(EMERGENCY, state="running"),))
+    assert document(call(FakeWorld(snapshot=held, holder=ENGINE), "status", "--json"))["waiting"] == []
+
+
+DUE = structs.replace(POSITION, guard=guard(due="emergency_stop_severe_loss", price=D("101")))
+
+
+@pytest.mark.parametrize(
+    ("flags", "closings", "said"),
+    [((), (), 1), (("waiting",), (), 0), ((), (closing("BTC/USD", "user_123/coinbase", outcome="closed"),), 0)],
+)
+def test_an_exit_that_is_due_is_told_unless_it_waits_or_closes(
+    flags: tuple[str, ...], closings: tuple[ClosingRow, ...], said: int
+) -> None:
+    row = structs.replace(DUE, flags=flags)
+    found = checked(structs.replace(WELL, positions=(row,), closings=closings))[2]
+    assert len([text for text in found if "is due to leave at 101 (emergency_stop_severe_loss)" in text]) == said
 
 
 def test_a_status_without_an_engine_does_not_claim_one() -> None:
