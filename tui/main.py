@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +19,6 @@ import click
 from core.engine.clock import SystemClock, system_ids
 from core.errors import ConfigError
 from core.link.messages import LogRow
-from core.records import Entry
 from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands import (
     dust as commands_dust,
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
     from core.config.load import Loaded
     from core.ids import Ids
     from core.journal.data_dir import DataDir, Holder
-    from core.journal.journal import Journal
+    from core.journal.journal import Journal, JournalView
     from core.ports import Broker
     from tui.demo_books import Dice
     from tui.process_signals import TerminalLine
@@ -58,7 +56,6 @@ LOG_LOST = (
     "The journal's write-ahead log is gone: its newest records are lost, perhaps those of a plan that was under way. "
     "Look at every account for orders left open"
 )
-POLL_SECONDS = 0.5  # seconds between two reads of a followed journal
 
 
 class SystemEnvironment:
@@ -165,22 +162,14 @@ class SystemEnvironment:
 
         return open_broker(account, Path(settings.engine.data_dir), self.clock)
 
-    async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
-        """Yield the journal's records; nothing if no journal exists. With ``follow`` wait for a journal."""
+    @asynccontextmanager
+    async def journal_reader(self, settings: Settings) -> AsyncIterator[JournalView]:
         from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
         journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
-        last = 0
         try:
-            while True:
-                while page := await journal.entries(after=last, since=since):
-                    last = page[-1].seq
-                    for entry in page:
-                        yield entry
-                if not follow:
-                    return
-                await self.clock.sleep(POLL_SECONDS)
+            yield journal
         finally:
             await journal.aclose()
 
@@ -211,14 +200,8 @@ class SystemEnvironment:
                 reset(directory.path, account)
 
     async def frozen(self, settings: Settings) -> dict[str, str]:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
-        from core.journal.journal import Journal  # noqa: PLC0415
-
-        journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
-        try:
+        async with self.journal_reader(settings) as journal:
             return await journal.frozen()
-        finally:
-            await journal.aclose()
 
     @asynccontextmanager
     async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:

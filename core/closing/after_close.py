@@ -11,6 +11,7 @@ from datetime import timedelta
 from msgspec import structs
 
 from core.journal.journal import Journal
+from core.journal.query import EntryFilter
 from core.ladder.states import Ladder
 from core.model import InstrumentKey
 from core.ports import Clock
@@ -36,7 +37,8 @@ class RecentOrders:
             return
         now, monotonic = self._clock.now(), self._clock.monotonic()
         for kind in ("intent_written", "intent_answered"):
-            for entry in await self._journal.entries(since=now - timedelta(seconds=self._within), kind=kind, tail=True):
+            lately = EntryFilter(since=now - timedelta(seconds=self._within), kinds=(kind,))
+            for entry in await self._journal.entries(lately, tail=True):
                 if isinstance(entry.record, IntentWritten | IntentAnswered):
                     self._end(entry.record.key.instrument, monotonic - (now - entry.at).total_seconds())
         self._loaded = True

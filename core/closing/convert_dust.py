@@ -23,6 +23,7 @@ from core.units import plain
 
 if TYPE_CHECKING:  # the journal imports the database, and some command lines do not need a database
     from core.journal.journal import Journal
+from core.journal.query import EntryFilter
 
 PAUSES = (1.0, 2.0, 4.0, 8.0)  # seconds before each query of the venue's records
 SETTLED = timedelta(minutes=10)  # after this time a request of unknown outcome can no longer act
@@ -177,7 +178,7 @@ class DustConverter:
         since = self._clock.now() - REMEMBERED
         for kind in ("conversion_asked", "conversion_answered"):
             last = 0
-            while page := await self._journal.entries(kind=kind, since=since, after=last):
+            while page := await self._journal.entries(EntryFilter(kinds=(kind,), since=since), after=last):
                 last = page[-1].seq
                 found += [entry.record for entry in page]
         return found

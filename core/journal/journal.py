@@ -12,19 +12,20 @@ import statistics
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
 from itertools import chain, count, groupby
 from operator import itemgetter
 from pathlib import Path
 
 from core.errors import JournalError
 from core.ids import Ids
+from core.journal.query import AFTER_UNTIL, COLUMNS, EVERYTHING, PREFIX_END, EntryFilter
 from core.journal.sqlite import AioDatabase, Database, ReadonlyDatabase, Row
 from core.journal.tables import (
     BARS,
     BEFORE_SINCE,
     CLEAR_WAITING,
     CREATE,
+    FOUND_BY,
     GUARDS,
     INSERT,
     OPEN_PLANS,
@@ -42,7 +43,6 @@ from core.units import iso
 NOTES_KEPT = 10_000  # log lines that may wait to be written
 NOTE_DELAY = 0.25  # seconds that a log line waits for an append to share its transaction
 BAR_DELAY = 1.0  # the same in seconds for bars, which change at every price
-_COLUMNS = "seq, at, body"
 
 _Numbered = tuple[int, Row]  # number: rows of one batch are written in the order of the calls
 
@@ -61,35 +61,28 @@ class JournalView:
 
     async def entries(
         self,
+        where: EntryFilter = EVERYTHING,
         *,
         after: int = 0,
         before: int | None = None,
-        since: datetime | None = None,
-        kind: str | None = None,
-        plan: str | None = None,
         limit: int = 1000,
         tail: bool = False,
     ) -> list[Entry]:
-        """Return up to ``limit`` entries with ``after < seq < before``, oldest first; with ``tail`` the last of them.
-
-        ``since`` compares with the time of writing; ``kind`` is one of ``tables.KINDS``.
-        """
-        terms, params = ["seq > ?"], list[object]([after])
-        if before is not None:
-            terms.append("seq < ?")
-            params.append(before)
-        if since is not None:
-            found = await self._query(BEFORE_SINCE, iso(since))
-            terms += ["seq > ?", "at >= ?"]
-            params += [found[0][0] if found else 0, iso(since)]
-        for column, value in (("kind", kind), ("plan", plan)):
-            if value is not None:
-                terms.append(f"{column} = ?")
-                params.append(value)
-        order = "DESC" if tail else "ASC"
-        sql = f"SELECT {_COLUMNS} FROM journal WHERE {' AND '.join(terms)} ORDER BY seq {order} LIMIT ?"  # noqa: S608
-        rows = await self._query(sql, *params, limit)
+        """Return the first ``limit`` entries with ``after < seq < before``; with ``tail`` the last. Oldest first."""
+        if where.since is not None:
+            found = await self._query(BEFORE_SINCE, iso(where.since))
+            after = max(after, found[0][0] if found else 0)
+        if where.until is not None:
+            found = await self._query(AFTER_UNTIL, iso(where.until))
+            before = min((row[0] for row in (*found, (before,)) if row[0] is not None), default=None)
+        sql, params = where.select(after, before, limit, tail=tail)
+        rows = await self._query(sql, *params)
         return self._entries(reversed(rows) if tail else rows)
+
+    async def names(self, column: str, prefix: str = "", limit: int = 10_000) -> list[str]:
+        """Return the values of an indexed column (account, symbol, plan) that begin with ``prefix``, each once."""
+        sql = f"SELECT DISTINCT {column} FROM journal WHERE {column} >= ? AND {column} < ? ORDER BY 1 LIMIT ?"  # noqa: S608
+        return [row[0] for row in await self._query(sql, prefix, prefix + PREFIX_END, limit)]
 
     async def open_plans(self) -> list[list[Entry]]:
         """Return the approved plans without an end, oldest first: each plan's entries and its orders' fills."""
@@ -98,7 +91,7 @@ class JournalView:
 
     async def of_plan(self, plan: str) -> list[Entry]:
         """Return all entries of one plan or entry, oldest first, without its orders' fills."""
-        sql = f"SELECT {_COLUMNS} FROM journal WHERE plan = ? ORDER BY seq"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM journal WHERE plan = ? ORDER BY seq"  # noqa: S608
         return self._entries(await self._query(sql, plan))
 
     async def frozen(self) -> dict[str, str]:
@@ -114,7 +107,7 @@ class JournalView:
 
     async def find_intent(self, client_id: str) -> IntentWritten | None:
         """Return the latest intent of this client order id; None when no intent was written."""
-        sql = f"SELECT {_COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
+        sql = f"SELECT {COLUMNS} FROM journal WHERE client = ? AND kind = 'intent_written' ORDER BY seq DESC LIMIT 1"  # noqa: S608
         records = [entry.record for entry in self._entries(await self._query(sql, client_id))]
         return next((r for r in records if isinstance(r, IntentWritten)), None)
 
@@ -186,7 +179,7 @@ class Journal(JournalView):
                         ("INSERT INTO meta VALUES (?, ?)", [("schema", str(SCHEMA)), ("epoch", epoch)]),
                     ]
                 )
-            await database.commit([(table, [()]) for table in (GUARDS, BARS, WAITING, CLEAR_WAITING)])
+            await database.commit([(sql, [()]) for sql in (GUARDS, BARS, WAITING, CLEAR_WAITING, *FOUND_BY)])
             journal = cls(database, clock, epoch)
             journal.commit_latency = await _latency(database, clock)
         except BaseException:

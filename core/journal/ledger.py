@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.journal.believed import FOLDED, BelievedPosition, BelievedPositions
 from core.journal.journal import JournalView
+from core.journal.query import EntryFilter
 from core.model import PositionKey
 from core.portfolio.holding import MinimumRefusal
 from core.records import Entry, too_small
@@ -16,7 +17,7 @@ PAGE = 1000
 
 async def minimum_refusals(journal: JournalView) -> dict[PositionKey, MinimumRefusal]:
     """Return the closes that the venues refused as below their minimums, by position. Raises JournalError."""
-    return too_small(e.record for e in await journal.entries(kind="minimum_refused", tail=True))
+    return too_small(e.record for e in await journal.entries(EntryFilter(kinds=("minimum_refused",)), tail=True))
 
 
 class PositionLedger:
@@ -58,7 +59,7 @@ class PositionLedger:
         found: list[Entry] = []
         while True:
             after = found[-1].seq if found else self._after
-            page = await journal.entries(after=after, before=end, kind=kind, limit=PAGE)
+            page = await journal.entries(EntryFilter(kinds=(kind,)), after=after, before=end, limit=PAGE)
             found += page
             if len(page) < PAGE:
                 return found

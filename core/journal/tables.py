@@ -48,6 +48,12 @@ CREATE = (
     "CREATE INDEX journal_plan ON journal (plan, kind) WHERE plan IS NOT NULL",
     "CREATE INDEX journal_client ON journal (client, kind) WHERE client IS NOT NULL",
 )
+# An older journal gets these indexes when an engine opens it. They are partial, so that a query which does not name an
+# account or a symbol keeps its index.
+FOUND_BY = (
+    "CREATE INDEX IF NOT EXISTS journal_account ON journal (account) WHERE account IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS journal_symbol ON journal (symbol) WHERE symbol IS NOT NULL",
+)
 # The table has no history, only the latest stop, target and peak of each position.
 GUARDS = "CREATE TABLE IF NOT EXISTS guards (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID"
 KEEP = "INSERT INTO guards VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"

@@ -15,6 +15,7 @@ from msgspec import Struct
 from core.errors import FlatdeckError
 from core.ids import client_order_id
 from core.journal.journal import Journal
+from core.journal.query import EntryFilter
 from core.journal.write_behind import WriteBehind
 from core.model import Fill, Instrument, Order, OrderRequest, Position, PositionKey
 from core.orders.account_reader import AccountReader
@@ -99,11 +100,11 @@ class VenueStopOrders:
     async def read_past(self, key: PositionKey) -> PastStops:
         """Return the last protective order of an earlier process. Raises JournalError."""
         name = plan_of(key)
-        last = await self._journal.entries(kind="intent_written", plan=name, limit=1, tail=True)
+        last = await self._journal.entries(EntryFilter(kinds=("intent_written",), plans=(name,)), limit=1, tail=True)
         intent = last[0].record if last else None
         if not isinstance(intent, IntentWritten):
             return PastStops()
-        answers = await self._journal.entries(kind="intent_answered", plan=name, after=last[0].seq)
+        answers = await self._journal.entries(EntryFilter(kinds=("intent_answered",), plans=(name,)), after=last[0].seq)
         said = {r.outcome for e in answers if isinstance(r := e.record, IntentAnswered)}
         return PastStops(intent.step, None if said & DEFINITIVE else intent)
 

@@ -93,7 +93,8 @@ def records(config: Path) -> list[Any]:
     assert loaded is not None
 
     async def read() -> list[Any]:
-        return [e.record async for e in world.entries(loaded.settings, since=None, follow=False)]
+        async with world.journal_reader(loaded.settings) as reader:
+            return [e.record for e in await reader.entries()]
 
     return [r for r in asyncio.run(read()) if isinstance(r, ConversionAsked | ConversionAnswered)]
 

@@ -15,6 +15,7 @@ import pytest
 
 from core.config.load import load
 from core.journal.journal import Journal, JournalView
+from core.journal.query import EntryFilter
 from core.records import ClosingEnded, Entry, PlanApproved
 from tests.scenarios.desk import Desk, position
 from tests.scenarios.test_kill import after, start
@@ -87,7 +88,7 @@ def peaked(peak: str) -> Callable[[JournalView], Awaitable[bool]]:
 
 
 async def ended(journal: JournalView) -> list[Entry]:
-    return await journal.entries(kind="closing_ended")
+    return await journal.entries(EntryFilter(kinds=("closing_ended",)))
 
 
 def test_killed_twice_behind_its_peaks_it_leaves_once_and_at_the_level_of_a_run_without_a_kill(

@@ -16,7 +16,10 @@ from msgspec import structs
 from core.config import load as config
 from core.config.load import Loaded
 from core.errors import ConfigError
+from core.ids import Ids
 from core.journal.data_dir import Holder
+from core.journal.journal import Journal, JournalView
+from core.journal.tables import INSERT, row_of
 from core.link.messages import AccountRow, EngineRow as EngineState, LogRow, OwnerRow, PlanReport, Snapshot
 from core.model import PositionKey, Tier
 from core.plans.plan import ActionKind, OwnerTally, Plan, Reason
@@ -24,6 +27,8 @@ from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
+from core.units import iso
+from tests.support.memory_database import MemoryDatabase
 from tests.tui import fakes
 from tui.main import cli
 from tui.process_signals import TerminalLine
@@ -192,10 +197,18 @@ class FakeWorld:
             raise made
         return made
 
-    async def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
-        for entry in self.found:
-            if since is None or entry.at >= since:
-                yield entry
+    @asynccontextmanager
+    async def journal_reader(self, settings: Settings) -> AsyncIterator[JournalView]:
+        database = MemoryDatabase()
+        await Journal.over(database, self, Ids(self, self))
+        await database.commit([(INSERT, [row_of(entry.record, iso(entry.at)) for entry in self.found])])
+        yield JournalView(database, "")
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def getrandbits(self, k: int) -> int:
+        return 7
 
     async def console(self, engine: FakeEngine, line: TerminalLine, *, read_only: bool) -> None:
         self.shown.append(read_only)

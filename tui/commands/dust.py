@@ -15,6 +15,7 @@ import click
 
 from core.closing.convert_dust import REMEMBERED, ConversionChanged, ConversionReport, DustConverter, unsettled
 from core.errors import FlatdeckError, Refusal, Refused
+from core.journal.query import EntryFilter
 from core.plans.conversion import Conversion, ConversionOffer, ConversionOutcome, Converted, Converter
 from core.records import Record
 from core.settings import AccountSettings, Settings
@@ -31,6 +32,7 @@ from tui.commands.session import (
 )
 from tui.output.dust import NO_CONVERSION, Preview, dust_document, dust_question, preview_text, results_text
 
+MOST_CONVERSIONS = 10_000  # records that are read of the last days
 LOOK_SECONDS = 30.0  # seconds for one account's preview
 
 
@@ -88,7 +90,9 @@ async def _look(
     """Return each account's dust, read by an engine that can only read."""
     frozen = await context.environment.frozen(settings)
     since = context.environment.clock.now() - REMEMBERED
-    records = [entry.record async for entry in context.environment.entries(settings, since=since, follow=False)]
+    async with context.environment.journal_reader(settings) as reader:
+        asked = EntryFilter(since=since, kinds=("conversion_asked", "conversion_answered"))
+        records = [entry.record for entry in await reader.entries(asked, limit=MOST_CONVERSIONS)]
     each = (_preview(context, settings, a, into, frozen.get(a.id), records) for a in accounts)
     return list(await asyncio.gather(*each))
 

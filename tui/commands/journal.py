@@ -2,73 +2,134 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+import difflib
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 
 import click
 
+from core.entries.rules import same_symbol
+from core.journal.query import EntryFilter
+from core.records import Entry
 from core.settings import Settings
-from core.units import utc
-from tui.commands.session import DONE, CommandContext, shared_options, with_context
+from tui.commands.moments import Moment, utc_note
+from tui.commands.session import DONE, CommandContext, JournalReader, known, shared_options, with_context
 from tui.output import documents
 from tui.present.sanitize import sanitize
 
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class Since(click.ParamType):
-    """A time in ISO 8601, or how long ago: ``30m``, ``2h``, ``7d``."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime | timedelta:
-        number, unit = value[:-1], value[-1:]
-        if unit in _SPANS and number.isascii() and number.isdigit():
-            try:
-                return timedelta(seconds=int(number) * _SPANS[unit])
-            except OverflowError:
-                self.fail(f"{value} is longer ago than there are dates", param, ctx)
-        try:
-            return utc(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a time like 2026-01-31T08:00:00Z nor a span like 2h", param, ctx)
+POLL_SECONDS = 0.5  # seconds between two reads of a followed journal
+NAMED = 5  # names in the answer to a name that fits several or none
+PAGE = 1000  # entries of one read
 
 
 @click.command()
 @click.option("--follow", is_flag=True, help="Go on printing records as they are written.")
-@click.option("--since", metavar="T", type=Since(), help="Records from this time on, or this long ago (2h).")
+@click.option(
+    "--since", metavar="T", type=Moment(), help="From this time on: 2h, 1h30m, yesterday, 2026-11-30, 00:10 (UTC)."
+)
+@click.option("--until", metavar="T", type=Moment(end=True), help="Up to this time; a day counts to its end.")
+@click.option("--last", metavar="N", type=click.IntRange(min=1), help="The last N records only.")
+@click.option("--user", "owners", metavar="ID", multiple=True, help="Records of this user's accounts. Repeatable.")
+@click.option("--account", "accounts", metavar="ID", multiple=True, help="Records of this account. Repeatable.")
+@click.option("--symbol", "symbols", metavar="S", multiple=True, help="Records of this symbol. Repeatable.")
+@click.option("--plan", "plans", metavar="ID", multiple=True, help="Records of this plan, or the start of its id.")
 @click.option("--kind", "kinds", metavar="K", multiple=True, help="Records of this kind only. Repeatable.")
 @shared_options
 @with_context
 def journal(
-    context: CommandContext, *, follow: bool, since: datetime | timedelta | None, kinds: tuple[str, ...]
+    context: CommandContext,
+    *,
+    follow: bool,
+    since: datetime | None,
+    until: datetime | None,
+    last: int | None,
+    kinds: tuple[str, ...],
+    **names: tuple[str, ...],
 ) -> int:
-    """Read the audit trail."""
+    """Read the audit trail. All times are UTC."""
     known_kinds = documents.journal_kinds()
     for kind in kinds:
         if kind not in known_kinds:
             raise click.UsageError(f"There is no kind {kind!r} of record; known: {', '.join(known_kinds)}")
-    start = context.environment.clock.now() - since if isinstance(since, timedelta) else since
+    if until is not None and follow:
+        raise click.UsageError("--follow waits for later records and --until leaves them out; give one of the two")
+    if since is not None and until is not None and until < since:
+        raise click.UsageError(f"--until is before --since: {utc_note(since, until)}")
     settings = context.load_config().settings
-    context.run_to_end(_journal(context, settings, start, kinds, follow))
+    if since or until:
+        context.print_note(utc_note(since, until))
+    context.run_to_end(_print(context, settings, EntryFilter(since, until, kinds, **names), last, follow))
     return DONE
 
 
-async def _journal(
-    context: CommandContext, settings: Settings, since: datetime | None, kinds: tuple[str, ...], follow: bool
+async def _print(
+    context: CommandContext, settings: Settings, where: EntryFilter, last: int | None, follow: bool
 ) -> None:
     """Print the records. Without ``follow`` there is one JSON document; with it, one document a line."""
     found = []
-    async for entry in context.environment.entries(settings, since=since, follow=follow):
-        document = documents.journal_entry(entry)
-        if kinds and document["kind"] not in kinds:
-            continue
-        if context.json and not follow:
-            found.append(document)
-        else:
-            click.echo(documents.document_line(document) if context.json else journal_line(document))
+    async with context.environment.journal_reader(settings) as reader:
+        where = await _named(reader, settings, where, follow)
+        async for entry in _entries(context, reader, where, last, follow):
+            document = documents.journal_entry(entry)
+            if context.json and not follow:
+                found.append(document)
+            else:
+                click.echo(documents.document_line(document) if context.json else journal_line(document))
     if context.json and not follow:
         context.print_document({"entries": found})
+
+
+async def _entries(
+    context: CommandContext, reader: JournalReader, where: EntryFilter, last: int | None, follow: bool
+) -> AsyncIterator[Entry]:
+    """Yield the matching records in order, or the last of them; with ``follow`` wait for later records."""
+    after = 0
+    page = await reader.entries(where, limit=last or PAGE, tail=last is not None)
+    while True:
+        for entry in page:
+            after = entry.seq
+            yield entry
+        if not follow and (last is not None or len(page) < PAGE):
+            return
+        if len(page) < PAGE:
+            await context.environment.clock.sleep(POLL_SECONDS)
+        last = None
+        page = await reader.entries(where, after=after, limit=PAGE)
+
+
+async def _named(reader: JournalReader, settings: Settings, where: EntryFilter, follow: bool) -> EntryFilter:
+    """Return the filter with whole plan ids. Raises UsageError for a name that nothing has."""
+    accounts = {account.id for account in settings.accounts}
+    if where.accounts or where.owners:
+        accounts |= set(await reader.names("account"))
+    known("account", where.accounts, sorted(accounts))
+    owners = {owner.id for owner in settings.owners} | {account.partition("/")[0] for account in accounts}
+    known("user", where.owners, sorted(owners))
+    symbols = await reader.names("symbol") if where.symbols and not follow else []
+    for symbol in where.symbols if symbols else ():
+        if symbol not in symbols:
+            raise click.UsageError(f"No record names the symbol {symbol!r}; {_nearest(symbol, symbols)}")
+    plans = tuple([await whole_plan(reader, plan) for plan in where.plans])
+    return EntryFilter(where.since, where.until, where.kinds, where.owners, where.accounts, where.symbols, plans)
+
+
+async def whole_plan(reader: JournalReader, start: str) -> str:
+    """Return the id of the one plan that begins with ``start``. Raises UsageError where none or several do."""
+    found = await reader.names("plan", start, NAMED + 1)
+    if start in found or len(found) == 1:
+        return start if start in found else found[0]
+    if not found:
+        raise click.UsageError(f"The journal has no plan {start!r}; flatdeck report lists the newest plans")
+    more = " and more" if len(found) > NAMED else ""
+    raise click.UsageError(f"Several plans begin with {start!r}: {', '.join(found[:NAMED])}{more}")
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    """Return the names that are spelled alike, whatever their case and separators, else the nearest."""
+    alike = [other for other in names if same_symbol(other, name)]
+    begun = [other for other in names if other.upper().startswith(name.upper())]
+    near = alike or begun[:NAMED] or difflib.get_close_matches(name.upper(), names, n=1)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:NAMED])}"
 
 
 def journal_line(document: documents.Document) -> str:

@@ -6,9 +6,8 @@ import asyncio
 import functools
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
@@ -17,6 +16,7 @@ import click
 from msgspec import structs
 
 from core.errors import ConfigError
+from core.journal.query import EntryFilter
 from core.link.messages import LogRow, Snapshot
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
@@ -86,6 +86,16 @@ class Engine(Protocol):
     async def run(self) -> None: ...
 
 
+class JournalReader(Protocol):
+    """The part of a journal's reading side that the command line uses."""
+
+    async def entries(
+        self, where: EntryFilter = ..., *, after: int = 0, limit: int = 1000, tail: bool = False
+    ) -> list[Entry]: ...
+
+    async def names(self, column: str, prefix: str = "", limit: int = 10_000) -> list[str]: ...
+
+
 class Environment(Protocol):
     """Everything outside of the commands; :mod:`tui.main` composes the real environment."""
 
@@ -120,8 +130,8 @@ class Environment(Protocol):
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker: ...
 
-    def entries(self, settings: Settings, *, since: datetime | None, follow: bool) -> AsyncIterator[Entry]:
-        """Yield the journal's records in order, read-only; with ``follow`` wait for new records."""
+    def journal_reader(self, settings: Settings) -> AbstractAsyncContextManager[JournalReader]:
+        """Open the journal for reading. A missing journal is empty."""
 
     async def console(self, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
         """Draw the console until the person leaves it or the terminal is lost."""

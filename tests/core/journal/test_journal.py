@@ -20,6 +20,7 @@ from core.errors import JournalError
 from core.ids import Ids
 from core.journal import journal as journal_module
 from core.journal.journal import Journal
+from core.journal.query import AFTER_UNTIL, EntryFilter
 from core.journal.tables import BEFORE_SINCE, KINDS, BarRows, StateRows, entry_of, row_of
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side
 from core.plans.conversion import Conversion, ConversionOutcome, Converted
@@ -366,11 +367,11 @@ async def test_reading_since_a_time_finds_every_entry_even_after_the_clock_stepp
         clock.moment = T0 + timedelta(hours=hours)
         await journal.append(Logged("info", str(hours)))
     since = T0 + timedelta(hours=2)
-    assert texts(await journal.entries(since=since)) == ["2", "3"]
-    assert texts(await journal.entries(since=since, tail=True, limit=1)) == ["3"]
-    assert texts(await journal.entries(since=since, after=2)) == ["3"]
-    assert texts(await journal.entries(since=since, kind="log")) == ["2", "3"]
-    assert await journal.entries(since=T0 + timedelta(days=1)) == []
+    assert texts(await journal.entries(EntryFilter(since=since))) == ["2", "3"]
+    assert texts(await journal.entries(EntryFilter(since=since), tail=True, limit=1)) == ["3"]
+    assert texts(await journal.entries(EntryFilter(since=since), after=2)) == ["3"]
+    assert texts(await journal.entries(EntryFilter(since=since, kinds=("log",)))) == ["2", "3"]
+    assert await journal.entries(EntryFilter(since=T0 + timedelta(days=1))) == []
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 255, 256, 257, 511, 512, 513, 999, 1000])
@@ -382,15 +383,90 @@ async def test_reading_since_a_time_is_exact_on_a_long_journal(
         journal.note(Logged("info", str(n)))
     await journal.flush()
     since = T0 + timedelta(minutes=minutes)
-    assert texts(await journal.entries(since=since)) == [str(n) for n in range(minutes, 1000)]
-    plan = database.data.execute(f"EXPLAIN QUERY PLAN {BEFORE_SINCE}", ("",)).fetchall()
-    assert "USING COVERING INDEX journal_at" in str(plan)
+    assert texts(await journal.entries(EntryFilter(since=since))) == [str(n) for n in range(minutes, 1000)]
+    assert texts(await journal.entries(EntryFilter(until=since))) == [str(n) for n in range(min(minutes + 1, 1000))]
+    last = EntryFilter(since=T0 + timedelta(minutes=1), until=since)
+    assert texts(await journal.entries(last, tail=True, limit=1)) == [str(min(minutes, 999))][: min(minutes, 1)]
+    for bound in (BEFORE_SINCE, AFTER_UNTIL):
+        plan = database.data.execute(f"EXPLAIN QUERY PLAN {bound}", ("",)).fetchall()
+        assert "USING COVERING INDEX journal_at" in str(plan)
+
+
+async def test_reading_until_a_time_finds_every_entry_even_after_the_clock_stepped_back(
+    journal: Journal, clock: HandClock
+) -> None:
+    for hours in (0, 2, 1, 3):
+        clock.moment = T0 + timedelta(hours=hours)
+        await journal.append(Logged("info", str(hours)))
+    assert texts(await journal.entries(EntryFilter(until=T0 + timedelta(hours=1)))) == ["0", "1"]
+    assert await journal.entries(EntryFilter(until=T0 - timedelta(hours=1))) == []
+
+
+async def test_the_entries_of_an_early_hour_are_read_without_the_later_ones(
+    journal: Journal, clock: HandClock, database: MemoryDatabase
+) -> None:
+    for n in range(3000):
+        clock.moment = T0 + timedelta(minutes=n)
+        journal.note(Logged("info", str(n)))
+    await journal.flush()
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    database.data.set_progress_handler(step, 100)
+    assert len(await journal.entries(EntryFilter(until=T0 + timedelta(minutes=9)))) == 10
+    early, steps = steps, 0
+    assert len(await journal.entries(EntryFilter(kinds=("log",)), limit=3000)) == 3000
+    assert early < steps / 5
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        (EntryFilter(symbols=("BTC/USDT",)), "journal_symbol (symbol=? AND rowid>?)"),
+        (EntryFilter(symbols=("BTC/USDT",), kinds=("log",)), "journal_symbol (symbol=? AND rowid>?)"),
+        (EntryFilter(accounts=("ada/main",), kinds=("log",)), "journal_account (account=? AND rowid>?)"),
+        (EntryFilter(owners=("ada",), kinds=("log",)), "journal_account (account>? AND account<?)"),
+        (EntryFilter(plans=("p1",), kinds=("log",)), "journal_plan (plan=?"),
+        (EntryFilter(kinds=("log",)), "journal_kind (kind=? AND rowid>?)"),
+    ],
+)
+async def test_what_narrows_the_journal_is_found_by_its_index(
+    journal: Journal, database: MemoryDatabase, where: EntryFilter, index: str
+) -> None:
+    sql, params = where.select(0, None, 10, tail=False)
+    plan = str(database.data.execute(f"EXPLAIN QUERY PLAN {sql}", params).fetchall())
+    assert index in plan
+    assert "SCAN journal" not in plan
+
+
+async def test_the_names_in_the_journal_are_told_once_each(journal: Journal) -> None:
+    await journal.append(intent("p10"), intent("p11"), intent("p2"), fill())
+    assert await journal.names("plan", "p1") == ["p10", "p11"]
+    assert await journal.names("plan", "p", 1) == ["p10"]
+    assert await journal.names("symbol") == [KEY.symbol]
+    assert await journal.names("account", "b") == []
+
+
+async def test_a_journal_of_an_earlier_flatdeck_gets_the_indexes_when_it_is_opened(
+    journal: Journal, clock: HandClock, database: MemoryDatabase
+) -> None:
+    for name in ("journal_account", "journal_symbol"):
+        database.data.execute(f"DROP INDEX {name}")
+    await journal.append(intent())
+    again = await Journal.over(database.survivor(), clock, ids(clock))
+    assert len(await again.entries(EntryFilter(symbols=(KEY.symbol,)))) == 1
+    made = database.data.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert {("journal_account",), ("journal_symbol",)} <= set(made)
 
 
 @pytest.mark.parametrize(("kind", "record"), zip(KINDS, EVERY_KIND, strict=True))
 async def test_one_kind_is_read_alone(journal: Journal, kind: str, record: Record) -> None:
     await journal.append(*EVERY_KIND, *EVERY_KIND)
-    assert [e.record for e in await journal.entries(kind=kind)] == [record, record]
+    assert [e.record for e in await journal.entries(EntryFilter(kinds=(kind,)))] == [record, record]
 
 
 def test_kinds_are_the_names_of_the_records_in_snake_case() -> None:

@@ -1,4 +1,4 @@
-"""The commands that look: status, check, config, journal; their texts and their exit codes."""
+"""The commands that look: status, check, config; their texts and their exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from core.journal.data_dir import Holder
 from core.link.messages import AccountRow, ClosingRow, PlanRow
 from core.plans.request import PlanRequest
 from core.ports import Capabilities, Check
-from core.records import AccountFrozen, Entry, Logged
 from core.settings import ProtectSettings, Settings
 from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, D, FakeWorld, call, document
 from tests.tui.fakes import closing, guard
@@ -176,38 +175,6 @@ def test_check_isolates_an_account_that_cannot_be_reached(error: Exception) -> N
 def test_check_that_reaches_nobody_is_exit_code_4() -> None:
     world = _checked(ConfigError("the key is not set"), Venue(refuses=Unreachable("no such host")))
     assert call(world, "check").exit_code == 4
-
-
-ENTRIES = (
-    Entry(1, NOW - timedelta(hours=3), Logged("info", "[DUST][FORCED] SHIB-USD")),
-    Entry(2, NOW - timedelta(minutes=5), AccountFrozen("a/b", "a foreign \x1b[31m epoch")),
-)
-
-
-def test_the_journal_is_read_as_lines_and_as_a_document() -> None:
-    world = FakeWorld(found=ENTRIES)
-    lines = call(world, "journal").stdout.splitlines()
-    assert len(lines) == 2
-    assert "[DUST][FORCED] SHIB-USD" in lines[0]
-    assert "\x1b" not in lines[1]
-    assert [entry["seq"] for entry in document(call(world, "journal", "--json"))["entries"]] == [1, 2]
-
-
-@pytest.mark.parametrize("since", ["2h", "120m", "7200s", "2026-03-01T01:00:00Z"])
-def test_the_journal_can_begin_at_a_time_or_some_time_ago(since: str) -> None:
-    made = document(call(FakeWorld(found=ENTRIES), "journal", "--json", "--since", since))
-    assert [entry["seq"] for entry in made["entries"]] == [2]
-
-
-def test_the_journal_can_be_narrowed_to_a_kind() -> None:
-    made = document(call(FakeWorld(found=ENTRIES), "journal", "--json", "--kind", "log"))
-    assert [entry["kind"] for entry in made["entries"]] == ["log"]
-
-
-@pytest.mark.parametrize("args", [["--since", "yesterday"], ["--since", "2026-03-01"], ["--kind", "lgo"]])
-def test_a_time_or_kind_that_there_is_not_is_a_usage_error(args: list[str]) -> None:
-    result = call(FakeWorld(), "journal", *args)
-    assert (result.exit_code, result.stdout) == (2, "")
 
 
 # ------------------------------------------------------------------------------------------------- status --check
