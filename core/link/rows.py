@@ -87,7 +87,6 @@ def position_row(
     position = holding.position
     flags = _flags(holding, verdict, closing, position.key in situation.legacy) + ("waiting",) * waits
     quote = book.quote(position.account, position.symbol)
-    notes = (holding.flaw or (verdict.text if verdict else "account cannot be read"), guard.note if guard else "")
     priced_at = situation.now - timedelta(seconds=situation.monotonic - quote.received) if quote else None
     return PositionRow(
         key=position.key,
@@ -104,10 +103,8 @@ def position_row(
         roi=holding.roi,
         opened_at=position.opened_at,
         open_orders=len(holding.orders),
-        stop=guard.stop if guard else None,
-        target=guard.target if guard else None,
         flags=flags,
-        note="; ".join(note for note in notes if note),
+        reason=holding.flaw or (verdict.text if verdict else "account cannot be read"),
         priced_at=priced_at,
         guard=guard,
         protective=next((o.trigger for o in holding.ours if is_our_stop(o) and o.side is position.side.closing), None),

@@ -28,10 +28,21 @@ class PositionRow(Struct, frozen=True):
     roi: Decimal | None
     opened_at: datetime | None
     open_orders: int
-    stop: Decimal | None = None
-    target: Decimal | None = None
     flags: tuple[str, ...] = ()  # dust cap open_orders stale unsellable legacy closing waiting
-    note: str = ""  # the reason behind a flag or an unknown, for a person
+    reason: str = ""  # behind a flag or an unknown, for a person
     priced_at: datetime | None = None  # when the price was received
     guard: ExitView | None = None
     protective: Decimal | None = None  # the trigger of our stop for the position at the venue
+
+    @property
+    def stop(self) -> Decimal | None:
+        return self.guard.stop if self.guard else None
+
+    @property
+    def target(self) -> Decimal | None:
+        return self.guard.target if self.guard else None
+
+    @property
+    def note(self) -> str:
+        """The reason behind a flag or an unknown, and what the exit rules have to say."""
+        return "; ".join(text for text in (self.reason, self.guard.note if self.guard else "") if text)

@@ -16,6 +16,7 @@ from msgspec import structs
 from core.config import load as config
 from core.config.load import Loaded
 from core.errors import ConfigError
+from core.exits.view import ExitView
 from core.ids import Ids
 from core.journal.data_dir import Holder
 from core.journal.journal import Journal, JournalView
@@ -72,8 +73,7 @@ POSITION = fakes.position(
     opened_at=None,
     priced_at=None,
     open_orders=1,
-    stop=D("98.980"),
-    target=D("110"),
+    guard=ExitView(stop=D("98.980"), target=D("110")),
     flags=("cap", "open_orders"),
 )
 SNAPSHOT = Snapshot(

@@ -245,7 +245,7 @@ def crowd() -> Snapshot:
     rows += [position(s, "user_123/alpaca", usd_value=D(300)) for s in ("AAPL", "MSFT", "TSLA")]
     unknown = {"mark": None, "usd_value": None, "pnl": None, "roi": None, "entry": None, "opened_at": None}
     note = "no price for 12 s"
-    rows.append(position("NVDA", "user_123/alpaca", flags=("stale", "closing"), note=note, priced_at=None, **unknown))
+    rows.append(position("NVDA", "user_123/alpaca", flags=("stale", "closing"), reason=note, priced_at=None, **unknown))
     base = snapshot(*rows)
     accounts = [*base.accounts[:-1], msgspec.structs.replace(base.accounts[-1], state="stale", error="read timed out")]
     accounts[-1] = msgspec.structs.replace(accounts[-1], as_of=NOW - timedelta(seconds=12))

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from core.errors import ConfigError, Unreachable
+from core.exits.view import ExitView
 from core.journal.data_dir import Holder
 from core.link.messages import AccountRow, ClosingRow, PlanRow
 from core.plans.request import PlanRequest
@@ -106,7 +107,7 @@ def test_status_without_any_account_is_a_success() -> None:
 
 @pytest.mark.parametrize("evil", ["\x1b]52;c;AAAA\x07", "\u202egnp", "a\u200bb", "x\ny", "\x9b2J"])
 def test_what_a_venue_calls_a_symbol_cannot_drive_the_terminal(evil: str) -> None:
-    row = structs.replace(POSITION, key=structs.replace(KEY, symbol=evil), note=evil)
+    row = structs.replace(POSITION, key=structs.replace(KEY, symbol=evil), reason=evil)
     result = call(FakeWorld(snapshot=structs.replace(SNAPSHOT, positions=(row,))), "status")
     assert evil not in result.stdout
     assert all(c.isprintable() or c == "\n" for c in result.stdout)
@@ -214,11 +215,17 @@ def test_a_status_that_is_well_passes_its_check() -> None:
         (structs.replace(WELL, accounts=(*WELL.accounts, DOWN_ROW)), ENGINE, "user_123/kraken is down: no such host"),
         (structs.replace(WELL, positions=(structs.replace(POSITION, mark=D("98.98")),)), ENGINE, "beyond its stop at"),
         (
-            structs.replace(WELL, positions=(structs.replace(POSITION, side="short", stop=D("100"), mark=D("101")),)),
+            structs.replace(
+                WELL, positions=(structs.replace(POSITION, side="short", guard=ExitView(stop=D(100)), mark=D(101)),)
+            ),
             ENGINE,
             "BTC/USD on user_123/coinbase is at 101, beyond its stop at 100",
         ),
-        (structs.replace(WELL, positions=(structs.replace(POSITION, mark=None, note="no price"),)), ENGINE, "no price"),
+        (
+            structs.replace(WELL, positions=(structs.replace(POSITION, mark=None, reason="no price"),)),
+            ENGINE,
+            "no price",
+        ),
         (structs.replace(WELL, engine=structs.replace(WELL.engine, alarm="look")), ENGINE, "look"),
         (WELL, Holder(4711, "service", False, "ffffffffffff"), "the engine uses the old one"),
         (structs.replace(WELL, plans=(EMERGENCY,)), ENGINE, "an exit waits for a person: BTC/USD user_123/coinbase"),

@@ -37,7 +37,7 @@ FORBIDDEN = "\x1b\x07\x9b\u202e\u2066\u200b\u200d\ufeff\n\r"
 def hostile(bad: str) -> Snapshot:
     account = f"{bad}/{bad}"
     base = snapshot(
-        position(bad, account, owner=bad, note=bad, flags=("stale", bad), native_symbol=bad),
+        position(bad, account, owner=bad, reason=bad, flags=("stale", bad), native_symbol=bad),
         position("SAFE-USD"),
         engine=EngineRow(mode="service", armed=True, alarm=bad),
         closings=(
