@@ -13,7 +13,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
 
 from core.ladder.states import Phase  # noqa: E402 - found beside this folder
-from core.ladder.step import LIFECYCLE, TRANSITIONS  # noqa: E402 - found beside this folder
+from core.ladder.step import LIFECYCLE  # noqa: E402 - found beside this folder
 
 BEGIN, END = "<!-- ladder:begin -->", "<!-- ladder:end -->"
 STARTS = (Phase.CANCELLING, Phase.READING)  # with orders that go first, and without
@@ -24,9 +24,11 @@ def diagram() -> str:
     lines = ["```mermaid", "stateDiagram-v2"]
     lines += [f"    [*] --> {phase.value}" for phase in STARTS]
     for phase in Phase:
-        for follower in (p for p in Phase if p in TRANSITIONS[phase]):
-            lines.append(f"    {phase.value} --> {follower.value} : {_events(phase, follower)}")
-    lines += [f"    {phase.value} --> [*]" for phase in Phase if not TRANSITIONS[phase]]
+        for follower in Phase:
+            if events := _events(phase, follower):
+                lines.append(f"    {phase.value} --> {follower.value} : {events}")
+    left = {phase for phase, _ in LIFECYCLE}
+    lines += [f"    {phase.value} --> [*]" for phase in Phase if phase not in left]
     return "\n".join([*lines, "```"])
 
 

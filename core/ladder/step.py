@@ -180,9 +180,3 @@ LIFECYCLE: dict[tuple[Phase, type], tuple[Handler, frozenset[Phase]]] = {
     (Phase.WITHDRAWING, LookFailed): (withdrawn, frozenset({Phase.WITHDRAWING, Phase.ENDED})),
     (Phase.RESTORING, Restored): (_restored, frozenset({Phase.ENDED})),
 }
-
-# The phases that may follow each phase, whatever the event.
-TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    phase: frozenset(after for (before, _), (_, phases) in LIFECYCLE.items() if before is phase for after in phases)
-    for phase in Phase
-}

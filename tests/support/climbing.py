@@ -19,7 +19,7 @@ from core.ladder.states import (
     Transition,
     Waited,
 )
-from core.ladder.step import TRANSITIONS
+from core.ladder.step import LIFECYCLE
 from core.ladder.tiers import Step, schedule
 from core.model import Order, OrderRequest, Position
 from core.plans.plan import Action
@@ -29,6 +29,12 @@ from tests.support.builders import D, close_action, done, limits, position, read
 
 OFFSETS = (D("0.005"), D("0.01"), D("0.02"))
 W = TypeVar("W")
+
+# The phases that may follow each phase, whatever the event.
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    phase: frozenset(after for (before, _), (_, phases) in LIFECYCLE.items() if before is phase for after in phases)
+    for phase in Phase
+}
 
 
 class Climb:

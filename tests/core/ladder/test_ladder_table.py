@@ -35,11 +35,11 @@ from core.ladder.states import (
     Transition,
     Waited,
 )
-from core.ladder.step import LIFECYCLE, TRANSITIONS
+from core.ladder.step import LIFECYCLE
 from core.model import Order, OrderStatus, Position, Side
 from core.ports import OrderRead
 from tests.support.builders import D, close_action, done, instrument, order, position, stop
-from tests.support.climbing import Climb
+from tests.support.climbing import TRANSITIONS, Climb
 
 EVENTS: dict[type, Event] = {
     CancelsAsked: CancelsAsked({}),
