@@ -47,10 +47,11 @@ from core.venue_stops.rules import StopAction, StopDecision, VenueStop
 from core.venue_stops.service import VenueStopService
 from tests.simulation import mutants_of_prices, mutants_of_proof
 from tests.simulation.planting import Mutant, entry, instead
+from tests.support.climbing import TRANSITIONS
 
 
 def _handler(phase: Phase, event: type, instead: Callable[..., Transition]) -> Any:
-    return entry(ladder.LIFECYCLE, (phase, event), (instead, ladder.TRANSITIONS[phase]))
+    return entry(ladder.LIFECYCLE, (phase, event), (instead, TRANSITIONS[phase]))
 
 
 def _timeout_is_a_rejection() -> Any:
@@ -199,8 +200,7 @@ def _old_decisions_leave() -> Any:
 
 
 def _stale_prices_are_used() -> Any:
-    real = QuoteBook.flaw
-    return instead(QuoteBook, "flaw", lambda self, account, symbol, now, _age: real(self, account, symbol, now, 1e9))
+    return instead(QuoteBook, "_max_age", lambda *_: 1e9)
 
 
 def _jumps_are_believed() -> Any:
