@@ -22,6 +22,10 @@ class ConfigError(FlatdeckError):
     """The configuration, a file or an option is unusable. The text says what is wrong, where, and the way out."""
 
 
+class MissingCredentials(ConfigError):
+    """An account has no key. The text names every key that is missing."""
+
+
 class JournalError(FlatdeckError):
     """The journal cannot be written or read. Nothing may be sent until it can."""
 

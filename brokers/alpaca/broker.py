@@ -25,8 +25,8 @@ from brokers.alpaca.reads import Reads
 from brokers.alpaca.stream import Stream
 from brokers.alpaca.wire_errors import Call
 from brokers.alpaca.wire_orders import payload
-from core.config.secrets import Secret, resolve
-from core.errors import ConfigError, OutcomeUnknown, Refusal, Refused, Unreachable
+from core.config.secrets import Secret, resolve, unreadable
+from core.errors import ConfigError, MissingCredentials, OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, OrderType, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
@@ -91,10 +91,10 @@ class AlpacaBroker:
 
     async def connect(self) -> None:
         if self._login is None:
-            try:
-                self._login = resolve(self._options.api_key, self._env), resolve(self._options.secret, self._env)
-            except ConfigError as error:
-                raise Refused(Refusal.AUTH, str(error)) from None
+            keys = self._options.api_key, self._options.secret
+            if missing := unreadable(keys, self._env):
+                raise Refused(Refusal.AUTH, "; ".join(missing))
+            self._login = resolve(keys[0], self._env), resolve(keys[1], self._env)
         self.client.open(*self._login)
 
     async def aclose(self) -> None:
@@ -187,9 +187,10 @@ def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock,
 def read_options(settings: AccountSettings) -> Options:
     """Read the options. Raises ConfigError for a missing credential and for an unknown feed."""
     given = settings.options
-    for key in ("api_key", "secret"):
-        if not given.get(key):
-            raise ConfigError(f'account {settings.id}: {key} is missing; write {key} = "env:NAME" with where it is')
+    if lacking := [key for key in ("api_key", "secret") if not given.get(key)]:
+        are = "is" if len(lacking) == 1 else "are"
+        how = f'{" and ".join(lacking)} {are} missing; write {lacking[0]} = "env:NAME" with where it is'
+        raise MissingCredentials(f"account {settings.id}: {how}")
     feed = given.get("feed") or "iex"
     if feed not in FEEDS:
         raise ConfigError(f'account {settings.id}: feed must be {" or ".join(FEEDS)}, not "{feed}"')

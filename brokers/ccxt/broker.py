@@ -27,9 +27,9 @@ from brokers.ccxt.markets import Markets
 from brokers.ccxt.order_calls import OrderCalls
 from brokers.ccxt.prices import PriceReader
 from brokers.ccxt.reads import AccountReads
-from brokers.ccxt.settings import ExchangeSettings
+from brokers.ccxt.settings import CREDENTIALS, IDENTIFIERS, ExchangeSettings
 from brokers.ccxt.stream import AccountStream
-from core.config.secrets import Secret, resolve
+from core.config.secrets import Secret, resolve, unreadable
 from core.errors import ConfigError, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
 from core.model import Account, Bar, Fill, Holdings, Order, OrderRequest, Position, Quote
@@ -37,14 +37,6 @@ from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 
 # The configuration's name of a credential → ccxt's name.
-CREDENTIALS = {
-    "api_key": "apiKey",
-    "secret": "secret",
-    "password": "password",
-    "private_key": "privateKey",
-    "token": "token",
-}
-IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: the file has the values themselves
 NUMBERED = frozenset({"kraken", "bitfinex", "gemini", "poloniex", "cex", "bitso"})
 # Kraken's counter goes up to 15. A call that counts 1 at Kraken costs 3 here. Binance's derivatives allow 2400 a
 # minute, twice the rate that ccxt takes from Binance's spot. Together with the burst no minute exceeds the limit.
@@ -144,15 +136,19 @@ class CcxtBroker:
         Raises Refused for an exchange that ccxt does not have.
         """
         if self._login is None:
-            try:
-                found = {name: resolve(reference, self._env) for name, reference in self._options.login.items()}
-            except ConfigError as error:
-                raise Refused(Refusal.AUTH, str(error)) from None
+            login = self._options.login
+            if missing := unreadable(login.values(), self._env):
+                needed = await lazy_import.required_credentials(self._options.settings.exchange)
+                lacking = [name for name in needed if name not in {**login, **self._options.identifiers}]
+                raise Refused(Refusal.AUTH, "; ".join([*missing, *checks.needs(self._options.settings, lacking)]))
+            found = {name: resolve(reference, self._env) for name, reference in login.items()}
             self._login = found | {name: Secret(value) for name, value in self._options.identifiers.items()}
         try:
             await self.client.open(self._login)
         except ConfigError as error:
             raise Refused(Refusal.OTHER, str(error)) from None
+        if lacking := checks.missing(self.client.exchange):
+            raise Refused(Refusal.AUTH, "; ".join(checks.needs(self._options.settings, lacking)))
         await self.markets.load()
 
     async def aclose(self) -> None:
@@ -217,12 +213,14 @@ def open_account(settings: AccountSettings, data_dir: Path | None, clock: Clock,
 def read_options(settings: AccountSettings) -> Options:
     """Read an account's options.
 
-    Raises ConfigError if ``exchange`` is no identifier. Whether ccxt has the exchange shows when it is imported.
+    Raises ConfigError if ``exchange`` cannot be an id. Whether ccxt has the exchange shows when it is imported.
     """
     given = settings.options
     exchange = str(given.get("exchange") or "")
-    if not exchange.isidentifier():
+    if not exchange:
         raise ConfigError(f'account {settings.id}: exchange is missing; write exchange = "kraken" with ccxt\'s id')
+    if not exchange.isidentifier():
+        raise ConfigError(f'account {settings.id}: "{exchange}" is no id of ccxt; {lazy_import.nearest(exchange)}')
     endpoint = str(given.get("endpoint") or "")
     stream = given.get("stream_endpoint")
     extra = given.get("options")

@@ -6,12 +6,13 @@ Each check is independent: a failed check does not hide the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from brokers.ccxt.client import Client
 from brokers.ccxt.reads import AccountReads
+from brokers.ccxt.settings import CREDENTIALS, IDENTIFIERS, ExchangeSettings
 from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.events import BrokerEvent
 from core.ports import Capabilities, Check
@@ -35,9 +36,6 @@ RIGHTS = {
 
 async def run_checks(client: Client, reads: AccountReads, able: Capabilities, stream: Streaming) -> list[Check]:
     """Run all checks, credentials first: without credentials no other check is possible."""
-    lacking = missing(client.exchange)
-    if lacking:
-        return [Check("credentials", ok=False, text=f"{client.settings.exchange} needs {', '.join(lacking)}, too")]
     try:
         found = await reads.holdings()
     except Refused as refused:
@@ -65,6 +63,12 @@ def missing(exchange: Any) -> list[str]:
     """Return the credentials that the exchange requires and the account lacks, by ccxt's names."""
     needed = exchange.requiredCredentials or {}
     return [name for name, is_needed in needed.items() if is_needed and not getattr(exchange, name, None)]
+
+
+def needs(settings: ExchangeSettings, lacking: Sequence[str]) -> list[str]:
+    """Return the sentence about credentials that the configuration lacks, if any, in the configuration's words."""
+    words = {name: key for key, name in (CREDENTIALS | IDENTIFIERS).items()}
+    return [f"{settings.exchange} needs {', '.join(words.get(name, name) for name in lacking)}, too"] if lacking else []
 
 
 async def _rights(client: Client) -> Check:

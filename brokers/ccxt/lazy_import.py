@@ -15,6 +15,7 @@ import asyncio
 import importlib
 import importlib.util
 import logging
+import re
 import ssl
 import sys
 import threading
@@ -44,7 +45,7 @@ def load(exchange: str) -> Any:
     """Like ``exchange_class``, in the calling thread."""
     with _lock, _unpatched():
         if not exchange.isidentifier() or not exists(exchange):
-            raise ConfigError(f'"{exchange}" is no exchange that ccxt knows; {_nearest(exchange)}')
+            raise ConfigError(f'"{exchange}" is no exchange that ccxt knows; {nearest(exchange)}')
         logging.getLogger("ccxt").setLevel(logging.WARNING)  # a lower level logs requests with their signatures
         part = "pro" if streamed(exchange) else "async_support"
         try:
@@ -86,9 +87,19 @@ def exists(exchange: str) -> bool:
     return (folder() / "async_support" / f"{exchange}.py").is_file()
 
 
-def _nearest(exchange: str) -> str:
+async def required_credentials(exchange: str) -> list[str]:
+    """Return the credentials that an exchange requires, by ccxt's names; nothing for an exchange that ccxt lacks."""
+    try:
+        made = (await exchange_class(exchange))({"enableRateLimit": False, "session": None})
+    except ConfigError:
+        return []
+    return [name for name, needed in (made.requiredCredentials or {}).items() if needed]
+
+
+def nearest(exchange: str) -> str:
+    """Return the hint for a name that is no id: the nearest id, or how ids look."""
     known = [path.stem for path in (folder() / "async_support").glob("[!_]*.py")]
-    near = get_close_matches(exchange.lower(), known, n=1)
+    near = get_close_matches(re.sub(r"[^a-z0-9_]", "", exchange.lower()), known, n=1)
     return f'did you mean "{near[0]}"?' if near else 'its ids are like "binanceusdm" or "kraken"'
 
 

@@ -7,6 +7,15 @@ from typing import Any
 
 from msgspec import Struct
 
+CREDENTIALS = {
+    "api_key": "apiKey",
+    "secret": "secret",
+    "password": "password",
+    "private_key": "privateKey",
+    "token": "token",
+}
+IDENTIFIERS = {"uid": "uid", "wallet_address": "walletAddress"}  # no secrets: the file has the values themselves
+
 
 class ExchangeSettings(Struct, frozen=True):
     """One account's exchange settings without credentials. An empty ``stream`` means: no streams."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated, Any, Self
@@ -76,7 +77,9 @@ def _tiers_of(broker: str, names: Any) -> tuple[Tier, ...]:
 def unknown_broker(name: object) -> str:
     """Return the predicate of an error about an unknown broker."""
     near = get_close_matches(name, BROKERS, n=1) if isinstance(name, str) else []
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    exchange = re.sub(r"[^a-z0-9]", "", name.lower()) if isinstance(name, str) else ""
+    hint = f'; did you mean broker = "ccxt", exchange = "{exchange}"?' if exchange else ""
+    hint = f'; did you mean "{near[0]}"?' if near else hint
     return f"names no known broker ({show(name)}), those known are {', '.join(BROKERS)}{hint}"
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from core.errors import FlatdeckError
+from core.errors import FlatdeckError, MissingCredentials, Refusal, Refused
 from core.link.messages import Snapshot
 from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings, settings_digest
@@ -70,11 +70,10 @@ def check(context: CommandContext) -> int:
         context.print_document(documents.check(found))
     else:
         context.print_text(_check_text(found, context.width))
-    reached = [row for row in found if row[2] is None]
-    if found and not reached:
+    if found and not any(error is None or checks for *_, error, checks in found):
         context.print_note("No account could be reached.")
         return UNREACHED
-    wrong = len(reached) < len(found) or any(trial.ok is False for row in reached for trial in row[3])
+    wrong = any(error is not None or any(trial.ok is False for trial in checks) for *_, error, checks in found)
     return REMAINED if wrong else DONE
 
 
@@ -87,17 +86,23 @@ async def _check(context: CommandContext, settings: Settings, account: AccountSe
     try:
         broker = context.environment.broker(settings, account)
     except FlatdeckError as error:
-        return account.id, account.venue, str(error), []
+        return account.id, account.venue, str(error), _credentials(error)
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await broker.connect()
             return account.id, account.venue, None, [*await broker.check(), *protected(settings, broker)]
     except FlatdeckError as error:
-        return account.id, account.venue, str(error), []
+        return account.id, account.venue, str(error), _credentials(error)
     except TimeoutError:
         return account.id, account.venue, f"no complete answer within {CHECK_SECONDS:g} seconds", []
     finally:
         await broker.aclose()
+
+
+def _credentials(error: FlatdeckError) -> list[Check]:
+    """Return the failed check of the credentials, if it is the credentials that keep an account from being reached."""
+    wrong = isinstance(error, MissingCredentials) or (isinstance(error, Refused) and error.refusal is Refusal.AUTH)
+    return [Check("credentials", ok=False, text=str(error))] if wrong else []
 
 
 def protected(settings: Settings, broker: Broker) -> list[Check]:
@@ -116,7 +121,7 @@ def _check_text(found: list[Checked], width: int | None) -> str:
         return "No account is configured."
     rows = [("account", "broker", "check", "", "what was found")]
     for account, broker, error, checks in found:
-        if error is not None:
+        if error is not None and not checks:
             rows.append((account, broker, "reach", _MARKS[False], error))
         rows += [(account, broker, trial.name, _MARKS[trial.ok], trial.text) for trial in checks]
     return "\n".join(columns(rows, width=width))

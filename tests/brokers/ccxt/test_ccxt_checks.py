@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from brokers.ccxt.broker import read_options
-from core.errors import ConfigError, FlatdeckError
+from brokers.ccxt.broker import open_account, read_options
+from core.engine.clock import SystemClock
+from core.errors import ConfigError, FlatdeckError, Refusal, Refused
 from core.ports import Check
 from core.settings import AccountSettings
 from tests.brokers.ccxt.bodies import usdm
@@ -86,9 +87,19 @@ async def test_refused_credentials_end_the_check_with_the_exchange_s_sentence(at
 
 
 async def test_a_credential_that_the_exchange_needs_too_is_named(at: Opened) -> None:
-    broker, _ = await at("okx", {"/public/instruments": {"code": "0", "data": []}}, password="")
-    [found] = await broker.check()
-    assert (found.ok, found.text) == (False, "okx needs password, too")
+    with pytest.raises(Refused, match="okx needs password, too") as caught:
+        await at("okx", {}, password="")
+    assert caught.value.refusal is Refusal.AUTH
+
+
+async def test_all_credentials_that_are_missing_are_named_at_once() -> None:
+    login = {"exchange": "okx", "api_key": "env:NO_KEY", "secret": "env:NO_SECRET", "endpoint": "http://127.0.0.1:1"}
+    broker = open_account(AccountSettings("u/a", "u", "a", "ccxt", login), None, SystemClock())
+    with pytest.raises(Refused) as caught:
+        await broker.connect()
+    await broker.aclose()
+    assert "environment variables NO_KEY and NO_SECRET are not set" in str(caught.value)
+    assert str(caught.value).endswith("; okx needs password, too")
 
 
 async def test_an_exchange_that_cannot_be_read_is_an_error_and_no_check(at: Opened) -> None:
@@ -106,9 +117,17 @@ def test_credentials_are_references_by_ccxt_s_names_and_identifiers_are_not_secr
     assert read.streams
 
 
-@pytest.mark.parametrize("exchange", ["", "no-such", "a b", "../x"])
-def test_an_exchange_that_is_no_name_is_an_error_of_the_configuration(exchange: str) -> None:
-    with pytest.raises(ConfigError, match="exchange is missing"):
+@pytest.mark.parametrize(
+    ("exchange", "said"),
+    [
+        ("", "exchange is missing"),
+        ("no-such", '"no-such" is no id of ccxt'),
+        ("../x", "is no id of ccxt"),
+        ("Binance USD-M", 'did you mean "binanceusdm"'),
+    ],
+)
+def test_an_exchange_that_is_no_name_is_an_error_of_the_configuration(exchange: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         read_options(AccountSettings("u/a", "u", "a", "ccxt", {"exchange": exchange}))
 
 

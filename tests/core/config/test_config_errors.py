@@ -188,6 +188,9 @@ def test_an_unknown_broker_names_those_known_and_the_nearest(tmp_path: Path) -> 
     says(
         sentence, 5, "users.u.accounts.a.broker", '"alpcaa"', "paper, ccxt, alpaca, tradovate", 'did you mean "alpaca"'
     )
+    for given in ("binance", "Binance"):
+        sentence = error(tmp_path, ACCOUNT + f'broker = "{given}"')
+        says(sentence, 5, 'did you mean broker = "ccxt", exchange = "binance"?')
     says(error(tmp_path, ACCOUNT + "broker = 7"), 5, "users.u.accounts.a.broker", "paper, ccxt, alpaca")
     says(error(tmp_path, ACCOUNT + "broker = [1]"), 5, "users.u.accounts.a.broker", "paper, ccxt, alpaca")
     says(error(tmp_path, '[ladder.tiers]\nalpacca = ["venue_close"]'), 2, "ladder.tiers.alpacca", '"alpaca"')

@@ -16,7 +16,7 @@ import keyring.errors
 import msgspec
 import pytest
 
-from core.config.secrets import Secret, is_reference, is_secret_key, resolve
+from core.config.secrets import Secret, is_reference, is_secret_key, resolve, unreadable
 from core.errors import ConfigError
 
 CANARY = "canary-5d21c8"
@@ -119,10 +119,85 @@ def test_a_file_in_a_directory_that_others_can_write_is_refused(key: Path, mode:
     assert f"run `chmod go-w {key.parent}`" in refused(f"file:{key}")
 
 
-def test_a_link_is_not_followed(key: Path) -> None:
-    link = key.with_name("link")
-    link.symlink_to(key)
-    assert "is a symbolic link" in refused(f"file:{link}")
+def test_a_link_to_a_safe_file_is_followed_as_kubernetes_mounts_secrets(key: Path) -> None:
+    volume = key.parent / "volume"
+    (volume / "..2026_01_01").mkdir(parents=True, mode=0o755)
+    (volume / "..2026_01_01" / "api-key").write_text(CANARY)
+    (volume / "..2026_01_01" / "api-key").chmod(0o400)
+    (volume / "..data").symlink_to("..2026_01_01")
+    (volume / "api-key").symlink_to("..data/api-key")
+    assert resolve(f"file:{volume / 'api-key'}", {}).reveal() == CANARY
+
+
+def linked(key: Path) -> tuple[Path, Path, str]:
+    """A link in one directory to the key in another, with the reference to the link."""
+    way = key.parent / "way"
+    (way / "there").mkdir(parents=True, mode=0o755)
+    target, link = way / "there" / "key", key.parent / "link"
+    key.rename(target)
+    link.symlink_to(target)
+    return link, target, f"file:{link}"
+
+
+@pytest.mark.parametrize(
+    ("which", "mode", "said"),
+    [
+        ("target", 0o644, "can be read by others"),
+        ("target", 0o640, "can be read by others"),
+        ("there", 0o777, "everybody can write"),
+        ("there", 0o775, "run `chmod go-w"),
+        ("there", 0o1777, "run `chmod go-w"),
+        ("way", 0o777, "everybody can write"),
+        ("here", 0o775, "run `chmod go-w"),
+    ],
+)
+def test_a_link_to_a_file_that_others_may_read_or_replace_is_refused(
+    key: Path, which: str, mode: int, said: str
+) -> None:
+    link, target, reference = linked(key)
+    assert resolve(reference, {}).reveal() == CANARY
+    {"target": target, "there": target.parent, "way": target.parent.parent, "here": link.parent}[which].chmod(mode)
+    assert said in refused(reference)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+@pytest.mark.parametrize("which", ["target", "there", "link"])
+def test_a_link_or_a_target_of_another_user_is_refused(key: Path, which: str) -> None:
+    link, target, reference = linked(key)
+    os.chown({"target": target, "there": target.parent, "link": link}[which], 65534, -1, follow_symlinks=False)
+    assert "belongs to another user" in refused(reference)
+
+
+def test_links_that_lead_nowhere_in_a_circle_or_to_no_file_are_refused(key: Path) -> None:
+    circle, nowhere, folder = (key.with_name(name) for name in ("circle", "nowhere", "folder"))
+    circle.symlink_to(circle)
+    nowhere.symlink_to(key.with_name("gone"))
+    folder.symlink_to(key.parent)
+    assert "behind more than 8 links" in refused(f"file:{circle}")
+    assert "cannot be read (No such file" in refused(f"file:{nowhere}")
+    assert "cannot be read" in refused(f"file:{folder}")
+
+
+def test_a_file_of_root_may_be_read_by_a_group_of_ours_and_by_no_others(
+    key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a file of root needs root")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    key.chmod(0o440)
+    assert resolve(f"file:{key}", {}).reveal() == CANARY
+    key.chmod(0o444)
+    assert "can be read by others" in refused(f"file:{key}")
+
+
+def test_all_that_keeps_secrets_from_being_read_is_told_at_once(key: Path) -> None:
+    references = ["env:A", f"file:{key}2", "env:B", "env:C", "env:OK"]
+    unset, file = unreadable(references, {"OK": CANARY})
+    assert unset == (
+        "environment variables A, B and C are not set; export them, or use keyring: or file: in their place"
+    )
+    assert f"secret file {key}2 cannot be read" in file
+    assert unreadable(["env:OK"], {"OK": CANARY}) == []
 
 
 def test_a_directory_a_pipe_and_a_missing_file_are_refused_at_once(key: Path) -> None:
@@ -197,3 +272,14 @@ def test_a_keyring_that_is_absent_locked_or_broken_is_one_sentence(failure: Exce
     sentence = refused("keyring:flatdeck/live/key")
     assert sentence.startswith("the keyring cannot be read for keyring:flatdeck/live/key")
     assert type(failure).__name__ in sentence
+
+
+def test_no_keyring_a_locked_keyring_and_a_failing_keyring_have_ways_out_of_their_own() -> None:
+    said = []
+    for failure in (keyring.errors.NoKeyringError(), keyring.errors.KeyringLocked(), OSError()):
+        keyring.set_keyring(Ring(failure))
+        said.append(refused("keyring:flatdeck/key"))
+    assert "this machine has no keyring" in said[0]
+    assert "unlock it" not in said[0]
+    assert "the keyring is locked; unlock it" in said[1]
+    assert "`keyring set flatdeck key`" in said[2]

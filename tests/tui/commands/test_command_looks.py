@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from core.errors import ConfigError, Unreachable
+from core.errors import ConfigError, MissingCredentials, Refusal, Refused, Unreachable
 from core.exits.view import ExitView
 from core.journal.data_dir import Holder
 from core.link.messages import AccountRow, ClosingRow, PlanRow
@@ -171,6 +171,20 @@ def test_check_isolates_an_account_that_cannot_be_reached(error: Exception) -> N
     assert result.exit_code == 1
     assert str(error) in result.stdout
     assert "accepted" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MissingCredentials("api_key is missing"), Venue(refuses=Refused(Refusal.AUTH, "KEY is not set"))],
+)
+def test_keys_that_are_missing_fail_the_check_of_the_credentials(error: Any) -> None:
+    result = call(_checked(error, Venue(Check("credentials", True, "accepted"))), "check")
+    assert result.exit_code == 1
+    wrong = [line for line in result.stdout.splitlines() if "WRONG" in line]
+    assert len(wrong) == 1
+    assert "credentials" in wrong[0]
+    row = document(call(_checked(error, error), "check", "--json"))["accounts"][0]
+    assert (row["reached"], [c["ok"] for c in row["checks"]]) == (False, [False])
 
 
 def test_check_that_reaches_nobody_is_exit_code_4() -> None:
