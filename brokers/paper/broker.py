@@ -139,6 +139,10 @@ class PaperBroker:
             Check("clock", ok=not self._faults.possible("clock_skew"), text="the venue's clock is this machine's"),
             Check("book", ok=not self.warning, text=self.warning or source),
         ]
+        known = self.venue.matching.market.tops
+        if unpriced := sorted({p.symbol for p in self.venue.state.positions.values()} - set(known)):
+            text = f"no price for {', '.join(unpriced)}: add a quote to the book, or a price file; see docs/paper.md"
+            checks.append(Check("prices", ok=False, text=text))
         active = sorted(self._faults.probabilities)
         return [*checks, Check("faults", ok=None, text=f"scripted: {', '.join(active)}")] if active else checks
 

@@ -126,7 +126,7 @@ class Fields:
         if value is None and default is not None:
             return default
         if not isinstance(value, str) or (default is None and not value.strip()):
-            what = "is missing" if value is None else f"must be text, not {_shown(value)}"
+            what = "is missing" if value is None else f"must be text in quotes, not {_shown(value)}"
             raise self.error(key, f"{what}.")
         return value
 
@@ -140,6 +140,9 @@ class Fields:
         """Return the member of an enum by its value, in any case of letters."""
         if self._default(key) and default is not None:
             return default
+        if not isinstance(self.node.get(key, ""), str):
+            named = ", ".join(f'"{w.value}"' for w in words)
+            raise self.error(key, f"must be one of {named}, not {_shown(self.node[key])}.")
         text = self.text(key)
         try:
             return words(text.lower())
@@ -149,10 +152,12 @@ class Fields:
     def time(self, key: str) -> datetime | None:
         if self._default(key):
             return None
+        given = self.node[key]
         try:
-            return utc(self.text(key))
-        except ValueError as error:
-            raise self.error(key, f"{error}.") from None
+            return utc(given)
+        except (AttributeError, ValueError):
+            like = 'must be a time like "2026-11-30T10:00:00Z", with its time zone'
+            raise self.error(key, f"{like}, not {_shown(given)}.") from None
 
     def items(self, key: str) -> list[tuple[str, Any]]:
         """Return the entries of a list, each with its path."""

@@ -65,6 +65,11 @@ def read_options(settings: AccountSettings, speed: float) -> Options:
     )
 
 
+def example_book() -> str:
+    """Return a complete book, to begin with."""
+    return Path(__file__).with_name("example_book.json").read_text(encoding="utf-8")
+
+
 def make_feeds(options: Options) -> dict[str, Feed]:
     """Return the price feed of each symbol: its replay, else frozen prices, else a random walk.
 

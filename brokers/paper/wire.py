@@ -1,14 +1,6 @@
 """Parse the paper venue's book file: JSON → instruments, quotes, positions and orders. Pure.
 
-Shape (decimals as text; every key but ``symbol``, ``side`` and ``quantity`` may be left out)::
-
-    {"instruments": [{"symbol", "kind", "step", "tick", "min_quantity", "min_cost", "multiplier", "quote",
-                      "native_symbol", "max_market", "reduce_only", "minimum_exempt", "tradable", "way_out",
-                      "hours": {"open": "14:30", "close": "21:00", "days": [0, 1, 2, 3, 4]}, "fee_rate", "depth"}],
-     "quotes": {SYMBOL: {"bid", "ask", "last", "mark", "bid_size", "ask_size"}},
-     "positions": [{"symbol", "side", "quantity", "entry", "leverage", "opened_at"}],
-     "orders": [{"id", "symbol", "side", "quantity", "price", "type", "trigger", "reduce_only", "client_id", "leg"}],
-     "rates": {CURRENCY: USD}, "hedge": false, "equity": "10000"}
+docs/paper.md has every key, ``example_book.json`` an example of each.
 
 A missing instrument gets permissive defaults. A position without a quote has no price. A missing entry is unknown.
 ``depth`` is the quantity that one side of the book offers until the next refresh. Without ``depth`` and a size in the

@@ -1,4 +1,4 @@
-"""The commands that write files: ``init`` and ``paper reset``."""
+"""The commands that write files, and those of the paper broker: ``init``, ``paper example``, ``paper reset``."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ def _write_new(path: Path, text: str) -> None:
 @shared_options
 def paper() -> None:
     """What concerns the embedded paper broker."""
+
+
+@paper.command("example")
+@shared_options
+@with_context
+def paper_example(context: CommandContext) -> int:
+    """Print a complete book for a paper account, ready to be changed.
+
+    docs/paper.md explains every key. Example: flatdeck paper example > positions.json
+    """
+    from brokers.paper.options import example_book  # noqa: PLC0415  (only here)
+
+    click.echo(example_book().rstrip())
+    return DONE
 
 
 @paper.command()

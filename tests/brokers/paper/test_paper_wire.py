@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, strategies as st
 
+from brokers.paper.faults import NUMBERS
 from brokers.paper.market_hours import MarketHours
-from brokers.paper.wire import parse_book
+from brokers.paper.options import KNOWN, example_book
+from brokers.paper.wire import INSTRUMENT, ORDER, POSITION, QUOTE, TOP, parse_book
 from core.errors import ConfigError
 from core.model import Kind, Leg, OrderType, Side
 from tests.brokers.paper.kit import ACCOUNT, D
@@ -179,3 +182,29 @@ def test_hours_may_end_on_the_next_day():
 
 def test_a_position_side_reads_in_any_case():
     assert parse({"positions": [position(side="LONG")]}).positions[0].side is Side.LONG
+
+
+def test_the_example_has_every_key_and_a_price_for_every_position():
+    text = example_book()
+    book = parse(text)
+    for key in (*TOP, *INSTRUMENT, *QUOTE, *POSITION, *ORDER):
+        assert f'"{key}"' in text, key
+    assert {position.symbol for position in book.positions} == set(book.quotes)
+    assert all(quote.bid and quote.ask for quote in book.quotes.values())
+
+
+def test_the_page_has_every_key():
+    page = (Path(__file__).parents[3] / "docs" / "paper.md").read_text(encoding="utf-8")
+    for key in (*TOP, *INSTRUMENT, *QUOTE, *POSITION, *ORDER, *KNOWN, *NUMBERS):
+        assert f"`{key}`" in page, key
+
+
+@pytest.mark.parametrize("wrong", ["1796000000000", '"yesterday"', "true"])
+def test_a_wrong_time_is_told_how_a_time_looks(wrong):
+    with pytest.raises(ConfigError, match='must be a time like "2026-11-30T10:00:00Z"'):
+        parse('{"positions": [{"symbol": "X", "side": "long", "quantity": "1", "opened_at": %s}]}' % wrong)  # noqa: UP031
+
+
+def test_a_word_that_is_no_text_is_told_the_words():
+    with pytest.raises(ConfigError, match='side: must be one of "long", "short", not 7'):
+        parse('{"positions": [{"symbol": "X", "side": 7, "quantity": "1"}]}')

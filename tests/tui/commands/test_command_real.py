@@ -226,6 +226,25 @@ def test_a_reset_lets_paper_accounts_begin_again(one: Call) -> None:
     assert one("paper", "reset", "--account", "user_123/x", "--yes").exit_code == 2
 
 
+def test_the_example_of_a_book_makes_an_account_with_prices(setup: Callable[..., Call]) -> None:
+    printed = setup()("paper", "example")
+    assert printed.exit_code == 0
+    call = setup(account("drill", book='"book.json"'), book=json.loads(printed.stdout))
+    assert len(rows := json.loads(call("status", "--json").stdout)["positions"]) == 3
+    assert all(row["mark"] for row in rows)
+    assert call("check").exit_code == 0
+
+
+def test_check_names_a_position_without_a_price(setup: Callable[..., Call]) -> None:
+    call = setup(
+        account("drill", book='"book.json"'),
+        book={"positions": [{"symbol": "BTC-USD", "side": "long", "quantity": "0.5"}]},
+    )
+    found = call("check")
+    assert found.exit_code == 1
+    assert "no price for BTC-USD: add a quote to the book" in found.stdout
+
+
 def test_check_reaches_the_paper_account(one: Call) -> None:
     result = one("check", "--json")
     assert result.exit_code == 0
