@@ -14,7 +14,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling, Scheduling
 
 HERE = Path(__file__).parent
-UNTRACED = {HERE / "simulation", HERE / "tui" / "screens", HERE / "venues"}
+UNTRACED = {HERE / "simulation", HERE / "brokers", HERE / "tui", HERE / "venues"}
+OF_ADAPTERS = ("test_alpaca_", "test_ccxt_")  # names of scenarios; the other scenarios reach the same lines of the core
 FOREIGN = ("FLATDECK_CONFIG", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
 FOLDERS = {"XDG_CONFIG_HOME": ".config", "XDG_DATA_HOME": ".local/share", "XDG_STATE_HOME": ".local/state"}
 
@@ -40,7 +41,7 @@ class Shares(LoadFileScheduling):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that prove behaviour, not lines of the core: a tracer doubles their time."""
     for item in items:
-        if not UNTRACED.isdisjoint(item.path.parents):
+        if not UNTRACED.isdisjoint(item.path.parents) or item.path.name.startswith(OF_ADAPTERS):
             item.add_marker(pytest.mark.no_cover)
 
 

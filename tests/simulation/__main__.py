@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from pathlib import Path
 
 from tests.simulation import batch
 from tests.simulation.batch import Failure, Summary
@@ -18,6 +19,7 @@ from tests.simulation.shrink import shrink, trace
 CHUNK = 50
 CRASH_CHUNK = 2
 BAR = 30
+NOTED = Path(__file__).parent / "caught_by.py"
 
 
 def main() -> int:
@@ -26,9 +28,12 @@ def main() -> int:
     if options.seed is not None:
         return _replay(options)
     if options.mutant and not options.crash:
-        found = batch.caught(options.mutant, options.first, options.seeds, crash=MUTANTS[options.mutant].crash)
+        numbers = range(options.first, options.first + options.seeds)
+        found = batch.caught(options.mutant, numbers, crash=MUTANTS[options.mutant].crash)
         print(f"{options.mutant}: {found[1] if found else 'survived'}")  # noqa: T201
         return 0 if found else 1
+    if options.mutants:
+        return _look_for_all(options.jobs)
     begun = time.perf_counter()
     summary = Summary()
     for done, part in _parts(options):
@@ -58,8 +63,26 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--crash", action="store_true", help="kill after callbacks of each seed")
     parser.add_argument("--points", type=int, help="with --crash: at most so many of one seed, spread evenly")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="plant this bug")
+    parser.add_argument("--mutants", action="store_true", help="look for every mutant, note the catching seeds")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     return parser.parse_args()
+
+
+def _look_for_all(jobs: int) -> int:
+    """Look for every mutant from seed 0 on, and write the seeds that caught one into the table that CI plays first."""
+    with ProcessPoolExecutor(jobs) as pool:
+        found = dict(zip(MUTANTS, pool.map(_look_for, MUTANTS), strict=True))
+    survived = [name for name, seed in found.items() if seed is None]
+    rows = "".join(f'    "{name}": {seed},\n' for name, seed in found.items() if seed is not None)
+    head, _, _ = NOTED.read_text(encoding="utf-8").partition("CAUGHT_BY")
+    NOTED.write_text(f"{head}CAUGHT_BY: dict[str, int] = {{\n{rows}}}\n", encoding="utf-8")
+    print(f"{rows}survived: {', '.join(survived) or 'none'}")  # noqa: T201
+    return 1 if survived else 0
+
+
+def _look_for(name: str) -> int | None:
+    found = batch.caught(name, range(MUTANTS[name].seeds), crash=MUTANTS[name].crash)
+    return None if found is None else found[1].seed
 
 
 def _replay(options: argparse.Namespace) -> int:

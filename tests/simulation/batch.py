@@ -173,19 +173,19 @@ def crashes(
     return summary
 
 
-def caught(mutant: str, first: int, count: int, *, crash: bool) -> tuple[int, Failure] | None:
-    """After how many runs a mutant was caught, and how; None when it survived all of them."""
-    for tried in range(count):
-        with planted(mutant):
-            if not crash:
-                run = play(first + tried)
-                breaches = judge(run.history)
-                if breaches:
-                    return tried + 1, Failure(run.seed, None, breaches)
-                continue
-        if crash:
-            seed = first + tried
-            summary = crashes([seed], points=MUTANT_POINTS, mutant=mutant)
-            if summary.failures:
-                return tried + 1, summary.failures[0]
+def caught(mutant: str, numbers: Iterable[int], *, crash: bool) -> tuple[int, Failure] | None:
+    """After how many of these seeds a mutant was caught, and how; None when it survived all of them."""
+    for tried, seed in enumerate(numbers, start=1):
+        failure = _first_failure(mutant, seed, crash=crash)
+        if failure is not None:
+            return tried, failure
     return None
+
+
+def _first_failure(mutant: str, seed: int, *, crash: bool) -> Failure | None:
+    if crash:
+        return next(iter(crashes([seed], points=MUTANT_POINTS, mutant=mutant).failures), None)
+    with planted(mutant):
+        run = play(seed)
+        breaches = judge(run.history)
+    return Failure(run.seed, None, breaches) if breaches else None
