@@ -13,6 +13,7 @@ from decimal import Decimal
 from msgspec import Struct
 
 from core.model import Fill, Order, OrderRequest, OrderSide, PositionKey, Side, Tier
+from core.plans.approver import Approver
 from core.plans.conversion import Conversion, Converted
 from core.plans.plan import OwnerTally, Plan
 from core.plans.results import ResultRow
@@ -23,11 +24,15 @@ DEFINITIVE = frozenset({"terminal", "refused", "unreachable", "not_found"})  # a
 
 
 class PlanApproved(Struct, frozen=True, tag=True):
-    """The start of a plan's execution. ``by`` is ``person`` or ``rule:NAME``."""
+    """The start of a plan's execution.
+
+    ``by`` is ``rule:NAME``, or who confirmed: ``jane@desk1 (asked)``. Earlier records have ``person`` there.
+    """
 
     plan: Plan
     by: str
     at: datetime
+    approver: Approver | None = None
 
 
 class IntentWritten(Struct, frozen=True, tag=True):
@@ -103,6 +108,8 @@ class AccountFrozen(Struct, frozen=True, tag=True):
 
     account: str
     why: str | None
+    by: str = ""  # who thawed; earlier records do not say
+    approver: Approver | None = None
 
 
 class EntryApproved(Struct, frozen=True, tag=True):
@@ -125,6 +132,7 @@ class EntryApproved(Struct, frozen=True, tag=True):
     before: Decimal = ZERO  # quantity held before the order
     entry: Decimal | None = None  # entry price of the quantity held before
     reduce_only: bool = False
+    approver: Approver | None = None
 
 
 class EntryEnded(Struct, frozen=True, tag=True):
@@ -203,6 +211,8 @@ class ConversionAsked(Struct, frozen=True, tag=True):
     account: str
     conversions: tuple[Conversion, ...]
     at: datetime
+    by: str = ""  # who confirmed; earlier records do not say
+    approver: Approver | None = None
 
 
 class ConversionAnswered(Struct, frozen=True, tag=True):

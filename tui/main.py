@@ -19,6 +19,7 @@ import click
 from core.engine.clock import SystemClock, system_ids
 from core.errors import ConfigError
 from core.link.messages import LogRow
+from core.plans.approver import CONSOLE
 from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands import (
     dust as commands_dust,
@@ -42,12 +43,14 @@ from tui.commands.session import (
     shared_options,
     with_context,
 )
+from tui.operator import approver
 
 if TYPE_CHECKING:
     from core.config.load import Loaded
     from core.ids import Ids
     from core.journal.data_dir import DataDir, Holder
     from core.journal.journal import Journal, JournalView
+    from core.plans.approver import Approver
     from core.ports import Broker
     from tui.demo_books import Dice
     from tui.process_signals import TerminalLine
@@ -179,7 +182,7 @@ class SystemEnvironment:
 
         crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
         app = FlatdeckApp(
-            LocalLink(engine),
+            LocalLink(engine, approver(self.env, CONSOLE, sys.argv[1:])),
             read_only=read_only,
             clock=self.clock,
             settings=engine.settings.console,
@@ -225,12 +228,13 @@ class SystemEnvironment:
             finally:
                 await journal.aclose()
 
-    async def thaw(self, settings: Settings, account: str) -> None:
+    async def thaw(self, settings: Settings, account: str, approver: Approver) -> None:
         from core.records import AccountFrozen, Logged  # noqa: PLC0415
 
         async with self._journal(settings) as (journal, _):
             await journal.append(
-                AccountFrozen(account, None), Logged("warning", f"{account} was thawed by a person", account)
+                AccountFrozen(account, None, approver.text, approver),
+                Logged("warning", f"{account} was thawed by {approver.text}", account),
             )
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
@@ -271,6 +275,12 @@ class Program(click.Group):
         except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
             code = explain_error(error, verbose=_verbose(given))
         sys.exit(code)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        given = tuple(args)
+        context = super().make_context(info_name, args, *rest, **extra)
+        context.meta["args"] = given
+        return context
 
 
 def _verbose(args: Sequence[str]) -> bool:

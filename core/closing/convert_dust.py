@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from core.errors import FlatdeckError, JournalError, OutcomeUnknown, Refused, Unreachable
 from core.ids import Ids
+from core.plans.approver import Approver, by_whom
 from core.plans.conversion import Conversion, ConversionOutcome, Converted, Converter
 from core.ports import Clock
 from core.records import ConversionAnswered, ConversionAsked, Logged, Record
@@ -52,12 +53,21 @@ class ConversionReport(Struct, frozen=True):
 class DustConverter:
     """Converts the dust of one account. The caller holds the journal."""
 
-    def __init__(self, account: str, converter: Converter, journal: Journal, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        account: str,
+        converter: Converter,
+        journal: Journal,
+        clock: Clock,
+        ids: Ids,
+        approver: Approver | None = None,
+    ) -> None:
         self._account = account
         self._converter = converter
         self._journal = journal
         self._clock = clock
         self._ids = ids
+        self._approver = approver
 
     async def carry_out(self, agreed: Sequence[Conversion], into: str | None) -> ConversionReport:
         """Convert the agreed offers that still stand. If the call raises, nothing was sent."""
@@ -101,7 +111,9 @@ class DustConverter:
     async def _one(self, asked: Sequence[Conversion], into: str | None) -> list[Converted]:
         """Send one request and return the last known results. Raises JournalError: the request was not sent."""
         plan, at = self._ids.plan_id(), self._clock.now()
-        await self._journal.append(ConversionAsked(plan, self._account, tuple(asked), at))
+        await self._journal.append(
+            ConversionAsked(plan, self._account, tuple(asked), at, by_whom(self._approver), self._approver)
+        )
         try:
             told = await self._converter.convert(asked)
         except (Refused, Unreachable) as error:

@@ -89,7 +89,7 @@ class PlanExecutor:
                 self._locks.take(plan.id, action.key.instrument)
             pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
             await self._recent_orders.load()
-            await self._write(PlanApproved(plan, approved.by, approved.approved_at), *pending)
+            await self._write(PlanApproved(plan, approved.by, approved.approved_at, approved.approver), *pending)
             self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
             results = await self._all(approved, actions, None)
         finally:

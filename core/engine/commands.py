@@ -47,8 +47,8 @@ async def _answer(engine: Engine, command: Command) -> Reply:
         case Arm(on, digest):
             engine.arm(on, digest)
             return Done()
-        case Confirm(plan, digest):
-            engine.carry_out_later(engine.pending_plans.approve(plan, digest))
+        case Confirm(plan, digest, approver):
+            engine.carry_out_later(engine.pending_plans.approve(plan, digest, approver))
             return Started(plan)
         case Withdraw(plan):
             engine.pending_plans.withdraw(plan)

@@ -42,6 +42,7 @@ from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_other_epoch, why_frozen
 from core.plans import planner
+from core.plans.approver import Approver
 from core.plans.cleanup import blocked_by
 from core.plans.pending import PendingPlans
 from core.plans.plan import ApprovedPlan, NotApproved, Plan
@@ -236,9 +237,9 @@ class Engine:
         await self._settled()
         return self.pending_plans.prepare(request)
 
-    async def execute(self, plan_id: str, digest: str) -> PlanReport:
+    async def execute(self, plan_id: str, digest: str, approver: Approver | None = None) -> PlanReport:
         """Approve a prepared plan and carry it out. Raises NotApproved, or JournalError when nothing became durable."""
-        return await self.carry_out(self.pending_plans.approve(plan_id, digest))
+        return await self.carry_out(self.pending_plans.approve(plan_id, digest, approver))
 
     async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
         """Carry out an approved plan, and send the report to every console. Raises NotApproved when read-only."""

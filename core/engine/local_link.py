@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from msgspec import structs
+
 from core.engine.commands import run_command
 from core.engine.engine import Engine
-from core.link.messages import Command, Message, Reply
+from core.link.messages import Command, Confirm, Message, Reply
+from core.plans.approver import Approver
 
 
 class LocalLink:
-    """A console in the engine's own process."""
+    """A console in the engine's own process. ``approver`` is the person at the console."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, approver: Approver | None = None) -> None:
         self._engine = engine
+        self._approver = approver
 
     async def ask(self, command: Command) -> Reply:
         """Run a command. An error of the command is returned as ``Rejected``, never raised."""
+        if isinstance(command, Confirm) and command.approver is None:
+            command = structs.replace(command, approver=self._approver)
         return await run_command(self._engine, command)
 
     def messages(self) -> AsyncIterator[Message]:

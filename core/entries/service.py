@@ -29,6 +29,7 @@ from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_foreign_orders, why_foreign
 from core.orders.submit import Timeouts
+from core.plans.approver import Approver, by_whom
 from core.plans.cleanup import why_blocked
 from core.plans.plan import NotApproved
 from core.plans.planner import Situation
@@ -85,7 +86,9 @@ class EntryService:
             {} if journal is None else {a: EntryOrderRunner(b, readers[a], journal, clock) for a, b in brokers.items()}
         )
 
-    async def carry_out(self, draft: EntryDraft, by: str = "person", *, wait: float = entries.LIMIT_WAIT) -> Report:
+    async def carry_out(
+        self, draft: EntryDraft, approver: Approver | None = None, *, wait: float = entries.LIMIT_WAIT
+    ) -> Report:
         """Send a confirmed entry and return when the end is known.
 
         Raises NotAllowed when the gate refuses now, NotApproved from an engine that may not act, JournalError.
@@ -95,7 +98,7 @@ class EntryService:
         account = draft.key.account
         async with self._turn:
             before = await self._unchanged(draft)
-            entry = self._approved(draft, by)
+            entry = self._approved(draft, approver)
             await self._journal.append(entry)
         if draft.kind == "open":
             self._expect(draft.key, draft.stop_pct)
@@ -178,7 +181,7 @@ class EntryService:
             await self.drafts.find_scalable(account, symbol)
         return holdings
 
-    def _approved(self, draft: EntryDraft, by: str) -> EntryApproved:
+    def _approved(self, draft: EntryDraft, approver: Approver | None) -> EntryApproved:
         return EntryApproved(
             plan=self._ids.plan_id(),
             owner=draft.owner,
@@ -186,7 +189,8 @@ class EntryService:
             what=draft.kind,
             side=draft.side,
             quantity=draft.quantity,
-            by=by,
+            by=by_whom(approver),
+            approver=approver,
             at=self._clock.now(),
             price=draft.price,
             leverage=draft.leverage,

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from core.model import PositionKey
+from core.plans.approver import Approver
 from core.plans.plan import Plan
 from core.plans.position_row import PositionRow
 from core.plans.request import PlanRequest
@@ -157,6 +158,7 @@ class Confirm(Struct, frozen=True, tag=True):
 
     plan: str
     digest: str
+    approver: Approver | None = None  # who confirmed, for the journal
 
 
 class Withdraw(Struct, frozen=True, tag=True):

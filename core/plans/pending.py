@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from core.ids import Ids
 from core.plans import planner
+from core.plans.approver import Approver
 from core.plans.plan import ApprovedPlan, NotApproved, Plan, confirm
 from core.plans.planner import Situation
 from core.plans.request import PlanRequest
@@ -52,8 +53,8 @@ class PendingPlans:
         """Forget a plan that is no longer wanted."""
         self._plans.pop(plan, None)
 
-    def approve(self, plan_id: str, digest: str) -> ApprovedPlan:
-        """Approve a plan that a person confirmed. A plan can be approved once.
+    def approve(self, plan_id: str, digest: str, approver: Approver | None = None) -> ApprovedPlan:
+        """Approve a plan that ``approver`` confirmed. A plan can be approved once.
 
         Raises NotApproved if ``digest`` is not the plan's, or if the plan is too old or unknown. A read-only engine
         always raises NotApproved.
@@ -63,6 +64,6 @@ class PendingPlans:
         plan = self._plans.get(plan_id)
         if plan is None:
             raise NotApproved("unknown_plan", "that plan is not known any more; make a new one")
-        approved = confirm(plan, digest, self._clock.now())
+        approved = confirm(plan, digest, self._clock.now(), approver)
         del self._plans[plan_id]
         return approved

@@ -17,6 +17,7 @@ from msgspec import Struct
 from core.errors import FlatdeckError
 from core.ids import is_ours
 from core.model import Order, OrderType, PositionKey, Side, Tier
+from core.plans.approver import Approver, by_whom
 from core.units import ZERO, plain
 
 SHOWN_FOR = timedelta(minutes=5)  # an older plan cannot be confirmed: it may not show the present state
@@ -180,13 +181,16 @@ _SEAL = object()
 class ApprovedPlan:
     """A plan that may be executed. Made by :func:`confirm`, :func:`by_rule` and :func:`reopened`, never directly."""
 
-    __slots__ = ("approved_at", "by", "plan")
+    __slots__ = ("approved_at", "approver", "by", "plan")
 
-    def __init__(self, plan: Plan, by: str, approved_at: datetime, *, seal: object) -> None:
+    def __init__(
+        self, plan: Plan, by: str, approved_at: datetime, *, approver: Approver | None = None, seal: object
+    ) -> None:
         if seal is not _SEAL:
             raise NotApproved("not_armed", "a plan is approved by confirming it or by an armed rule, not by hand")
         self.plan = plan
         self.by = by
+        self.approver = approver  # None for a rule, or where nobody told
         self.approved_at = approved_at
 
     @property
@@ -195,8 +199,8 @@ class ApprovedPlan:
         return self.by == f"rule:{EXITS}"
 
 
-def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:
-    """Approve the plan that a person confirmed on screen.
+def confirm(plan: Plan, shown_digest: str, now: datetime, approver: Approver | None = None) -> ApprovedPlan:
+    """Approve the plan that ``approver`` confirmed on screen.
 
     Raises NotApproved if the screen showed another plan, or if the plan is too old.
     """
@@ -204,7 +208,7 @@ def confirm(plan: Plan, shown_digest: str, now: datetime) -> ApprovedPlan:
         raise NotApproved("changed", "the plan changed since it was shown; look at the new one and confirm that")
     if now - plan.created_at > SHOWN_FOR:
         raise NotApproved("expired", "the plan was shown too long ago; make a new one")
-    return ApprovedPlan(plan, "person", now, seal=_SEAL)
+    return ApprovedPlan(plan, by_whom(approver), now, approver=approver, seal=_SEAL)
 
 
 def by_rule(plan: Plan, rule: str, armed: bool, now: datetime) -> ApprovedPlan:

@@ -30,6 +30,7 @@ THEN = "2026-03-02T01:0"  # every time in it begins like this
 KINDS = 18
 TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 NAME = re.compile(r"\bp[0-9a-z]{11}\b|\bfd[a-z0-9]{4}[a-z2-7]{26}\b")  # a plan's id, a client order id
+APPROVER = re.compile(r'(?:cron |systemd )?(?:[^\s"]+ as )?[^\s"]+@[^\s"]+ \(--yes\)')
 LOOKS = {
     "status": ("status",),
     "journal": ("journal",),
@@ -79,7 +80,8 @@ def said(desk: Desk, *args: str) -> dict[str, Any]:
 
 
 def timeless(text: str) -> str:
-    """Times and names that came later are all alike."""
+    """Times and names that came later are all alike. Who confirmed was called a person then."""
+    text = APPROVER.sub("person", text)
     text = TIME.sub(lambda found: found[0] if found[0].startswith(THEN) else "LATER", text)
     return NAME.sub(lambda found: found[0] if found[0] in names() else "NEW", text)
 

@@ -23,6 +23,7 @@ from core.journal.journal import Journal, JournalView
 from core.journal.tables import INSERT, row_of
 from core.link.messages import AccountRow, EngineRow as EngineState, LogRow, OwnerRow, PlanReport, Snapshot
 from core.model import PositionKey, Tier
+from core.plans.approver import Approver
 from core.plans.plan import ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
@@ -125,7 +126,8 @@ class FakeEngine:
         plans = self.world.plans
         return plans.pop(0) if len(plans) > 1 else plans[0]
 
-    async def execute(self, plan_id: str, digest: str) -> PlanReport:
+    async def execute(self, plan_id: str, digest: str, approver: Approver | None = None) -> PlanReport:
+        self.world.approvers.append(approver)
         self.world.executed.append((plan_id, digest))
         if self.world.on_log:
             self.world.on_log(LogRow(1, NOW, "info", "[CAP_EXCEEDED][FORCED] BTC/USD \x1b[2J"))
@@ -158,6 +160,7 @@ class FakeWorld:
         self.forgotten: list[str] = []
         self.symbols: set[str] = set()  # what the venues know
         self.reads = 0
+        self.approvers: list[Approver | None] = []
         for name, value in given.items():
             setattr(self, name, value)
 

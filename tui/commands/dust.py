@@ -16,6 +16,7 @@ import click
 from core.closing.convert_dust import REMEMBERED, ConversionChanged, ConversionReport, DustConverter, unsettled
 from core.errors import FlatdeckError, Refusal, Refused
 from core.journal.query import EntryFilter
+from core.plans.approver import Approver
 from core.plans.conversion import Conversion, ConversionOffer, ConversionOutcome, Converted, Converter
 from core.records import Record
 from core.settings import AccountSettings, Settings
@@ -76,7 +77,7 @@ def dust(
         return DECLINED
     ended: Mapping[str, Sequence[Converted]] = {}
     if any(p.conversions or p.open for p in found):
-        ended = context.run_to_end(_act(context, settings, found, into))
+        ended = context.run_to_end(_act(context, settings, found, into, context.approver(yes=yes)))
         if not context.json:
             context.print_text("\n" + results_text(ended, context.width))
     if context.json:
@@ -142,7 +143,7 @@ async def _converting(
 
 
 async def _act(
-    context: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None
+    context: CommandContext, settings: Settings, found: Sequence[Preview], into: str | None, approver: Approver
 ) -> dict[str, list[Converted]]:
     """Convert what was agreed to, under the lock of the data directory. Return the outcomes per account."""
     accounts = {account.id: account for account in settings.accounts}
@@ -157,7 +158,7 @@ async def _act(
                 async with _converting(context, settings, accounts[agreed.account]) as (_, converter):
                     if converter is None:
                         return _none(agreed.conversions, NO_CONVERSION)
-                    way = DustConverter(agreed.account, converter, journal, context.environment.clock, ids)
+                    way = DustConverter(agreed.account, converter, journal, context.environment.clock, ids, approver)
                     return _ended(await way.carry_out(agreed.conversions, into))
             except FlatdeckError as error:
                 return _none(agreed.conversions, f"not sent: {error}")

@@ -270,13 +270,13 @@ async def _act(
         if agreed is None:
             _show(context, offer)
         draft = offer.draft if agreed is None else agreed.draft  # a limit goes at the price that was shown
-        closed = None
+        closed, approver = None, context.approver(yes=agreed is None)
         if offer.plan is not None and not offer.plan.empty:
-            closed = await engine.execute(offer.plan.id, offer.plan.digest)
+            closed = await engine.execute(offer.plan.id, offer.plan.digest, approver)
             if not closed.success:
                 return offer, Done(closed)
         try:
-            return offer, Done(closed, await engine.entry_service.carry_out(draft, wait=wait))
+            return offer, Done(closed, await engine.entry_service.carry_out(draft, approver, wait=wait))
         except NotAllowed as refused:
             return offer, Done(closed, None, refused)
 

@@ -137,12 +137,14 @@ def journal_line(document: documents.Document) -> str:
     place = [document[key] for key in ("account", "symbol") if document[key]]
     plan = [f"plan {document['plan']}"] if document["plan"] else []
     said = [document["text"]] if document["kind"] == "log" else []
-    body = {**document, **document.get("result", {})}
+    approver = document.get("approver") or {}
+    body = {**document, **document.get("result", {}), **{key: approver.get(key, "") for key in _OF_APPROVER}}
     told = _TOLD | {"text", "level", "owner"} if said else _TOLD
     facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
     return sanitize(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
 
 
+_OF_APPROVER = ("terminal", "ssh_client", "command")
 _TOLD = frozenset({"seq", "at", "kind", "account", "symbol", "plan", "leg", "key"})
 
 

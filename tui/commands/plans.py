@@ -209,7 +209,9 @@ async def _carry_out(
         return plan, None
     context.committed = True
     try:
-        return plan, await _checked(context, engine, request, await engine.execute(plan.id, plan.digest))
+        return plan, await _checked(
+            context, engine, request, await engine.execute(plan.id, plan.digest, context.approver(yes=agreed is None))
+        )
     except asyncio.CancelledError:
         context.print_note(interrupted_text(plan, engine.snapshot().closings, settings.ladder.resume_within))
         raise

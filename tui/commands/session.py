@@ -18,6 +18,7 @@ from msgspec import structs
 from core.errors import ConfigError
 from core.journal.query import EntryFilter
 from core.link.messages import LogRow, Snapshot
+from core.plans.approver import ASKED, YES, Approver
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport
@@ -25,6 +26,7 @@ from core.ports import Broker, Clock
 from core.records import Entry
 from core.settings import AccountSettings, Settings
 from tui.demo_books import Dice
+from tui.operator import approver
 from tui.output.documents import Document, document_text
 from tui.present.labels import log_cells
 from tui.present.sanitize import sanitize
@@ -81,7 +83,7 @@ class Engine(Protocol):
 
     async def prepare(self, request: PlanRequest) -> Plan: ...
 
-    async def execute(self, plan_id: str, digest: str) -> PlanReport: ...
+    async def execute(self, plan_id: str, digest: str, approver: Approver | None = None) -> PlanReport: ...
 
     async def run(self) -> None: ...
 
@@ -145,8 +147,8 @@ class Environment(Protocol):
     def journal(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
         """Open the journal for writing, without an engine; refused while an engine runs."""
 
-    async def thaw(self, settings: Settings, account: str) -> None:
-        """Record that a person looked at the account; refused while an engine runs."""
+    async def thaw(self, settings: Settings, account: str, approver: Approver) -> None:
+        """Record that ``approver`` looked at the account; refused while an engine runs."""
 
     def new_config(self, path: str | None) -> Path:
         """Return the path that ``init`` writes: the given path, else the environment's, else the user's directory."""
@@ -165,6 +167,7 @@ class CommandContext:
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
+        self.args: Sequence[str] = given.get("args", ())  # the command line
         self.committed = False  # True while a lost terminal must not end the work
 
     def load_config(self) -> Loaded:
@@ -212,6 +215,10 @@ class CommandContext:
         except click.Abort:
             click.echo("", err=True)
             return False
+
+    def approver(self, *, yes: bool) -> Approver:
+        """Return who confirmed, for the journal: asked at the terminal, or in advance by ``--yes``."""
+        return approver(self.environment.env, YES if yes else ASKED, self.args)
 
     def run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` to its end.

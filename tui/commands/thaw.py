@@ -31,6 +31,6 @@ def thaw(context: CommandContext, *, account: str, yes: bool) -> int:
         if not context.confirm("Did you look at its positions and orders at the venue, and may it be acted on again?"):
             context.print_note("Not confirmed, it stays frozen.")
             return DECLINED
-    context.run_to_end(context.environment.thaw(settings, account))
+    context.run_to_end(context.environment.thaw(settings, account, context.approver(yes=yes)))
     context.print_text(f"{account} may be acted on again.")
     return DONE

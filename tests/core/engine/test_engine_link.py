@@ -29,8 +29,10 @@ from core.link.messages import (
     Withdraw,
 )
 from core.model import OrderSide
+from core.plans.approver import CONSOLE, Approver
 from core.plans.plan import SHOWN_FOR, Plan
 from core.plans.request import PlanRequest
+from core.records import PlanApproved
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
 from tests.support.world import EVERYTHING, World, book, key, resting
@@ -135,6 +137,18 @@ async def test_a_whole_session_survives_the_wire_and_the_replica_ends_like_the_e
             assert list(console.rows[name].values()) == list(getattr(engine, name)), name
         assert console.report.report.plan == plan
         assert {type(m) for m in console.got} == {Snapshot, Update, Finished}
+
+
+@virtual
+async def test_the_journal_says_who_confirmed_in_the_console() -> None:
+    world, jane = lasting(), Approver("jane", "desk1", CONSOLE, ssh_client="203.0.113.9")
+    async with attached(world) as console:
+        console.link = LocalLink(world.engine, jane)
+        plan = await console.prepared()
+        await console.ask(Confirm(plan.id, plan.digest))
+        await asyncio.sleep(5)
+        (approved,) = [r for e in await world.entries() if isinstance(r := e.record, PlanApproved)]
+        assert (approved.by, approved.approver) == ("jane@desk1 (console)", jane)
 
 
 @virtual

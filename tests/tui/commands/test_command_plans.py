@@ -57,6 +57,14 @@ def test_after_a_yes_exactly_what_was_shown_is_executed() -> None:
     assert world.executed == [("p9", PLAN.digest)]
 
 
+def test_the_approval_tells_whether_a_person_was_asked_and_by_which_command() -> None:
+    asked, advance = FakeWorld(terminal=True), FakeWorld()
+    call(asked, "cleanup", answer="y\n")
+    call(advance, "flatten", "--symbol", "BTC/USD", "--yes")
+    told = [(who.how, who.command) for w in (asked, advance) for who in w.approvers if who]
+    assert told == [("asked", "flatdeck cleanup"), ("--yes", "flatdeck flatten --symbol BTC/USD --yes")]
+
+
 def test_a_plan_that_changed_while_it_was_asked_about_is_shown_and_asked_about_again() -> None:
     grown = structs.replace(PLAN, actions=(structs.replace(CLOSE, quantity=Decimal(7)),))
     world = FakeWorld(terminal=True, plans=[PLAN, grown, grown])

@@ -111,6 +111,17 @@ def test_a_flatten_is_verified_and_a_second_one_has_nothing_to_do(one: Call) -> 
     assert (again.exit_code, json.loads(again.stdout)["actions"]) == (0, [])
 
 
+def test_the_audit_trail_says_who_confirmed_and_with_which_command(one: Call) -> None:
+    one("flatten", "--symbol", "BTC-USD", "--yes")
+    (approved,) = json.loads(one("journal", "--kind", "plan_approved", "--json").stdout)["entries"]
+    who = approved["approver"]
+    assert approved["by"].endswith(f"{who['user']}@{who['host']} (--yes)")
+    assert who["command"].endswith("flatten --symbol BTC-USD --yes")
+    line = one("journal", "--kind", "plan_approved").stdout
+    assert f"by={approved['by']}" in line
+    assert "flatten --symbol BTC-USD --yes" in line
+
+
 def test_by_default_a_position_with_open_orders_is_skipped_and_that_is_no_failure(one: Call) -> None:
     done = one("cleanup", "--max-positions", "1", "--yes", "--json")
     made = json.loads(done.stdout)
