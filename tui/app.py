@@ -16,6 +16,7 @@ from textual.worker import Worker, WorkerState
 
 from core.link.messages import Acknowledge, Arm, Command, Confirm, Link, Rejected, Reply
 from core.link.replica import Replica
+from core.model import PositionKey
 from core.plans.results import PlanReport
 from core.ports import Clock
 from core.settings import ConsoleSettings
@@ -74,7 +75,7 @@ class FlatdeckApp(ConsoleActions):
         self._pending = Changes(everything=True)
         self.reports: dict[str, PlanReport] = {}
         self.recheck, self._crash_log = recheck, crash_log
-        self._rung: set[alarms.Alarm] = set()  # alarms that wait and were told
+        self._rung: set[tuple[str, PositionKey | None]] = set()  # alarms that wait and were told
         self._line, self._ignore_signals = line, lambda: None
         self.settings = settings or ConsoleSettings()
         self._mounted_at = math.inf  # on the loop's clock
@@ -188,8 +189,9 @@ class FlatdeckApp(ConsoleActions):
 
     def _ring(self) -> None:
         """Tell a person who does not look of each new alarm that is an emergency or a stuck close."""
-        loud = {a for a in alarms.waiting(self.replica) if a.key is not None or a.severity is alarms.Severity.EMERGENCY}
-        fresh, self._rung = loud - self._rung, loud
+        emergency = alarms.Severity.EMERGENCY
+        loud = {(a.text, a.key): a for a in alarms.waiting(self.replica) if a.key or a.severity is emergency}
+        fresh, self._rung = [a for name, a in loud.items() if name not in self._rung], set(loud)
         if fresh and self.settings.bell:
             self.bell()
         if fresh and self.settings.notifications and self._driver is not None:

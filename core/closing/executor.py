@@ -143,7 +143,7 @@ class PlanExecutor:
             why = f"nothing more was sent: {error}"
         except Exception as error:  # noqa: BLE001 - a fault in one account must not end the closes of another
             why = f"a fault in the program, look at the venue: {error!r}"
-        self._say("alarm", f"{action.key.symbol}: {why}", action)
+        self._say("alarm", f"{action.key.symbol}: {why}", action, lasts=True)
         return [not_done(action, Outcome.STUCK, why)]
 
     async def _refuse(self, approved: ApprovedPlan, actions: list[Action], why: str) -> list[ResultRow]:
@@ -234,7 +234,7 @@ class PlanExecutor:
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """Freeze the account after a broken invariant: send nothing more for it until a person has checked."""
         self._frozen[account] = why
-        self._say("alarm", f"{account} is frozen: {why}", action or account)
+        self._say("alarm", f"{account} is frozen: {why}", action or account, lasts=True)
         await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
@@ -254,7 +254,7 @@ class PlanExecutor:
             await self._write(record)
         except JournalError as error:
             self._unwritten.append(record)
-            self._say("alarm", f"{what} is not in the journal yet: {error}", about)
+            self._say("alarm", f"{what} is not in the journal yet: {error}", about, lasts=True)
 
     async def _write(self, *records: Record) -> None:
         """Make records durable, after the kept records. Raises JournalError."""
@@ -316,7 +316,7 @@ class PlanExecutor:
         holdings = reads.get(row.key.account)
         if holdings is None or not _still_there([row], row.key.account, holdings):
             return as_finally_read(row, holdings)
-        self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed")
+        self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed", row.key)
         position = holdings.position(row.key)
         row = structs.replace(
             row,

@@ -114,7 +114,7 @@ class ExitPlans:
             self._publisher.drop_plan(waiting[1])
 
     def _say(self, level: str, due: ExitSignal, what: str) -> None:
-        self._log(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key.account)
+        self._log(level, f"[EXIT] {due.key.symbol} on {due.key.account} {what}: {due.text}", due.key)
 
 
 def _request(due: ExitSignal) -> PlanRequest:

@@ -6,7 +6,8 @@ from msgspec import structs
 
 from core.engine.publisher import Publisher
 from core.journal.journal import Journal
-from core.link.messages import LogRow
+from core.link.messages import AlarmRow, LogRow
+from core.model import PositionKey
 from core.plans.plan import Action
 from core.ports import Clock
 from core.records import Logged
@@ -25,14 +26,19 @@ class LogWriter:
         self._least = LEVELS.index(level)
         self._lines = 0
 
-    def say(self, level: str, text: str, about: Action | str | None = None) -> None:
-        """Log one line. ``about`` is the action or the account that the line concerns."""
-        action = about if isinstance(about, Action) else None
-        account = action.key.account if action else about if isinstance(about, str) else None
-        owner = action.owner if action else account.partition("/")[0] if account else None
-        symbol = action.key.symbol if action else None
+    def say(
+        self, level: str, text: str, about: Action | PositionKey | str | None = None, *, lasts: bool = False
+    ) -> None:
+        """Log one line. ``about`` is the action, the position or the account that the line concerns.
+
+        An alarm about a position goes when the position is closed, unless the alarm ``lasts``.
+        """
+        key = about.key if isinstance(about, Action) else about if isinstance(about, PositionKey) else None
+        account = key.account if key else about if isinstance(about, str) else None
+        owner = about.owner if isinstance(about, Action) else account.partition("/")[0] if account else None
+        symbol = key.symbol if key else None
         if level == "alarm":
-            self._raise_alarm(text)
+            self._raise_alarm(AlarmRow(text, self._clock.now(), account, None if lasts else key))
         if LEVELS.index(level) < self._least:
             return
         self._lines += 1
@@ -40,8 +46,13 @@ class LogWriter:
         if self._journal is not None:
             self._journal.note(Logged(level, text, account, owner, symbol))
 
-    def _raise_alarm(self, text: str) -> None:
-        """Show an alarm until a person acknowledges it. A later alarm does not replace it."""
+    def _raise_alarm(self, alarm: AlarmRow) -> None:
+        """Show an alarm until a person acknowledges it. A later alarm does not replace it.
+
+        An alarm that is raised again keeps its time.
+        """
         engine = self._publisher.engine
-        alarms = (*(a for a in engine.alarms if a != text), text)[-ALARMS_KEPT:]
-        self._publisher.put_engine(structs.replace(engine, alarm=text, alarms=alarms))
+        since = next((a.since for a in engine.alarms if a.text == alarm.text), alarm.since)
+        others = (a for a in engine.alarms if a.text != alarm.text)
+        alarms = (*others, structs.replace(alarm, since=since))[-ALARMS_KEPT:]
+        self._publisher.put_engine(structs.replace(engine, alarm=alarm.text, alarms=alarms))

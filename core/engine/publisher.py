@@ -10,6 +10,7 @@ from msgspec import structs
 
 from core.link.messages import (
     AccountRow,
+    AlarmRow,
     ClosingRow,
     EngineRow,
     Finished,
@@ -99,20 +100,34 @@ class Publisher:
         for key in ended[:-ENDED_KEPT]:
             self._drop("closings", self._closings, key)
 
-    def put_owner(self, row: OwnerRow, positions: Iterable[PositionRow]) -> None:
-        """Show an owner with all of its positions. Drop every other position of the owner."""
+    def put_owner(
+        self, row: OwnerRow, positions: Iterable[PositionRow], closed: Callable[[PositionKey], bool] = lambda _: True
+    ) -> None:
+        """Show an owner with all of its positions. Drop every other position of the owner.
+
+        The alarms of a dropped position go, too, where the position counts as ``closed``.
+        """
         self._put("owners", self._owners, row.id, row)
         held = {p.key: p for p in positions}
         for key, position in held.items():
             self._put("positions", self._positions, key, position)
-        for key in [k for k, p in self._positions.items() if p.owner == row.id and k not in held]:
+        gone = {k for k, p in self._positions.items() if p.owner == row.id and k not in held}
+        for key in gone:
             self._drop("positions", self._positions, key)
+        if over := {key for key in gone if closed(key)}:
+            self._put_alarms(a for a in self._engine.alarms if a.key not in over)
+            for key in [k for k, c in self._closings.items() if k in over and c.outcome and c.alarm]:
+                self.acknowledge(key)
+
+    def _put_alarms(self, left: Iterable[AlarmRow]) -> None:
+        alarms = tuple(left)
+        newest = alarms[-1].text if alarms else None
+        self.put_engine(structs.replace(self._engine, alarm=newest, alarms=alarms))
 
     def acknowledge(self, key: PositionKey | None, alarm: str | None = None) -> None:
         """Mark the alarm of one close as seen by a person. Without a key, clear one alarm of the engine, or all."""
         if key is None:
-            alarms = tuple(a for a in self._engine.alarms if alarm is not None and a != alarm)
-            self.put_engine(structs.replace(self._engine, alarm=alarms[-1] if alarms else None, alarms=alarms))
+            self._put_alarms(a for a in self._engine.alarms if alarm is not None and a.text != alarm)
         elif (row := self._closings.get(key)) is not None:
             self.put_closing(structs.replace(row, acknowledged=True))
 

@@ -83,8 +83,17 @@ class RowUpdater:
             row, positions = rows.owner_rows(
                 owner, self._settings, self._book, situation, closing, self._view, waiting=waiting
             )
-            self._publisher.put_owner(row, positions)
+            self._publisher.put_owner(row, positions, self._is_closed)
             made.extend(positions)
         for account in self._book.accounts.values():
             self._publisher.put_account(rows.account_row(account, self._frozen.get(account.account.id)))
         return made
+
+    def _is_closed(self, key: PositionKey) -> bool:
+        """Return whether nothing is left of a position that is not held: no order, no part that was not listed.
+
+        In a frozen account an order of unknown fate may still execute.
+        """
+        account = self._book.accounts[key.account]
+        orders = self._book.orders_on(key.account, key.symbol)
+        return account.whole and key.account not in self._frozen and not orders

@@ -25,6 +25,15 @@ from core.plans.results import PlanReport
 LIVE_STATES = frozenset({"live", "polling"})
 
 
+class AlarmRow(Struct, frozen=True):
+    """An alarm of the engine that nobody acknowledged. An alarm with a ``key`` goes with its position."""
+
+    text: str
+    since: datetime
+    account: str | None = None
+    key: PositionKey | None = None
+
+
 class EngineRow(Struct, frozen=True):
     """The engine itself. ``mode`` is ``service`` or ``one-shot``."""
 
@@ -33,7 +42,7 @@ class EngineRow(Struct, frozen=True):
     armed: bool = False
     read_only: bool = False
     alarm: str | None = None  # the newest alarm that nobody acknowledged
-    alarms: tuple[str, ...] = ()  # every alarm that nobody acknowledged, oldest first
+    alarms: tuple[AlarmRow, ...] = ()  # every alarm that nobody acknowledged, oldest first
 
 
 class AccountRow(Struct, frozen=True):

@@ -343,4 +343,4 @@ class VenueStopService:
             self._say("alarm" if given_up else "warning", key, f"{text}{more}")
 
     def _say(self, level: str, key: PositionKey, text: str) -> None:
-        self._log(level, f"[PROTECT] {key.symbol} on {key.account}: {text}", key.account)
+        self._log(level, f"[PROTECT] {key.symbol} on {key.account}: {text}", key)

@@ -14,6 +14,7 @@ from core.exits.view import ExitView, StopMove
 from core.ladder.states import Phase
 from core.link.messages import (
     AccountRow,
+    AlarmRow,
     ClosingRow,
     Command,
     Confirm,
@@ -219,6 +220,12 @@ def snapshot(*positions: PositionRow, **fields: Any) -> Snapshot:
         "owners": tuple(OwnerRow(o, 8, sum(p.owner == o for p in positions), True) for o in owners),
     }
     return Snapshot(1, NOW, positions=positions, **(values | fields))
+
+
+def alarmed(*alarms: str | AlarmRow, **fields: Any) -> EngineRow:
+    """A service's row with these alarms, oldest first."""
+    rows = tuple(a if isinstance(a, AlarmRow) else AlarmRow(a, NOW) for a in alarms)
+    return EngineRow(**{"mode": "service", "alarm": rows[-1].text if rows else None, "alarms": rows, **fields})
 
 
 def crowd() -> Snapshot:

@@ -154,4 +154,5 @@ class MainScreen(Screen[None]):
             taken = self.replica.taken_at
             shown = f"What is shown is as of {taken:%H:%M:%SZ}." if taken else "Nothing was received yet."
             cells.append(Cell(f"NOT LIVE: {self.trouble} {shown}", "alarm"))
-        return cells + alarms.banner(alarms.waiting(self.replica), read_only=self.read_only)
+        width = self.size.width - 2
+        return cells + alarms.banner(alarms.waiting(self.replica), read_only=self.read_only, width=width)

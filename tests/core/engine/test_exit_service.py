@@ -30,15 +30,17 @@ from core.records import PlanApproved
 from core.settings import AutomationSettings, CleanupSettings, ExitSettings
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import virtual
-from tests.support.world import World, book, key
+from tests.support.world import World, book, key, resting
 
 PLAIN = ExitSettings(adaptive=False, smart_profit=(), drawdown=())
 AUTO = AutomationSettings(exits="auto")
 
 
-def desk(*positions: str, exits: ExitSettings = PLAIN, entry: str | None = "100", **settings: Any) -> World:
+def desk(
+    *positions: str, exits: ExitSettings = PLAIN, entry: str | None = "100", orders: Any = (), **settings: Any
+) -> World:
     """Positions entered at 100, priced at 100."""
-    content = book(*(positions or ("BTC long 2",)))
+    content = book(*(positions or ("BTC long 2",)), orders=orders)
     for held in content["positions"]:
         held |= {"leverage": "1"}
         del held["entry"]
@@ -268,10 +270,27 @@ async def test_a_position_that_goes_takes_its_waiting_exit_along():
     async with desk() as world:
         await started(world)
         await priced(world, "97")
+        (alarm,) = world.engine.publisher.engine.alarms
+        assert (alarm.key, alarm.account) == (key(), ACCOUNT)
         world.by_hand(OrderSide.SELL, "2")
         await asyncio.sleep(40)
         assert not waiting(world)
+        assert world.engine.publisher.engine.alarms == ()
         assert world.engine.exit_service.view(key()) is None
+
+
+@virtual
+async def test_an_alarm_stays_where_an_order_may_open_the_position_again():
+    for frozen, orders in ((True, ()), (False, [resting(price="120")])):
+        async with desk(orders=orders) as world:
+            await started(world)
+            await priced(world, "97")
+            if frozen:
+                world.engine.frozen[ACCOUNT] = "an order of unknown fate"
+            world.by_hand(OrderSide.SELL, "2")
+            await asyncio.sleep(40)
+            assert not waiting(world)
+            assert [a.key for a in world.engine.publisher.engine.alarms] == [key()], orders
 
 
 @virtual

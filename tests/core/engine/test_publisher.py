@@ -10,6 +10,7 @@ from core.engine.log import LogWriter
 from core.engine.publisher import BACKLOG, ENDED_KEPT, LOG_KEPT, Publisher
 from core.link.messages import (
     AccountRow,
+    AlarmRow,
     ClosingRow,
     EngineRow,
     Finished,
@@ -46,6 +47,11 @@ def closing(symbol: str, **more: object) -> ClosingRow:
 
 
 OWNER = OwnerRow("ann", 8, 1, True)
+
+
+def texts(desk: Publisher) -> tuple[str | None, str]:
+    """The newest alarm, and the letters of all, oldest first."""
+    return desk.engine.alarm, "".join(a.text for a in desk.engine.alarms)
 
 
 @virtual
@@ -204,13 +210,14 @@ async def test_an_alarm_stands_until_somebody_acknowledges_it():
 @virtual
 async def test_one_alarm_is_acknowledged_by_its_text_and_the_others_stay():
     desk = hub()
-    desk.put_engine(structs.replace(desk.engine, alarm="c", alarms=("a", "b", "c")))
+    rows = tuple(AlarmRow(text, DAWN) for text in "abc")
+    desk.put_engine(structs.replace(desk.engine, alarm="c", alarms=rows))
     desk.acknowledge(None, "b")
-    assert (desk.engine.alarm, desk.engine.alarms) == ("c", ("a", "c"))
+    assert texts(desk) == ("c", "ac")
     desk.acknowledge(None, "c")
-    assert (desk.engine.alarm, desk.engine.alarms) == ("a", ("a",))
+    assert texts(desk) == ("a", "a")
     desk.acknowledge(None, "gone")
-    assert desk.engine.alarms == ("a",)
+    assert texts(desk) == ("a", "a")
 
 
 @virtual
@@ -219,7 +226,45 @@ async def test_a_later_alarm_replaces_no_earlier_one():
     log = LogWriter(desk, None, desk._clock, "info")
     for text in ("a", "b", "a"):
         log.say("alarm", text)
-    assert (desk.engine.alarm, desk.engine.alarms) == ("a", ("b", "a"))
+    assert texts(desk) == ("a", "ba")
+
+
+@virtual
+async def test_an_alarm_that_is_raised_again_keeps_its_time():
+    desk = hub()
+    log = LogWriter(desk, None, desk._clock, "info")
+    log.say("alarm", "a", "ann/paper")
+    await asyncio.sleep(60)
+    log.say("alarm", "a", "ann/paper")
+    assert desk.engine.alarms == (AlarmRow("a", DAWN, "ann/paper"),)
+
+
+@virtual
+async def test_the_alarms_of_a_position_go_with_it_and_all_others_stay():
+    desk = hub()
+    log = LogWriter(desk, None, desk._clock, "info")
+    desk.put_owner(OWNER, [row("BTC"), row("ETH")])
+    action = close_action(key=PositionKey("ann/paper", "BTC"))
+    log.say("alarm", "1", action)
+    log.say("alarm", "2", action.key)
+    log.say("alarm", "3", action, lasts=True)
+    log.say("alarm", "4", "ann/paper")
+    log.say("alarm", "5", structs.replace(action.key, symbol="ETH"))
+    desk.put_owner(OWNER, [row("BTC"), row("ETH")])
+    assert texts(desk) == ("5", "12345")
+    desk.put_owner(OWNER, [row("ETH")])
+    assert texts(desk) == ("5", "345")
+
+
+@virtual
+async def test_a_stuck_close_needs_nobody_once_its_position_is_closed():
+    for closed in (True, False):
+        desk = hub()
+        desk.put_owner(OWNER, [row("BTC"), row("ETH")])
+        desk.put_closing(closing("BTC", outcome="stuck", alarm=True))
+        desk.put_closing(closing("ETH", outcome="stuck", alarm=True))
+        desk.put_owner(OWNER, [row("ETH")], lambda _key, is_closed=closed: is_closed)
+        assert [c.acknowledged for c in desk.snapshot().closings] == [closed, False]
 
 
 @virtual

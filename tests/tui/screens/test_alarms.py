@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.link.messages import Acknowledge, EngineRow, PlanRow, Prepare, Snapshot
+from core.link.messages import Acknowledge, AlarmRow, EngineRow, PlanRow, Prepare, Snapshot
+from core.link.replica import Replica
 from core.plans.request import PlanRequest
 from core.settings import ConsoleSettings
 from tests.tui.console import Console, console
-from tests.tui.fakes import NOW, closing, guard, key, position, snapshot
-from tui.present.alarms import Severity, desktop_notification, severity, waiting
+from tests.tui.fakes import NOW, alarmed, closing, guard, key, position, snapshot
+from tui.present.alarms import Severity, banner, desktop_notification, severity, waiting
 from tui.screens.confirm_screen import PlanScreen
 
 D = Decimal
@@ -68,18 +69,60 @@ async def test_an_emergency_is_on_top_with_a_tag_and_a_colour_of_its_own() -> No
 
 async def test_an_emergency_is_not_overwritten_by_a_later_alarm_and_a_count_says_how_many_wait() -> None:
     text = f"[EXIT] BBB on platform/coinbase waits for a person: {EMERGENCY}"
-    engine = EngineRow(mode="service", alarm="cleanup failed", alarms=("journal: disk full", text, "cleanup failed"))
+    engine = alarmed("journal: disk full", text, "cleanup failed")
     async with console(held(engine=engine)) as it:
         await it.sees("EMERGENCY 1 of 3: [EXIT] BBB")
         await it.press("A")
         await it.until(lambda: it.link.asked)
         assert it.link.asked == [Acknowledge(None, text)]  # the alarm that was shown, whatever came in the meantime
-        left = EngineRow(mode="service", alarm="cleanup failed", alarms=("journal: disk full", "cleanup failed"))
+        left = alarmed("journal: disk full", "cleanup failed")
         it.link.update(engine=left)
         await it.sees("ALARM 1 of 2: cleanup failed")
         await it.press("ctrl+a")
         await it.until(lambda: len(it.link.asked) == 3)
         assert set(it.link.asked[1:]) == {Acknowledge(None, "cleanup failed"), Acknowledge(None, "journal: disk full")}
+
+
+def exit_alarm(symbol: str) -> AlarmRow:
+    text = f"[EXIT] {symbol} on platform/coinbase waits for a person: {EMERGENCY}"
+    return AlarmRow(text, NOW, "platform/coinbase", key(symbol))
+
+
+def told(shown: Snapshot, width: int = 200) -> str:
+    replica = Replica()
+    replica.load(shown)
+    return "".join(cell.text for cell in banner(waiting(replica), read_only=False, width=width))
+
+
+def test_an_alarm_of_the_engine_is_an_emergency_by_the_money_of_its_position() -> None:
+    big = told(held(engine=alarmed(exit_alarm("BBB"))))
+    assert big.startswith("EMERGENCY: [EXIT] BBB")
+    assert big.endswith(" · $9,000.00 · since 02:14:07Z  (A acknowledges)")
+    assert told(held(engine=alarmed(exit_alarm("AAA")))).startswith("ALARM: [EXIT] AAA"), "forty cents"
+    dust = position("CCC", usd_value=D(40), flags=("dust",))
+    assert told(snapshot(dust, engine=alarmed(exit_alarm("CCC")))).startswith("ALARM: [EXIT] CCC")
+    unknown = position("DDD", usd_value=None)
+    assert told(snapshot(unknown, engine=alarmed(exit_alarm("DDD")))).startswith("EMERGENCY: [EXIT] DDD")
+    both = told(held(engine=alarmed(exit_alarm("BBB"), exit_alarm("AAA"))))
+    assert both.startswith("EMERGENCY 1 of 2: [EXIT] BBB")
+
+
+def test_a_stuck_close_of_dust_is_no_emergency() -> None:
+    dust = position("BBB", usd_value=None, flags=("dust",))
+    stuck = closing("BBB", outcome="stuck", state="stuck", alarm=True)
+    assert told(snapshot(dust, closings=(stuck,))).startswith("ALARM: BBB")
+    assert told(snapshot(msgspec.structs.replace(dust, flags=()), closings=(stuck,))).startswith("EMERGENCY: BBB")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("word", ["market", "漢字", "x" * 90])
+async def test_the_keys_of_a_long_alarm_are_never_cut(width: int, word: str) -> None:
+    engine = alarmed("journal: disk full", f"[EXIT] {EMERGENCY} " + f"{word} " * 12)
+    async with console(held(engine=engine), size=(width, 24)) as it:
+        await it.sees("EMERGENCY 1 of 2: [EXIT]")
+        flat = "".join(it.text().split())
+        assert "(Aacknowledges,ctrl+aall)" in flat
+        assert "since02:14:07Z" in flat
 
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
@@ -91,7 +134,7 @@ async def test_under_a_window_the_header_the_clock_and_the_alarms_go_on(size: tu
         it.clock.forward(60)
         later = f"{it.clock.now():%H:%M:%SZ}"
         await it.sees(later)
-        engine = EngineRow(mode="service", armed=True, alarm="journal: disk full", alarms=("journal: disk full",))
+        engine = alarmed("journal: disk full", armed=True)
         it.link.update(engine=engine, positions=(position("BBB", usd_value=D(9500)),))
         await it.sees("ALARM: journal: disk full")
         await it.sees("$9,500")
@@ -146,7 +189,7 @@ async def test_bell_and_desktop_notification_tell_of_emergencies_and_stuck_close
         written: list[str] = []
         monkeypatch.setattr(it.app, "bell", lambda: rung.append("bell"))
         monkeypatch.setattr(it.app._driver, "write", written.append)
-        it.link.update(engine=EngineRow(mode="service", alarm="quiet", alarms=("quiet",)))
+        it.link.update(engine=alarmed("quiet"))
         await it.sees("ALARM: quiet")
         assert rung == []
         it.link.update(closings=(closing("BBB", outcome="stuck", state="stuck", alarm=True),))
@@ -157,9 +200,7 @@ async def test_bell_and_desktop_notification_tell_of_emergencies_and_stuck_close
 
 
 def test_a_notification_cannot_be_left_by_the_text_in_it() -> None:
-    shown = held(engine=EngineRow(alarm="x\x1b\\\x07;y\x9c", alarms=("x\x1b\\\x07;y\x9c",)))
-    from core.link.replica import Replica
-
+    shown = held(engine=alarmed("x\x1b\\\x07;y\x9c"))
     replica = Replica()
     replica.load(shown)
     text = desktop_notification(waiting(replica)[0])

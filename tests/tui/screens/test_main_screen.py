@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from textual.geometry import Region
 
-from core.link.messages import AccountRow, EngineRow, OwnerRow, PlanRow
+from core.link.messages import AccountRow, OwnerRow, PlanRow
 from core.settings import ConsoleSettings
 from tests.tui.console import console
-from tests.tui.fakes import NOW, closing, crowd, key, log, position, snapshot
+from tests.tui.fakes import NOW, alarmed, closing, crowd, key, log, position, snapshot
 from tui.present.positions import OwnerKey
 from tui.widgets.log import LogView
 from tui.widgets.table import LineTable
@@ -263,8 +263,8 @@ async def test_an_account_going_stale_shows_on_its_owner_and_in_the_header() -> 
 
 async def test_the_engine_alarm_has_a_line_of_its_own_and_is_acknowledged() -> None:
     async with console() as it:
-        it.link.update(engine=EngineRow(mode="service", armed=True, alarm="journal: disk full"))
-        await it.sees("ALARM: journal: disk full  (A acknowledges)")
+        it.link.update(engine=alarmed("journal: disk full", armed=True))
+        await it.sees("ALARM: journal: disk full · since 02:14:07Z  (A acknowledges)")
         await it.press("A")
         await it.until(lambda: it.link.names() == ["Acknowledge"])
         assert it.link.asked[0].key is None

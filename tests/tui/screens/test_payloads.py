@@ -8,11 +8,11 @@ from itertools import cycle
 import msgspec
 import pytest
 
-from core.link.messages import AccountRow, EngineRow, Finished, PlanRow, Rejected, Snapshot
+from core.link.messages import AccountRow, Finished, PlanRow, Rejected, Snapshot
 from core.model import OrderSide
 from core.plans.plan import ActionKind, Reason
 from tests.tui.console import Console, console
-from tests.tui.fakes import NOW, close, closing, log, order, plan, position, report, snapshot
+from tests.tui.fakes import NOW, alarmed, close, closing, log, order, plan, position, report, snapshot
 
 PAYLOADS = {
     "markup": "[@click=app.quit]x[/]",
@@ -39,7 +39,7 @@ def hostile(bad: str) -> Snapshot:
     base = snapshot(
         position(bad, account, owner=bad, reason=bad, flags=("stale", bad), native_symbol=bad),
         position("SAFE-USD"),
-        engine=EngineRow(mode="service", armed=True, alarm=bad),
+        engine=alarmed(bad, armed=True),
         closings=(
             closing(bad, account, reason=bad, state=bad, tier=bad, next_tier=bad, answer=bad, alarm=True),
             closing("SAFE-USD", state=bad, answer=bad),
