@@ -219,7 +219,7 @@ def console_cleanup(directory: Path, way: Way) -> None:
             await asyncio.sleep(SETTLED)
             way.begin()
             await pilot.press("c")
-            await until(lambda: len(app.screen_stack) > 1 and "BTC-USD" in text(app), pilot.pause)
+            await until(lambda: "y confirms exactly what is shown" in text(app), pilot.pause)  # a quiet second
             await pilot.press("y")
             await until(lambda: "read again and verified" in " ".join(text(app).split()), pilot.pause)
             way.end()
