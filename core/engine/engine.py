@@ -297,7 +297,8 @@ class Engine:
     def _take(self, event: BrokerEvent) -> None:
         change = self.book.apply(event, self.clock.now())
         self._rows.apply_change(change)
-        self._rereads.request(change.doubted)
+        if change.doubted:
+            self._rereads.request(change.doubted)
         self._fire(self.exits.take(event, change))
         match event:
             case HoldingsRead(holdings):

@@ -116,8 +116,8 @@ class ExitService:
             case _:
                 self._follow(change.positions)
         self._keep()
-        if self._watching:
-            self._backfill.want(self._monitor.wanting())
+        if self._watching and (wanting := self._monitor.wanting()):
+            self._backfill.want(wanting)
         return self._firing(due)
 
     def _firing(self, found: list[ExitSignal]) -> list[ExitSignal]:

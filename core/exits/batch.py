@@ -7,7 +7,7 @@ some 13 µs, so columns pay off from about ``WORTHWHILE`` positions on.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from core.exits import target
 from core.exits.factors import TargetTables
-from core.exits.rules import TOLERANCE, Exit, Rules
+from core.exits.rules import TOLERANCE, Rules
+from core.exits.signal import Leaving
 from core.exits.state import MARGIN, BarUpdate, ExitState
 
 WORTHWHILE = 50
@@ -27,22 +28,6 @@ K = TypeVar("K", bound=Hashable)
 Column = NDArray[np.float64]
 Places = NDArray[np.int16]
 Row = dict[str, NDArray[Any]]  # all of every column, or the same slice of every column
-
-
-class Leaving(Generic[K]):
-    """The positions to close and their exits, as two lists. Ten thousand pairs would cost more than the rules."""
-
-    __slots__ = ("exits", "who")
-
-    def __init__(self, who: list[K] | None = None, exits: list[Exit] | None = None) -> None:
-        self.who: list[K] = [] if who is None else who
-        self.exits: list[Exit] = [] if exits is None else exits
-
-    def __len__(self) -> int:
-        return len(self.who)
-
-    def __iter__(self) -> Iterator[tuple[K, Exit]]:
-        return zip(self.who, self.exits, strict=True)
 
 
 class Columns(Generic[K]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
-from core.exits.batch import WORTHWHILE, Columns, Leaving
+from core.exits.batch import WORTHWHILE, Columns
 from core.exits.rules import Rules
+from core.exits.signal import Leaving
 from core.exits.state import ExitState, close_bar, news_of, step
 from core.market.indicators import Indicators
 

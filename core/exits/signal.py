@@ -1,8 +1,10 @@
-"""The signal that a position must leave: the exit, its price and its numbers in words. Pure."""
+"""The positions that must leave, and the signal of each: the exit, its price and its numbers in words. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator
 from decimal import Decimal
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
@@ -12,7 +14,25 @@ from core.exits.state import ExitState
 from core.model import Position, PositionKey, roi
 from core.units import percent, plain
 
+K = TypeVar("K", bound=Hashable)
+
 PRECEDENCE = {rule: place for place, rule in enumerate(Rule)}
+
+
+class Leaving(Generic[K]):
+    """The positions to close and their exits, as two lists. Ten thousand pairs would cost more than the rules."""
+
+    __slots__ = ("exits", "who")
+
+    def __init__(self, who: list[K] | None = None, exits: list[Exit] | None = None) -> None:
+        self.who: list[K] = [] if who is None else who
+        self.exits: list[Exit] = [] if exits is None else exits
+
+    def __len__(self) -> int:
+        return len(self.who)
+
+    def __iter__(self) -> Iterator[tuple[K, Exit]]:
+        return zip(self.who, self.exits, strict=True)
 
 
 class ExitSignal(Struct, frozen=True):

@@ -20,8 +20,8 @@ from msgspec import Struct, structs
 from core.model import InstrumentKey, Order, PositionKey, Tier
 from core.plans import legs
 from core.plans.cancel_policy import OrderPolicy
-from core.plans.minimums import MinimumProblem, minimum_problem
 from core.plans.plan import Action, ActionKind, OwnerTally, Reason
+from core.plans.sizing import MinimumProblem, minimum_problem
 from core.portfolio.holding import Holding
 from core.units import ZERO, dollars, floor_to, money, plain
 

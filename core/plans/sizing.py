@@ -1,13 +1,13 @@
-"""The size of a closing order: the free quantity, rounded to the venue's step, checked against minimums. Pure."""
+"""The size of a closing order: the free quantity, rounded to the venue's step; the venue's minimums. Pure."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from enum import Enum
 
 from msgspec import Struct
 
 from core.model import Instrument, Position
-from core.plans.minimums import minimum_problem
 from core.units import floor_to
 
 
@@ -35,3 +35,28 @@ def size_close(position: Position, instrument: Instrument, price: Decimal | None
         available = min(available, floor_to(instrument.max_market, instrument.step))
     problem = minimum_problem(wanted, instrument, price)
     return Size(wanted, available, problem.value if problem else "")
+
+
+class MinimumProblem(Enum):
+    """The reason why a venue refuses a closing order as too small."""
+
+    STEP = "below one step"
+    QUANTITY = "below the venue's minimum quantity"
+    COST = "below the venue's minimum cost"
+
+
+def minimum_problem(quantity: Decimal, instrument: Instrument, price: Decimal | None) -> MinimumProblem | None:
+    """Return why the venue would refuse to close ``quantity``; None if the venue would accept the order.
+
+    ``quantity`` is a multiple of the instrument's step.
+    Some venues exempt reduce-only orders from the minimums. The minimum cost is not checked without a price.
+    """
+    if quantity <= 0:
+        return MinimumProblem.STEP
+    if instrument.reduce_only and instrument.minimum_exempt:
+        return None
+    if quantity < instrument.min_quantity:
+        return MinimumProblem.QUANTITY
+    if price is not None and instrument.min_cost > 0 and quantity * instrument.multiplier * price < instrument.min_cost:
+        return MinimumProblem.COST
+    return None

@@ -22,7 +22,7 @@ async def refuse_unknown_symbols(engine: Engine, request: PlanRequest, plan: Pla
 
     An account that could not be read might hold the symbol: then nothing is refused.
     """
-    if plan.unreadable:
+    if plan.unreadable or not request.symbols:
         return
     held = engine.snapshot().positions
     known = {name for row in held for name in (row.key.symbol, row.native_symbol)}
