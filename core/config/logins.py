@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -20,9 +19,8 @@ def login_of(account: AccountSettings, env: Mapping[str, str]) -> str | None:
     may open several markets of an exchange, and one exchange may have several names.
     """
     options = account.options
-    if account.broker == "paper":
-        book = options.get("book")
-        return f"paper {os.path.realpath(book)}" if book else None
+    if account.broker == "paper":  # every data directory has a paper venue of its own, whatever book it began with
+        return None
     key = next((options[name] for name in _KEYS if options.get(name)), None)
     return None if key is None else " ".join((account.broker, _host(options.get("endpoint")), _value(key, env)))
 

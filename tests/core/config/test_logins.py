@@ -49,13 +49,8 @@ def test_a_key_that_cannot_be_read_yet_counts_by_its_place() -> None:
     assert login(env={}, api_key="env:A") != login(env={}, api_key="env:B")
 
 
-def test_a_paper_account_is_its_book(tmp_path: Path) -> None:
-    book, link = tmp_path / "book.json", tmp_path / "link.json"
-    book.touch()
-    link.symlink_to(book)
-    assert login("paper", book=str(book)) == login("paper", book=str(link), exchange="x")
-    assert login("paper", book=str(book)) != login("paper", book=str(tmp_path / "other.json"))
-    assert login("paper") is None
+def test_paper_accounts_share_nothing_because_each_data_directory_has_its_own_venue() -> None:
+    assert login("paper", book="book.json") is None
 
 
 def test_an_account_without_a_key_shares_nothing() -> None:
