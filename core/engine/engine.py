@@ -120,6 +120,7 @@ class Engine:
             frozen=self.frozen,
             situation=self.situation,
             expect=self.exits.expect,
+            view=self.exits.view,
             say=self.say,
         )
         self._rows = RowUpdater(

@@ -10,6 +10,8 @@ from msgspec import structs
 from core.entries import rules as entries
 from core.entries.rules import Code, EntryDraft, EntryRequest, GateInput, NotAllowed, Rejection
 from core.errors import FlatdeckError, Refusal, Refused
+from core.exits.first_stop import FirstStop, first_stop
+from core.exits.view import ExitView
 from core.journal.ledger import PositionLedger
 from core.model import Instrument, InstrumentKey, OrderSide, Position, PositionKey, Quote
 from core.orders.lookup import limited
@@ -19,7 +21,7 @@ from core.plans.planner import Situation
 from core.portfolio.book import Book
 from core.portfolio.holding import leg_for
 from core.ports import Broker, Clock, InstrumentLister
-from core.settings import Settings
+from core.settings import Settings, exits_of
 from core.units import ZERO, floor_to, plain
 
 
@@ -36,6 +38,7 @@ class EntryDrafter:
         *,
         frozen: Mapping[str, str],
         situation: Callable[[], Situation],
+        view: Callable[[PositionKey], ExitView | None],  # how a held position is watched
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -44,6 +47,8 @@ class EntryDrafter:
         self._ledger = ledger
         self._frozen = frozen
         self._situation = situation
+        self._view = view
+        self._exits_of = exits_of(settings)
 
     async def find_refusals(self, signal: EntryRequest, *, flatten_first: bool = False) -> list[Rejection]:
         """Return every reason against opening now. With ``flatten_first`` the symbol counts as flat already.
@@ -96,6 +101,7 @@ class EntryDrafter:
         offset = self._settings.entries.limit_offset
         price = entries.limit_price(signal.side, quote, instrument.tick, offset) if limit else None
         quantity = floor_to(signal.amount, instrument.step)
+        stop = self._first_stop(signal, instrument, quote, price or reference)
         return EntryDraft(
             kind="open",
             owner=signal.owner,
@@ -107,8 +113,21 @@ class EntryDrafter:
             price=price,
             leverage=signal.leverage,
             stop_pct=signal.stop_pct,
-            warnings=_warnings(signal, quantity),
+            warnings=_warnings(signal, quantity, stop),
+            stop=stop.stop,
+            trail=stop.trail,
         )
+
+    def _first_stop(
+        self, signal: EntryRequest, instrument: Instrument, quote: Quote, entry: Decimal | None
+    ) -> FirstStop:
+        """Return the stop that a position entered at ``entry`` would have at the present price."""
+        price = quote.reference if quote.reference is not None else entry
+        if entry is None or price is None or signal.account is None:
+            return FirstStop(None, None, None)
+        settings = structs.replace(self._exits_of(signal.account, signal.symbol), stop_loss_pct=signal.stop_pct)
+        side = entries.direction(signal.side)
+        return first_stop(settings, side, entry, price, signal.leverage, instrument.tick)
 
     async def draft_scaling(self, account: str, symbol: str, quantity: Decimal, *, inward: bool) -> EntryDraft:
         """Return the draft that adds to a position or takes a part off; kind ``close`` when it takes everything.
@@ -126,6 +145,7 @@ class EntryDrafter:
         )
         closes = not inward and size >= held.quantity
         ours = (o.remaining for o in self._book.concerning(held.key, ours=True) if is_our_stop(o))
+        guard = self._view(held.key)
         free = min(held.free + sum(ours, ZERO), held.quantity)  # our protective order is cancelled first
         if not inward and not closes and not instrument.reduce_only and size > free:
             text = f"{plain(free)} of {plain(held.quantity)} {held.symbol} is free, open orders hold the rest"
@@ -142,6 +162,8 @@ class EntryDrafter:
             entry=held.entry,
             reduce_only=not inward and instrument.reduce_only,
             warnings=(warning,) if warning else (),
+            stop=guard.stop if guard else None,
+            trail=guard.trail if guard and not guard.initial else None,
         )
 
     async def read_gate_input(self, owner: str, spared: str | None = None) -> GateInput:
@@ -245,10 +267,15 @@ class EntryDrafter:
         return quote
 
 
-def _warnings(signal: EntryRequest, quantity: Decimal) -> tuple[str, ...]:
+def _warnings(signal: EntryRequest, quantity: Decimal, stop: FirstStop) -> tuple[str, ...]:
     found = []
     if quantity != signal.amount:
         found.append(f"the amount is rounded down to the venue's step: {plain(quantity)}")
     if signal.leverage != 1:
         found.append(f"the leverage is not set by this program: the position gets what {signal.account} has there")
+    if stop.emergency is not None:
+        found.append(
+            f"with a leverage of {plain(signal.leverage)}x an emergency stop comes first: at about "
+            f"{plain(stop.emergency)}"
+        )
     return tuple(found)

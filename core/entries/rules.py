@@ -196,6 +196,8 @@ class EntryDraft(Struct, frozen=True):
     entry: Decimal | None = None  # the entry price of the held position
     reduce_only: bool = False
     warnings: tuple[str, ...] = ()
+    stop: Decimal | None = None  # the software stop that will be in force, about
+    trail: Decimal | None = None  # the trailing distance behind ``stop``; None: the position's own stop
 
     def binding(self) -> tuple[object, ...]:
         """Return the values that a confirmation fixes. A limit price is left out: it is sent as it was shown."""

@@ -21,6 +21,7 @@ from core.entries.order_runner import EntryOrderRunner, OrderResult
 from core.entries.report import Report
 from core.entries.rules import Code, EntryDraft, EntryRequest, NotAllowed, Rejection
 from core.errors import FlatdeckError, JournalError, explain
+from core.exits.view import ExitView
 from core.ids import Ids
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
@@ -65,9 +66,12 @@ class EntryService:
         lasting: bool,
         situation: Callable[[], Situation],
         expect: Callable[[PositionKey, Decimal | None], None],  # gets a position's own stop before the entry
+        view: Callable[[PositionKey], ExitView | None],
         say: Callable[..., None],
     ) -> None:
-        self.drafts = EntryDrafter(settings, clock, book, brokers, ledger, frozen=frozen, situation=situation)
+        self.drafts = EntryDrafter(
+            *(settings, clock, book, brokers, ledger), frozen=frozen, situation=situation, view=view
+        )
         self._settings = settings
         self._clock = clock
         self._book = book

@@ -95,7 +95,7 @@ def test_a_part_below_the_venues_minimum_is_raised_to_it_with_a_warning(desk: De
     desk.account("ann", "paper", [position("BTC-USD", "4", entry="0.5")], instruments=[rules])
     place = ("scale", "--account", "ann/paper", "--symbol", "BTC-USD")
     made = desk.document(*place, "--out", "0.2", "--yes")
-    assert made["warnings"] == ["0.2 is below the venue's minimum and is raised to it: 0.5"]
+    assert made["warnings"][0] == "0.2 is below the venue's minimum and is raised to it: 0.5"
     assert (made["result"]["filled"], made["result"]["realised"]) == ("0.5", "0.25")
     made = desk.document(*place, "--in", "0.1", "--yes")
     assert (made["result"]["filled"], made["result"]["position"]["entry"]) == ("0.5", "0.5625")

@@ -223,10 +223,20 @@ def _allowed(context: CommandContext, go: Callable[[], int]) -> int:
         return REMAINED
 
 
+UNWATCHED = "no engine is running: nothing watches this stop; start flatdeck run"
+
+
 def _carry(
-    context: CommandContext, settings: Settings, asking: Asking, wait: float, *, dry_run: bool, yes: bool
+    context: CommandContext, settings: Settings, offering: Asking, wait: float, *, dry_run: bool, yes: bool
 ) -> int:
     """Show the offer, ask, send it, and return the exit code."""
+    holder = context.environment.elsewhere(settings)
+    watched = holder is not None and holder.watches
+
+    async def asking(engine: Any) -> Offer:
+        plan, draft = await offering(engine)
+        return Offer(plan, draft if watched else structs.replace(draft, warnings=(*draft.warnings, UNWATCHED)))
+
     agreed: Offer | None = None
     if not yes or dry_run:
         agreed = context.run_to_end(_look(context, settings, asking))

@@ -47,12 +47,27 @@ def draft(value: EntryDraft) -> str:
     what = f"{value.side.value} {plain(value.quantity)} {sanitize(value.key.symbol)} on {sanitize(value.key.account)}"
     lines = [f"{heading(value)}: {what} at {at}{about}"]
     if value.kind == "open":
-        stop = initial_stop(direction(value.side), value.price or value.reference, value.stop_pct)
-        about = f" (about {number(stop)})" if stop is not None else ""
-        lines.append(f"  leverage {plain(value.leverage or Decimal(1))}x, stop-loss {_pct(value.stop_pct)}{about}")
+        lines.append(f"  leverage {plain(value.leverage or Decimal(1))}x, {_first_stop(value)}")
     else:
-        lines.append(f"  held: {plain(value.before)}, entry {_known(value.entry)}")
+        lines.append(f"  held: {plain(value.before)}, entry {_known(value.entry)}, {_stop(value)}")
     return "\n".join([*lines, *(f"  WARNING {sanitize(w)}" for w in value.warnings)])
+
+
+def _first_stop(value: EntryDraft) -> str:
+    """Return ``stop at about 147 (2.00 % trailing, tighter than your 10.00 %: 135.07)``."""
+    own = initial_stop(direction(value.side), value.price or value.reference, value.stop_pct)
+    if value.stop is None:
+        return f"stop-loss {_pct(value.stop_pct)}, but no stop will be in force"
+    if value.trail is None:
+        return f"stop at about {number(value.stop)} (your {_pct(value.stop_pct)})"
+    mine = f", tighter than your {_pct(value.stop_pct)}: {_known(own)}"
+    return f"stop at about {number(value.stop)} ({_pct(value.trail)} trailing{mine})"
+
+
+def _stop(value: EntryDraft) -> str:
+    """Return ``its stop at 147 stays (2.00 % trailing)``."""
+    trail = f" ({_pct(value.trail)} trailing)" if value.trail is not None else ""
+    return f"its stop at {number(value.stop)} stays{trail}" if value.stop is not None else "no stop"
 
 
 def heading(value: EntryDraft) -> str:
@@ -203,6 +218,8 @@ def _order(value: EntryDraft) -> Document:
         "reference": _exact(value.reference),
         "leverage": _exact(value.leverage),
         "stop_loss": _exact(value.stop_pct),
+        "stop": _exact(value.stop),
+        "trailing": _exact(value.trail),
         "reduce_only": value.reduce_only,
         "held": plain(value.before),
         "entry": _exact(value.entry),

@@ -216,7 +216,7 @@ async def no(work: Any) -> Code:
 def drafter(world: World, broker: FakeBroker) -> EntryDrafter:
     engine = world.engine
     given = (engine.settings, engine.clock, engine.book, {ACCOUNT: broker}, PositionLedger(None))
-    return EntryDrafter(*given, frozen=engine.frozen, situation=engine.situation)
+    return EntryDrafter(*given, frozen=engine.frozen, situation=engine.situation, view=engine.exits.view)
 
 
 @virtual

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from core.journal.data_dir import Holder
+from core.settings import Settings
 from tests.scenarios.desk import Desk, position
 from tui.main import SystemEnvironment, cli
 
@@ -154,12 +156,43 @@ def test_what_would_be_sent_is_shown_and_nothing_is_without_a_terminal(desk: Des
     result = call(desk, "open", *options(leverage="3"))
     assert result.exit_code == 3
     assert "Open long: buy 1 ETH-USD on ann/paper at the market (about 100)" in result.stdout
-    assert "leverage 3x, stop-loss 5.00 % (about 95)" in result.stdout
+    assert "leverage 3x, stop at about 98 (2.00 % trailing, tighter than your 5.00 %: 95)" in result.stdout
+    assert "WARNING no engine is running: nothing watches this stop; start flatdeck run" in result.stdout
     assert "WARNING the leverage is not set by this program" in result.stdout
     assert "add --yes" in result.stderr
     made = json.loads(call(desk, "open", *options(), "--json").stdout)
     assert (made["confirmed"], made["order"]["quantity"], made["flatten"]) == (False, "1", None)
+    assert (made["order"]["stop"], made["order"]["trailing"], made["order"]["stop_loss"]) == ("98", "0.02", "0.05")
+    assert made["warnings"] == ["no engine is running: nothing watches this stop; start flatdeck run"]
     assert desk.files() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stop_loss": "0.01"}, "stop at about 99 (your 1.00 %)"),
+        ({"leverage": "10"}, "WARNING with a leverage of 10x an emergency stop comes first: at about 98.5"),
+    ],
+)
+def test_the_stop_that_will_be_in_force_is_told(desk: Desk, given: dict[str, str], said: str) -> None:
+    assert said in call(desk, "open", *options(**given), "--dry-run").stdout
+
+
+def test_scaling_tells_the_stop_that_stays_and_that_nobody_watches(desk: Desk) -> None:
+    place = ("scale", "--account", "ann/paper", "--symbol", "BTC-USD", "--dry-run")
+    for much in ("--in", "--out"):
+        text = call(desk, *place, much, "2").stdout
+        assert "held: 4, entry 0.5, its stop at 0.99 stays (1.00 % trailing)" in text
+        assert "WARNING no engine is running" in text
+
+
+def test_beside_an_engine_that_watches_nothing_is_said_of_it(desk: Desk) -> None:
+    class Watched(SystemEnvironment):
+        def elsewhere(self, settings: Settings) -> Holder:
+            return Holder(1, "service", True)
+
+    args = ["--config", str(desk.config), "open", *options(), "--dry-run"]
+    assert "no engine is running" not in CliRunner().invoke(cli, args, obj=Watched()).stdout
 
 
 def test_a_dry_run_ends_with_what_would_be_sent(desk: Desk) -> None:
