@@ -133,7 +133,7 @@ class AlpacaBroker:
         payload(request, kind, extended=False)  # refuse an impossible order before asking for the market hours
         extended = await self.market.admit(kind, request.type)
         body = payload(request, kind, extended=extended)
-        return self._ours(await self.client.act(Call.ORDER, "POST", "/v2/orders", {}, body), request.symbol)
+        return self._ours(await self.client.send_action(Call.ORDER, "POST", "/v2/orders", {}, body), request.symbol)
 
     async def submit_direct(self, request: OrderRequest) -> Order:
         return await self.submit(request)
@@ -150,7 +150,7 @@ class AlpacaBroker:
         quantity = min(position.quantity, position.free) if position.free > 0 else position.quantity
         path, query = f"/v2/positions/{native}", {"qty": plain(quantity)}
         self._lookups.nameless.add(client_id)
-        return self._ours(await self.client.act(Call.CLOSE, "DELETE", path, query), position.symbol)
+        return self._ours(await self.client.send_action(Call.CLOSE, "DELETE", path, query), position.symbol)
 
     def _ours(self, row: object, symbol: str) -> Order:
         order = wire.order(self._account.id, row, self.reads.pairs).order
@@ -159,7 +159,7 @@ class AlpacaBroker:
         return order
 
     async def cancel(self, order: Order) -> None:
-        await self.client.act(Call.CANCEL, "DELETE", f"/v2/orders/{order.id}", {})
+        await self.client.send_action(Call.CANCEL, "DELETE", f"/v2/orders/{order.id}", {})
 
     async def find_order(
         self, symbol: str, *, client_id: str | None = None, order_id: str | None = None

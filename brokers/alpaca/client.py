@@ -41,7 +41,7 @@ class Hosts(Struct, frozen=True):
 
 
 class Client:
-    """One account's connections. ``open`` may be called again. ``get`` reads, ``act`` sends a request that acts."""
+    """One account's connections. ``open`` may be called again. ``get`` reads; ``send_action`` orders or cancels."""
 
     def __init__(self, hosts: Hosts, clock: Clock) -> None:
         self.hosts = hosts
@@ -80,7 +80,7 @@ class Client:
         """Return the answer to a question about the account."""
         return await self._send("GET", self.hosts.rest, path, params or {}, None, Call.READ)
 
-    async def look_up(self, path: str, params: dict[str, str]) -> Any:
+    async def ask_urgently(self, path: str, params: dict[str, str]) -> Any:
         """Return the answer to a question that our order waits for. The limiter treats it like a request that acts."""
         return await self._send("GET", self.hosts.rest, path, params, None, Call.LOOK_UP)
 
@@ -88,7 +88,7 @@ class Client:
         """Return the answer to a question for prices."""
         return await self._send("GET", self.hosts.data, path, params, None, Call.READ)
 
-    async def act(self, call: Call, method: str, path: str, params: dict[str, str], body: object = None) -> Any:
+    async def send_action(self, call: Call, method: str, path: str, params: dict[str, str], body: object = None) -> Any:
         """Send a request that closes, orders or cancels, once.
 
         Raises Refused when Alpaca refuses, Unreachable without a connection, OutcomeUnknown without a readable answer.

@@ -42,7 +42,9 @@ class Lookups:
     async def by_client_id(self, client_id: str) -> Order | None:
         if client_id in self.nameless:
             return None
-        return await self._one(self._client.look_up("/v2/orders:by_client_order_id", {"client_order_id": client_id}))
+        return await self._one(
+            self._client.ask_urgently("/v2/orders:by_client_order_id", {"client_order_id": client_id})
+        )
 
     async def by_id(self, order_id: str) -> Order | None:
         """Return the order, or None when Alpaca has no such order. Callers of the same moment share the answer."""
@@ -62,7 +64,9 @@ class Lookups:
         if len(wanted) > FEW:
             found |= {r.order.id: r.order for r in await self._latest({}) if r.order.id in wanted}
         rest = sorted(wanted - set(found))
-        calls = (self._one(self._client.look_up(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest)
+        calls = (
+            self._one(self._client.ask_urgently(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest
+        )
         found |= dict(zip(rest, await asyncio.gather(*calls, return_exceptions=True), strict=True))
         return found
 
@@ -78,7 +82,7 @@ class Lookups:
     async def _latest(self, more: dict[str, str]) -> list[wire.Resting]:
         """Return the latest orders, live and terminal."""
         query = {"status": "all", "limit": str(PAGE), "nested": "true", "direction": "desc", **more}
-        return wire.orders(self._account, await self._client.look_up("/v2/orders", query), self._reads.pairs)
+        return wire.orders(self._account, await self._client.ask_urgently("/v2/orders", query), self._reads.pairs)
 
     async def fills(self, symbol: str, since: datetime) -> list[Fill]:
         """Return executions from the account's activities, and from its orders where the activities lag behind.
@@ -116,7 +120,9 @@ class Lookups:
         for _ in range(MOST_PAGES):
             try:
                 async with asyncio.timeout(ACTIVITIES_TIME):
-                    rows = wire.listed(await self._client.look_up("/v2/account/activities/FILL", query), "executions")
+                    rows = wire.listed(
+                        await self._client.ask_urgently("/v2/account/activities/FILL", query), "executions"
+                    )
             except (FlatdeckError, TimeoutError):
                 return made
             made += wire.fills(self._account, rows, self._reads.pairs)

@@ -52,7 +52,7 @@ class Reads:
         return await self._shared.holdings(urgent=urgent)
 
     async def _read(self, urgent: bool) -> Holdings:
-        ask = self._client.look_up if urgent else self._client.get
+        ask = self._client.ask_urgently if urgent else self._client.get
         asked = self._clock.monotonic()
         self._equity.refresh()
         positions, orders = await asyncio.gather(ask("/v2/positions", {}), self._open_orders(ask))

@@ -76,7 +76,7 @@ async def _rights(client: Client) -> Check:
     if name not in RIGHTS:
         return Check("permissions", ok=None, text=UNTOLD.format(name))
     try:
-        answer = await client.ask(RIGHTS[name])
+        answer = await client.ask_exchange(RIGHTS[name])
     except FlatdeckError as error:
         return Check("permissions", ok=None, text=f"cannot verify: {error}")
     may = may_withdraw(name, answer if isinstance(answer, dict) else {})
@@ -119,7 +119,7 @@ async def _clock(client: Client) -> Check:
     if client.has("fetchTime"):
         try:
             before = client.milliseconds()
-            there = await client.ask("fetch_time")
+            there = await client.ask_exchange("fetch_time")
             here = (before + client.milliseconds()) / 2
         except FlatdeckError as error:
             return Check("clock", ok=None, text=f"cannot verify: {error}")

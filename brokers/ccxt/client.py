@@ -1,7 +1,8 @@
 """One account's ccxt exchange. It limits, watches and sends each request once and translates every error.
 
-``ask`` reads, ``look_up`` reads the result of an order of ours, ``act`` places or cancels an order. Callers name
-ccxt's unified and raw methods. Each HTTP request of such a method passes ``fetch2``, which waits for the limiters.
+``ask_exchange`` reads. ``ask_urgently`` reads the result of an order of ours. ``send_action`` orders, cancels, closes.
+Callers name ccxt's unified and raw methods. Each HTTP request of such a method passes ``fetch2``, which waits for the
+limiters.
 """
 
 from __future__ import annotations
@@ -213,22 +214,22 @@ class Client:
             raise OutcomeUnknown(f"{self.settings.exchange} answered {status} with {what}")
         return said
 
-    async def ask(self, method: str, *args: Any, **named: Any) -> Any:
+    async def ask_exchange(self, method: str, *args: Any, **named: Any) -> Any:
         """Return the answer of a read."""
         return await self._call(Priority.READ, method, args, named)
 
     async def ask_whole(self, method: str, *args: Any) -> Any:
-        """Like ``ask``, for methods in which ccxt ignores a failed part.
+        """Like ``ask_exchange``, for methods in which ccxt ignores a failed part.
 
         Only a part that is refused for good may be missing.
         """
         return await self._call(Priority.READ, method, args, {}, whole=True)
 
-    async def look_up(self, method: str, *args: Any, **named: Any) -> Any:
-        """Like ``ask``, for what an order of ours waits for; it goes before other reads."""
+    async def ask_urgently(self, method: str, *args: Any, **named: Any) -> Any:
+        """Like ``ask_exchange``, for what an order of ours waits for; it goes before other reads."""
         return await self._call(Priority.LOOK_UP, method, args, named)
 
-    async def act(self, method: str, *args: Any, **named: Any) -> Any:
+    async def send_action(self, method: str, *args: Any, **named: Any) -> Any:
         """Send a request that places or cancels an order, once. Raises OutcomeUnknown unless the answer is readable."""
         return await self._call(Priority.ACT, method, args, named)
 

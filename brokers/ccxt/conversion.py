@@ -52,7 +52,7 @@ class BinanceConversion:
 
     async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
         return wire_conversion.binance_listed(
-            await client.ask("sapiPostAssetDustBtc", {})
+            await client.ask_exchange("sapiPostAssetDustBtc", {})
         )  # a POST, which changes nothing
 
     async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
@@ -60,12 +60,12 @@ class BinanceConversion:
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
         return wire_conversion.binance_converted(
-            await client.act("sapiPostAssetDust", {"asset": [c.asset for c in asked]})
+            await client.send_action("sapiPostAssetDust", {"asset": [c.asset for c in asked]})
         )
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         span = {"startTime": _milliseconds(since), "endTime": _milliseconds(since + DAYS)}
-        return wire_conversion.binance_logged(await client.look_up("sapiGetAssetDribblet", span), asked, since)
+        return wire_conversion.binance_logged(await client.ask_urgently("sapiGetAssetDribblet", span), asked, since)
 
 
 class OkxConversion:
@@ -77,17 +77,19 @@ class OkxConversion:
     most = 5
 
     async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
-        return wire_conversion.okx_listed(await client.ask("privateGetTradeEasyConvertCurrencyList", {}))
+        return wire_conversion.okx_listed(await client.ask_exchange("privateGetTradeEasyConvertCurrencyList", {}))
 
     async def offered(self, _client: Client, some: list[Conversion]) -> list[Conversion]:
         return some
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
         body = {"fromCcy": [c.asset for c in asked], "toCcy": asked[0].into}
-        return wire_conversion.okx_converted(await client.act("privatePostTradeEasyConvert", body))
+        return wire_conversion.okx_converted(await client.send_action("privatePostTradeEasyConvert", body))
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
-        return wire_conversion.okx_logged(await client.look_up("privateGetTradeEasyConvertHistory", {}), asked, since)
+        return wire_conversion.okx_logged(
+            await client.ask_urgently("privateGetTradeEasyConvertHistory", {}), asked, since
+        )
 
 
 class BybitConversion:
@@ -100,7 +102,7 @@ class BybitConversion:
 
     async def listed(self, client: Client) -> wire_conversion.ConvertibleAssets:
         return wire_conversion.bybit_listed(
-            await client.ask("privateGetV5AssetCovertSmallBalanceList", {"accountType": ACCOUNT})
+            await client.ask_exchange("privateGetV5AssetCovertSmallBalanceList", {"accountType": ACCOUNT})
         )
 
     async def offered(self, client: Client, some: list[Conversion]) -> list[Conversion]:
@@ -109,20 +111,22 @@ class BybitConversion:
             part = some[n : n + self.most]
             into = part[0].into
             body = {"accountType": ACCOUNT, "fromCoinList": [c.asset for c in part], "toCoin": into}
-            found += wire_conversion.bybit_quoted(await client.ask("privatePostV5AssetCovertGetQuote", body), into)
+            found += wire_conversion.bybit_quoted(
+                await client.ask_exchange("privatePostV5AssetCovertGetQuote", body), into
+            )
         return found
 
     async def send(self, client: Client, asked: Sequence[Conversion]) -> list[Converted]:
         body = {"quoteId": asked[0].reference}
         return wire_conversion.bybit_converted(
-            await client.act("privatePostV5AssetCovertSmallBalanceExecute", body), asked
+            await client.send_action("privatePostV5AssetCovertSmallBalanceExecute", body), asked
         )
 
     async def records(self, client: Client, asked: Sequence[Conversion], since: datetime) -> list[Converted]:
         found: list[Converted] = []
         for reference in dict.fromkeys(c.reference for c in asked):
             span = {"quoteId": reference, "accountType": ACCOUNT}
-            body = await client.look_up("privateGetV5AssetCovertSmallBalanceHistory", span)
+            body = await client.ask_urgently("privateGetV5AssetCovertSmallBalanceHistory", span)
             found += wire_conversion.bybit_logged(body, reference)
         return found
 
@@ -172,7 +176,7 @@ class CcxtConverter:
         if not some:
             return []
         known = known_calls(self._client.settings.exchange)
-        balance = await self._client.ask("fetch_balance", known.balance or {})
+        balance = await self._client.ask_exchange("fetch_balance", known.balance or {})
         totals = {h.code: h.total for h in holdings(balance, self._client.settings.exchange)}
         prefer = known.prefer
         markets = {c.asset: self._markets.of_code(c.asset, prefer) for c in some if not is_money(c.asset)}

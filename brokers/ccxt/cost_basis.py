@@ -108,7 +108,7 @@ class CostBasis:
     async def _trades(self, symbol: str | None) -> list[Row] | None:
         """Return the latest trades; None if they cannot be read."""
         try:
-            found = await self._client.ask("fetch_my_trades", symbol, None, self._page)
+            found = await self._client.ask_exchange("fetch_my_trades", symbol, None, self._page)
         except FlatdeckError:
             return None
         rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []

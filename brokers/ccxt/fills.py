@@ -105,7 +105,7 @@ class FillReader:
         raise self._endless(len(seen))
 
     async def _page(self, symbol: str | None, start: int | None, more: Params) -> list[Row]:
-        answer = await self._client.look_up("fetch_my_trades", symbol, start, None, dict(more))
+        answer = await self._client.ask_urgently("fetch_my_trades", symbol, start, None, dict(more))
         return wire.rows(answer, "trades", self._client.settings.exchange)
 
     def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:

@@ -32,7 +32,7 @@ class BarReader:
         if not self._client.has("fetchOHLCV") or self._markets.row(listed) is None:
             return []
         limit = min(count + 1, FEWER.get(self._client.settings.exchange, AT_ONCE))
-        rows = await self._client.ask("fetch_ohlcv", listed, "1m", None, limit)
+        rows = await self._client.ask_exchange("fetch_ohlcv", listed, "1m", None, limit)
         now = int(self._clock.now().timestamp() * 1000) // MINUTE
         made = (_bar(row) for row in rows if isinstance(row, list))
         found = {bar.minute: bar for bar in made if bar is not None and bar.sane and bar.minute < now}

@@ -76,7 +76,7 @@ class OrderLookups:
         for kind, way in product(kinds, self._ways(symbol)):
             asked = {**params, **kind, **way}
             try:
-                row = await self._client.look_up("fetch_order", order_id or None, listed_as(symbol), asked)
+                row = await self._client.ask_urgently("fetch_order", order_id or None, listed_as(symbol), asked)
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
@@ -98,7 +98,7 @@ class OrderLookups:
         other, became = {}, wire.text(wire.inner(row, "info"), self._fields.became)
         if became not in ("", "0"):
             try:
-                told = await self._client.look_up("fetch_order", became, listed_as(symbol), {})
+                told = await self._client.ask_urgently("fetch_order", became, listed_as(symbol), {})
             except Refused as refused:
                 if refused.refusal is not Refusal.UNKNOWN_ORDER:
                     raise
@@ -109,7 +109,7 @@ class OrderLookups:
     async def _filtered(self, symbol: str, wanted: Params) -> Order | None:
         """Search lists that are filtered for this order: first open and recently ended orders, then older ones."""
         for method in self._fields.lists:
-            answer = await self._client.look_up(method, listed_as(symbol), None, None, dict(wanted))
+            answer = await self._client.ask_urgently(method, listed_as(symbol), None, None, dict(wanted))
             for row in wire.rows(answer, "orders", self._client.settings.exchange):
                 if {wire.text(row, "id"), wire.client_id(row)} & set(wanted.values()):
                     return self._read(symbol, row)
@@ -146,7 +146,7 @@ class OrderLookups:
     async def _rows(self, method: str, symbol: str, since: int | None) -> list[Row]:
         found: list[Row] = []
         for way in self._ways(symbol):
-            answer = await self._client.look_up(method, listed_as(symbol), since, None, dict(way))
+            answer = await self._client.ask_urgently(method, listed_as(symbol), since, None, dict(way))
             found += wire.rows(answer, "orders", self._client.settings.exchange)
         return found
 

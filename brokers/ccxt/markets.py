@@ -67,7 +67,7 @@ class Markets:
         exchange = self._client.exchange
         if self._known.currencies:
             with suppress(Refused):  # without them a market is named after its usual money
-                await self._client.ask("fetch_currencies")
+                await self._client.ask_exchange("fetch_currencies")
         exchange.has["fetchCurrencies"] = False  # some exchanges need a key for it
         await self._client.ask_whole("load_markets", True, self._known.markets)
         return SimpleNamespace(**{name: getattr(exchange, name) for name in SHARED})

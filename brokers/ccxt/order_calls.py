@@ -62,7 +62,7 @@ class OrderCalls:
 
     async def _create(self, request: OrderRequest, kind: Kind, held: wire_orders.Held) -> Order:
         made = wire_orders.send(request, kind, self._fields, self._now(), held, named=self._lookups.named)
-        row = await self._client.act(
+        row = await self._client.send_action(
             "create_order", made.symbol, made.type, made.side, made.amount, made.price, made.params
         )
         return self._taken(row, request)
@@ -89,7 +89,7 @@ class OrderCalls:
         rules = await self._first(plan.rules, plan.rules_of(market))
         sized = wire_size_filters.sized(request, plan.filters(rules, market))
         method, params = plan.order(sized, market, self._fields, mode, self._now())
-        answer = await self._client.act(method, params)
+        answer = await self._client.send_action(method, params)
         try:
             row = plan.row(self._client.exchange, answer, market)
         except FlatdeckError:
@@ -112,7 +112,9 @@ class OrderCalls:
         mode = self._reads.modes.get((position.symbol, position.leg), "")
         if mode:
             params["marginMode"] = mode
-        return self._taken(await self._client.act("close_position", listed_as(position.symbol), side, params), request)
+        return self._taken(
+            await self._client.send_action("close_position", listed_as(position.symbol), side, params), request
+        )
 
     async def cancel(self, order: Order) -> None:
         """Cancel one order by its id.
@@ -128,7 +130,7 @@ class OrderCalls:
             ways.reverse()
         for nth, params in enumerate(ways):
             try:
-                answer = await self._client.act("cancel_order", order.id, plain, params)
+                answer = await self._client.send_action("cancel_order", order.id, plain, params)
             except Refused as refused:
                 denied = (Refusal.UNKNOWN_ORDER, Refusal.OTHER) if guess else (Refusal.UNKNOWN_ORDER,)
                 if refused.refusal not in denied or nth + 1 == len(ways):
@@ -171,7 +173,7 @@ class OrderCalls:
         """
         begun = self._clock.monotonic()
         try:
-            found = await self._client.look_up(method, *args)
+            found = await self._client.ask_urgently(method, *args)
         except OutcomeUnknown as error:
             raise Unreachable(f"nothing was sent: {error}") from error
         if self._clock.monotonic() - begun > PROMPT:

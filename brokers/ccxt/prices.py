@@ -167,7 +167,7 @@ class PriceReader:
 
     async def _told(self, wanted: list[str], method: str, asked: object) -> dict[str, Told]:
         """Read tickers. Each answer has its own time of arrival."""
-        answer = await self._client.ask(method, asked)
+        answer = await self._client.ask_exchange(method, asked)
         now = self._clock.monotonic()
         found = ((wire.text(row, "symbol"), row) for row in tickers(answer))
         return {symbol: (row, now) for symbol, row in found if symbol in wanted}

@@ -71,7 +71,7 @@ class AccountReads:
         self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
-        self._unlisted = UnlistedParts(QUESTIONS.get(client.settings.exchange, ()), client.ask, clock)
+        self._unlisted = UnlistedParts(QUESTIONS.get(client.settings.exchange, ()), client.ask_exchange, clock)
         self._worth = AccountWorth(client, markets, clock)
         self._listed: list[Position] | None = None  # positions of the last list
         self._sold_in: dict[str, list[Row]] = {}  # currency → the market that sold the currency at the last read
@@ -117,7 +117,7 @@ class AccountReads:
         return await self._shared.holdings(urgent=urgent)
 
     async def _read(self, urgent: bool) -> Holdings:
-        ask = self._client.look_up if urgent else self._client.ask
+        ask = self._client.ask_urgently if urgent else self._client.ask_exchange
         await self._markets.load()
         asked = self._clock.monotonic()
         balance, listed, told, unlisted, _ = await together(

@@ -38,8 +38,8 @@ class AccountWorth:
 
     async def _asked(self) -> Decimal | None:
         if not self._calls.worth_each:
-            return wire_balances.equity(await self._client.ask("fetch_balance", self._calls.worth))
-        return wire_balances.money(await self.balances(self._client.ask, self._calls, self.currencies()))
+            return wire_balances.equity(await self._client.ask_exchange("fetch_balance", self._calls.worth))
+        return wire_balances.money(await self.balances(self._client.ask_exchange, self._calls, self.currencies()))
 
     async def balances(self, ask: Ask, calls: ReadCalls, codes: Iterable[str]) -> list[Any]:
         """Return the balances of these currencies."""

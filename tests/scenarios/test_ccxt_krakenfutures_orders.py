@@ -231,4 +231,4 @@ async def test_each_call_takes_of_the_limit_what_the_exchange_counts_it() -> Non
             assert await taken(broker.holdings()) == 4
             assert await taken(broker.find_order(LINEAR, client_id="mine")) == 1
             assert await taken(broker.fills(LINEAR, since)) == 2
-            assert await taken(broker.client.look_up("fetch_my_trades", None, None, None, given)) == 25
+            assert await taken(broker.client.ask_urgently("fetch_my_trades", None, None, None, given)) == 25

@@ -38,7 +38,7 @@ async def find_order(client: Client, symbol: str, native: str, since: int, order
 async def _rows(client: Client, method: str, asked: Params) -> list[Row]:
     """Return the rows of one list of the whole account. A refusal "unknown order" is an empty list."""
     try:
-        answer = await client.look_up(method, None, None, None, asked)
+        answer = await client.ask_urgently(method, None, None, None, asked)
     except Refused as refused:
         if refused.refusal is not Refusal.UNKNOWN_ORDER:
             raise
@@ -51,7 +51,7 @@ async def _events(client: Client, method: str, since: int) -> list[Row]:
     found: list[Row] = []
     more: Params = {"since": since}
     for _ in range(MOST_PAGES):
-        answer = await client.look_up(method, dict(more))
+        answer = await client.ask_urgently(method, dict(more))
         page = answer if isinstance(answer, dict) else {}
         found += wire.rows(page.get("elements"), "order events", KRAKEN_FUTURES)
         token = wire.text(page, "continuationToken")

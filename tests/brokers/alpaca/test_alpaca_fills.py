@@ -19,7 +19,7 @@ class Pages:
         self._left = pages
         self.skew = 0.0
 
-    async def look_up(self, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
+    async def ask_urgently(self, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
         if not path.endswith("/FILL"):
             return []
         self._left -= 1

@@ -56,15 +56,15 @@ def redirect(request: web.Request, form: str) -> web.Response:
 
 async def test_a_refused_connection_is_unreachable_and_a_dropped_one_unknown(at: Opened) -> None:
     broker, venue = await at("binanceusdm", usdm(**{"/order": dropped}))
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), OutcomeUnknown)
     await venue.stop()
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Unreachable)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), Unreachable)
 
 
 @pytest.mark.parametrize("what", [cut, "", "<html>busy</html>", '{"orderId": 1', redirect])
 async def test_a_truncated_an_empty_or_an_html_body_is_unknown(at: Opened, what: Any) -> None:
     broker, venue = await at("binanceusdm", usdm(**{"/order": what}))
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), OutcomeUnknown)
     assert len(venue.paths("/order")) == 1
     assert venue.paths("/elsewhere") == []
 
@@ -73,15 +73,15 @@ async def test_a_truncated_an_empty_or_an_html_body_is_unknown(at: Opened, what:
 async def test_a_server_error_says_nothing_about_an_order(at: Opened, status: int) -> None:
     broken = web.json_response({"code": -1000, "msg": "unknown"}, status=status)
     broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: broken}))
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), OutcomeUnknown)
 
 
 @pytest.mark.parametrize("method", ["fapiPrivatePostOrder", "fapiPrivateDeleteOrder", "fapiPrivateGetOpenOrders"])
 async def test_nothing_is_sent_twice_when_a_kept_connection_dies(at: Opened, method: str) -> None:
     """aiohttp sends what it takes to be idempotent once more by itself, a DELETE among it."""
     broker, venue = await at("binanceusdm", usdm(**{"/order": dropped, "/openOrders": dropped}))
-    await broker.client.ask("fapiPublicGetTime")  # so that there is a kept connection
-    assert isinstance(await failed(broker.client.act(method, SYMBOL)), OutcomeUnknown)
+    await broker.client.ask_exchange("fapiPublicGetTime")  # so that there is a kept connection
+    assert isinstance(await failed(broker.client.send_action(method, SYMBOL)), OutcomeUnknown)
     assert len(venue.paths("/o")) == 1
 
 
@@ -101,7 +101,7 @@ async def test_nothing_is_sent_twice_when_a_kept_connection_dies(at: Opened, met
 async def test_a_refusal_keeps_the_exchange_s_code_and_sentence(at: Opened, code: int, refusal: Refusal) -> None:
     said = web.json_response({"code": code, "msg": "No, because of it."}, status=400)
     broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: said}))
-    error = await failed(broker.client.act(ORDER, SYMBOL))
+    error = await failed(broker.client.send_action(ORDER, SYMBOL))
     assert isinstance(error, Refused)
     assert (error.refusal, error.code, str(error)) == (refusal, str(code), "No, because of it.")
 
@@ -109,29 +109,29 @@ async def test_a_refusal_keeps_the_exchange_s_code_and_sentence(at: Opened, code
 async def test_the_exchange_s_own_time_out_is_unknown_although_it_is_a_400(at: Opened) -> None:
     said = web.json_response({"code": -1007, "msg": "Timeout waiting for response from backend server."}, status=400)
     broker, _ = await at("binanceusdm", usdm(**{"/order": lambda r, f: said}))
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), OutcomeUnknown)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), OutcomeUnknown)
 
 
 @pytest.mark.parametrize("word", ["EService:Timeout", "EService:Deadline elapsed", "EService:Unavailable"])
 async def test_kraken_s_time_out_is_unknown_although_ccxt_raises_it_as_a_refusal(at: Opened, word: str) -> None:
     broker, _ = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/AddOrder": {"error": [word]}})
-    assert isinstance(await failed(broker.client.act("privatePostAddOrder", {})), OutcomeUnknown)
+    assert isinstance(await failed(broker.client.send_action("privatePostAddOrder", {})), OutcomeUnknown)
 
 
 async def test_a_429_pauses_for_as_long_as_it_says_and_what_waits_is_told_so(at: Opened) -> None:
     limited = web.json_response({"code": -1003, "msg": "Too many"}, status=429, headers={"Retry-After": "30"})
     clock = ScriptedClock()
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: limited}), clock=clock)
-    error = await failed(broker.client.act(ORDER, SYMBOL))
+    error = await failed(broker.client.send_action(ORDER, SYMBOL))
     assert isinstance(error, Refused)
     assert (error.refusal, error.retry_after) == (Refusal.RATE_LIMITED, 30)
-    again = await failed(broker.client.act(ORDER, SYMBOL))
+    again = await failed(broker.client.send_action(ORDER, SYMBOL))
     assert isinstance(again, Refused)
     assert again.refusal is Refusal.RATE_LIMITED
     assert again.retry_after == pytest.approx(30)
     assert len(venue.paths("/order")) == 1
     clock.at += 31
-    await broker.client.ask("fapiPublicGetTime")
+    await broker.client.ask_exchange("fapiPublicGetTime")
 
 
 async def test_a_ban_is_told_as_one_and_pauses_every_account_at_the_address(at: Opened) -> None:
@@ -142,13 +142,13 @@ async def test_a_ban_is_told_as_one_and_pauses_every_account_at_the_address(at: 
     one, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: banned}), clock=clock)
     other, _ = await at("binanceusdm", {}, clock=clock, endpoint=venue.endpoint)
     elsewhere, _ = await at("binanceusdm", usdm(), clock=clock)
-    error = await failed(one.client.act(ORDER, SYMBOL))
+    error = await failed(one.client.send_action(ORDER, SYMBOL))
     assert isinstance(error, Refused)
     assert error.refusal is Refusal.BANNED
-    second = await failed(other.client.ask("fapiPublicGetTime"))
+    second = await failed(other.client.ask_exchange("fapiPublicGetTime"))
     assert isinstance(second, Refused)
     assert second.refusal is Refusal.BANNED
-    await elsewhere.client.ask("fapiPublicGetTime")
+    await elsewhere.client.ask_exchange("fapiPublicGetTime")
 
 
 async def test_a_limit_of_an_account_s_own_orders_holds_no_other_account_back(at: Opened) -> None:
@@ -157,11 +157,11 @@ async def test_a_limit_of_an_account_s_own_orders_holds_no_other_account_back(at
     clock = ScriptedClock()
     one, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: limited}), clock=clock)
     other, _ = await at("binanceusdm", {}, clock=clock, endpoint=venue.endpoint)
-    error = await failed(one.client.act(ORDER, SYMBOL))
+    error = await failed(one.client.send_action(ORDER, SYMBOL))
     assert isinstance(error, Refused)
     assert (error.refusal, error.retry_after) == (Refusal.RATE_LIMITED, 5.0)
     before = clock.monotonic()
-    await other.client.ask("fapiPublicGetTime")
+    await other.client.ask_exchange("fapiPublicGetTime")
     assert clock.monotonic() == before, "it waited for what is not its own"
 
 
@@ -172,15 +172,15 @@ async def test_a_ban_of_the_address_is_heeded_by_every_account_where_limits_are_
     one, venue = await at("bybit", answers, clock=clock)
     other, _ = await at("bybit", {}, clock=clock, endpoint=venue.endpoint)
     venue.answers["/v5/order/create"] = lambda r, f: web.Response(status=403, text=page, content_type="text/html")
-    error = await failed(one.client.act("privatePostV5OrderCreate", {}))
+    error = await failed(one.client.send_action("privatePostV5OrderCreate", {}))
     assert isinstance(error, Refused)
     assert error.refusal is Refusal.BANNED
     asked = len(venue.asked)
-    second = await failed(other.client.act("privatePostV5OrderCreate", {}))
+    second = await failed(other.client.send_action("privatePostV5OrderCreate", {}))
     assert isinstance(second, Refused)
     assert (second.refusal, len(venue.asked)) == (Refusal.BANNED, asked)
     clock.at += 121
-    await other.client.ask("publicGetV5MarketTime")
+    await other.client.ask_exchange("publicGetV5MarketTime")
 
 
 async def test_a_key_that_is_locked_out_locks_no_other_account_out(at: Opened) -> None:
@@ -188,11 +188,11 @@ async def test_a_key_that_is_locked_out_locks_no_other_account_out(at: Opened) -
     answers = {"/AssetPairs": {"error": [], "result": {}}, "/Balance": {"error": ["EGeneral:Temporary lockout"]}}
     one, venue = await at("kraken", answers, clock=clock)
     other, _ = await at("kraken", {}, clock=clock, endpoint=venue.endpoint)
-    error = await failed(one.client.ask("privatePostBalance"))
+    error = await failed(one.client.ask_exchange("privatePostBalance"))
     assert isinstance(error, Refused)
     assert error.refusal is Refusal.BANNED
     venue.answers["/Balance"] = {"error": [], "result": {}}
-    await other.client.ask("privatePostBalance")
+    await other.client.ask_exchange("privatePostBalance")
 
 
 @pytest.mark.parametrize("wild", [-3600.0, 3600.0])
@@ -206,7 +206,7 @@ async def test_one_answer_with_a_date_of_its_own_moves_no_clock(at: Opened, wild
     broker, _ = await at("binanceusdm", usdm(**{"/fapi/v1/time": dated}), clock=clock)
     broker.client._skews.clear()
     while apart:
-        await broker.client.ask("fapiPublicGetTime")
+        await broker.client.ask_exchange("fapiPublicGetTime")
     assert broker.client.skew == pytest.approx(30, abs=2)
 
 
@@ -222,7 +222,7 @@ async def test_the_end_of_a_limit_is_told_by_the_exchange_s_clock_and_waited_for
 
     broker, _ = await at("bybit", {"/instruments-info": listed, "/v5/order/create": limited}, clock=clock)
     broker.client._skews.clear()
-    error = await failed(broker.client.act("privatePostV5OrderCreate", {}))
+    error = await failed(broker.client.send_action("privatePostV5OrderCreate", {}))
     assert isinstance(error, Refused)
     assert error.refusal is Refusal.RATE_LIMITED
     assert error.retry_after is not None
@@ -232,15 +232,15 @@ async def test_the_end_of_a_limit_is_told_by_the_exchange_s_clock_and_waited_for
 async def test_no_secret_is_in_an_error(at: Opened) -> None:
     said = {"code": -1, "msg": f"bad key {KEY} and {SECRET}"}
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: web.json_response(said, status=400)}))
-    told = [await failed(broker.client.act(ORDER, SYMBOL))]
+    told = [await failed(broker.client.send_action(ORDER, SYMBOL))]
     venue.answers["/order"] = dropped
-    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    told.append(await failed(broker.client.send_action(ORDER, SYMBOL)))
     venue.answers["/order"] = web.Response(status=404, text="no")
-    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    told.append(await failed(broker.client.send_action(ORDER, SYMBOL)))
     venue.answers["/openOrders"] = dropped  # of a GET the address has it all
-    told.append(await failed(broker.client.ask("fapiPrivateGetOpenOrders", SYMBOL)))
+    told.append(await failed(broker.client.ask_exchange("fapiPrivateGetOpenOrders", SYMBOL)))
     await venue.stop()
-    told.append(await failed(broker.client.act(ORDER, SYMBOL)))
+    told.append(await failed(broker.client.send_action(ORDER, SYMBOL)))
     for error in told:
         for text in (str(error), "".join(traceback.format_exception(error, limit=0))):
             assert KEY not in text
@@ -251,7 +251,7 @@ async def test_no_secret_is_in_an_error(at: Opened) -> None:
 async def test_what_ccxt_would_not_send_was_not_sent(at: Opened) -> None:
     broker, venue = await at("binanceusdm", usdm())
     before = len(venue.asked)
-    error = await failed(broker.client.act("create_order", "NO/PE", "market", "sell", "1"))
+    error = await failed(broker.client.send_action("create_order", "NO/PE", "market", "sell", "1"))
     assert isinstance(error, Refused)
     assert error.refusal is Refusal.UNKNOWN_SYMBOL
     assert len(venue.asked) == before
@@ -263,14 +263,14 @@ async def test_a_cancelled_call_is_cancelled_and_leaves_the_limiter_as_it_was(at
         return web.Response()
 
     broker, venue = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/AddOrder": never})
-    task = asyncio.create_task(broker.client.act("privatePostAddOrder", {}))
+    task = asyncio.create_task(broker.client.send_action("privatePostAddOrder", {}))
     await soon(lambda: venue.paths("/AddOrder"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     venue.answers["/AddOrder"] = {"error": [], "result": {"txid": ["O1"]}}
     async with asyncio.timeout(5):
-        assert await broker.client.act("privatePostAddOrder", {})
+        assert await broker.client.send_action("privatePostAddOrder", {})
 
 
 async def test_numbered_requests_arrive_one_at_a_time_in_the_order_of_their_numbers(at: Opened) -> None:
@@ -286,7 +286,7 @@ async def test_numbered_requests_arrive_one_at_a_time_in_the_order_of_their_numb
         return web.json_response({"error": [], "result": {}})
 
     broker, _ = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/Balance": slow})
-    await asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(8)))
+    await asyncio.gather(*(broker.client.ask_exchange("privatePostBalance") for _ in range(8)))
     assert most == 1
     assert numbers == sorted(set(numbers))
     assert len(numbers) == 8
@@ -300,14 +300,14 @@ async def test_numbered_requests_that_are_given_up_together_leave_the_way_to_the
         return web.Response()
 
     broker, venue = await at("kraken", {"/AssetPairs": {"error": [], "result": {}}, "/Balance": never})
-    read = asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(3)))
+    read = asyncio.gather(*(broker.client.ask_exchange("privatePostBalance") for _ in range(3)))
     await soon(lambda: venue.paths("/Balance"))
     read.cancel()
     with pytest.raises(asyncio.CancelledError):
         await read
     venue.answers["/Balance"] = {"error": [], "result": {}}
     async with asyncio.timeout(2):
-        await broker.client.ask("privatePostBalance")
+        await broker.client.ask_exchange("privatePostBalance")
 
 
 async def test_an_order_does_not_wait_for_the_answer_to_a_numbered_read(at: Opened) -> None:
@@ -327,10 +327,10 @@ async def test_an_order_does_not_wait_for_the_answer_to_a_numbered_read(at: Open
 
     answers = {"/AssetPairs": {"error": [], "result": {}}, "/Balance": slow, "/AddOrder": taken}
     broker, venue = await at("kraken", answers)
-    reads = asyncio.gather(*(broker.client.ask("privatePostBalance") for _ in range(2)))
+    reads = asyncio.gather(*(broker.client.ask_exchange("privatePostBalance") for _ in range(2)))
     await soon(lambda: venue.paths("/Balance"))
     async with asyncio.timeout(1.8):
-        await broker.client.act("privatePostAddOrder", {})
+        await broker.client.send_action("privatePostAddOrder", {})
     assert len(venue.paths("/Balance")) == 1
     await reads
     assert numbers == sorted(set(numbers))
@@ -342,9 +342,9 @@ async def test_a_refusal_over_the_clock_makes_ccxt_learn_the_difference(at: Open
         {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}, status=400
     )
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late}))
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), Refused)
     venue.answers["/order"] = {"orderId": 1}
-    await broker.client.act(ORDER, SYMBOL)
+    await broker.client.send_action(ORDER, SYMBOL)
     assert [p for p in venue.paths() if p.endswith(("/time", "/order"))][1].endswith("/time")
     assert broker.client.exchange.options["timeDifference"] != 0
 
@@ -361,10 +361,10 @@ async def test_an_order_does_not_wait_for_a_time_that_is_never_told(
     )
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late, "/time": hanging}))
     monkeypatch.setattr("brokers.ccxt.client.PROMPT", 20)
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), Refused)
     venue.answers["/order"] = {"orderId": 1}
     async with asyncio.timeout(5):
-        await broker.client.act(ORDER, SYMBOL)
+        await broker.client.send_action(ORDER, SYMBOL)
     assert [p for p in venue.paths() if p.endswith(("/time", "/order"))][1].endswith("/time")
 
 
@@ -393,12 +393,12 @@ async def test_a_time_that_was_long_on_its_way_is_no_time_to_sign_by(at: Opened)
 
     venue.answers["/fapi/v1/time"] = slowly
     for _ in range(2):
-        assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+        assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), Refused)
     assert len(venue.paths("/time")) == 1
     assert broker.client.exchange.options["timeDifference"] == 0
     clock.passed += 6.0
     venue.answers["/fapi/v1/time"] = lambda r, f: {"serverTime": int(clock.now().timestamp() * 1000) - 3000}
-    await failed(broker.client.act(ORDER, SYMBOL))
+    await failed(broker.client.send_action(ORDER, SYMBOL))
     assert broker.client.exchange.options["timeDifference"] == pytest.approx(3000, abs=500)
 
 
@@ -406,12 +406,12 @@ async def test_the_time_that_an_order_is_signed_by_is_asked_before_what_only_rea
     late = web.json_response({"code": -1021, "msg": "Timestamp is outside of the recvWindow."}, status=400)
     clock = ScriptedClock()
     broker, venue = await at("binanceusdm", usdm(**{"/order": lambda r, f: late}), clock=clock)
-    assert isinstance(await failed(broker.client.act(ORDER, SYMBOL)), Refused)
+    assert isinstance(await failed(broker.client.send_action(ORDER, SYMBOL)), Refused)
     venue.answers["/order"] = {"orderId": 1}
     limiter = broker.client.limiters[1]
     await limiter.acquire(limiter.left - 1, Priority.LOOK_UP)
     before = clock.at
-    await broker.client.act(ORDER, SYMBOL)
+    await broker.client.send_action(ORDER, SYMBOL)
     assert venue.paths("/time")
     assert clock.at == before
 
@@ -423,7 +423,7 @@ async def test_aclose_really_closes_and_connecting_again_works(at: Opened) -> No
     await broker.aclose()
     assert inner.closed
     assert inner.connector is None or inner.connector.closed
-    assert isinstance(await failed(broker.client.ask("fapiPublicGetTime")), Unreachable)
+    assert isinstance(await failed(broker.client.ask_exchange("fapiPublicGetTime")), Unreachable)
     await broker.aclose()
     await broker.connect()
     assert len((await broker.holdings()).positions) == 1
@@ -481,7 +481,7 @@ async def test_a_sandbox_that_there_is_not_is_refused_in_a_sentence(
     error = await failed(broker.connect())
     assert isinstance(error, Refused)
     assert "no test system" in str(error)
-    assert isinstance(await failed(broker.client.ask("fetch_time")), Unreachable)
+    assert isinstance(await failed(broker.client.ask_exchange("fetch_time")), Unreachable)
     assert venue.asked == []
     assert capsys.readouterr() == ("", "")
 
@@ -510,7 +510,7 @@ async def test_a_sandbox_that_is_a_word_in_each_request_is_one(at: Opened) -> No
 
     broker, _ = await at("bitget", {"/account/settings": settings}, connect=False, sandbox=True)
     await broker.client.open({name: Secret("s") for name in ("apiKey", "secret", "password")})
-    assert await broker.client.ask("privateUtaGetV3AccountSettings")
+    assert await broker.client.ask_exchange("privateUtaGetV3AccountSettings")
     assert told == ["1"]
 
 
@@ -591,9 +591,9 @@ async def test_prices_do_not_take_an_account_s_own_calls_away(at: Opened) -> Non
     ticker: dict[str, Any] = {"error": [], "result": {}}
     broker, _ = await at("kraken", {"/AssetPairs": ticker, "/Ticker": ticker, "/Balance": ticker}, clock=clock)
     for _ in range(60):
-        await broker.client.ask("publicGetTicker")
+        await broker.client.ask_exchange("publicGetTicker")
     before = clock.at
-    await broker.client.ask("privatePostBalance")
+    await broker.client.ask_exchange("privatePostBalance")
     assert clock.at == before
 
 

@@ -34,7 +34,7 @@ class Exchange:
     def to_venue_time(self, at: Any) -> Any:
         return at
 
-    async def look_up(self, *_: Any) -> list[dict[str, Any]]:
+    async def ask_urgently(self, *_: Any) -> list[dict[str, Any]]:
         self.asked += 1
         count = (self.fields.newest or 100) if self.asked <= self._pages else 0
         return [self._row(self.asked, nth) for nth in range(count)]

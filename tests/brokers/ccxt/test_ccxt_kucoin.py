@@ -39,7 +39,7 @@ async def test_an_exceeded_limit_pauses_for_the_milliseconds_of_its_header(at: O
     answer = web.json_response(body, status=429, headers=headers)
     broker, _ = await at("kucoinfutures", {**NOTHING, "/orders": lambda r, f: answer}, clock=ScriptedClock())
     with pytest.raises(Refused) as refused:
-        await broker.client.act("futuresPrivatePostOrders", {"symbol": "XBTUSDTM"})
+        await broker.client.send_action("futuresPrivatePostOrders", {"symbol": "XBTUSDTM"})
     assert (refused.value.refusal, refused.value.retry_after) == (Refusal.RATE_LIMITED, 4.5)
 
 

@@ -668,4 +668,4 @@ async def test_a_list_of_orders_that_does_not_end_is_an_error(at: Opened) -> Non
     }
     broker, _ = await at("okx", answers)
     with pytest.raises(OutcomeUnknown, match="does not end"):
-        await broker.reads._order_lists.read_list(broker.client.ask, {})
+        await broker.reads._order_lists.read_list(broker.client.ask_exchange, {})

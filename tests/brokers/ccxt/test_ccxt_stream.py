@@ -81,7 +81,7 @@ async def test_a_stream_tells_that_it_lives_orders_fills_and_prices(venue: tuple
         assert stream.of(AccountChanged)[0].state is AccountState.LIVE
         known = {symbol for symbol, _ in broker.reads.cost_basis.costs}
         params = {"cl_ord_id": "a1b2c3d4e5f6a7b8c9", "timeinforce": "IOC"}
-        await broker.client.act("create_order", "BTC/USD", "market", "sell", "0.3", None, params)
+        await broker.client.send_action("create_order", "BTC/USD", "market", "sell", "0.3", None, params)
         filled = OrderStatus.FILLED
         await soon(lambda: [e for e in stream.of(OrderSeen) if e.order.status is filled] and stream.of(FillSeen))
         [fill] = [e.fill for e in stream.of(FillSeen)]

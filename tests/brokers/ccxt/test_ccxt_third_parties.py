@@ -51,7 +51,7 @@ async def test_a_broker_is_named_only_if_the_configuration_names_one(
 
     broker, _ = await at("bybit", {"order/create": answer, "": {}}, connect=False, options=options)
     await broker.client.open({"apiKey": Secret("k"), "secret": Secret("s")})
-    await broker.client.act("privatePostV5OrderCreate", {})
+    await broker.client.send_action("privatePostV5OrderCreate", {})
     assert [("referer" in headers) for headers in heard] == [named]
 
 
