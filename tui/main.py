@@ -36,11 +36,13 @@ from tui.commands import (
 )
 from tui.commands.error_exit import explain_error
 from tui.commands.session import (
+    DOCUMENT_PRINTED,
     CommandContext,
     Engine,
     Environment,
     at_terminal,
     shared_options,
+    silence,
     with_context,
 )
 from tui.operator import approver
@@ -268,13 +270,26 @@ class Program(click.Group):
             extra["color"] = False
         if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no arrow or dash gets an escape instead
             sys.stdout.reconfigure(errors="backslashreplace")
+        self._asked: dict[str, Any] = {}
         try:
             code = super().main(given, prog_name or "flatdeck", standalone_mode=False, **extra) or 0
+            self._flush()
+        except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
+            json = "--json" in given and DOCUMENT_PRINTED not in self._asked
+            code = explain_error(error, verbose=_verbose(given), json=json)
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        self._asked = ctx.meta
+        return super().invoke(ctx)
+
+    @staticmethod
+    def _flush() -> None:
+        try:
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
-            code = explain_error(error, verbose=_verbose(given))
-        sys.exit(code)
+        except BrokenPipeError:  # the reader has read enough; the code says what was done
+            silence()
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         given = tuple(args)

@@ -15,12 +15,12 @@ from core.settings import Settings
 from tui import demo_books
 from tui.commands.session import (
     DONE,
-    NO_CONFIGURATION,
     UNREACHED,
     USAGE,
     CommandContext,
     Engine,
     Terminated,
+    no_configuration,
     shared_options,
     with_context,
 )
@@ -73,10 +73,10 @@ def console(context: CommandContext, *, read_only: bool) -> int:
         raise ConfigError(
             "The console needs a terminal; without one use flatdeck status, cleanup, flatten, run"
             if loaded
-            else NO_CONFIGURATION
+            else no_configuration()
         )
     if loaded is None:
-        context.print_note(NO_CONFIGURATION + ".")
+        context.print_note(f"{no_configuration()}.")
         return _demo(context, "default", 1, (), 1.0) if context.confirm("Start the demo now?") else USAGE
     context.run_to_end(_console(context, loaded.settings, read_only))
     return DONE

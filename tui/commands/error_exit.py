@@ -3,57 +3,76 @@
 from __future__ import annotations
 
 import errno
-import os
-import sys
+import re
 
 import click
 
 from core.errors import ConfigError, EngineBusy, FlatdeckError
-from tui.commands.session import BUSY, INTERRUPTED, REMAINED, USAGE, Terminated
+from tui.commands.session import BUSY, INTERRUPTED, REMAINED, USAGE, Terminated, silence
+from tui.output.documents import document_text
 from tui.present.sanitize import sanitize
 
 
-def explain_error(error: BaseException, *, verbose: bool) -> int:
-    """Print what happened in one sentence and return its exit code. The traceback appears only on request."""
+def explain_error(error: BaseException, *, verbose: bool, json: bool = False) -> int:
+    """Print what happened in one sentence and return its exit code. The traceback appears only on request.
+
+    With ``json`` the error is the JSON document on stdout, too.
+    """
     match error:
         case SystemExit():
             return error.code if isinstance(error.code, int) else REMAINED
         case BrokenPipeError():
-            _silence()
+            silence()
             return REMAINED
-        case click.Abort() | KeyboardInterrupt():
-            code, text = INTERRUPTED, "Interrupted."
-        case Terminated():
-            code, text = 128 + error.number, "Terminated."
-        case click.UsageError():
-            help_of = f"; see {error.ctx.command_path} --help" if error.ctx else ""
-            code, text = USAGE, error.format_message().rstrip(".") + help_of
-        case click.ClickException():
-            code, text = error.exit_code, error.format_message()
-        case FlatdeckError():
-            kinds = {EngineBusy: BUSY, ConfigError: USAGE}
-            code, text = next((c for kind, c in kinds.items() if isinstance(error, kind)), REMAINED), str(error)
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO):
-            code, text = REMAINED, f"Nothing can be written ({error.strerror}); flatdeck journal says what was done"
-        case _:
-            hint = "" if verbose else "; run it again with -v for the traceback"
-            code, text = REMAINED, f"Unexpected {type(error).__name__}: {error}{hint}"
+    code, kind, text = _described(error, verbose=verbose)
     if verbose and not isinstance(error, click.UsageError | click.Abort | KeyboardInterrupt | Terminated):
         import traceback  # noqa: PLC0415  (rarely)
 
         traceback.print_exception(error)
     try:
+        if json:
+            click.echo(document_text({"error": {"kind": kind, "text": text, "exit_code": code}}))
         click.echo(sanitize(text), err=True)
     except OSError:
-        _silence()
+        silence()
     return code
 
 
-def _silence() -> None:
-    """Keep the interpreter from reporting a closed output again when it flushes."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            os.dup2(null, stream.fileno())
-        except (OSError, ValueError, AttributeError):
-            continue
+def _described(error: BaseException, *, verbose: bool) -> tuple[int, str, str]:
+    """Return the exit code, the kind and the sentence of an error."""
+    match error:
+        case click.Abort() | KeyboardInterrupt():
+            return INTERRUPTED, "interrupted", "Interrupted."
+        case Terminated():
+            return 128 + error.number, "terminated", "Terminated."
+        case click.exceptions.NoArgsIsHelpError(ctx=click.Context(command=click.Group() as group) as context):
+            names = ", ".join(group.list_commands(context))
+            path = context.command_path
+            return USAGE, "usage", f"{path} needs to know what: {names}; see {path} --help"
+        case click.UsageError():
+            help_of = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+            return USAGE, "usage", _on_one_line(error.format_message()) + help_of
+        case click.ClickException():
+            return error.exit_code, "usage", error.format_message()
+        case EngineBusy():
+            return BUSY, "busy", str(error)
+        case ConfigError():
+            return USAGE, "configuration", str(error)
+        case FlatdeckError():
+            return REMAINED, "refused", str(error)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EIO):
+            text = f"Nothing can be written ({error.strerror}); flatdeck journal says what was done"
+            return REMAINED, "disk", text
+        case _:
+            hint = "" if verbose else "; run it again with -v for the traceback"
+            return REMAINED, "unexpected", f"Unexpected {type(error).__name__}: {error}{hint}"
+
+
+def _on_one_line(message: str) -> str:
+    """Return a usage error as one sentence: click puts the choices of an option on lines of their own."""
+    whole = re.sub(r"\s*\n\s*", " ", message.strip()).rstrip(".")
+    found = re.fullmatch(r"(.*)\. Choose from: (.*)", whole)
+    if found is None:
+        return whole
+    *first, last = found[2].split(", ")
+    return f"{found[1]}: {', '.join(first)} or {last}" if first else f"{found[1]}: {last}"

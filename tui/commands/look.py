@@ -10,7 +10,16 @@ from core.errors import FlatdeckError, MissingCredentials, Refusal, Refused
 from core.link.messages import Snapshot
 from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings, settings_digest
-from tui.commands.session import DONE, REMAINED, UNREACHED, CommandContext, shared_options, with_context
+from tui.commands.session import (
+    DONE,
+    REMAINED,
+    UNREACHED,
+    USAGE,
+    CommandContext,
+    no_configuration,
+    shared_options,
+    with_context,
+)
 from tui.output import documents
 from tui.output.columns import columns
 from tui.output.plans import status_text
@@ -70,7 +79,10 @@ def check(context: CommandContext) -> int:
         context.print_document(documents.check(found))
     else:
         context.print_text(_check_text(found, context.width))
-    if found and not any(error is None or checks for *_, error, checks in found):
+    if not found:
+        context.print_note("There is nothing to check; add an account to the configuration.")
+        return USAGE
+    if not any(error is None or checks for *_, error, checks in found):
         context.print_note("No account could be reached.")
         return UNREACHED
     wrong = any(error is not None or any(trial.ok is False for trial in checks) for *_, error, checks in found)
@@ -132,9 +144,12 @@ def _check_text(found: list[Checked], width: int | None) -> str:
 @with_context
 def config(context: CommandContext) -> int:
     """Show every setting and where it came from."""
-    from core.config.load import describe  # noqa: PLC0415  (reads the schema)
+    from core.config import load  # noqa: PLC0415  (reads the schema)
 
-    loaded = context.load_config()
+    loaded = context.environment.load(context.config)
+    if loaded is None:
+        context.print_note(f"{no_configuration()}. These are the defaults.")
+        loaded = load.load(None, context.environment.env)
     if context.json:
         settings = {
             key: {"value": origin.value, "source": origin.source, "where": origin.where}
@@ -143,7 +158,7 @@ def config(context: CommandContext) -> int:
         context.print_document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
         return DONE
     context.print_text(f"# {sanitize(loaded.path or 'no file, defaults only')}")
-    rows = [("setting", "value", "from"), *describe(loaded)]
+    rows = [("setting", "value", "from"), *load.describe(loaded)]
     context.print_text("\n".join(columns(rows)))
     return DONE
 

@@ -234,7 +234,8 @@ async def _checked(context: CommandContext, engine: Engine, request: PlanRequest
 
 
 def _show(context: CommandContext, plan: Plan) -> None:
-    context.print_text(plan_text(plan, width=context.width))
+    """Print a plan. A failure to print is an error: nobody agrees to a plan that was not shown."""
+    click.echo(plan_text(plan, width=context.width), err=context.json)
 
 
 def _show_first(context: CommandContext, plan: Plan) -> None:
@@ -274,7 +275,7 @@ def _preview(context: CommandContext, settings: Settings, request: PlanRequest, 
     if context.json:
         context.print_document(documents.plan(plan, dry_run=True))
     else:
-        _show(context, plan)
+        context.print_text(plan_text(plan, width=context.width))
         context.print_note("Dry run: nothing was sent.")
     _note_unheld(context, request, plan)
     return _unreached(context, settings, request, plan) or (DONE if plan.complete else REMAINED)

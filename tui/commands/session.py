@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -40,13 +41,21 @@ if TYPE_CHECKING:
 
 DONE, REMAINED, USAGE, DECLINED, UNREACHED, BUSY = 0, 1, 2, 3, 4, 5
 INTERRUPTED = 130
+DOCUMENT_PRINTED = "document printed"  # set among a call's options once its one JSON document is out
 
-NO_CONFIGURATION = (
-    "No configuration was found: run `flatdeck demo` to try it on embedded paper brokers, "
-    "or `flatdeck init` to write a commented configuration"
-)
+_SHOWN_WHEN_QUIET = frozenset({"error", "alarm"})  # levels of log lines
 
 T = TypeVar("T")
+
+
+def no_configuration() -> str:
+    """Return the sentence about a missing configuration, with the places that were looked at."""
+    from platformdirs import user_config_dir  # noqa: PLC0415  (only without a configuration)
+
+    return (
+        f"No configuration was found in {Path(user_config_dir('flatdeck')) / 'config.toml'} or ./config.toml: run "
+        "`flatdeck demo` to try it on embedded paper brokers, or `flatdeck init` to write a commented configuration"
+    )
 
 
 class Terminated(Exception):
@@ -162,27 +171,35 @@ class Environment(Protocol):
 class CommandContext:
     """The shared options of one call, and the ways in which a command prints and asks."""
 
-    def __init__(self, environment: Environment, given: Mapping[str, Any]) -> None:
+    def __init__(self, environment: Environment, given: dict[str, Any]) -> None:
         self.environment = environment
         self.config: str | None = given.get("config")
         self.json = bool(given.get("json"))
         self.verbose = bool(given.get("verbose"))
         self.args: Sequence[str] = given.get("args", ())  # the command line
+        self.quiet = bool(given.get("quiet"))
+        self._given = given
         self.committed = False  # True while a lost terminal must not end the work
 
     def load_config(self) -> Loaded:
         """Return the configuration; ConfigError, with the way out, if there is none."""
         loaded = self.environment.load(self.config)
         if loaded is None:
-            raise ConfigError(NO_CONFIGURATION)
+            raise ConfigError(no_configuration())
         if not self.verbose:
             return loaded
         engine = structs.replace(loaded.settings.engine, log_level="debug")
         return structs.replace(loaded, settings=structs.replace(loaded.settings, engine=engine))
 
     def print_text(self, text: str) -> None:
-        """Print the result on stdout. With ``--json`` a text for people goes to stderr."""
-        click.echo(text, err=self.json)
+        """Print the result on stdout. With ``--json`` a text for people goes to stderr.
+
+        A reader that closed the pipe has read enough: the exit code says what was done.
+        """
+        try:
+            click.echo(text, err=self.json)
+        except BrokenPipeError:
+            silence()
 
     def print_note(self, text: str) -> None:
         """Print one line on stderr. A failure to print is ignored, so that a service goes on."""
@@ -190,10 +207,16 @@ class CommandContext:
 
     def print_document(self, document: Document) -> None:
         """Print the one JSON document on stdout."""
-        click.echo(document_text(document))
+        self._given[DOCUMENT_PRINTED] = True
+        try:
+            click.echo(document_text(document))
+        except BrokenPipeError:
+            silence()
 
     def print_log_row(self, row: LogRow) -> None:
         """Print a line of the engine's log on stderr. A failure to print never disturbs the engine."""
+        if self.quiet and row.level not in _SHOWN_WHEN_QUIET:
+            return
         _aside("".join(cell.text for cell in log_cells(row)).rstrip())
 
     @property
@@ -227,6 +250,16 @@ class CommandContext:
         plan that was confirmed: a broken line is not a decision to leave positions open.
         """
         return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
+
+
+def silence() -> None:
+    """Keep the interpreter from reporting a closed output again when it flushes."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(null, stream.fileno())
+        except (OSError, ValueError, AttributeError):
+            continue
 
 
 def _aside(line: str) -> None:
@@ -312,6 +345,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "-v", "--verbose", is_flag=True, callback=_keep("verbose"), help="More log, and tracebacks.", **quiet
         ),
+        click.option("-q", "--quiet", is_flag=True, callback=_keep("quiet"), help="No log but errors.", **quiet),
         click.option("--no-color", is_flag=True, callback=_keep("no_color"), help="No colour; also NO_COLOR.", **quiet),
         click.option("--json", is_flag=True, callback=_keep("json"), help="One JSON document on stdout.", **quiet),
         click.option(

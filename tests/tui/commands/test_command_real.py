@@ -212,7 +212,7 @@ def test_no_account_is_nothing_to_do(setup: Callable[..., Call]) -> None:
     call = setup()
     assert call("status").exit_code == 0
     assert call("cleanup", "--yes").exit_code == 0
-    assert call("check").exit_code == 0
+    assert call("check").exit_code == 2
     assert call("run").exit_code == 2
 
 
@@ -284,7 +284,8 @@ def test_init_writes_a_private_configuration_that_loads_and_never_overwrites_one
 def test_a_mistake_in_the_configuration_names_file_line_and_key(one: Call, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[cleanup]\nmax_postions = 8\n")
     result = one("status", "--json")
-    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["kind"] == "configuration"
     assert "config.toml:2" in result.stderr
     assert "max_positions" in result.stderr
     assert len(result.stderr.splitlines()) == 1
