@@ -19,11 +19,11 @@ from tui.commands.session import (
     USAGE,
     CommandContext,
     Engine,
-    Terminated,
     no_configuration,
     shared_options,
     with_context,
 )
+from tui.commands.unwinding import Terminated
 from tui.present.labels import in_flight, under_way
 from tui.process_signals import TerminalLine, terminals
 

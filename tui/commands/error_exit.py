@@ -8,7 +8,8 @@ import re
 import click
 
 from core.errors import ConfigError, EngineBusy, FlatdeckError
-from tui.commands.session import BUSY, INTERRUPTED, REMAINED, USAGE, Terminated, silence
+from tui.commands.session import BUSY, INTERRUPTED, REMAINED, USAGE, silence
+from tui.commands.unwinding import Terminated
 from tui.output.documents import document_text
 from tui.present.sanitize import sanitize
 

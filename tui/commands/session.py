@@ -26,6 +26,7 @@ from core.plans.results import PlanReport
 from core.ports import Broker, Clock
 from core.records import Entry
 from core.settings import AccountSettings, Settings
+from tui.commands.unwinding import unwound
 from tui.demo_books import Dice
 from tui.operator import approver
 from tui.output.documents import Document, document_text
@@ -56,14 +57,6 @@ def no_configuration() -> str:
         f"No configuration was found in {Path(user_config_dir('flatdeck')) / 'config.toml'} or ./config.toml: run "
         "`flatdeck demo` to try it on embedded paper brokers, or `flatdeck init` to write a commented configuration"
     )
-
-
-class Terminated(Exception):
-    """A signal asked the program to end, and everything was closed."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"ended by signal {number}")
-        self.number = number
 
 
 class Rows(Protocol):
@@ -249,7 +242,7 @@ class CommandContext:
         A hang-up or a request to terminate unwinds like Ctrl+C, so that everything is closed. A hang-up does not end a
         plan that was confirmed: a broken line is not a decision to leave positions open.
         """
-        return asyncio.run(_unwinding(work, lambda number: number == signal.SIGHUP and self.committed))
+        return asyncio.run(unwound(work, lambda number: number == signal.SIGHUP and self.committed))
 
 
 def silence() -> None:
@@ -267,33 +260,6 @@ def _aside(line: str) -> None:
         click.echo(line, err=True)
     except OSError:
         return
-
-
-async def _unwinding(work: Coroutine[Any, Any, T], ignored: Callable[[int], bool]) -> T:
-    """Run ``work`` as a task. A signal that is not ``ignored`` cancels the task and raises Terminated."""
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    came: list[int] = []
-
-    def unwind(number: int) -> None:
-        if ignored(number):
-            return
-        came.append(number)
-        task.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        try:
-            loop.add_signal_handler(number, unwind, number)
-        except (NotImplementedError, RuntimeError, ValueError):  # not the main thread
-            break
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if came:
-            raise Terminated(came[0]) from None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
 
 
 def at_terminal(*streams: TextIO | None) -> bool:
