@@ -53,14 +53,9 @@ if TYPE_CHECKING:
     from core.journal.data_dir import DataDir, Holder
     from core.journal.journal import Journal, JournalView
     from core.plans.approver import Approver
-    from core.ports import Broker
+    from core.ports import Broker, Check
     from tui.demo_books import Dice
     from tui.process_signals import TerminalLine
-
-LOG_LOST = (
-    "The journal's write-ahead log is gone: its newest records are lost, perhaps those of a plan that was under way. "
-    "Look at every account for orders left open"
-)
 
 
 class SystemEnvironment:
@@ -103,6 +98,7 @@ class SystemEnvironment:
         from core.engine.engine import Engine as RealEngine  # noqa: PLC0415
         from core.engine.read_only import load_read_only  # noqa: PLC0415
         from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.health import LOG_LOST  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
         from core.journal.sqlite import log_is_lost  # noqa: PLC0415
 
@@ -193,14 +189,22 @@ class SystemEnvironment:
         )
         await app.run_async()
 
-    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+    async def check_journal(self, settings: Settings) -> Check:
+        from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.health import check_journal  # noqa: PLC0415
+
+        return await check_journal(DataDir(Path(settings.engine.data_dir)))
+
+    async def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         from brokers.paper.store import reset  # noqa: PLC0415
         from core.journal.data_dir import DataDir  # noqa: PLC0415
+        from core.journal.forget import forget_accounts  # noqa: PLC0415
 
         directory = DataDir(Path(settings.engine.data_dir))
         if not directory.path.exists():
             return
-        with directory.lock():
+        async with self.journal(settings) as (journal, _):
+            await forget_accounts(journal, {a.id for a in accounts}, "the paper account was started anew")
             for account in accounts:
                 reset(directory.path, account)
 

@@ -100,6 +100,11 @@ class JournalView:
         records = [entry.record for entry in self._entries(await self._query(sql))]
         return {r.account: r.why for r in records if isinstance(r, AccountFrozen) and r.why is not None}
 
+    async def find_damage(self) -> str | None:
+        """Return SQLite's first complaint about the file, or None."""
+        found = await self._query("PRAGMA quick_check(1)")
+        return None if not found or found[0][0] == "ok" else str(found[0][0])
+
     async def knows(self, client_id: str) -> bool:
         """Return whether an intent was written for this client order id."""
         sql = "SELECT 1 FROM journal WHERE client = ? AND kind = 'intent_written' LIMIT 1"

@@ -27,6 +27,7 @@ from core.plans.approver import Approver
 from core.plans.plan import ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
+from core.ports import Check
 from core.records import Entry
 from core.settings import AccountSettings, OwnerSettings, Settings
 from core.units import iso
@@ -151,6 +152,7 @@ class FakeWorld:
         self.holder: Holder | None = None
         self.found: Sequence[Entry] = ()
         self.brokers: dict[str, Any] = {}
+        self.journal_check = Check("journal", ok=True, text="fine")
         self.time = NOW
         self.on_log: Callable[[LogRow], None] | None = None
         self.requests: list[PlanRequest] = []
@@ -216,7 +218,10 @@ class FakeWorld:
     async def console(self, engine: FakeEngine, line: TerminalLine, *, read_only: bool) -> None:
         self.shown.append(read_only)
 
-    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+    async def check_journal(self, settings: Settings) -> Check:
+        return self.journal_check
+
+    async def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         self.forgotten += [account.id for account in accounts]
 
     def new_config(self, path: str | None) -> Path:

@@ -81,7 +81,7 @@ def reset(context: CommandContext, *, accounts: tuple[str, ...], yes: bool) -> i
         if not context.confirm(f"Forget what {names} did and start from the book again?"):
             context.print_note("Not confirmed, nothing was forgotten.")
             return DECLINED
-    context.environment.reset_paper(settings, chosen)
+    context.run_to_end(context.environment.reset_paper(settings, chosen))
     if context.json:
         context.print_document({"reset": [account.id for account in chosen]})
     else:

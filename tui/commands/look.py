@@ -72,25 +72,27 @@ def _first_error(snapshot: Snapshot) -> str:
 @shared_options
 @with_context
 def check(context: CommandContext) -> int:
-    """Try every account and say what is wrong."""
+    """Try every account and the journal, and say what is wrong."""
     settings = context.load_config().settings
-    found = context.run_to_end(_check_all(context, settings))
+    found, journal = context.run_to_end(_check_all(context, settings))
     if context.json:
-        context.print_document(documents.check(found))
+        context.print_document(documents.check(found, journal))
     else:
-        context.print_text(_check_text(found, context.width))
+        context.print_text(_check_text(found, journal, context.width))
     if not found:
         context.print_note("There is nothing to check; add an account to the configuration.")
         return USAGE
     if not any(error is None or checks for *_, error, checks in found):
         context.print_note("No account could be reached.")
         return UNREACHED
-    wrong = any(error is not None or any(trial.ok is False for trial in checks) for *_, error, checks in found)
+    trials = [journal, *(trial for *_, checks in found for trial in checks)]
+    wrong = any(error is not None for *_, error, _ in found) or any(trial.ok is False for trial in trials)
     return REMAINED if wrong else DONE
 
 
-async def _check_all(context: CommandContext, settings: Settings) -> list[Checked]:
-    return list(await asyncio.gather(*(_check(context, settings, account) for account in settings.accounts)))
+async def _check_all(context: CommandContext, settings: Settings) -> tuple[list[Checked], Check]:
+    found = await asyncio.gather(*(_check(context, settings, account) for account in settings.accounts))
+    return list(found), await context.environment.check_journal(settings)
 
 
 async def _check(context: CommandContext, settings: Settings, account: AccountSettings) -> Checked:
@@ -128,15 +130,14 @@ def protected(settings: Settings, broker: Broker) -> list[Check]:
     return [Check("protective stops", ok=True, text=text)]
 
 
-def _check_text(found: list[Checked], width: int | None) -> str:
-    if not found:
-        return "No account is configured."
+def _check_text(found: list[Checked], journal: Check, width: int | None) -> str:
     rows = [("account", "broker", "check", "", "what was found")]
     for account, broker, error, checks in found:
         if error is not None and not checks:
             rows.append((account, broker, "reach", _MARKS[False], error))
         rows += [(account, broker, trial.name, _MARKS[trial.ok], trial.text) for trial in checks]
-    return "\n".join(columns(rows, width=width))
+    rows.append(("", "", journal.name, _MARKS[journal.ok], journal.text))
+    return "\n".join([*([] if found else ["No account is configured."]), *columns(rows, width=width)])
 
 
 @click.command()

@@ -23,7 +23,7 @@ from core.plans.approver import ASKED, YES, Approver
 from core.plans.plan import Plan
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport
-from core.ports import Broker, Clock
+from core.ports import Broker, Check, Clock
 from core.records import Entry
 from core.settings import AccountSettings, Settings
 from tui.commands.unwinding import unwound
@@ -140,7 +140,10 @@ class Environment(Protocol):
     async def console(self, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
         """Draw the console until the person leaves it or the terminal is lost."""
 
-    def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
+    async def check_journal(self, settings: Settings) -> Check:
+        """Return whether the journal can be used."""
+
+    async def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         """Forget the trades of paper accounts; refused while an engine runs on them."""
 
     async def frozen(self, settings: Settings) -> dict[str, str]:

@@ -200,9 +200,10 @@ def journal_entry(entry: Entry) -> Document:
     return {**head, **body}
 
 
-def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]]) -> Document:
+def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]], journal: Check) -> Document:
     """Return the results of ``check``: per account its id, broker, the error that blocked it, and each trial."""
     return {
+        "journal": {"ok": journal.ok, "text": journal.text},
         "accounts": [
             {
                 "id": account,
@@ -212,7 +213,7 @@ def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]]) -> D
                 "checks": [{"name": c.name, "ok": c.ok, "text": c.text} for c in checks],
             }
             for account, broker, error, checks in accounts
-        ]
+        ],
     }
 
 

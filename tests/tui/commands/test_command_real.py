@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -13,8 +14,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from core.config.load import load
+from core.engine.clock import SystemClock, system_ids
+from core.exits.snapshot import ExitSnapshot, SavedExit
+from core.journal import exit_states
 from core.journal.data_dir import DataDir
+from core.journal.journal import Journal
+from core.journal.tables import StateRows
+from core.model import PositionKey, Side
+from core.records import Opened
 from core.settings import settings_digest
+from tests.support.builders import D
 from tui.main import SystemEnvironment, cli
 
 Call = Callable[..., Result]
@@ -235,6 +244,49 @@ def test_a_reset_lets_paper_accounts_begin_again(one: Call) -> None:
     assert one("paper", "reset", "--account", "user_123/coinbase", "--yes").exit_code == 0
     assert len(json.loads(one("status", "--json").stdout)["positions"]) == 3
     assert one("paper", "reset", "--account", "user_123/x", "--yes").exit_code == 2
+
+
+def test_a_reset_forgets_the_stops_of_its_accounts_and_no_other(setup: Callable[..., Call], tmp_path: Path) -> None:
+    held = [{"symbol": "BTC-USD", "side": "long", "quantity": "1", "entry": "90"}]
+    call = setup(
+        *(account(name, name, book='"book.json"') for name in ("ann", "bob")), book={**BOOK, "positions": held}
+    )
+
+    async def believe() -> None:
+        """Write a tight stop and an own stop for both accounts, as an earlier position left them."""
+        clock = SystemClock()
+        journal = await Journal.open(tmp_path / "data" / "journal.db", clock, system_ids())
+        for where in ("ann/ann", "bob/bob"):
+            key = PositionKey(where, "BTC-USD")
+            await journal.append(Opened("p", key, Side.LONG, D(1), D(90), D(1), D(1), D("0.001"), ""))
+            levels = SavedExit(D(90), D(1), D(90), None, D("99.99"), D(200), D(100), (1.0, 1.0), None)
+            kept = ExitSnapshot(key, Side.LONG, D(1), levels)
+            journal.keep(StateRows(guards=exit_states.states_of({key: kept})))
+        await journal.aclose()
+
+    def stops() -> list[str]:
+        return [row["stop"] for row in json.loads(call("status", "--json").stdout)["positions"]]
+
+    assert call("cleanup", "--max-positions", "100", "--yes").exit_code == 0
+    asyncio.run(believe())
+    assert stops() == ["99.99", "99.99"]
+    assert call("paper", "reset", "--account", "ann/ann", "--yes").exit_code == 0
+    assert stops() == ["99", "99.99"]
+    closed = json.loads(call("journal", "--json", "--kind", "position_closed").stdout)["entries"]
+    assert [(entry["account"], entry["why"]) for entry in closed] == [("ann/ann", "the paper account was started anew")]
+
+
+def test_check_looks_at_the_journal_and_leaves_it_alone(one: Call, tmp_path: Path) -> None:
+    made = json.loads(one("check", "--json").stdout)["journal"]
+    assert (made["ok"], "none yet" in made["text"]) == (True, True)
+    assert one("flatten", "--symbol", "BTC-USD", "--yes").exit_code == 0
+    assert "journal.db can be read and written" in one("check").stdout
+    (tmp_path / "data" / "journal.db").write_bytes(b"no database at all, but long enough to be read as such" * 9)
+    before = files(tmp_path)
+    result = one("check")
+    assert result.exit_code == 1
+    assert "is damaged" in " ".join(result.stdout.split())
+    assert files(tmp_path) == before
 
 
 def test_the_example_of_a_book_makes_an_account_with_prices(setup: Callable[..., Call]) -> None:
