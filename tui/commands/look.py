@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from core.errors import FlatdeckError, MissingCredentials, Refusal, Refused
-from core.link.messages import Snapshot
+from core.link.messages import LIVE_STATES, Snapshot
 from core.ports import Broker, Check
 from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands.session import (
@@ -16,14 +16,17 @@ from tui.commands.session import (
     UNREACHED,
     USAGE,
     CommandContext,
+    known,
     no_configuration,
     shared_options,
     with_context,
 )
+from tui.commands.symbols import refuse_unheld_symbols
 from tui.output import documents
 from tui.output.columns import columns
 from tui.output.plans import status_text
 from tui.output.problems import problems
+from tui.output.selection import Selection, selected
 from tui.present.sanitize import sanitize
 
 CHECK_SECONDS = 30.0  # seconds for all checks of one account
@@ -34,12 +37,21 @@ Checked = tuple[str, str, str | None, list[Check]]
 
 @click.command()
 @click.option("--check", "judged", is_flag=True, help="End with 1 when something must be looked at, and say what.")
+@click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
+@click.option("--account", "accounts", metavar="ID", multiple=True, help="Only this account, owner/name. Repeatable.")
+@click.option("--symbol", "symbols", metavar="S", multiple=True, help="Only this symbol. Repeatable.")
 @shared_options
 @with_context
-def status(context: CommandContext, *, judged: bool) -> int:
+def status(context: CommandContext, *, judged: bool, **names: tuple[str, ...]) -> int:
     """Show accounts, owners, positions, stops and closings."""
-    settings = context.load_config().settings
-    snapshot, reached = context.run_to_end(look(context, settings))
+    settings, wanted = context.load_config().settings, Selection(**names)
+    known("user", wanted.owners, [owner.id for owner in settings.owners])
+    known("account", wanted.accounts, [account.id for account in settings.accounts])
+    whole, reached = context.run_to_end(look(context, settings))
+    refuse_unheld_symbols(whole, wanted.symbols)
+    snapshot = selected(whole, settings, wanted)
+    if wanted != Selection():
+        reached = sum(row.state in LIVE_STATES for row in snapshot.accounts)
     elsewhere = context.environment.elsewhere(settings)
     found = problems(snapshot, elsewhere)
     if elsewhere and elsewhere.settings not in ("", settings_digest(settings)):
@@ -160,7 +172,7 @@ def config(context: CommandContext) -> int:
         return DONE
     context.print_text(f"# {sanitize(loaded.path or 'no file, defaults only')}")
     rows = [("setting", "value", "from"), *load.describe(loaded)]
-    context.print_text("\n".join(columns(rows)))
+    context.print_text("\n".join(columns(rows, longest=None)))
     return DONE
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from core.entries.rules import same_symbol
+from core.link.messages import Snapshot
 from core.plans.plan import Plan
 from core.plans.position_row import PositionRow
 from core.plans.request import PlanRequest
@@ -40,6 +41,24 @@ async def refuse_unknown_symbols(engine: Engine, request: PlanRequest, plan: Pla
             near = difflib.get_close_matches(symbol, sorted({row.key.symbol for row in held}), n=1)
             hint = f"; did you mean {_where(near[0], held)}?" if near else ""
             raise click.UsageError(f"Nobody holds {symbol}, and no account's venue knows it{hint}")
+
+
+def refuse_unheld_symbols(snapshot: Snapshot, symbols: Iterable[str]) -> None:
+    """Raise UsageError with the nearest symbol when nobody holds a symbol that is looked for.
+
+    An account that could not be read might hold the symbol: then nothing is refused.
+    """
+    held = snapshot.positions
+    known = {name for row in held for name in (row.key.symbol, row.native_symbol)}
+    known |= {row.key.symbol for row in snapshot.closings}
+    unread = not all(row.whole for row in snapshot.accounts)
+    for symbol in symbols if not unread else ():
+        if symbol in known:
+            continue
+        spelled = [row.key.symbol for row in held if same_symbol(row.key.symbol, symbol)]
+        near = spelled or difflib.get_close_matches(symbol, sorted({row.key.symbol for row in held}), n=1)
+        hint = f"; did you mean {_where(near[0], held)}?" if near else ""
+        raise click.UsageError(f"Nobody holds {symbol}{hint}")
 
 
 def _where(symbol: str, held: Iterable[PositionRow]) -> str:

@@ -18,6 +18,7 @@ from core.plans.results import PlanReport, ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.documents import results
+from tui.output.selection import sums
 from tui.output.waiting import waiting_lines
 from tui.present.labels import not_listed, tags, tally_words
 from tui.present.numbers import UNKNOWN, age, number, pct, usd
@@ -25,6 +26,7 @@ from tui.present.sanitize import sanitize
 
 _TAGS = {**TAGS, Reason.UNSELLABLE: "[UNSELLABLE]", Reason.OPEN_ORDERS: "[OPEN_ORDER]"}
 _VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKind.SKIP: "skip"}
+_SPARE = "age,target,entry,side,mark,P&L"  # columns of positions that a narrow terminal leaves out, the first first
 _BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
 
 
@@ -235,14 +237,16 @@ def _trouble(row: AccountRow) -> str:
 def _owner_lines(snapshot: Snapshot, width: int | None) -> list[str]:
     if not snapshot.owners:
         return ["  none configured"]
-    rows = [("owner", "held/cap", "")]
+    worth = sums(snapshot.positions)
+    rows = [("owner", "held/cap", "value", "")]
     for row in snapshot.owners:
         over = f"{row.counted - row.cap} over the cap" if row.counted > row.cap else ""
         unread = any(a.owner == row.id and not a.whole and not a.unlisted for a in snapshot.accounts)
         why = "an account could not be read" if unread else "a part of an account could not be listed"
         partial = "" if row.complete else f"PARTIAL: {why}"
-        rows.append((row.id, f"{row.counted}/{row.cap}", "; ".join(filter(None, (over, partial)))))
-    return columns(rows, right="held/cap", width=width, indent="  ")
+        why = "; ".join(filter(None, (over, partial)))
+        rows.append((row.id, f"{row.counted}/{row.cap}", worth.get(row.id, ""), why))
+    return columns(rows, right="held/cap,value", width=width, indent="  ")
 
 
 def _position_lines(positions: Iterable[PositionRow], now: datetime, width: int | None) -> list[str]:
@@ -261,7 +265,9 @@ def _position_lines(positions: Iterable[PositionRow], now: datetime, width: int 
         )
     if len(rows) == 1:
         return ["  none"]
-    return columns(rows, right="quantity,entry,mark,value,P&L,stop,target,age", width=width, indent="  ")
+    return columns(
+        rows, right="quantity,entry,mark,value,P&L,stop,target,age", width=width, indent="  ", optional=_SPARE
+    )
 
 
 def _closing_lines(snapshot: Snapshot, width: int | None) -> list[str]:

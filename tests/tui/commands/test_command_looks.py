@@ -315,3 +315,36 @@ def test_a_status_without_an_engine_does_not_claim_one() -> None:
         False,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("args", "symbols"),
+    [
+        (["--user", "user_123"], ["BTC/USD"]),
+        (["--user", "platform"], []),
+        (["--account", "user_123/coinbase", "--symbol", "BTC-USD"], ["BTC/USD"]),
+    ],
+)
+def test_status_can_be_narrowed(args: list[str], symbols: list[str]) -> None:
+    made = document(call(FakeWorld(), "status", "--json", *args))
+    assert [row["symbol"] for row in made["positions"]] == symbols
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--user", "user_12"], "did you mean user_123?"),
+        (["--account", "user_123/coinbas"], "did you mean user_123/coinbase?"),
+        (["--symbol", "btc-usd"], "did you mean BTC/USD (user_123/coinbase)?"),
+    ],
+)
+def test_status_refuses_a_name_that_nobody_has(args: list[str], said: str) -> None:
+    result = call(FakeWorld(), "status", *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_symbol_may_be_held_where_an_account_could_not_be_read() -> None:
+    down = structs.replace(SNAPSHOT.accounts[0], state="down")
+    world = FakeWorld(snapshot=structs.replace(SNAPSHOT, accounts=(down,)))
+    assert call(world, "status", "--symbol", "XRP-USD").exit_code == 4
