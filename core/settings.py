@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field, structs
 
-from core.model import PLATFORM, PositionKey, Tier
+from core.model import PLATFORM, InstrumentKey, PositionKey, Tier
 from core.units import ZERO, plain
 
 D = Decimal
@@ -219,12 +219,13 @@ def resolve_exits(settings: Settings, account: str, symbol: str) -> ExitSettings
 
 def exits_of(settings: Settings) -> ExitsOf:
     """Return a lookup that resolves each account and symbol once, because every price asks."""
-    known: dict[tuple[str, str], ExitSettings] = {}
+    known: dict[InstrumentKey, ExitSettings] = {}
 
     def of(account: str, symbol: str) -> ExitSettings:
-        found = known.get((account, symbol))
+        place = InstrumentKey(account, symbol)
+        found = known.get(place)
         if found is None:
-            found = known[account, symbol] = resolve_exits(settings, account, symbol)
+            found = known[place] = resolve_exits(settings, account, symbol)
         return found
 
     return of

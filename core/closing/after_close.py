@@ -31,7 +31,7 @@ class RecentOrders:
         self._orders: dict[InstrumentKey, tuple[str, ...]] = {}  # order ids of ended closes, the latest last
         self._loaded = False
 
-    async def load(self) -> None:
+    async def read_journal(self) -> None:
         """Read from the journal what an earlier process sent within the lag. Raises JournalError."""
         if self._loaded:
             return
@@ -43,13 +43,13 @@ class RecentOrders:
                     self._end(entry.record.key.instrument, monotonic - (now - entry.at).total_seconds())
         self._loaded = True
 
-    def note(self, where: InstrumentKey, ladder: Ladder) -> None:
+    def record_close(self, where: InstrumentKey, ladder: Ladder) -> None:
         """Record the end of a close."""
         if ladder.sent:
             self._end(where, self._clock.monotonic())
             self._orders[where] = (*self._orders.get(where, ()), *ladder.fills.by_order)[-ORDERS_KEPT:]
 
-    def told(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
+    def add_earlier_orders(self, where: InstrumentKey, ladder: Ladder) -> Ladder:
         """Return the next close's ladder with the end time of our last order there and our earlier orders' ids."""
         ended = self._ended.get(where) if ladder.fills.ended_at is None else ladder.fills.ended_at
         others = ladder.others | (frozenset(self._orders.get(where, ())) - ladder.sent)

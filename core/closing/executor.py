@@ -88,7 +88,7 @@ class PlanExecutor:
             for action in actions:
                 self._locks.take(plan.id, action.key.instrument)
             pending = (ProfitPending(plan.id, a.key) for a in plan.closes)
-            await self._recent_orders.load()
+            await self._recent_orders.read_journal()
             await self._write(PlanApproved(plan, approved.by, approved.approved_at, approved.approver), *pending)
             self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
             results = await self._all(approved, actions, None)
@@ -108,7 +108,7 @@ class PlanExecutor:
 
     async def _interrupted(self, left: InterruptedPlan) -> list[ResultRow]:
         plan = left.approved.plan
-        await self._recent_orders.load()
+        await self._recent_orders.read_journal()
         fresh = left.age(self._clock.now()) <= self._settings.ladder.resume_within
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
@@ -204,7 +204,7 @@ class PlanExecutor:
 
     def _note(self, where: InstrumentKey, plan: str, ladder: Ladder) -> None:
         """Record the end of a close, and whether an order of it may still be live."""
-        self._recent_orders.note(where, ladder)
+        self._recent_orders.record_close(where, ladder)
         if ladder.order is not None:
             self._locks.may_be_live(plan, where)
 
@@ -229,7 +229,7 @@ class PlanExecutor:
             interrupted, fresh = left
             move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
         state = structs.replace(move.ladder, by_exit=approved.by_exit)
-        return structs.replace(move, ladder=self._recent_orders.told(action.key.instrument, state))
+        return structs.replace(move, ladder=self._recent_orders.add_earlier_orders(action.key.instrument, state))
 
     async def freeze(self, account: str, why: str, action: Action | None = None) -> None:
         """Freeze the account after a broken invariant: send nothing more for it until a person has checked."""
@@ -308,7 +308,7 @@ class PlanExecutor:
 
     async def _try_read(self, account: str) -> Holdings | None:
         try:
-            return await limited(self._tools[account].reader.read())
+            return await limited(self._tools[account].reader.read_account())
         except (FlatdeckError, TimeoutError):
             return None
 

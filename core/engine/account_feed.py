@@ -203,7 +203,7 @@ class AccountFeed:
 
     async def _read(self) -> None:
         """Read positions and orders, and ask for the rates of their currencies."""
-        holdings = await self._reader.read(urgent=False)
+        holdings = await self._reader.read_account(urgent=False)
         self._held = sorted({p.symbol for p in holdings.positions})
         await self._rates(holdings)
 

@@ -50,7 +50,7 @@ class BarBackfill:
         try:
             due = self._asked.get(place, self._clock.monotonic() - AGAIN) + AGAIN
             await self._clock.sleep(max(due - self._clock.monotonic(), 0.0))
-            async with self._turns[place[0]]:
+            async with self._turns[place.account]:
                 await self._tried(place)
         finally:
             self._under_way.discard(place)

@@ -137,7 +137,7 @@ class Engine:
             *(self.pending_plans, self.publisher, acting, self.ledger, self._locks),
             frozen=self.frozen,
             exits_of=self.exits_of,
-            reread=self._rereads.request,
+            reread=self._rereads.request_reads,
             spawn=self._tasks.spawn,
             say=self.say,
         )
@@ -299,7 +299,7 @@ class Engine:
         change = self.book.apply(event, self.clock.now())
         self._rows.apply_change(change)
         if change.doubted:
-            self._rereads.request(change.doubted)
+            self._rereads.request_reads(change.doubted)
         self._fire(self.exits.take(event, change))
         match event:
             case HoldingsRead(holdings):

@@ -30,9 +30,9 @@ class AccountRereads:
 
     def request_all(self) -> None:
         """Read every account again."""
-        self.request(self._readers)
+        self.request_reads(self._readers)
 
-    def request(self, accounts: Iterable[str]) -> None:
+    def request_reads(self, accounts: Iterable[str]) -> None:
         """Read these accounts again. The second read decides, for example when a list got shorter without a reason."""
         for account in sorted(set(accounts) - self._requested):
             self._requested.add(account)
@@ -42,6 +42,6 @@ class AccountRereads:
         await self._clock.sleep(WAIT)
         self._requested.discard(account)
         try:
-            await self._readers[account].read(urgent=False)
+            await self._readers[account].read_account(urgent=False)
         except FlatdeckError as error:
             self._say("warning", f"{account} could not be read again: {error}", account)

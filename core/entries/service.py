@@ -167,7 +167,7 @@ class EntryService:
         """Read the account, compare the position with the draft and ask the gate. Raises NotAllowed, JournalError."""
         account, symbol = draft.key.account, draft.key.symbol
         try:
-            holdings = await self._readers[account].read()
+            holdings = await self._readers[account].read_account()
             found = holdings.position(draft.key)
         except FlatdeckError as error:
             raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
@@ -247,7 +247,7 @@ class EntryService:
         error = ""
         while True:
             try:
-                position = (await self._readers[entry.key.account].read()).position(entry.key)
+                position = (await self._readers[entry.key.account].read_account()).position(entry.key)
                 seen = position.quantity if position else ZERO
                 error = f"filled, but the broker reports {plain(seen)} instead of {plain(expected)}"
             except FlatdeckError as failed:

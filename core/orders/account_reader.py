@@ -30,7 +30,7 @@ class AccountReader:
         self._urgent = False
         self.asked = -inf  # monotonic seconds at which the last successful read began
 
-    async def read(self, *, urgent: bool = True) -> Holdings:
+    async def read_account(self, *, urgent: bool = True) -> Holdings:
         """Return a complete read that began after this call. Raises Refused, Unreachable or OutcomeUnknown.
 
         A caller that only watches passes ``urgent=False``. A read is urgent when any caller who shares it is urgent.

@@ -40,7 +40,7 @@ async def read_beside(
     """Return a complete read, and the states of ``orders``. Slow order queries do not delay the read."""
     asking = asyncio.ensure_future(_states(broker, orders))
     try:
-        holdings = await limited(reader.read())
+        holdings = await limited(reader.read_account())
         async with asyncio.timeout(BESIDE):
             return holdings, await asking
     except TimeoutError:
@@ -76,7 +76,7 @@ async def find_sent_order(
             order = await broker.find_order(request.symbol, **name)
             if order is not None:
                 return OrderRead(order, asked)
-    holdings = await reader.read()
+    holdings = await reader.read_account()
     # A nameless close call may trade on either side: the position may have flipped meanwhile.
     sides = OrderSide if do.nameless else (request.side,)
     legs = Leg if request.leg is Leg.NET else (request.leg, Leg.NET)

@@ -163,7 +163,7 @@ class ReconciliationService:
     async def _look(self, account: str) -> list[Discrepancy]:
         """Compare one read with the beliefs. Skip every symbol with an entry or a close under way."""
         async with asyncio.timeout(15):
-            holdings = await self._readers[account].read(urgent=False)
+            holdings = await self._readers[account].read_account(urgent=False)
         beliefs = await self._ledger.read()
         busy = self._busy(account, beliefs)
         book = self._book

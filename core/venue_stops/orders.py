@@ -82,7 +82,7 @@ class VenueStopOrders:
 
         Return why no stop rests; empty when a stop rests, or when nothing is held. Raises the errors of a read.
         """
-        position = (await limited(self.reader.read())).position(key)
+        position = (await limited(self.reader.read_account())).position(key)
         if position is None or gone.trigger is None:
             return ""
         quantity = floor_to(position.quantity if instrument.reduce_only else position.free, instrument.step)

@@ -77,7 +77,9 @@ class VenueStopService:
         self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
         self._stops: dict[PositionKey, VenueStop] = {}
         self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
-        self._working: set[InstrumentKey] = set()
+        self._working: set[InstrumentKey] = (
+            set()
+        )  # own tasks: no lock, because a close only waits for an order that leaves
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> ExitView | None:
@@ -220,7 +222,7 @@ class VenueStopService:
         if post.order is None and post.intent is not None:
             await self._took(key, post, post.intent, await hand.orders.resolve_order(post.intent), sent_now=False)
             return not post.unknown
-        holdings = await limited(hand.reader.read())
+        holdings = await limited(hand.reader.read_account())
         if foreign := await find_foreign_orders(self._journal, holdings.orders):
             self._failed(key, post, why_foreign(foreign[0]))
             return False

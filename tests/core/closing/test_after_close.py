@@ -38,17 +38,17 @@ async def recent(*records: Record, within: float = 10.0, after: float = 0.0) -> 
 @virtual
 async def test_what_an_earlier_process_sent_within_the_lag_delays_the_next_close(record: Record):
     orders, clock = await recent(record, after=4.0)
-    assert orders.told(PLACE, Climb().ladder).fills.ended_at is None
-    await orders.load()
-    ended = orders.told(PLACE, Climb().ladder).fills.ended_at
+    assert orders.add_earlier_orders(PLACE, Climb().ladder).fills.ended_at is None
+    await orders.read_journal()
+    ended = orders.add_earlier_orders(PLACE, Climb().ladder).fills.ended_at
     assert ended == pytest.approx(clock.monotonic() - 4.0, abs=0.01)
 
 
 @virtual
 async def test_what_was_sent_longer_ago_than_a_list_may_lag_delays_nothing():
     orders, _ = await recent(INTENT, ANSWER, after=11.0)
-    await orders.load()
-    assert orders.told(PLACE, Climb().ladder).fills.ended_at is None
+    await orders.read_journal()
+    assert orders.add_earlier_orders(PLACE, Climb().ladder).fills.ended_at is None
 
 
 @virtual
@@ -57,8 +57,8 @@ async def test_the_next_close_is_told_of_the_end_and_the_orders_of_the_one_befor
     first = Climb()
     first.to_send()
     first.filled("2")
-    orders.note(PLACE, first.ladder)
-    told = orders.told(PLACE, Climb().ladder)
+    orders.record_close(PLACE, first.ladder)
+    told = orders.add_earlier_orders(PLACE, Climb().ladder)
     assert (told.fills.ended_at, told.others) == (clock.monotonic(), frozenset({"v1"}))
 
 
@@ -67,5 +67,5 @@ async def test_a_close_whose_order_never_ended_delays_the_next_one_too():
     orders, clock = await recent()
     first = Climb()
     first.to_send()
-    orders.note(PLACE, structs.replace(first.ladder, order=None))
-    assert orders.told(PLACE, Climb().ladder).fills.ended_at == clock.monotonic()
+    orders.record_close(PLACE, structs.replace(first.ladder, order=None))
+    assert orders.add_earlier_orders(PLACE, Climb().ladder).fills.ended_at == clock.monotonic()

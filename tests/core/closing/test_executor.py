@@ -292,7 +292,7 @@ async def test_an_adapters_fault_at_the_end_is_an_account_that_could_not_be_read
         gear = world.engine._executor._tools[ACCOUNT]  # type: ignore[union-attr]
 
         class Broken:
-            async def read(self) -> Any:
+            async def read_account(self) -> Any:
                 raise KeyError("positionAmt")
 
         gear.reader = Broken()  # type: ignore[assignment]

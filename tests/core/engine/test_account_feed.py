@@ -378,7 +378,7 @@ async def test_what_somebody_read_since_a_trade_is_not_read_once_more():
         await asyncio.sleep(1)
         account.broker.events.put_nowait(FillSeen(fill("1", "o1")))
         await asyncio.sleep(SOON / 2)
-        await account.reader.read()
+        await account.reader.read_account()
         await asyncio.sleep(SOON * 2)
         assert account.count(HoldingsRead) == 2
 

@@ -118,7 +118,7 @@ class Bench:
         while True:
             self._emit(QuoteSeen(quote(SYMBOL, self.clock.monotonic(), "99.9", "100.1", last="100")))
             try:
-                await self.reader.read()
+                await self.reader.read_account()
             except Exception as error:  # noqa: BLE001 - what a watcher makes of it is not what is tried here
                 self.log.append(("debug", str(error)))
             await asyncio.sleep(5)
