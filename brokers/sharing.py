@@ -7,16 +7,19 @@ their own lane. There an urgent read never waits behind a background read that a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from core.errors import explain
+from core.errors import FlatdeckError, Refusal, Refused, explain
 from core.model import Holdings
 from core.ports import Clock
 
 Read = Callable[[bool], Coroutine[Any, Any, Holdings]]
 T = TypeVar("T")
+TRIES = 3  # failures in a row of a part, before a read goes on without it
+LASTS = 1.0  # seconds that those failures take at least
+PATIENCE = 3.0  # seconds that a read then waits for the part
 
 
 class KeptAnswer(Generic[T]):
@@ -65,6 +68,37 @@ class KeptAnswer(Generic[T]):
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
+
+
+class Tolerated:
+    """Parts of a read that may be lacking. One failure fails the read, so that the caller reads again.
+
+    A part that fails ``TRIES`` times in a row, or that the venue refuses, is left out of the read until it answers.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failed: dict[str, tuple[float, int]] = {}  # by part: the row's first failure and the number of failures
+
+    async def read(self, name: str, part: Awaitable[T], without: T) -> tuple[T, str]:
+        """Return the part and "", or ``without`` and why the part is left out. Raises the part's error before that."""
+        asked = self._clock.monotonic()
+        since, failures = self._failed.get(name, (asked, 0))
+        try:
+            async with asyncio.timeout(PATIENCE if failures >= TRIES else None):
+                found = await part
+        except (FlatdeckError, TimeoutError) as error:
+            self._failed[name] = since, failures + 1
+            if not _refused(error) and (failures + 1 < TRIES or asked - since < LASTS):
+                raise
+            return without, explain(error)
+        self._failed.pop(name, None)
+        return found, ""
+
+
+def _refused(error: Exception) -> bool:
+    """Return whether another try cannot help."""
+    return isinstance(error, Refused) and error.refusal not in (Refusal.RATE_LIMITED, Refusal.BANNED, Refusal.CLOCK)
 
 
 class SharedReads:

@@ -294,7 +294,7 @@ class Bar(Struct, frozen=True):
 
 
 class Holdings(Struct, frozen=True):
-    """One read of an account: every position and open order that its lists have. A failed list raises instead.
+    """One read of an account: every position and open order that its lists have. A failed list of positions raises.
 
     ``asked`` and ``received`` are local monotonic seconds around the request. The read contains all that happened
     before ``asked``, unless the venue's lists lag.
@@ -308,6 +308,7 @@ class Holdings(Struct, frozen=True):
     instruments: tuple[Instrument, ...] = ()  # the instruments of all symbols above
     equity: Decimal | None = None
     equity_flaw: str = ""  # why the equity is unknown, where the venue failed to tell it
+    orders_flaw: str = ""  # why more orders may be open than the read has
     unlisted: tuple[str, ...] = ()  # parts of the account that no list covers, in words for a person
     unread: tuple[str, ...] = ()  # symbols of rows that could not be read; "" for a row without a symbol
 

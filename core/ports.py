@@ -131,12 +131,12 @@ class InstrumentLister(Protocol):
 class OrderQuery(Struct, frozen=True):
     """A question for one order: by client id, or, for a nameless order, by new orders and fills.
 
-    ``known``: ids of orders that existed before ours was sent. ``nameless``: a venue's own close call, which may carry
-    no client id. ``seconds``: the time-out of the question.
+    ``known``: ids of orders that existed before ours was sent; None where they were not known. ``nameless``: a venue's
+    own close call, which may carry no client id. ``seconds``: the time-out of the question.
     """
 
     request: OrderRequest
-    known: frozenset[str]
+    known: frozenset[str] | None
     order_id: str | None
     nameless: bool
     seconds: float

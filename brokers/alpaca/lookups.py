@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -62,7 +63,8 @@ class Lookups:
         wanted, self._wanted, self._next = self._wanted, set(), None
         found: Found = {}
         if len(wanted) > FEW:
-            found |= {r.order.id: r.order for r in await self._latest({}) if r.order.id in wanted}
+            with suppress(FlatdeckError):  # without the list each order is asked for
+                found |= {r.order.id: r.order for r in await self._latest({}) if r.order.id in wanted}
         rest = sorted(wanted - set(found))
         calls = (
             self._one(self._client.ask_urgently(f"/v2/orders/{order_id}", {"nested": "true"})) for order_id in rest

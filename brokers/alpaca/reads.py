@@ -1,5 +1,6 @@
 """Complete reads of an account: positions and every page of open orders.
 
+Without its positions a read fails. Without its open orders it says so: positions are watched and closed all the same.
 The equity and the rules of instruments are asked for beside the reads: a read is complete without them. Callers share
 the reads, so that 59 closes at once do not read 59 times. Alpaca's orders and positions can disagree for up to ten
 seconds; the core waits for that time.
@@ -14,7 +15,7 @@ from typing import Any
 
 from brokers.alpaca import wire
 from brokers.alpaca.client import Client
-from brokers.sharing import KeptAnswer, SharedReads
+from brokers.sharing import KeptAnswer, SharedReads, Tolerated
 from core.errors import OutcomeUnknown
 from core.model import Holdings, Instrument, Kind
 from core.ports import Clock
@@ -37,6 +38,7 @@ class Reads:
         self._client = client
         self._clock = clock
         self._shared = SharedReads(self._read)
+        self._orders = Tolerated(clock)
         self._equity = KeptAnswer(self._read_equity, clock, keep=ACCOUNT_EVERY, again=ACCOUNT_AGAIN)
         self._assets: dict[str, wire.Asset] = {}
         self._listed: set[str] = set()  # native names of crypto in the venue's list of assets
@@ -55,14 +57,18 @@ class Reads:
         ask = self._client.ask_urgently if urgent else self._client.get
         asked = self._clock.monotonic()
         self._equity.refresh()
-        positions, orders = await asyncio.gather(ask("/v2/positions", {}), self._open_orders(ask))
+        positions, (orders, orders_flaw) = await asyncio.gather(
+            ask("/v2/positions", {}), self._orders.read("orders", self._open_orders(ask), [])
+        )
         received = self._clock.monotonic()
         equity = await self._equity.get(ACCOUNT_TIME)
         await self._learn(wire.listed(positions, "positions"))
         held = wire.positions(self._account, positions, self.pairs, self._assets)
         crypto = [h.instrument for h in held if h.instrument.kind is Kind.SPOT]
         self.pairs |= {i.native_symbol.replace("/", ""): i.symbol for i in crypto}
-        resting = [r for r in wire.orders(self._account, orders, self.pairs) if not r.order.status.terminal]
+        listed, unreadable = wire.readable_orders(self._account, orders, self.pairs)
+        resting = [r for r in listed if not r.order.status.terminal]
+        orders_flaw = orders_flaw or unreadable
         instruments = {r.order.symbol: self.instruments.get(r.order.symbol, r.instrument) for r in resting}
         instruments |= {h.instrument.symbol: h.instrument for h in held}
         self.instruments |= instruments
@@ -76,6 +82,8 @@ class Reads:
             orders=tuple(r.order for r in resting),
             instruments=tuple(instruments.values()),
             equity=None if self._equity.flaw else equity,
+            orders_flaw=orders_flaw,
+            unlisted=(f"open orders: {orders_flaw}",) if orders_flaw else (),
             equity_flaw=self._equity.flaw or ("" if equity is not None else "no answer yet (GET /v2/account)"),
         )
 

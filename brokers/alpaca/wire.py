@@ -214,6 +214,18 @@ def orders(account: str, rows: object, pairs: Mapping[str, str]) -> list[Resting
     return [found for row in listed(rows, "orders") for found in _with_legs(account, row, pairs)]
 
 
+def readable_orders(account: str, rows: Iterable[Row], pairs: Mapping[str, str]) -> tuple[list[Resting], str]:
+    """Return every order of a nested list that can be read, and why others cannot."""
+    made: list[Resting] = []
+    flaw = ""
+    for row in rows:
+        try:
+            made += _with_legs(account, row, pairs)
+        except OutcomeUnknown as error:
+            flaw = f"{error} (order {text(row, 'id') or 'without an id'})"
+    return made, flaw
+
+
 def _with_legs(account: str, row: Row, pairs: Mapping[str, str]) -> Iterable[Resting]:
     given = row.get("legs")
     legs = [leg for leg in given if isinstance(leg, dict)] if isinstance(given, list) else []

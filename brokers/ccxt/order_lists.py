@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -9,8 +10,9 @@ from msgspec import Struct
 
 from brokers.ccxt import pagination, wire
 from brokers.ccxt.exchanges.read_table import Params, ReadCalls
-from brokers.ccxt.unlisted import refused_part
+from brokers.ccxt.unlisted import named_part, refused_part
 from brokers.ccxt.wire import Row
+from brokers.sharing import Tolerated
 from core.errors import OutcomeUnknown, Refused
 
 MOST_PAGES = 40
@@ -21,10 +23,11 @@ Ask = Callable[..., Awaitable[Any]]
 
 
 class OrderRows(Struct, frozen=True):
-    """The rows of one or more lists, and the rests that could not be read, in words for a person."""
+    """The rows of one or more lists, and the parts that are not listed, in words for a person."""
 
     rows: list[Row]
-    cut: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    flaw: str = ""  # why more orders of listed markets may be open
 
 
 class Paging(Struct, frozen=True):
@@ -54,27 +57,41 @@ def _paging(exchange: str, params: Params, calls: ReadCalls) -> Paging | None:
 
 
 class OrderLists:
-    """The lists of open orders of one account."""
+    """The lists of open orders of one account. A list that fails for long is left out and named (``tolerated``)."""
 
-    def __init__(self, exchange: Any, name: str, calls: ReadCalls) -> None:
+    def __init__(self, exchange: Any, name: str, calls: ReadCalls, tolerated: Tolerated) -> None:
         self._exchange = exchange
         self._name = name
         self._calls = calls
+        self._tolerated = tolerated
 
     async def read(self, ask: Ask, asked: Iterable[Params]) -> OrderRows:
-        """Return the open orders of these lists. Raises if a list fails: its orders would look cancelled."""
-        lists = await pagination.together(*(self._allowed(ask, params, n) for n, params in enumerate(asked)))
-        cut = dict.fromkeys(part for one in lists for part in one.cut)
-        return OrderRows([row for one in lists for row in one.rows], tuple(cut))
+        """Return the open orders of these lists. Raises the error of a list that failed just now."""
+        reading = (self._allowed(ask, params, n) for n, params in enumerate(asked))
+        lists = await asyncio.gather(*reading, return_exceptions=True)  # each list counts its own failures
+        for one in lists:
+            if isinstance(one, BaseException):
+                raise one
+        read = [one for one in lists if isinstance(one, OrderRows)]
+        unlisted = dict.fromkeys(part for one in read for part in one.unlisted)
+        flaw = next((one.flaw for one in read if one.flaw), "")
+        return OrderRows([row for one in read for row in one.rows], tuple(unlisted), flaw)
 
     async def _allowed(self, ask: Ask, params: Params, nth: int) -> OrderRows:
+        found, flaw = await self._tolerated.read(f"open orders {params}", self._used(ask, params, nth), OrderRows([]))
+        part = named_part("open orders", params, flaw)
+        return OrderRows([], (part,), part) if flaw else found
+
+    async def _used(self, ask: Ask, params: Params, nth: int) -> OrderRows:
         """Return one list. A list beside the first one may belong to a part that the account never used."""
         try:
             return await self.read_list(ask, params)
         except Refused as refused:
+            conditional = params.get("trigger") is True  # the other orders of these markets are listed
             if not self._calls.guessed or nth == 0:
                 raise
-            return OrderRows([], refused_part("open orders", params, refused))
+            parts = refused_part("open orders", params, refused)
+            return OrderRows([], parts, parts[0] if parts and conditional else "")
 
     async def read_list(self, ask: Ask, params: Params) -> OrderRows:
         """Return one list. Raises OutcomeUnknown for a list that does not end."""
@@ -85,8 +102,10 @@ class OrderLists:
         paging = _paging(self._name, params, calls)
         if paging is None:
             rows = await self._page(ask, {**params, **({"paginate": True} if calls.page is not None else {})}, None)
-            most = USUAL_PAGES if calls.guessed else ()
-            return OrderRows(rows, (CUT.format(len(rows)),) if len(rows) in most else ())
+            if not calls.guessed or len(rows) not in USUAL_PAGES:
+                return OrderRows(rows)
+            rest = CUT.format(len(rows))
+            return OrderRows(rows, (rest,), rest)
         return OrderRows(await self._all_pages(ask, params, paging))
 
     async def _all_pages(self, ask: Ask, params: Params, paging: Paging) -> list[Row]:

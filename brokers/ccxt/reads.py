@@ -1,7 +1,7 @@
 """Complete reads of one account: every position and open order that the exchange has, or an error.
 
 The parts are requested at the same time. One failed part fails the read, because a missing part would look like
-closed positions. The equity is no such part.
+closed positions. The equity is no such part. A list of open orders that fails for long is left out and named.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from brokers.ccxt.pagination import together
 from brokers.ccxt.unlisted import TRANSIENT, UnlistedParts, refused_part
 from brokers.ccxt.wire import Row
 from brokers.ccxt.worth import AccountWorth
-from brokers.sharing import SharedReads
+from brokers.sharing import SharedReads, Tolerated
 from core.errors import FlatdeckError, OutcomeUnknown, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
@@ -71,6 +71,7 @@ class AccountReads:
         self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
+        self._tolerated = Tolerated(clock)
         self._unlisted = UnlistedParts(QUESTIONS.get(client.settings.exchange, ()), client.ask_exchange, clock)
         self._worth = AccountWorth(client, markets, clock)
         self._listed: list[Position] | None = None  # positions of the last list
@@ -96,7 +97,7 @@ class AccountReads:
 
     @property
     def _order_lists(self) -> OrderLists:
-        return OrderLists(self._client.exchange, self._client.settings.exchange, self._calls)
+        return OrderLists(self._client.exchange, self._client.settings.exchange, self._calls, self._tolerated)
 
     @property
     def proven_empty(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ class AccountReads:
             self._kind.check(ask, self._calls.kind, asked),
         )
         received = self._clock.monotonic()
-        orders = self._resting(told.rows)
+        orders, unreadable = self._resting(told.rows)
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
         equity, flaw = await self._worth.read(self._calls, balance)
         positions = [*spot, *listed.positions]
@@ -148,7 +149,8 @@ class AccountReads:
             instruments=tuple(instruments.values()),
             equity=equity,
             equity_flaw=flaw,
-            unlisted=(*unlisted, *self._uncovered(), *debts, *told.cut, *listed.unlisted),
+            orders_flaw=told.flaw or next(iter(unreadable), ""),
+            unlisted=(*unlisted, *self._uncovered(), *debts, *told.unlisted, *unreadable, *listed.unlisted),
             unread=listed.unread,
         )
 
@@ -321,10 +323,18 @@ class AccountReads:
         parts = unlisted_parts(exchange, rows, positions=bool(calls.positions))
         return tuple(part for part in parts if part not in self._unlisted.parts)
 
-    def _resting(self, rows: list[Row]) -> list[Order]:
-        """Return the open orders, each under its position's symbol. This needs the list of positions first."""
-        made = (self._order(row) for row in rows)
-        return list({(order.symbol, order.id): order for order in made if not order.status.terminal}.values())
+    def _resting(self, rows: list[Row]) -> tuple[list[Order], tuple[str, ...]]:
+        """Return the open orders under their positions' symbols, after the positions, and the unreadable orders."""
+        made: dict[tuple[str, str], Order] = {}
+        unreadable: dict[str, None] = {}
+        for row in rows:
+            try:
+                order = self._order(row)
+            except OutcomeUnknown:  # a bad row must not hide the positions
+                unreadable[f"an open order that cannot be read ({wire.text(row, 'symbol') or 'no symbol'})"] = None
+            else:
+                made |= {} if order.status.terminal else {(order.symbol, order.id): order}
+        return list(made.values()), tuple(unreadable)
 
     def _order(self, row: Row) -> Order:
         name = self._client.settings.exchange

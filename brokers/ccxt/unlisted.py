@@ -31,8 +31,13 @@ def refused_part(what: str, params: Mapping[str, Any], refused: Refused) -> Part
     """
     if refused.refusal in TRANSIENT:
         raise refused
-    words = ", ".join(str(value) for value in params.values())
-    return () if NEVER_USED in str(refused).lower() else (f"{what} ({words}: {refused})",)
+    return () if NEVER_USED in str(refused).lower() else (named_part(what, params, str(refused)),)
+
+
+def named_part(what: str, params: Mapping[str, Any], why: str) -> str:
+    """Return a list that cannot be read in words for a person, with the parameters that tell it from other lists."""
+    words = ", ".join("conditional" if key == "trigger" else str(value) for key, value in params.items())
+    return f"{what} ({words}: {why})" if words else f"{what} ({why})"
 
 
 class UnlistedParts:

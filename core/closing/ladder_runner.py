@@ -263,6 +263,7 @@ class LadderRunner:
             ended=tuple(o for o in told if o.status.terminal),
             alive=tuple(o for o in told if not o.status.terminal),
             unsure=frozenset(o.id for o in asked) - {o.id for o in told if o.status.terminal},
+            orders_flaw=holdings.orders_flaw,
         )
 
     async def _price(self, key: PositionKey, touch: bool) -> Decimal | None:

@@ -61,6 +61,7 @@ class AccountFeed:
         self._told = AccountState.CONNECTING  # the last reported state
         self._traded = asyncio.Event()
         self._held: list[str] = []  # symbols held at this feed's last complete read
+        self._whole = True  # False while the open orders are not known
 
     async def first(self) -> bool:
         """Connect and read everything once, with a few tries. Return True when a try succeeded."""
@@ -180,7 +181,7 @@ class AccountFeed:
 
     async def _poll(self, every: float) -> None:
         while True:
-            await self._clock.sleep(every)
+            await self._clock.sleep(every if self._whole else min(every, POLL_EVERY))
             await self._read_and_quote()
             if self._told not in (AccountState.LIVE, AccountState.POLLING):  # another read failed meanwhile
                 self._state(AccountState.POLLING)
@@ -205,6 +206,7 @@ class AccountFeed:
         """Read positions and orders, and ask for the rates of their currencies."""
         holdings = await self._reader.read_account(urgent=False)
         self._held = sorted({p.symbol for p in holdings.positions})
+        self._whole = not holdings.orders_flaw
         await self._rates(holdings)
 
     async def _quote(self, symbols: list[str]) -> None:

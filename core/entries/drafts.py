@@ -189,7 +189,7 @@ class EntryDrafter:
             pending=tuple(beliefs.pending.values()),
             signals=dict(beliefs.signals),
             duplicate_window=settings.entries.duplicate_window,
-            unreadable={a: book.accounts[a].error or "not read yet" for a in accounts if not book.readable(a)},
+            unreadable={a: why for a in accounts if (why := book.accounts[a].unread)},
             frozen={a: why for a, why in self._frozen.items() if a in accounts},
         )
 

@@ -171,6 +171,9 @@ class EntryService:
             found = holdings.position(draft.key)
         except FlatdeckError as error:
             raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, f"{account} cannot be read: {error}")) from error
+        if holdings.orders_flaw:
+            why = f"the open orders of {account} are not known: {holdings.orders_flaw}"
+            raise NotAllowed(Rejection(Code.ACCOUNT_UNREADABLE, why))
         if foreign := await find_foreign_orders(self._journal, holdings.orders):
             raise NotAllowed(Rejection(Code.ACCOUNT_FROZEN, f"{account}: {why_foreign(foreign[0])}"))
         if (found.quantity if found else ZERO) != draft.before:

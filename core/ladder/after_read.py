@@ -10,7 +10,7 @@ from core.ladder import tiers
 from core.ladder.moves import advance, answer, cancel, changed_text, end, give_up, go, settle, wait
 from core.ladder.parts import LastRead, OrderUnderWay
 from core.ladder.states import DoJudge, DoSend, Ladder, Phase, PositionRead, Transition
-from core.model import Order, Tier
+from core.model import Kind, Order, Tier
 from core.plans.plan import ActionKind, is_our_stop
 from core.plans.results import Outcome
 from core.plans.sizing import size_close
@@ -18,13 +18,16 @@ from core.ports import SEND_WITHIN
 from core.units import floor_to, plain
 
 SECOND_LOOK = 0.25  # seconds between two reads that must agree
+CONTRACTS = (Kind.PERP, Kind.FUTURE)  # their free quantity does not tell what other orders would close
 
 
 def decide(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     """Check the orders first, then the position, then make the next order."""
     side = ladder.action.side
     cancels, filled = ladder.cancels.follow((*read.alive, *read.orders), read.ended, side.closing if side else None)
-    listed = frozenset(o.id for o in (*read.orders, *read.alive)) - cancels.ended
+    listed = frozenset(o.id for o in (*read.orders, *read.alive))
+    listed |= {o.id for o in cancels.orders} if read.orders_flaw else set()  # a list that failed proves no end
+    listed -= cancels.ended
     seen = LastRead(read.position, listed, price=read.price, instrument=read.instrument)
     ladder = structs.replace(ladder, cancels=cancels, expected=ladder.expected - filled, last_read=seen)
     return _orders(ladder, read, now) or _holding(ladder, read, now) or _send(ladder, read, now)
@@ -63,13 +66,8 @@ def _orders(ladder: Ladder, read: PositionRead, now: float) -> Transition | None
     if pending and not too_late:
         return _pending(_absent(ladder, frozenset()), pending, now)
     absent = read.unsure - cancels.ended
-    # a list can be truncated: an order is gone if the venue says so, or if two lists lack it
-    if absent and not too_late:
-        since = _odd_since(ladder, now)
-        # the order's fill may not show yet
-        doubtful = read.instrument.late_close_opens and not _lagged(ladder, since, now)
-        if doubtful or not absent <= cancels.absent:
-            return wait(structs.replace(_absent(ladder, absent), odd_since=since), SECOND_LOOK)
+    if absent and not too_late and (doubt := _doubt(ladder, read, absent, now)) is not None:
+        return doubt
     if ladder.action.kind is ActionKind.CANCEL_ORDER:
         return end(ladder, Outcome.CANCELLED)
     return None
@@ -88,6 +86,22 @@ def _take_along(ladder: Ladder, orders: tuple[Order, ...], late: tuple[Order, ..
     """Cancel our protective orders that were placed after the plan was made, like the orders that the plan names."""
     cancels = structs.replace(ladder.cancels, orders=(*ladder.cancels.orders, *late), absent=frozenset(), tries=0)
     return cancel(structs.replace(ladder, cancels=cancels), orders, now)
+
+
+def _doubt(ladder: Ladder, read: PositionRead, absent: frozenset[str], now: float) -> Transition | None:
+    """Wait until the cancelled orders are gone: the venue says so, or two lists lack them, as a list can be truncated.
+
+    Return None when they are gone.
+    """
+    if read.orders_flaw:
+        why = f"whether order {min(absent)} is gone is not known, because the open orders are not: {read.orders_flaw}"
+        return give_up(ladder, why) if now >= ladder.deadline else wait(ladder)
+    since = _odd_since(ladder, now)
+    # the order's fill may not show yet
+    doubtful = read.instrument.late_close_opens and not _lagged(ladder, since, now)
+    if doubtful or not absent <= ladder.cancels.absent:
+        return wait(structs.replace(_absent(ladder, absent), odd_since=since), SECOND_LOOK)
+    return None
 
 
 def _absent(ladder: Ladder, absent: frozenset[str]) -> Ladder:
@@ -156,6 +170,10 @@ def _send(ladder: Ladder, read: PositionRead, now: float) -> Transition:
     size = size_close(position, instrument, read.price)
     if size.too_small:
         return _too_small(ladder, position.quantity, size.too_small)
+    unbound = instrument.late_close_opens and instrument.kind in CONTRACTS
+    if read.orders_flaw and unbound:  # a resting order may fill beside ours: both together would open a position
+        why = f"the venue takes no reduce-only order, and the open orders are not known: {read.orders_flaw}"
+        return give_up(ladder, why) if now >= ladder.deadline else wait(answer(ladder, why))
     if now >= ladder.deadline:
         return give_up(ladder, "out of time")
     held = not instrument.reduce_only and floor_to(position.free, instrument.step) < size.wanted
@@ -194,7 +212,8 @@ def _step(ladder: Ladder, read: PositionRead, quantity: Decimal, now: float) -> 
         useful = step.tier not in ladder.unsupported and (step.tier is not Tier.DIRECT_API or ladder.failed)
         if request is not None and useful:
             known = frozenset(o.id for o in read.orders) | frozenset(ladder.fills.by_order) | ladder.others
-            order = OrderUnderWay(request, now, nameless=step.tier is Tier.VENUE_CLOSE, known=known)
+            before = None if read.orders_flaw else known
+            order = OrderUnderWay(request, now, nameless=step.tier is Tier.VENUE_CLOSE, known=before)
             ladder = go(ladder, Phase.SENDING, order=order, sent=ladder.sent | {client_id}, polls=0)
             return Transition(ladder, DoSend(step, request, position, read.instrument))
         ladder = advance(ladder if request is not None else answer(ladder, "no usable price for a limit"))

@@ -18,7 +18,7 @@ class OrderUnderWay(Struct, frozen=True):
     request: OrderRequest | None  # None: a list shows an order of ours that we believed to be at its end
     sent_at: float
     nameless: bool = False  # the order is a venue's own close call and may carry no client id
-    known: frozenset[str] = frozenset()  # ids of orders that were open before our order was sent
+    known: frozenset[str] | None = frozenset()  # ids of orders that were open before ours was sent; None: not known
     since: datetime | None = None  # after a restart: the time at which the order was sent
     seen: Order | None = None  # the order as last seen at the venue
     misses: int = 0  # look-ups past the expiry that found nothing

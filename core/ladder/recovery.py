@@ -113,7 +113,7 @@ def _resumed(
         last.request,
         sent_at=now,
         nameless=last.tier is Tier.VENUE_CLOSE,
-        known=_known(state),
+        known=None if action.orders_flaw else _known(state),
         since=last.at,
         seen=answered.order if answered is not None else None,
     )

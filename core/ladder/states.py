@@ -106,7 +106,7 @@ Do = DoCancel | DoRead | DoWait | DoPark | DoJudge | DoSend | OrderQuery | DoAwa
 
 
 class PositionRead(Struct, frozen=True):
-    """A complete read. ``orders`` has all open orders on the instrument.
+    """A complete read. ``orders`` has all open orders on the instrument, unless there is an ``orders_flaw``.
 
     ``asked`` and ``received`` are monotonic seconds.
     """
@@ -120,6 +120,7 @@ class PositionRead(Struct, frozen=True):
     ended: tuple[Order, ...] = ()  # cancelled orders that the venue reports as ended
     alive: tuple[Order, ...] = ()  # cancelled orders that the venue reports as live, listed or not
     unsure: frozenset[str] = frozenset()  # ids of cancelled orders whose state the venue did not report
+    orders_flaw: str = ""  # as in ``Holdings``
 
 
 class CancelsAsked(Struct, frozen=True):

@@ -68,27 +68,33 @@ async def find_sent_order(
 
     A venue's own close call may carry no client id. Only after such a call, an order without a client id can count as
     ours. The order must then be the only new market order without a client id. Of several such orders, none is taken.
-    At a venue that knows no client ids the same holds of the only new order of the request's quantity.
+    At a venue that knows no client ids the same holds of the only new order of the request's quantity. Where the
+    earlier orders are not known, no order without a name counts as new.
     """
-    request = do.request
+    request, known = do.request, do.known or frozenset()
     for name in ({"order_id": do.order_id}, {"client_id": request.client_id}):
         if any(name.values()):
             order = await broker.find_order(request.symbol, **name)
             if order is not None:
                 return OrderRead(order, asked)
     holdings = await reader.read_account()
+    if holdings.orders_flaw:
+        raise OutcomeUnknown(f"the open orders are not known: {holdings.orders_flaw}")
     # A nameless close call may trade on either side: the position may have flipped meanwhile.
     sides = OrderSide if do.nameless else (request.side,)
     legs = Leg if request.leg is Leg.NET else (request.leg, Leg.NET)
     fills = [f for f in await broker.fills(request.symbol, since) if f.side in sides and f.leg in legs]
     open_orders = [o for o in holdings.orders if o.symbol == request.symbol and o.side in sides and o.leg in legs]
-    strangers = await _new_orders(broker, do, open_orders, fills)
+    strangers = await _new_orders(broker, request.symbol, known, open_orders, fills)
     ours = [o for o in strangers if o.client_id == request.client_id]
     nameless = [o for o in strangers if _may_be_ours(o, do, named=broker.capabilities.names_orders)]
-    found = ours[0] if ours else nameless[0] if len(nameless) == 1 else None
+    alone = nameless[0] if len(nameless) == 1 and do.known is not None else None
+    found = ours[0] if ours else alone
     if found is not None:
         return OrderRead(found, asked)
-    foreign = {o.id for o in strangers if o not in nameless} | do.known
+    if nameless and do.known is None:
+        return OrderRead(None, asked, unattributed=None)
+    foreign = {o.id for o in strangers if o not in nameless} | known
     return OrderRead(None, asked, unattributed=sum((f.quantity for f in fills if f.order_id not in foreign), ZERO))
 
 
@@ -100,11 +106,13 @@ def _may_be_ours(order: Order, do: OrderQuery, *, named: bool) -> bool:
     return do.nameless and order.client_id is None and order.type is OrderType.MARKET
 
 
-async def _new_orders(broker: Broker, do: OrderQuery, open_orders: list[Order], fills: list[Fill]) -> list[Order]:
-    """Return the orders that are new since ours was sent, from the open orders and from the fills."""
-    new = {o.id: o for o in open_orders if o.id not in do.known}
-    for order_id in sorted({f.order_id for f in fills} - set(new) - do.known):
-        order = await broker.find_order(do.request.symbol, order_id=order_id)
+async def _new_orders(
+    broker: Broker, symbol: str, known: frozenset[str], open_orders: list[Order], fills: list[Fill]
+) -> list[Order]:
+    """Return the orders that are not ``known``, from the open orders and from the fills."""
+    new = {o.id: o for o in open_orders if o.id not in known}
+    for order_id in sorted({f.order_id for f in fills} - set(new) - known):
+        order = await broker.find_order(symbol, order_id=order_id)
         if order is not None:
             new[order_id] = order
     return list(new.values())

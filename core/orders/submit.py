@@ -188,7 +188,7 @@ class AccountOrders:
             return _further(order, found)
         first, lacked = self._missing.setdefault(order.id, (self._clock.monotonic(), 0))
         holdings = await limited(self._reader.read_account())
-        if holdings.asked - first <= self._broker.capabilities.position_lag:
+        if holdings.orders_flaw or holdings.asked - first <= self._broker.capabilities.position_lag:
             return order
         lacked = 0 if order.id in {o.id for o in holdings.orders} else lacked + 1
         self._missing[order.id] = first, lacked

@@ -166,6 +166,9 @@ def _actions(
     why_not = why_blocked(blocked, key)
     if why_not:
         return [skip(holding, why_not[0], why_not[1], verdict.rank)]
+    if holding.orders_flaw:  # an order that is not known cannot be cancelled first
+        text = f"{verdict.text}; skipped: its open orders are not known: {holding.orders_flaw}"
+        return [skip(holding, Reason.OPEN_ORDERS, text, verdict.rank)]
     if holding.orders and not policy.cancels(holding.value, verdict.rank, cap):
         text = f"{verdict.text}; skipped: {len(holding.orders)} open order(s) are kept"
         return [skip(holding, Reason.OPEN_ORDERS, text, verdict.rank)]
@@ -184,12 +187,14 @@ def close(
     """Return the cancels that come first, one action each, and the close that carries them."""
     tiers = tiers_of(holding, tiers)
     orders = (*holding.orders, *holding.ours)
+    text = f"{text}; its open orders are not known" if holding.orders_flaw else text
     actions = [cancel(holding, order, reason, text) for order in orders]
     value, spread = holding.value, holding.spread
     line = structs.replace(
         _line(ActionKind.CLOSE, holding, reason, text, rank),
         cancels=orders,
         orders_shown=tuple(o.id for o in orders),
+        orders_flaw=holding.orders_flaw,
         tiers=tiers,
         cost=value * (spread + holding.fee_rate) if value is not None and spread is not None else None,
     )

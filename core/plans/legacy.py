@@ -21,7 +21,7 @@ from core.units import percent, plain
 
 
 def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
-    """Return the trigger of the resting protective order, else the initial stop; None where both are unknown.
+    """Return the trigger of the resting protective order, else the initial stop; None where neither is known.
 
     With several protective orders, return the trigger that leaves the most at risk.
     """
@@ -30,6 +30,8 @@ def stop_of(holding: Holding, stop_loss_pct: Decimal | None) -> Decimal | None:
     triggers = [o.trigger for o in closing if o.type is OrderType.STOP and o.trigger is not None]
     if triggers:
         return min(triggers) if position.side.sign > 0 else max(triggers)
+    if holding.orders_flaw:
+        return None
     return initial_stop(position.side, position.entry, stop_loss_pct)
 
 
@@ -43,12 +45,12 @@ def risk_of(position: Position, instrument: Instrument, stop: Decimal | None, eq
 def risk_text(leverage: Decimal | None, at_risk: Decimal | None, limit: Decimal, flaw: str = "") -> str:
     """Return a text such as ``Legacy position: 25x, risk 4.60 % exceeds 0.30 %``.
 
-    ``flaw`` says why the equity is unknown.
+    ``flaw`` says why the risk is unknown.
     """
     times = "leverage unknown" if leverage is None else f"{plain(leverage)}x"
     allowed = f"{percent(limit)} %"
     if at_risk is None:
-        why = f" (equity unknown: {flaw})" if flaw else ""
+        why = f" ({flaw})" if flaw else ""
         return f"Legacy position: {times}, risk unknown{why}, {allowed} are allowed"
     how = "exceeds" if at_risk > limit else "is within"
     return f"Legacy position: {times}, risk {percent(at_risk)} % {how} {allowed}"
@@ -75,7 +77,7 @@ def make_actions(
         stop = stop_of(holding, resolve_exits(settings, key.account, key.symbol).stop_loss_pct)
         at_risk = risk_of(position, holding.instrument, stop, equity.get(key.account))
         allowed = ULTRA_CONSERVATIVE if limit is None else limit
-        why = risk_text(position.leverage, at_risk, allowed, (flaws or {}).get(key.account, ""))
+        why = risk_text(position.leverage, at_risk, allowed, _flaw(holding, (flaws or {}).get(key.account, "")))
         barred = cleanup.why_blocked(blocked, key)
         unsellable = cleanup.unsellable(holding)
         if barred:
@@ -85,3 +87,9 @@ def make_actions(
         else:
             made.extend(cleanup.close(holding, Reason.LEGACY, why, tiers[key.account]))
     return made
+
+
+def _flaw(holding: Holding, equity_flaw: str) -> str:
+    """Return why the risk of a position is unknown, where the venue failed to tell it."""
+    orders = f"open orders unknown: {holding.orders_flaw}" if holding.orders_flaw else ""
+    return f"equity unknown: {equity_flaw}" if equity_flaw else orders

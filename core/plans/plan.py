@@ -74,6 +74,7 @@ class Action(Struct, frozen=True):
     order: Order | None = None  # the order that a cancel_order cancels
     cancels: tuple[Order, ...] = ()  # orders that a close cancels before the first tier
     orders_shown: tuple[str, ...] = ()  # ids of all open orders on the instrument when the close was planned
+    orders_flaw: str = ""  # why more orders may have been open than were shown
     tiers: tuple[Tier, ...] = ()
     after: tuple[PositionKey, ...] = ()  # closes of the same plan that go first
     cost: Decimal | None = None  # estimated half spread and fee, USD

@@ -155,18 +155,25 @@ class Book:
             return Change()  # the book already holds a newer read
         view.asked, view.received = holdings.asked, holdings.received
         view.as_of, view.equity, view.equity_flaw = now, holdings.equity, holdings.equity_flaw
-        view.unlisted = holdings.unlisted
+        view.unlisted, view.orders_flaw = holdings.unlisted, holdings.orders_flaw
         view.latency = holdings.received - holdings.asked
         for instrument in holdings.instruments:
             self._instruments[InstrumentKey(holdings.account, instrument.symbol)] = instrument
-        before, orders = self._orders[holdings.account], dict[str, dict[str, Order]]()
+        self._list_orders(holdings)
+        return self._reconcile(holdings)
+
+    def _list_orders(self, holdings: Holdings) -> None:
+        """Store the open orders. An order that a read with a flaw lacks stays, because it may still be open."""
+        before, ended = self._orders[holdings.account], self._ended[holdings.account]
+        flawed = bool(holdings.orders_flaw)
+        orders = {symbol: dict(known) for symbol, known in before.items()} if flawed else dict[str, dict[str, Order]]()
         for order in holdings.orders:
-            if not order.status.terminal:
+            if not order.status.terminal and not (flawed and order.id in ended):
                 known = before.get(order.symbol, {}).get(order.id)
                 orders.setdefault(order.symbol, {})[order.id] = _further(known, order)
         self._orders[holdings.account] = orders
-        self._ended[holdings.account].clear()
-        return self._reconcile(holdings)
+        if not flawed:
+            ended.clear()
 
     def _reconcile(self, holdings: Holdings) -> Change:
         held = self._positions[holdings.account]
@@ -226,11 +233,12 @@ class Book:
         instrument = self.instrument(key.account, key.symbol)
         quote = self.quote(key.account, key.symbol)
         orders, ours = self.concerning(key, ours=False), self.concerning(key, ours=True)
+        orders_flaw = self.accounts[key.account].orders_flaw
         flaw = self._quotes.flaw(key.account, key.symbol, monotonic)
         owner = self.accounts[key.account].account.owner
         if quote is None or flaw:
             small = self._too_small(position, None, instrument)
-            return Holding(owner, position, instrument, orders, ours, flaw=flaw, too_small=small)
+            return Holding(owner, position, instrument, orders, ours, orders_flaw, flaw=flaw, too_small=small)
         price, mark = quote.closing_price(position.side), quote.reference
         fx = usd_rate(instrument.quote, self._rates[key.account])
         exits = self._exits_of(key.account, key.symbol)
@@ -240,6 +248,7 @@ class Book:
             instrument,
             orders,
             ours,
+            orders_flaw,
             price=price,
             mark=mark,
             value=usd_value(position.quantity, instrument, price, fx),

@@ -23,6 +23,7 @@ class Holding(Struct, frozen=True):
     instrument: Instrument
     orders: tuple[Order, ...] = ()  # the user's open orders on the instrument
     ours: tuple[Order, ...] = ()  # our own orders: protective orders, or leftovers of a stuck close
+    orders_flaw: str = ""  # why more orders may be open than are known
     price: Decimal | None = None  # the price that a close would get
     mark: Decimal | None = None
     value: Decimal | None = None  # USD
@@ -72,10 +73,18 @@ class AccountView(Struct):
     equity: Decimal | None = None
     equity_flaw: str = ""  # why the equity is unknown
     unlisted: tuple[str, ...] = ()  # parts of the account that the last read did not cover
+    orders_flaw: str = ""  # why more orders may be open than the last read has
 
     @property
     def readable(self) -> bool:
         return self.state in READABLE and self.received is not None
+
+    @property
+    def unread(self) -> str:
+        """Why the account's positions or open orders are not known; "" when both are."""
+        if not self.readable:
+            return self.error or "not read yet"
+        return f"its open orders are not known: {self.orders_flaw}" if self.orders_flaw else ""
 
     @property
     def whole(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 
 from msgspec import structs
 
-from core.errors import FlatdeckError, Refusal, explain
+from core.errors import FlatdeckError, OutcomeUnknown, Refusal, explain
 from core.exits.view import ExitView
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger
@@ -101,7 +101,7 @@ class VenueStopService:
         while True:
             await self._clock.sleep(every)
             try:
-                if account not in self._frozen and self._book.readable(account):
+                if account not in self._frozen and not self._book.accounts[account].unread:
                     recalled = recalled or await self._recall(account)
                     await self._look(account)
                 failed = ""
@@ -223,6 +223,8 @@ class VenueStopService:
             await self._took(key, post, post.intent, await hand.orders.resolve_order(post.intent), sent_now=False)
             return not post.unknown
         holdings = await limited(hand.reader.read_account())
+        if holdings.orders_flaw:  # a stop that is not listed may rest
+            raise OutcomeUnknown(f"the open orders are not known: {holdings.orders_flaw}")
         if foreign := await find_foreign_orders(self._journal, holdings.orders):
             self._failed(key, post, why_foreign(foreign[0]))
             return False

@@ -66,15 +66,43 @@ async def test_the_legacy_plan_names_the_endpoint_that_does_not_tell_the_equity(
     assert "(GET /v2/account)" in close
 
 
-def test_an_account_whose_lists_fail_is_unreadable_and_the_reason_names_the_endpoint(
+def test_an_account_whose_positions_fail_is_unreadable_and_the_reason_names_the_endpoint(
     venue: AlpacaVenue, open_desk: OpenDesk
 ) -> None:
     venue.truth.hold("AAPL", "8", price="6")
-    venue.fault("GET", "/v2/orders", "500", times=LONG)
+    venue.fault("GET", "/v2/positions", "500", times=LONG)
     result = open_desk().call("flatten", "--all", "--yes")
     assert result.exit_code == 4
     assert "Alpaca answered 500" in result.output
-    assert "/v2/orders" in result.output
+    assert "/v2/positions" in result.output
+    assert venue.rest.sent("DELETE") == []
+
+
+@pytest.mark.parametrize("do", ["500", "403", "garbage", "drop"])
+def test_an_account_whose_orders_fail_is_partial_and_its_positions_are_closed(
+    venue: AlpacaVenue, open_desk: OpenDesk, do: str
+) -> None:
+    venue.truth.hold("AAPL", "8", price="6")
+    venue.fault("GET", "/v2/orders?", do, times=LONG)
+    desk = open_desk()
+    [account] = desk.document("status")["accounts"]
+    assert account["complete"] is False
+    assert "(GET /v2/orders)" in account["unlisted"][0]
+    made = desk.document("flatten", "--all", "--yes", code=1)
+    assert desk.outcomes(made) == {"AAPL": "closed"}
+    assert made["actions"][0]["text"] == "Flatten; its open orders are not known"
+    assert made["complete"] is False
+    assert len(venue.rest.sent("DELETE", "/v2/positions")) == 1
+
+
+def test_a_cleanup_closes_nothing_whose_open_orders_are_not_known(venue: AlpacaVenue, open_desk: OpenDesk) -> None:
+    venue.truth.hold("AAPL", "1", price="0.50")
+    venue.fault("GET", "/v2/orders?", "500", times=LONG)
+    made = open_desk().document("cleanup", "--include-open-orders", "--yes", code=1)
+    [skip] = made["actions"]
+    assert (skip["kind"], skip["reason"]) == ("skip", "open_orders")
+    assert "its open orders are not known: Alpaca answered 500" in skip["text"]
+    assert skip["text"].endswith("(GET /v2/orders)")
     assert venue.rest.sent("DELETE") == []
 
 

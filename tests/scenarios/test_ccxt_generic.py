@@ -223,3 +223,27 @@ def test_an_order_without_a_name_whose_answer_is_lost_is_found_among_the_new_ord
         said = operator(tmp_path, running, "bitstamp").document("flatten", "--all", "--yes")
         assert (lost.struck, running.venue.state.positions, len(running.stall.calls)) == (1, {}, 2)
     assert closed(said) == {"ETH/USD": ("closed", "market_ioc")}
+
+
+@pytest.mark.parametrize("path", ["orders-pending", "orders-plan-pending"])
+def test_one_list_of_orders_that_fails_for_long_is_named_and_the_positions_are_closed(
+    tmp_path: Path, path: str
+) -> None:
+    with Exchange(*VENUES["bitget"][:2], FastClock(SPEED)) as running:
+        running.mishap("GET", path, "status", times=9999, status=503, body='{"code": "40725", "msg": "service"}')
+        desk = operator(tmp_path, running, "bitget")
+        [account] = desk.document("status")["accounts"]
+        assert account["complete"] is False
+        assert account["unlisted"][0].startswith("open orders (swap, USDT-FUTURES")
+        said = desk.document("flatten", "--all", "--yes", code=1)
+        assert closed(said) == dict.fromkeys(HELD["bitget"], ("closed", "market_ioc"))
+        assert running.venue.state.positions == {}
+        cancelled = [call for call, _ in running.stall.calls if call == "cancel-order"]
+    assert len(cancelled) == (path == "orders-plan-pending")  # the other lists are read
+
+
+def test_a_list_of_orders_that_fails_once_fails_the_read_and_is_asked_again(tmp_path: Path) -> None:
+    with Exchange(*VENUES["bitget"][:2], FastClock(SPEED)) as running:
+        lost = running.mishap("GET", "orders-pending", "status", status=503, body='{"code": "40725", "msg": "service"}')
+        [account] = operator(tmp_path, running, "bitget").document("status")["accounts"]
+        assert (lost.struck, account["complete"]) == (1, True)

@@ -14,9 +14,11 @@ from brokers.ccxt.exchanges.contract_lists import LISTS, order_lists, position_l
 from brokers.ccxt.exchanges.read_table import ReadCalls, calls_of, is_known
 from brokers.ccxt.order_lists import OrderLists
 from brokers.ccxt.unlisted import refused_part
+from brokers.sharing import Tolerated
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Side
 from tests.brokers.ccxt import offline
+from tests.support.virtual_time import VirtualClock
 
 D = Decimal
 PAGE = Path(__file__).parents[3] / "docs" / "exchanges.md"
@@ -164,10 +166,13 @@ class Resting:
         return rows[start : start + self.page]
 
 
+def lists_of(exchange: str) -> OrderLists:
+    return OrderLists(None, exchange, ReadCalls(guessed=True), Tolerated(VirtualClock()))
+
+
 def read(exchange: str, count: int, **params: str) -> tuple[int, tuple[str, ...]]:
-    lists = OrderLists(None, exchange, ReadCalls(guessed=True))
-    found = asyncio.run(lists.read_list(Resting(count), params or {"type": "swap"}))
-    return len(found.rows), found.cut
+    found = asyncio.run(lists_of(exchange).read_list(Resting(count), params or {"type": "swap"}))
+    return len(found.rows), found.unlisted
 
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 130, 200, 301])
@@ -187,7 +192,7 @@ def test_a_page_that_comes_again_and_again_is_an_error() -> None:
         return Resting(100).rows
 
     with pytest.raises(OutcomeUnknown, match="does not end"):
-        asyncio.run(OrderLists(None, "gate", ReadCalls(guessed=True)).read_list(same, {"type": "swap"}))
+        asyncio.run(lists_of("gate").read_list(same, {"type": "swap"}))
 
 
 # ------------------------------------------------------------------------------------ rows that ccxt reads in part only

@@ -24,7 +24,7 @@ EPOCH_WINDOW = 60
 
 @dataclass
 class Fault:
-    """What happens to the next requests of a method whose path begins so.
+    """What happens to the next requests of a method whose path begins so. A ``?`` ends the path.
 
     ``do``: ``504`` and other numbers answer with that status, ``drop`` ends the connection, ``hang`` never answers,
     ``empty`` and ``garbage`` answer 200 with that. ``acts`` is whether the request was carried out before.
@@ -119,8 +119,9 @@ class Rest:
             return web.json_response({"message": "endpoint not found"}, status=404)
 
     def _fault(self, request: web.Request) -> Fault | None:
+        path = f"{request.path}?"
         for fault in self.faults:
-            if fault.times > 0 and fault.method == request.method and request.path.startswith(fault.path):
+            if fault.times > 0 and fault.method == request.method and path.startswith(fault.path):
                 fault.times -= 1
                 return fault
         return None
