@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from brokers.ccxt import pagination, wire
-from brokers.ccxt.exchanges.read_table import Params, ReadCalls
+from brokers.ccxt.exchanges.read_table import ORDERS_BY_SYMBOL, Params, ReadCalls
 from brokers.ccxt.unlisted import named_part, refused_part
 from brokers.ccxt.wire import Row
 from brokers.sharing import Tolerated
 from core.errors import OutcomeUnknown, Refused
+from core.ports import Clock
 
 MOST_PAGES = 40
 # Where we do not know how many rows a page has, a list of exactly so many rows may have been cut.
 USUAL_PAGES = frozenset({20, 25, 30, 40, 50, 100, 150, 200, 250, 300, 400, 500, 1000, 2000})
 CUT = "open orders after the first {}"
+OTHER_MARKETS = "open orders of markets without a position"
+MORE_MARKETS = "open orders of {}, which take too many requests"
+MOST_MARKETS = 50
+MARKETS_TIME = 5.0  # seconds that one read may spend on markets by themselves, at the exchange's rate
 Ask = Callable[..., Awaitable[Any]]
 
 
@@ -59,15 +64,50 @@ def _paging(exchange: str, params: Params, calls: ReadCalls) -> Paging | None:
 class OrderLists:
     """The lists of open orders of one account. A list that fails for long is left out and named (``tolerated``)."""
 
-    def __init__(self, exchange: Any, name: str, calls: ReadCalls, tolerated: Tolerated) -> None:
+    def __init__(self, exchange: Callable[[], Any], name: str, calls: ReadCalls, clock: Clock) -> None:
         self._exchange = exchange
         self._name = name
         self._calls = calls
-        self._tolerated = tolerated
+        self._tolerated = Tolerated(clock)
+        self._earlier: dict[str, None] = {}  # markets that were asked for by themselves: a late order may rest there
 
-    async def read(self, ask: Ask, asked: Iterable[Params]) -> OrderRows:
-        """Return the open orders of these lists. Raises the error of a list that failed just now."""
-        reading = (self._allowed(ask, params, n) for n, params in enumerate(asked))
+    @property
+    def by_symbol(self) -> frozenset[str]:
+        """The kinds of markets whose orders are listed for one market at a time."""
+        return ORDERS_BY_SYMBOL.get(self._name, frozenset())
+
+    async def read(self, ask: Ask, asked: Iterable[Params], symbols: Iterable[str] = ()) -> OrderRows:
+        """Return the open orders of these lists. Raises the error of a list that failed just now.
+
+        ``symbols``: the markets with a position, which are asked for where a list has one market only.
+        """
+        if not self.by_symbol:
+            return await self._read_all(ask, self._lists(asked, ()))
+        held = sorted(symbols)
+        self._earlier |= dict.fromkeys(held)
+        chosen = [*held, *(s for s in self._earlier if s not in held)][: self._most()]
+        found = await self._read_all(ask, self._lists(asked, chosen))
+        left = [s for s in held if s not in chosen]
+        flaw = MORE_MARKETS.format(", ".join(left)) if left else ""
+        unlisted = (*found.unlisted, *((flaw,) if flaw else ()), OTHER_MARKETS)
+        return OrderRows(found.rows, unlisted, found.flaw or flaw)
+
+    def _most(self) -> int:
+        """Return how many markets one read may ask for by themselves. ccxt's ``rateLimit`` is milliseconds."""
+        return max(1, min(MOST_MARKETS, int(MARKETS_TIME * 1000 / max(self._exchange().rateLimit or 1, 1))))
+
+    def _lists(self, asked: Iterable[Params], symbols: Sequence[str]) -> Iterator[tuple[str | None, Params]]:
+        """Yield the market, None for all markets, and the parameters of each list. The market tells its own kind."""
+        for params in asked:
+            kind = {"spot": "spot", None: ""}.get(params.get("type"), "contract")
+            if self.by_symbol and (not kind or kind in self.by_symbol):
+                alone = {key: value for key, value in params.items() if key != "type"}
+                yield from ((s, alone) for s in symbols if kind in ("", "contract" if ":" in s else "spot"))
+            else:
+                yield None, params
+
+    async def _read_all(self, ask: Ask, asked: Iterable[tuple[str | None, Params]]) -> OrderRows:
+        reading = (self._allowed(ask, symbol, params, n) for n, (symbol, params) in enumerate(asked))
         lists = await asyncio.gather(*reading, return_exceptions=True)  # each list counts its own failures
         for one in lists:
             if isinstance(one, BaseException):
@@ -77,31 +117,35 @@ class OrderLists:
         flaw = next((one.flaw for one in read if one.flaw), "")
         return OrderRows([row for one in read for row in one.rows], tuple(unlisted), flaw)
 
-    async def _allowed(self, ask: Ask, params: Params, nth: int) -> OrderRows:
-        found, flaw = await self._tolerated.read(f"open orders {params}", self._used(ask, params, nth), OrderRows([]))
-        part = named_part("open orders", params, flaw)
+    async def _allowed(self, ask: Ask, symbol: str | None, params: Params, nth: int) -> OrderRows:
+        which = {"symbol": symbol, **params} if symbol else params
+        found, flaw = await self._tolerated.read(
+            f"open orders {which}", self._used(ask, symbol, params, nth), OrderRows([])
+        )
+        part = named_part("open orders", which, flaw)
         return OrderRows([], (part,), part) if flaw else found
 
-    async def _used(self, ask: Ask, params: Params, nth: int) -> OrderRows:
+    async def _used(self, ask: Ask, symbol: str | None, params: Params, nth: int) -> OrderRows:
         """Return one list. A list beside the first one may belong to a part that the account never used."""
         try:
-            return await self.read_list(ask, params)
+            return await self.read_list(ask, params, symbol)
         except Refused as refused:
             conditional = params.get("trigger") is True  # the other orders of these markets are listed
-            if not self._calls.guessed or nth == 0:
+            if not self._calls.guessed or nth == 0 or symbol:
                 raise
             parts = refused_part("open orders", params, refused)
             return OrderRows([], parts, parts[0] if parts and conditional else "")
 
-    async def read_list(self, ask: Ask, params: Params) -> OrderRows:
+    async def read_list(self, ask: Ask, params: Params, symbol: str | None = None) -> OrderRows:
         """Return one list. Raises OutcomeUnknown for a list that does not end."""
         calls = self._calls
         if calls.paged:
             read = pagination.read_all_pages
-            return OrderRows(await read(ask, self._exchange, calls.orders_method, "parse_order", params))
+            return OrderRows(await read(ask, self._exchange(), calls.orders_method, "parse_order", params))
         paging = _paging(self._name, params, calls)
         if paging is None:
-            rows = await self._page(ask, {**params, **({"paginate": True} if calls.page is not None else {})}, None)
+            whole = {"paginate": True} if calls.page is not None else {}
+            rows = await self._page(ask, {**params, **whole}, None, symbol)
             if not calls.guessed or len(rows) not in USUAL_PAGES:
                 return OrderRows(rows)
             rest = CUT.format(len(rows))
@@ -127,6 +171,6 @@ class OrderLists:
             more[paging.cursor] = numbered or (told[0] if told else earliest)
         raise OutcomeUnknown(f"{self._name}'s list of open orders does not end after {len(found)}")
 
-    async def _page(self, ask: Ask, params: Params, most: int | None) -> list[Row]:
-        answer = await ask("fetch_open_orders", None, None, most, dict(params))
+    async def _page(self, ask: Ask, params: Params, most: int | None, symbol: str | None = None) -> list[Row]:
+        answer = await ask("fetch_open_orders", symbol, None, most, dict(params))
         return wire.rows(answer, "open orders", self._name)

@@ -6,32 +6,34 @@ closed positions. The equity is no such part. A list of open orders that fails f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
+from functools import cached_property
 from math import inf
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from brokers.ccxt import pagination, wire, wire_balances, wire_markets, wire_unlisted
+from brokers.ccxt import wire, wire_balances, wire_markets, wire_unlisted
 from brokers.ccxt.account_kind import AccountKind
 from brokers.ccxt.client import Client
 from brokers.ccxt.cost_basis import CostBasis
 from brokers.ccxt.exchanges import kraken_margin
-from brokers.ccxt.exchanges.contract_lists import order_lists, position_lists, unlisted_parts
+from brokers.ccxt.exchanges.contract_lists import order_lists, unlisted_parts
 from brokers.ccxt.exchanges.kraken_margin import listed_as, position_symbol
 from brokers.ccxt.exchanges.okx_margin_modes import MarginModes, margin_mode, margin_quantity
 from brokers.ccxt.exchanges.proofs import QUESTIONS
-from brokers.ccxt.exchanges.read_table import Params, ReadCalls, calls_of, split
+from brokers.ccxt.exchanges.read_table import ReadCalls, calls_of, split
 from brokers.ccxt.markets import Markets
-from brokers.ccxt.order_lists import OrderLists
+from brokers.ccxt.order_lists import OrderLists, OrderRows
 from brokers.ccxt.pagination import together
-from brokers.ccxt.unlisted import TRANSIENT, UnlistedParts, refused_part
+from brokers.ccxt.position_lists import PositionLists
+from brokers.ccxt.unlisted import TRANSIENT, UnlistedParts
 from brokers.ccxt.wire import Row
 from brokers.ccxt.worth import AccountWorth
-from brokers.sharing import SharedReads, Tolerated
-from core.errors import FlatdeckError, OutcomeUnknown, Refused
+from brokers.sharing import SharedReads
+from core.errors import OutcomeUnknown, Refused
 from core.model import Holdings, Instrument, Leg, Order, Position, PositionKey
 from core.ports import Clock
 
@@ -71,7 +73,6 @@ class AccountReads:
         self._known: ReadCalls | None = None
         self._clock = clock
         self._shared = SharedReads(self._read)
-        self._tolerated = Tolerated(clock)
         self._unlisted = UnlistedParts(QUESTIONS.get(client.settings.exchange, ()), client.ask_exchange, clock)
         self._worth = AccountWorth(client, markets, clock)
         self._listed: list[Position] | None = None  # positions of the last list
@@ -95,9 +96,13 @@ class AccountReads:
             self._known = calls_of(self._client.settings.exchange, exchange.has, exchange.features)
         return self._known
 
-    @property
+    @cached_property
+    def _position_lists(self) -> PositionLists:
+        return PositionLists(self._client, self._markets, self._calls)
+
+    @cached_property
     def _order_lists(self) -> OrderLists:
-        return OrderLists(self._client.exchange, self._client.settings.exchange, self._calls, self._tolerated)
+        return OrderLists(lambda: self._client.exchange, self._client.settings.exchange, self._calls, self._clock)
 
     @property
     def proven_empty(self) -> tuple[str, ...]:
@@ -124,10 +129,14 @@ class AccountReads:
         balance, listed, told, unlisted, _ = await together(
             self._balance(ask),
             self._positions(ask, urgent, asked),
-            self._order_lists.read(ask, self._orders_asked()),
+            self._order_rows(ask, at_once=True),
             self._unlisted.read(),
             self._kind.check(ask, self._calls.kind, asked),
         )
+        if self._order_lists.by_symbol:
+            told = await self._order_rows(
+                ask, {*self._coins(balance), *(listed_as(p.symbol) for p in listed.positions)}
+            )
         received = self._clock.monotonic()
         orders, unreadable = self._resting(told.rows)
         spot = await self._spot(balance, orders) if self._calls.balance is not None else []
@@ -194,9 +203,7 @@ class AccountReads:
         if self._calls.margin and urgent and self._listed == []:
             return PositionList()  # margin positions are rare: closing must not spend a call of its small limit on them
         try:
-            answers = await together(
-                *(self._allowed_rows(ask, params, n) for n, params in enumerate(self._positions_asked()))
-            )
+            answer = await self._position_lists.read(ask, held=bool(self._listed))
         except Refused as error:
             if not self._calls.optional or error.refusal in TRANSIENT or self._listed:
                 raise  # known positions are not gone because the list is refused now
@@ -206,7 +213,7 @@ class AccountReads:
         found: dict[PositionKey, Position] = {}
         twice: set[PositionKey] = set()
         modes: dict[tuple[str, Leg], str] = {}
-        rows, unread = self._told([row for answer, _ in answers for row in answer])
+        rows, unread = self._told(answer.rows)
         legs = wire.part_legs([(made, margin_mode(row)) for made, row in rows], netted=self._calls.margin)
         rows = [(replace(made, leg=leg), row) for (made, row), leg in zip(rows, legs, strict=True)]
         if not rows and self._calls.pledged and self._listed != []:
@@ -227,8 +234,7 @@ class AccountReads:
             if mark is not None:
                 self.marks[made.symbol] = MarkPrice(mark, received, OF_THE_MOMENT)
         unread += tuple(listed_as(found.pop(key).symbol) for key in sorted(twice))
-        refused = tuple(part for _, parts in answers for part in parts)
-        made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread, refused)
+        made_of = PositionList(tuple(found.values()), tuple(row for _, row in rows), unread, answer.refused)
         if asked < self._latest:  # a later read has already been stored
             return made_of
         self._latest = asked
@@ -281,39 +287,20 @@ class AccountReads:
             raise OutcomeUnknown(f"{name}'s list has a margin position of an unknown size ({made.symbol})")
         return replace(made, symbol=made.symbol + kraken_margin.MARGIN, quantity=held, free=held)
 
-    async def _position_rows(self, ask: Ask, params: Params) -> list[Row]:
-        name = self._client.settings.exchange
-        method = self._calls.positions_method
-        if self._calls.paged:
-            return await pagination.read_all_pages(ask, self._client.exchange, method, self._calls.parse, params)
-        if not self._calls.parse:
-            return wire.rows(await ask(method, None, params), "positions", name)
-        parse = getattr(self._client.exchange, self._calls.parse)
-        raw = wire.rows(wire.listed(await ask(method, params)), "positions", name)
-        try:
-            return wire.rows([parse(row) for row in raw], "positions", name)
-        except FlatdeckError:
-            raise
-        except Exception as error:  # ccxt's parsers raise anything
-            raise OutcomeUnknown(f"{name}'s list of positions cannot be read: {type(error).__name__}") from error
-
-    async def _allowed_rows(self, ask: Ask, params: Params, nth: int) -> tuple[list[Row], tuple[str, ...]]:
-        """Return one list, or the part that the exchange refuses to list: the account may never have used the part."""
-        try:
-            return await self._position_rows(ask, params), ()
-        except Refused as refused:
-            if not self._calls.guessed or nth == 0 or self._listed:
-                raise
-            return [], refused_part("positions", params, refused)
-
-    def _positions_asked(self) -> list[Params]:
-        rows, calls = self._markets.rows, self._calls
-        lists = position_lists(self._client.settings.exchange, rows) if calls.positions else []
-        return lists or split(calls.positions, rows)
-
-    def _orders_asked(self) -> list[Params]:
+    async def _order_rows(self, ask: Ask, symbols: Iterable[str] = (), *, at_once: bool = False) -> OrderRows:
+        """Return the open orders. ``at_once``: beside the positions, so nothing where the list needs their markets."""
+        if at_once and self._order_lists.by_symbol:
+            return OrderRows([])
         rows = self._markets.rows
-        return order_lists(self._client.settings.exchange, rows, split(self._calls.orders, rows))
+        asked = order_lists(self._client.settings.exchange, rows, split(self._calls.orders, rows))
+        return await self._order_lists.read(ask, asked, symbols)
+
+    def _coins(self, balance: Any) -> list[str]:
+        """Return the market that sells each held coin."""
+        if self._calls.balance is None:
+            return []
+        held = wire_balances.holdings(balance, self._client.settings.exchange)
+        return [wire.text(markets[0], "symbol") for h in held if (markets := self._selling(h.code))]
 
     def _uncovered(self) -> tuple[str, ...]:
         calls = self._calls

@@ -208,6 +208,15 @@ UNTYPED_POSITIONS = (
     | {"aster", "bingx", "bitfinex", "bitget", "btse", "kucoin", "mexc", "nado", "phemex", "poloniex", "toobit"}
     | {"weex", "whitebit", "xt", "zebpay"}
 )
+# Exchanges whose list of open orders ccxt asks for one market at a time (its source: ``fetch_open_orders`` without a
+# symbol raises, or takes a symbol of its own), with the kinds of markets.
+EACH_KIND = frozenset({"spot", "contract"})
+ORDERS_BY_SYMBOL: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("bigone", "bit2c", "bitbank", "bitbns", "bitflyer", "bitrue", "bitso", "bittrade"), EACH_KIND),
+    **dict.fromkeys(("btcbox", "bydfi", "coinbaseinternational", "coinone", "deepcoin", "latoken"), EACH_KIND),
+    **dict.fromkeys(("lbank", "lighter", "mercado", "nado", "p2b", "phemex", "tokocrypto", "zebpay"), EACH_KIND),
+    "hashkey": frozenset({"contract"}),
+}
 ONE_LIST = frozenset({"backpack", "dydx"})  # the list of open orders has the conditional orders
 
 

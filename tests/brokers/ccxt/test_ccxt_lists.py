@@ -14,7 +14,6 @@ from brokers.ccxt.exchanges.contract_lists import LISTS, order_lists, position_l
 from brokers.ccxt.exchanges.read_table import ReadCalls, calls_of, is_known
 from brokers.ccxt.order_lists import OrderLists
 from brokers.ccxt.unlisted import refused_part
-from brokers.sharing import Tolerated
 from core.errors import OutcomeUnknown, Refusal, Refused
 from core.model import Side
 from tests.brokers.ccxt import offline
@@ -167,7 +166,7 @@ class Resting:
 
 
 def lists_of(exchange: str) -> OrderLists:
-    return OrderLists(None, exchange, ReadCalls(guessed=True), Tolerated(VirtualClock()))
+    return OrderLists(lambda: None, exchange, ReadCalls(guessed=True), VirtualClock())
 
 
 def read(exchange: str, count: int, **params: str) -> tuple[int, tuple[str, ...]]:
