@@ -77,9 +77,7 @@ class VenueStopService:
         self._gates = {account: asyncio.Semaphore(AT_ONCE) for account in brokers}
         self._stops: dict[PositionKey, VenueStop] = {}
         self._known: dict[str, IntentWritten | None] = {}  # by client id; None: no protective order of ours
-        self._working: set[InstrumentKey] = (
-            set()
-        )  # own tasks: no lock, because a close only waits for an order that leaves
+        self._working: set[InstrumentKey] = set()  # own tasks; no lock: a close only waits for an order that leaves
         self._begun = 0.0
 
     def view(self, key: PositionKey) -> ExitView | None:

@@ -21,13 +21,13 @@ from core.exits.symbol import SymbolState
 from core.journal import exit_states
 from core.journal.tables import BarRows
 from core.market.bars import KEPT, MINUTE, Bars, Candle
-from core.model import Bar, Instrument, Kind, Position, Side
+from core.model import Bar, Instrument, InstrumentKey, Kind, Position, Side
 from core.settings import AutomationSettings, ExitSettings, same_exits
 from tests.support.builders import ACCOUNT, D
 from tests.support.virtual_time import DAWN, VirtualClock, virtual
 from tests.support.world import World, book, key
 
-PLACE = (ACCOUNT, "BTC")
+PLACE = InstrumentKey(ACCOUNT, "BTC")
 BTC = Instrument("BTC", "BTC", Kind.PERP, tick=D("0.01"))
 HELD = Position(ACCOUNT, "BTC", Side.LONG, D(2), D(2), entry=D(100), leverage=D(1), opened_at=DAWN)
 LOOSE = ExitSettings(emergency=(), stop_loss_pct=D("0.5"), smart_profit=(), drawdown=(), trailing_base=D("0.03"))
@@ -269,10 +269,10 @@ class Asked:
 async def test_one_question_at_a_time_and_not_the_same_again_too_soon():
     asked = Asked([bar(1)])
     begun = asked.clock.monotonic()
-    asked.almanac.want({(ACCOUNT, "BTC"), (ACCOUNT, "ETH")})
-    asked.almanac.want({(ACCOUNT, "BTC")})
+    asked.almanac.want({PLACE, InstrumentKey(ACCOUNT, "ETH")})
+    asked.almanac.want({PLACE})
     await asyncio.sleep(10)
-    asked.almanac.want({(ACCOUNT, "BTC")})
+    asked.almanac.want({PLACE})
     await asyncio.sleep(AGAIN * 2)
     assert [(round(at - begun), symbol) for at, symbol in asked.times] == [(0, "BTC"), (1, "ETH"), (300, "BTC")]
     assert asked.taken == [((ACCOUNT, "BTC"), [bar(1)]), ((ACCOUNT, "ETH"), []), ((ACCOUNT, "BTC"), [])]
@@ -282,7 +282,7 @@ async def test_one_question_at_a_time_and_not_the_same_again_too_soon():
 @virtual
 async def test_a_broker_that_cannot_be_asked_is_asked_three_times_and_then_given_up():
     asked = Asked(*[Unreachable("gone"), ValueError("an adapter's own fault"), Unreachable("gone")])
-    asked.almanac.want({(ACCOUNT, "BTC")})
+    asked.almanac.want({PLACE})
     await asyncio.sleep(60)
     assert len(asked.times) == 3
     assert asked.failed == ["gone"]
@@ -296,7 +296,7 @@ async def test_an_adapter_without_bars_is_an_answer_too():
 
     asked = Asked()
     almanac = BarBackfill(none, asked.clock, asked.spawn, asked.take, lambda _, why: asked.failed.append(why))
-    almanac.want({(ACCOUNT, "BTC")})
+    almanac.want({PLACE})
     await asyncio.sleep(60)
     assert asked.failed == ["AttributeError: no such call"]
 
