@@ -91,6 +91,8 @@ class PlanExecutor:
             await self._recent_orders.read_journal()
             await self._write(PlanApproved(plan, approved.by, approved.approved_at, approved.approver), *pending)
             self._say("info", f"PLAN {plan.id} approved by {approved.by}: {plan.cause}")
+            if plan.cause == "cleanup" and not approved.by.startswith("rule:"):
+                self._say("info", log_text.triggered(plan, "MANUAL"))
             results = await self._all(approved, actions, None)
         finally:
             self._locks.release(plan.id)

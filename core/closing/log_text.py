@@ -109,3 +109,15 @@ def summary(owners: Iterable[OwnerTally], verb: str = "closed", failed: Mapping[
         f"Total reduced by: {total('initial') - total('final')}"
     )
     return lines
+
+
+def triggered(plan: Plan, why: str) -> str:
+    """Return the line of a cleanup that is carried out. ``why``: STARTUP, PERIODIC or MANUAL."""
+    return f"FORCED CLEANUP TRIGGERED: {why}, {to_do(plan)}"
+
+
+def to_do(plan: Plan) -> str:
+    """Return what a plan does, in numbers."""
+    return (
+        f"{len(plan.closes)} to close, {plan.totals.orders_to_cancel} orders to cancel, {plan.totals.skipped} skipped"
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from core.closing.log_text import to_do, triggered
 from core.engine.publisher import Publisher
 from core.errors import FlatdeckError
-from core.plans.plan import ActionKind, ApprovedPlan, Plan, by_rule
+from core.plans.plan import ApprovedPlan, Plan, by_rule
 from core.plans.request import PlanRequest
 from core.ports import Clock
 from core.settings import Settings
@@ -52,7 +53,7 @@ class ScheduledRuns:
         try:
             if await self._judge_legacy():
                 plan = await self._prepare(PlanRequest("legacy"))
-                self._say("warning", f"LEGACY POSITIONS: {_count(plan)}")
+                self._say("warning", f"LEGACY POSITIONS: {to_do(plan)}")
                 await self._decide(plan, "a force-close of legacy", self._settings.automation.legacy)
         except (FlatdeckError, ValueError) as error:
             self._say("alarm", f"legacy positions were not dealt with: {error}")
@@ -61,8 +62,9 @@ class ScheduledRuns:
         """Plan one cleanup. An error becomes an alarm and does not end the schedule."""
         try:
             plan = await self._prepare(PlanRequest("cleanup"))
-            self._say("info", f"FORCED CLEANUP TRIGGERED: {why}, {_count(plan)}")
-            await self._decide(plan, "a cleanup", self._settings.automation.cleanup)
+            mode = self._settings.automation.cleanup
+            self._say("info", _cleanup_line(plan, why, carried_out=mode == "auto"))
+            await self._decide(plan, "a cleanup", mode)
         except (FlatdeckError, ValueError) as error:
             self._say("alarm", f"cleanup failed: {error}")
 
@@ -75,9 +77,11 @@ class ScheduledRuns:
             await self._carry_out(by_rule(plan, plan.cause, armed=True, now=self._clock.now()))
         else:
             self._publisher.show_plan(plan, "waiting", PlanRequest(plan.cause))
-            self._say("warning", f"{what} waits for a person: {_count(plan)}")
+            self._say("warning", f"{what} waits for a person: {to_do(plan)}")
 
 
-def _count(plan: Plan) -> str:
-    closes = sum(a.kind is ActionKind.CLOSE for a in plan.actions)
-    return f"{closes} to close, {plan.totals.orders_to_cancel} orders to cancel, {plan.totals.skipped} skipped"
+def _cleanup_line(plan: Plan, why: str, *, carried_out: bool) -> str:
+    """Return the log line of a scheduled cleanup. Only a cleanup that is carried out is called triggered."""
+    if plan.empty:
+        return f"Cleanup ({why}): nothing to close, {plan.totals.skipped} skipped"
+    return triggered(plan, why) if carried_out else f"Cleanup prepared (nothing sent): {why}, {to_do(plan)}"

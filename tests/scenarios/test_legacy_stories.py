@@ -36,7 +36,7 @@ def serve(desk: Desk, seconds: float = 15.0, env: dict[str, str] | None = None) 
 
         def hear(row: Any) -> None:
             lines.append(row.text)
-            if "FORCED CLEANUP TRIGGERED" in row.text:  # comes behind what is done about legacy
+            if "leanup" in row.text:  # comes behind what is done about legacy
                 ended.set()
 
         async with world.engine(loaded.settings, acting=True, mode="service", lasting=True, on_log=hear) as engine:

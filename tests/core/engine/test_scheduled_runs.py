@@ -60,6 +60,9 @@ async def test_what_is_not_armed_waits_for_a_person_and_nothing_is_sent():
         (waiting,) = plans(desk)
         assert (waiting.state, waiting.closes) == ("waiting", 1)
         assert not await desk.records(PlanApproved)
+        log = await desk.log()
+        assert any("Cleanup prepared (nothing sent): STARTUP, 1 to close" in line for line in log)
+        assert not any("FORCED CLEANUP TRIGGERED" in line for line in log)
 
 
 @virtual
@@ -73,6 +76,7 @@ async def test_a_plan_that_waits_can_be_confirmed_as_it_is_shown():
         assert report.success
         assert desk.held() == {"BBB": D(2), "CCC": D(3)}
         assert [p.state for p in plans(desk)] == ["done"]
+        assert any("FORCED CLEANUP TRIGGERED: MANUAL, 1 to close" in line for line in await desk.log())
 
 
 @virtual
