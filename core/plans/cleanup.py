@@ -137,12 +137,16 @@ def plan_owner(
     tiers: dict[str, tuple[Tier, ...]],
     blocked: Blocked,
     complete: bool,
+    accounts: tuple[str, ...] = (),
 ) -> OwnerPlan:
-    """Plan the cleanup of one owner. ``tiers`` is by account; ``blocked`` says where nothing may be planned now."""
+    """Plan the cleanup of one owner. ``tiers`` is by account; ``blocked`` says where nothing may be planned now.
+
+    ``accounts``, unless empty, has the only accounts to act in. The cap counts all accounts of the owner all the same.
+    """
     verdicts = judge(holdings, dust_usd, cap)
     actions: list[Action] = []
     for verdict in sorted(verdicts, key=_sequence):
-        if verdict.why is not None:
+        if verdict.why is not None and (not accounts or verdict.holding.key.account in accounts):
             actions.extend(_actions(verdict, cap, policy, tiers, blocked))
     actions = legs.shorts_first(legs.keep_covers(actions, holdings), holdings, across_accounts=True)
     return OwnerPlan(tuple(actions), tally(owner, cap, holdings, actions, complete))

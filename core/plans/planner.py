@@ -62,7 +62,7 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
     actions: list[Action] = []
     tallies: list[OwnerTally] = []
     for owner in _owners(request, settings):
-        accounts = [a for a in owner_accounts(settings, owner) if not request.accounts or a in request.accounts]
+        accounts = [a for a in owner_accounts(settings, owner) if _reads(request, a)]
         readable = [a for a in accounts if book.readable(a)]
         holdings = list(holdings_of(book, readable, situation))
         made, tally = build(_Scope(owner, holdings, readable, request, settings, book, situation))
@@ -100,10 +100,15 @@ def _owners(request: PlanRequest, settings: Settings) -> list[str]:
 
 
 def _asked(request: PlanRequest, settings: Settings, book: Book) -> list[AccountView]:
-    """Return the accounts that a request selects."""
+    """Return the accounts that a request's plan depends on."""
     owners = _owners(request, settings)
     chosen = (a.id for a in settings.accounts if a.owner in owners)
-    return [book.accounts[a] for a in chosen if not request.accounts or a in request.accounts]
+    return [book.accounts[a] for a in chosen if _reads(request, a)]
+
+
+def _reads(request: PlanRequest, account: str) -> bool:
+    """Return True if a plan depends on the account. A cap counts over all accounts of its owner."""
+    return request.cause == "cleanup" or not request.accounts or account in request.accounts
 
 
 def _unreadable(request: PlanRequest, settings: Settings, book: Book) -> dict[str, str]:
@@ -162,6 +167,7 @@ def _cleanup(scope: _Scope) -> Made:
         tiers=situation.tiers,
         blocked=situation.blocked,
         complete=True,
+        accounts=request.accounts,
     )
     return list(made.actions), made.tally
 

@@ -45,7 +45,7 @@ def test_a_cleanup_that_closes_both_closes_the_short_first(venue: AlpacaVenue, o
     hold_spread(venue)
     venue.manners.covered_only, venue.manners.fill_delay = True, 3.0
     desk = open_desk()
-    made = desk.document("cleanup", "--max-positions", "0", "--yes")
+    made = desk.document("cleanup", "--max-positions", "none", "--yes")
     assert desk.outcomes(made) == {SHORT: "closed", LONG: "closed"}
     assert [a.path.rpartition("/")[2] for a in venue.rest.sent("DELETE")] == [SHORT, LONG]
     [text] = [a["text"] for a in made["actions"] if a["symbol"] == LONG]

@@ -20,6 +20,7 @@ from core.plans.request import PlanRequest
 from core.plans.results import PlanReport
 from core.settings import Settings
 from core.units import decimal
+from tui.commands.option_types import Way
 from tui.commands.plans import carry_through
 from tui.commands.session import (
     DECLINED,
@@ -73,8 +74,14 @@ def _signalling(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--stop-loss", metavar="PCT", type=Number(), required=True, help="As a fraction: 0.05 is 5 %."),
         click.option("--leverage", metavar="L", type=Number(), required=True, help="From 1 to 125."),
-        click.option("--amount", metavar="A", type=Number(), required=True, help="Quantity, in the symbol's units."),
-        click.option("--side", type=click.Choice(["buy", "sell"], case_sensitive=False), required=True),
+        click.option(
+            *("--amount", "--quantity", "amount"),
+            metavar="A",
+            type=Number(),
+            required=True,
+            help="Quantity, in the symbol's units.",
+        ),
+        click.option("--side", type=Way("buy", "sell"), required=True, help="buy or long, sell or short."),
         click.option("--symbol", metavar="S", required=True),
         click.option("--account", metavar="ID", help="One of the user's accounts, owner/name."),
         click.option("--user", "owner", metavar="ID", required=True, help="A user, or platform."),
@@ -203,7 +210,7 @@ def _signal(settings: Settings, *, owner: str, account: str | None, side: str, *
     return EntryRequest(
         owner=owner,
         symbol=given["symbol"],
-        side=OrderSide(side.lower()),
+        side=OrderSide(side),
         amount=given["amount"],
         leverage=given["leverage"],
         stop_pct=given["stop_loss"],

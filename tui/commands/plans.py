@@ -21,7 +21,7 @@ from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport, ResultRow
 from core.settings import Settings
-from tui.commands.option_types import Amount, Condition
+from tui.commands.option_types import Amount, Cap, Condition
 from tui.commands.session import (
     DECLINED,
     DONE,
@@ -66,13 +66,16 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.option("--dust", metavar="USD", type=Amount(), help="Positions worth less are dust.")
-@click.option("--max-positions", metavar="N", type=click.IntRange(min=0), help="The most positions an owner may hold.")
+@click.option("--max-positions", metavar="N", type=Cap(), help="The most positions an owner may hold, from 1.")
 @click.option("--include-open-orders", is_flag=True, help="Cancel the open orders of what is closed.")
-@click.option("--startup-only", is_flag=True, help="Cancel them in this first run only; later runs keep them.")
+@click.option("--startup-only", is_flag=True, help="Like --include-open-orders, in this first run only.")
 @click.option(
     "--cancel-if", metavar="EXPR", type=Condition(), help='Cancel them where e.g. "usd_value<1,rank>max_positions".'
 )
 @click.option("--user", "owners", metavar="ID", multiple=True, help="Only this user, or platform. Repeatable.")
+@click.option(
+    "--account", "accounts", metavar="ID", multiple=True, help="Close only in this account; caps count all. Repeatable."
+)
 @_confirming
 @shared_options
 @with_context
@@ -85,6 +88,7 @@ def cleanup(
     startup_only: bool,
     cancel_if: str | None,
     owners: tuple[str, ...],
+    accounts: tuple[str, ...],
     dry_run: bool,
     yes: bool,
 ) -> int:
@@ -93,6 +97,7 @@ def cleanup(
     request = PlanRequest(
         cause="cleanup",
         owners=owners,
+        accounts=accounts,
         dust_usd=dust,
         max_positions=max_positions,
         cancel_open_orders=mode,

@@ -15,6 +15,7 @@ from core.errors import ConfigError
 from core.model import Side
 from core.settings import Settings, resolve_exits, symbols_with_exits
 from core.units import ONE, ZERO, iso
+from tui.commands.option_types import Way
 from tui.commands.session import DONE, CommandContext, known, shared_options, with_context
 from tui.output.columns import columns
 from tui.output.documents import Document
@@ -52,9 +53,11 @@ class Number(click.ParamType):
 
 @click.command()
 @click.argument("prices", metavar="PRICES.csv", type=click.Path())
-@click.option("--side", type=click.Choice(["long", "short"]), required=True, help="Which way the position is.")
+@click.option("--side", type=Way("long", "short"), required=True, help="Which way; buy and sell mean the same.")
 @click.option("--entry", metavar="P", type=Number(), required=True, help="The price it was opened at.")
-@click.option("--quantity", metavar="Q", type=Number(), required=True, help="How much of it there is.")
+@click.option(
+    "--quantity", "--amount", "quantity", metavar="Q", type=Number(), required=True, help="How much of it there is."
+)
 @click.option(
     "--leverage", metavar="L", type=Number(ONE, above=False, most=MOST_LEVERAGE), default="1", help="Its leverage; 1."
 )

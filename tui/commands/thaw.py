@@ -8,15 +8,19 @@ from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_o
 
 
 @click.command()
-@click.argument("account")
+@click.argument("account", required=False)
+@click.option("--account", "named", metavar="ID", help="The account, owner/name, as in the other commands.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @shared_options
 @with_context
-def thaw(context: CommandContext, *, account: str, yes: bool) -> int:
+def thaw(context: CommandContext, *, account: str | None, named: str | None, yes: bool) -> int:
     """Let a frozen account be acted on again, once you looked at it at the venue.
 
     An account is frozen when something was seen that must never be, such as an order that another flatdeck placed.
     """
+    if (account is None) == (named is None):
+        raise click.UsageError("thaw needs one account, like: flatdeck thaw user_123/coinbase")
+    account = account or named or ""
     settings = context.load_config().settings
     known("account", (account,), [a.id for a in settings.accounts])
     why = context.run_to_end(context.environment.frozen(settings)).get(account)

@@ -12,6 +12,7 @@ from core.settings import CleanupSettings, Settings
 from tests.support.books import (
     COINBASE,
     KRAKEN,
+    NOW,
     PLATFORM,
     D,
     a_book,
@@ -168,3 +169,22 @@ def test_the_configured_condition_is_compared_with_the_cap_of_the_run() -> None:
 def test_a_condition_that_does_not_parse_is_refused_and_quoted() -> None:
     with pytest.raises(ValueError, match='"foo<1"'):
         cleaned(with_order(), PlanRequest("cleanup", cancel_if="usd_value<1,foo<1"), settings_of(COINBASE))
+
+
+def test_a_cleanup_of_an_account_counts_the_cap_over_all_accounts_and_acts_in_that_one() -> None:
+    """Nine against a cap of eight: the smallest is at Kraken, so nothing of Coinbase has to go."""
+    book = nine_across_two()
+    here = cleaned(book, PlanRequest("cleanup", accounts=(KRAKEN,)))
+    assert closed(here) == closed(cleaned(book, CLEANUP)) == ["K0"]
+    assert [(o.id, o.initial, o.final) for o in here.owners] == [("user_123", 9, 8)]
+    there = cleaned(book, PlanRequest("cleanup", accounts=(COINBASE,)))
+    assert closed(there) == []
+    assert [(o.initial, o.final, o.complete) for o in there.owners] == [(9, 9, True)]
+
+
+def test_a_cleanup_of_an_account_is_partial_where_the_owners_other_account_is_not_read() -> None:
+    book = nine_across_two()
+    book.apply(AccountChanged(COINBASE, AccountState.DOWN, "no such host"), NOW)
+    here = cleaned(book, PlanRequest("cleanup", accounts=(KRAKEN,)))
+    assert [o.complete for o in here.owners] == [False]
+    assert not here.complete

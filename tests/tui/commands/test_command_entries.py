@@ -115,7 +115,7 @@ def test_asking_leaves_no_trace_and_is_no_signal(desk: Desk) -> None:
         ("check-entry", {"amount": "much"}, "'much' is not a number"),
         ("check-entry", {"leverage": "nan"}, "not a finite number"),
         ("check-entry", {"stop_loss": "5%"}, "not a number"),
-        ("check-entry", {"side": "long"}, "'long' is not one of 'buy', 'sell'"),
+        ("check-entry", {"side": "up"}, "'up' is not one of 'buy', 'sell'"),
         ("check-entry", {"user": "anne"}, "did you mean ann?"),
         ("check-entry", {"account": "ann/other"}, "There is no account 'ann/other'"),
         ("check-entry", {"amount": None}, "Missing option '--amount'"),

@@ -10,6 +10,7 @@ import pytest
 from core.errors import EngineBusy, FlatdeckError, JournalError
 from core.link.messages import LogRow
 from tests.tui.command_world import NOW, FakeWorld, call, document
+from tui.commands.option_types import Way
 from tui.commands.session import CommandContext
 
 
@@ -112,3 +113,23 @@ def test_no_configuration_names_where_it_was_looked_for_and_shows_the_defaults()
     shown = call(FakeWorld(settings=None), "config")
     assert shown.exit_code == 0
     assert "cleanup.max_positions" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "taken"),
+    [
+        (("buy", "sell"), "LONG", "buy"),
+        (("buy", "sell"), "sell", "sell"),
+        (("long", "short"), "sell", "short"),
+        (("long", "short"), "long", "long"),
+    ],
+)
+def test_a_direction_may_be_said_in_both_ways(names: tuple[str, str], given: str, taken: str) -> None:
+    assert Way(*names).convert(given, None, None) == taken
+    with pytest.raises(click.BadParameter, match="up"):
+        Way(*names).convert("up", None, None)
+
+
+def test_an_account_to_thaw_is_named_once() -> None:
+    for args in ([], ["user_123/coinbase", "--account", "user_123/coinbase"]):
+        assert call(FakeWorld(), "thaw", *args).exit_code == 2

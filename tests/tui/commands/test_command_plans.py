@@ -361,3 +361,21 @@ def test_the_last_sentence_agrees_with_what_the_final_read_shows(left: str, said
     made = call(world, "flatten", "--all", "--yes")
     assert made.exit_code == 1
     assert f"{said}{row.key.symbol} on {row.key.account} (stuck)." in made.stdout
+
+
+def test_a_cap_of_zero_must_be_meant() -> None:
+    world = FakeWorld()
+    refused = call(world, "cleanup", "--max-positions", "0", "--yes")
+    assert (refused.exit_code, world.requests) == (2, [])
+    assert "write --max-positions none" in refused.stderr
+    for wrong in ("-1", "x", "1.5", "99999999", "²"):
+        assert call(world, "cleanup", "--max-positions", wrong).exit_code == 2
+    call(world, "cleanup", "--max-positions", "none", "--dry-run")
+    assert world.requests[-1].max_positions == 0
+
+
+def test_a_cleanup_may_name_its_accounts() -> None:
+    world = FakeWorld()
+    call(world, "cleanup", "--account", "user_123/coinbase", "--dry-run")
+    assert world.requests[-1].accounts == ("user_123/coinbase",)
+    assert call(world, "cleanup", "--account", "user_123/coinbas").exit_code == 2
