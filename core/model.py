@@ -185,6 +185,7 @@ class Order(Struct, frozen=True):
     leg: Leg = Leg.NET
     tif: TimeInForce = TimeInForce.GTC
     text: str = ""  # why the venue rejected the order, in the venue's words
+    fee: Decimal | None = None  # paid for the filled quantity, in the symbol's quote currency; None: unknown
 
     @property
     def remaining(self) -> Decimal:
@@ -229,7 +230,7 @@ class Fill(Struct, frozen=True):
     quantity: Decimal
     price: Decimal
     client_id: str | None = None
-    fee: Decimal = ZERO
+    fee: Decimal | None = None  # in the symbol's quote currency; None: unknown
     at: datetime | None = None
     leg: Leg = Leg.NET
 
@@ -253,8 +254,7 @@ class Quote(Struct, frozen=True):
             return "no price" if self.stub is None else f"bid {self.stub[0]} and ask {self.stub[1]} are no market"
         if any(not p.is_finite() or p <= 0 for p in known):
             return "price not positive"
-        crossed = self.bid is not None and self.ask is not None and self.bid > self.ask
-        return "crossed" if crossed else None
+        return "crossed" if self.bid is not None and self.ask is not None and self.bid > self.ask else None
 
     @property
     def reference(self) -> Decimal | None:

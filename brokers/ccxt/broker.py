@@ -84,7 +84,7 @@ class CcxtBroker:
         self.prices = PriceReader(account.id, self.client, self.markets, self.reads, clock)
         self._fields = order_fields_of(options.settings.exchange)
         self._lookups = OrderLookups(account.id, self.client, self.markets, self._fields, clock)
-        self._fills = FillReader(account.id, self.client, self.markets, self._fields, clock, self._lookups.asked)
+        self._fills = FillReader(account.id, self.client, self._fields, clock, self._lookups.asked)
         self._order_calls = OrderCalls(
             account.id, self.client, self.markets, self.reads, self._lookups, self._fields, clock
         )

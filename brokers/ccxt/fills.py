@@ -16,7 +16,6 @@ from brokers.ccxt import wire
 from brokers.ccxt.client import Client
 from brokers.ccxt.exchanges.kraken_margin import MARGIN, listed_as, position_symbol
 from brokers.ccxt.exchanges.order_table import OrderFields, Params
-from brokers.ccxt.markets import Markets
 from brokers.ccxt.wire import Row
 from core.errors import OutcomeUnknown
 from core.model import Fill, OrderRequest
@@ -34,14 +33,12 @@ class FillReader:
         self,
         account: str,
         client: Client,
-        markets: Markets,
         fields: OrderFields,
         clock: Clock,
         asked: Mapping[str, OrderRequest],
     ) -> None:
         self._account = account
         self._client = client
-        self._markets = markets
         self._fields = fields
         self._clock = clock
         self._asked = asked
@@ -110,8 +107,7 @@ class FillReader:
 
     def _of(self, symbol: str, rows: list[Row]) -> dict[str, Fill]:
         """Return the symbol's executions by their ids. A list of the whole account has other symbols as well."""
-        market = self._markets.row(listed_as(symbol))
-        made = [wire.fill(self._account, row, market) for row in rows if self._is_of(symbol, row)]
+        made = [wire.fill(self._account, row) for row in rows if self._is_of(symbol, row)]
         return {fill.trade_id: replace(fill, symbol=symbol) for fill in made if fill is not None}
 
     def _is_of(self, symbol: str, row: Row) -> bool:

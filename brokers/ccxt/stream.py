@@ -66,7 +66,6 @@ class AccountStream:
     ) -> None:
         self._account = account
         self._client = client
-        self._markets = markets
         self._reads = reads
         self._clock = clock
         self._name = client.settings.exchange
@@ -248,10 +247,10 @@ class AccountStream:
         return OrderSeen(replace(made, symbol=self._symbol(row, made.leg), reduce_only=reduces))
 
     def _fill(self, row: Row) -> BrokerEvent | None:
-        made = wire.fill(self._account, row, self._markets.row(wire.text(row, "symbol")))
+        made = wire.fill(self._account, row)
         if made is not None and ":" not in made.symbol:
             self._reads.cost_basis.forget_costs(made.symbol)
-        if made is not None and self._name in NEGATIVE_FEES:
+        if made is not None and made.fee is not None and self._name in NEGATIVE_FEES:
             made = replace(made, fee=-made.fee)
         return None if made is None else FillSeen(replace(made, symbol=self._symbol(row, made.leg)))
 

@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any
 
 from brokers.ccxt.wire_client_ids import decode
+from brokers.ccxt.wire_fees import in_quote
 from core.errors import OutcomeUnknown
 from core.ids import is_ours
 from core.model import (
-    USD_LIKE,
     Fill,
     Leg,
     Order,
@@ -221,6 +221,7 @@ def order(account: str, row: object, exchange: str) -> Order:
         leg=leg_of({**row, "hedged": False}),
         tif=TIFS.get(text(row, "timeInForce").upper(), Tif.GTC),
         text=said(row),
+        fee=fee_paid(row, positive(row.get("average"))) or None,  # a 0 here may stand for a fee that comes later
     )
 
 
@@ -290,7 +291,7 @@ def said(row: Row) -> str:
     return next((word for key in _REASONS if (word := text(info, key)) and word not in ("0", "EC_NoError")), "")[:200]
 
 
-def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
+def fill(account: str, row: Row) -> Fill | None:
     """Return one execution; None for a row without size or price, which changes nothing.
 
     ccxt omits the size of Kraken Futures' inverse contracts.
@@ -309,22 +310,16 @@ def fill(account: str, row: Row, market: Row | None = None) -> Fill | None:
         quantity=quantity,
         price=price,
         client_id=client_id(row),
-        fee=_fee(row, price, market),
+        fee=fee_paid(row, price),
         at=moment(row.get("timestamp")),
         leg=leg_of({**row, "hedged": False}),
     )
 
 
-def _fee(row: Row, price: Decimal, market: Row | None) -> Decimal:
-    """Return the fee in the quote currency. A fee in a third currency is left out, because it has no price here."""
-    fee = inner(row, "fee")
-    cost, currency = number(fee.get("cost")), text(fee, "currency")
-    base, quote = text(row, "symbol").partition(":")[0].partition("/")[::2]
-    if cost is None or (market is not None and market.get("inverse") is True):
-        return ZERO
-    if currency == base and currency:
-        return cost * price
-    return cost if currency in (quote, "") or (currency in USD_LIKE and quote in USD_LIKE) else ZERO
+def fee_paid(row: Row, price: Decimal | None) -> Decimal | None:
+    """Return the row's fee in the symbol's quote currency; None where it is not known."""
+    told: list[Row] = [fee for fee in (row.get("fees") or []) if isinstance(fee, dict)] or [inner(row, "fee")]
+    return in_quote(text(row, "symbol"), [(number(fee.get("cost")), text(fee, "currency")) for fee in told], price)
 
 
 # ------------------------------------------------------------------------------------------------------------ prices

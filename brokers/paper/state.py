@@ -131,7 +131,7 @@ class State:
         )
         self.fills[fill.trade_id] = fill
         self.dirty_fills[fill.trade_id] = None
-        self.record_order(VenueOrder(_filled(order, quantity, price), ticket.tif, ticket.own, ticket.placed))
+        self.record_order(VenueOrder(_filled(order, quantity, price, fee), ticket.tif, ticket.own, ticket.placed))
         before, after = self._trade(fill, instrument)
         crossed = PositionFlip(order.id, order.client_id, order.symbol, before, after) if before * after < 0 else None
         return fill, crossed
@@ -180,11 +180,11 @@ def triggered(ticket: VenueOrder) -> VenueOrder:
     return VenueOrder(replace(ticket.order, type=OrderType.MARKET), TimeInForce.GTC, ticket.own, ticket.placed)
 
 
-def _filled(order: Order, quantity: Decimal, price: Decimal) -> Order:
+def _filled(order: Order, quantity: Decimal, price: Decimal, fee: Decimal) -> Order:
     filled = order.filled + quantity
     average = price if not order.filled else ((order.average_price or price) * order.filled + price * quantity) / filled
     status = OrderStatus.FILLED if filled >= order.quantity else order.status
-    return replace(order, filled=filled, average_price=average, status=status)
+    return replace(order, filled=filled, average_price=average, status=status, fee=(order.fee or ZERO) + fee)
 
 
 def _added(held: Position, fill: Fill) -> Position:

@@ -39,12 +39,19 @@ class Fills(Struct, frozen=True):
     paid: Decimal | None = ZERO  # Σ fill × price; None once a price is missing
     tier: Tier | None = None  # the last tier that filled something
     by_order: dict[str, Decimal] = {}  # cumulative fill by order id
+    fees: dict[str, Decimal | None] = {}  # by id of an order that filled something; None: unknown
     filled_at: float | None = None  # when we last learnt of a fill of ours
     ended_at: float | None = None  # when we last learnt of the end of an order of ours
 
     @property
     def average_price(self) -> Decimal | None:
         return self.paid / self.quantity if self.paid is not None and self.quantity > 0 else None
+
+    @property
+    def fee(self) -> Decimal | None:
+        """The fees of all orders; None once the fee of an order is unknown."""
+        known = [fee for fee in self.fees.values() if fee is not None]
+        return sum(known, ZERO) if len(known) == len(self.fees) else None
 
     def count(self, order: Order, tier: Tier | None, now: float | None) -> Fills:
         """Return the fills with what an ended order filled beyond the fill known before."""
@@ -58,6 +65,7 @@ class Fills(Struct, frozen=True):
             paid=paid,
             tier=tier if fresh > 0 and tier is not None else self.tier,
             by_order={**self.by_order, order.id: before + fresh},
+            fees={**self.fees, order.id: order.fee} if fresh > 0 else self.fees,
             filled_at=now if fresh > 0 else self.filled_at,
             ended_at=now,
         )

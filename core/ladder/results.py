@@ -8,7 +8,7 @@ from msgspec import structs
 
 from core.ladder.states import Ladder, Phase
 from core.plans.plan import Action, ActionKind
-from core.plans.results import Outcome, ResultRow, profit
+from core.plans.results import Outcome, ResultRow, earned, profit
 from core.units import ZERO
 
 
@@ -29,6 +29,9 @@ def result(action: Action, ladder: Ladder) -> ResultRow:
         profit_status="CONFIRMED" if closed else None,
         profit=profit(action, fills.average_price) if closed else None,
         error=_why(ladder, outcome),
+        reason=action.reason.value,
+        why=action.text,
+        money=earned(action, fills.quantity, fills.average_price, fills.fee) if close else None,
     )
 
 
@@ -57,7 +60,12 @@ def cancel_results(action: Action, ladder: Ladder) -> list[ResultRow]:
         error = None if gone else _why(ladder, outcome)
         rows.append(
             ResultRow(
-                action.key, ActionKind.CANCEL_ORDER.value, outcome.value, order_id=order.id, residual=None, error=error
+                *(action.key, ActionKind.CANCEL_ORDER.value, outcome.value),
+                order_id=order.id,
+                residual=None,
+                error=error,
+                reason=action.reason.value,
+                why=action.text,
             )
         )
     return rows

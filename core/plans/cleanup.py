@@ -20,6 +20,7 @@ from msgspec import Struct, structs
 from core.model import InstrumentKey, Order, PositionKey, Tier
 from core.plans import legs
 from core.plans.cancel_policy import OrderPolicy
+from core.plans.money import valuation_of
 from core.plans.plan import Action, ActionKind, OwnerTally, Reason
 from core.plans.sizing import MinimumProblem, minimum_problem
 from core.portfolio.holding import Holding
@@ -201,6 +202,7 @@ def close(
         orders_flaw=holding.orders_flaw,
         tiers=tiers,
         cost=value * (spread + holding.fee_rate) if value is not None and spread is not None else None,
+        valuation=valuation_of(holding.instrument, holding.price, holding.rate),
     )
     return [*actions, line]
 

@@ -18,6 +18,7 @@ from core.errors import FlatdeckError
 from core.ids import is_ours
 from core.model import Order, OrderType, PositionKey, Side, Tier
 from core.plans.approver import Approver, by_whom
+from core.plans.money import Valuation
 from core.units import ZERO, plain
 
 SHOWN_FOR = timedelta(minutes=5)  # an older plan cannot be confirmed: it may not show the present state
@@ -78,6 +79,7 @@ class Action(Struct, frozen=True):
     tiers: tuple[Tier, ...] = ()
     after: tuple[PositionKey, ...] = ()  # closes of the same plan that go first
     cost: Decimal | None = None  # estimated half spread and fee, USD
+    valuation: Valuation | None = None  # of a close; earlier records do not have it
 
     def binding(self) -> str:
         """Return the part of the action that a confirmation binds, as canonical text."""

@@ -9,6 +9,7 @@ from enum import Enum
 from msgspec import Struct, structs
 
 from core.model import Holdings, PositionKey, Side
+from core.plans.money import CloseMoney, MoneySum, money_of, summed
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.position_row import PositionRow
 
@@ -31,6 +32,9 @@ class ResultRow(Struct, frozen=True):
     profit_status: str | None = None
     profit: str | None = None
     error: str | None = None
+    reason: str | None = None  # of the plan's action; earlier records do not have it
+    why: str = ""  # the reason in words, with its numbers
+    money: CloseMoney | None = None  # of a close that filled something
 
 
 class VerifiedOwner(Struct, frozen=True):
@@ -97,10 +101,34 @@ def win_or_loss(side: Side | None, entry: Decimal | None, price: Decimal | None)
     return "WIN" if (price - entry) * side.sign > 0 else "LOSS"
 
 
+def earned(action: Action, filled: Decimal, price: Decimal | None, fee: Decimal | None) -> CloseMoney | None:
+    """Return the money of a close; None where nothing was filled."""
+    if filled <= 0:
+        return None
+    return money_of(action.side, action.entry, filled, price, fee, action.valuation)
+
+
+def owner_money(plan: Plan, results: Iterable[ResultRow]) -> dict[str, list[MoneySum]]:
+    """Return each owner's sums of the closes that filled something, one for each currency."""
+    owner_of = {action.key: action.owner for action in plan.actions}
+    found: dict[str, list[CloseMoney]] = {}
+    for row in results:
+        if row.money is not None:
+            found.setdefault(owner_of.get(row.key, ""), []).append(row.money)
+    return {owner: summed(closes) for owner, closes in found.items()}
+
+
 def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
     """Return the result of an action that was not begun."""
     order_id = action.order.id if action.order and action.kind is ActionKind.CANCEL_ORDER else None
-    return ResultRow(action.key, action.kind.value, outcome.value, order_id=order_id, residual=None, error=error)
+    return ResultRow(
+        *(action.key, action.kind.value, outcome.value),
+        order_id=order_id,
+        residual=None,
+        error=error,
+        reason=action.reason.value,
+        why=action.text,
+    )
 
 
 def as_finally_read(row: ResultRow, holdings: Holdings | None) -> ResultRow:

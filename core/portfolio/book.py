@@ -252,6 +252,7 @@ class Book:
             price=price,
             mark=mark,
             value=usd_value(position.quantity, instrument, price, fx),
+            rate=fx,
             pnl=move(position.side, position.entry, mark),
             roi=roi(position.side, position.entry, mark, position.leverage, exits.fees),
             spread=closing_loss(quote, position.side),

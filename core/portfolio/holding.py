@@ -27,6 +27,7 @@ class Holding(Struct, frozen=True):
     price: Decimal | None = None  # the price that a close would get
     mark: Decimal | None = None
     value: Decimal | None = None  # USD
+    rate: Decimal | None = None  # USD of one unit of the instrument's currency
     pnl: Decimal | None = None
     roi: Decimal | None = None
     spread: Decimal | None = None  # what a close loses against the mark, as a fraction of the price

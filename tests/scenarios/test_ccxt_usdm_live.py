@@ -218,7 +218,7 @@ async def test_an_engine_whose_stream_ended_reads_again_and_knows_what_it_missed
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 TOLD = Order("a", SWAP, "p1", OrderSide.SELL, Decimal("0.5"), price=Decimal(60000), client_id="mine")
-FILL = Fill("a", SWAP, "t1", "p1", OrderSide.SELL, Decimal("0.2"), Decimal(60000), at=AT)
+FILL = Fill("a", SWAP, "t1", "p1", OrderSide.SELL, Decimal("0.2"), Decimal(60000), at=AT, fee=Decimal(0))
 HELD = Position("a", SWAP, Side.LONG, Decimal("0.5"), Decimal("0.5"), Decimal(40000), Decimal(5))
 TOP = TopOfBook(Decimal(50000), Decimal("50000.1"), Decimal(50000))
 MESSAGES = {

@@ -39,7 +39,9 @@ ENDED = Order(
     type=OrderType.MARKET,
     average_price=Decimal("50000"),
 )
-FILL = Fill("user_1/loopback", "BTC/USD", "t1", "p1", OrderSide.SELL, Decimal("0.5"), Decimal("50000"), at=AT)
+FILL = Fill(
+    "user_1/loopback", "BTC/USD", "t1", "p1", OrderSide.SELL, Decimal("0.5"), Decimal("50000"), at=AT, fee=Decimal(0)
+)
 HELD = Position("user_1/loopback", "BTC/USD:USD", Side.LONG, Decimal(2), Decimal(2), Decimal("49000"), Decimal(5))
 KRAKEN = parse_book(json.dumps(kraken.BOOK), "book", "user_1/loopback").listings
 COINBASE = parse_book(json.dumps(coinbase.BOOK), "book", "user_1/loopback").listings

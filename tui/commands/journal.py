@@ -138,7 +138,9 @@ def journal_line(document: documents.Document) -> str:
     plan = [f"plan {document['plan']}"] if document["plan"] else []
     said = [document["text"]] if document["kind"] == "log" else []
     approver = document.get("approver") or {}
-    body = {**document, **document.get("result", {}), **{key: approver.get(key, "") for key in _OF_APPROVER}}
+    result = document.get("result", {})
+    money = {key: "unknown" if value is None else value for key, value in (result.get("money") or {}).items()}
+    body = {**document, **result, **money, **{key: approver.get(key, "") for key in _OF_APPROVER}}
     told = _TOLD | {"text", "level", "owner"} if said else _TOLD
     facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
     return sanitize(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))

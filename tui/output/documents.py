@@ -23,6 +23,7 @@ from core.plans.results import PlanReport, ResultRow
 from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
+from tui.output.costs import money_document, sum_documents
 from tui.output.waiting import waiting, waiting_document
 
 Document = dict[str, Any]
@@ -85,6 +86,7 @@ def run(report: PlanReport) -> Document:
         **plan(report.plan, dry_run=False),
         "success": report.success,
         "results": [result(row) for row in results(report)],
+        "costs": sum_documents(report.plan, report.results),
         "verified": _verified(
             report.complete, report.positions, {owner.id: owner.final for owner in report.owners}, report.unlisted
         ),
@@ -159,6 +161,9 @@ def result(row: ResultRow) -> Document:
         "residual": _plain(row.residual),
         "profit_status": row.profit_status,
         "profit": row.profit,
+        **money_document(row.money),
+        "reason": row.reason,
+        "text": row.why,
         "error": row.error,
     }
 

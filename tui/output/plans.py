@@ -17,6 +17,7 @@ from core.plans.position_row import PositionRow
 from core.plans.results import PlanReport, ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
+from tui.output.costs import amount, sum_lines
 from tui.output.documents import results
 from tui.output.selection import sums
 from tui.output.waiting import waiting_lines
@@ -53,7 +54,9 @@ def report_text(value: PlanReport, *, width: int | None = None) -> str:
     """Return how every action ended, and the summary with the brokers' counts afterwards."""
     rows = results(value)
     lines = ["Results", *_result_lines(rows, width), ""] if rows else []
-    return "\n".join([*lines, "Summary", *_summary_lines(value, rows, width), "", _verdict(value)])
+    money = sum_lines(value.plan, value.results)
+    lines += ["Summary", *_summary_lines(value, rows, width), "", *money, *[""] * bool(money), _verdict(value)]
+    return "\n".join(lines)
 
 
 def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: int | None = None) -> str:
@@ -158,7 +161,9 @@ def _plan_totals(value: Plan) -> str:
 
 
 def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
-    rows = [("outcome", "symbol", "account", "tier", "filled", "price", "left", "profit", "")]
+    rows = [
+        ("outcome", "symbol", "account", "tier", "filled", "price", "left", "profit", "realised", "fee", "slippage", "")
+    ]
     rows += [
         (
             row.outcome.upper() if row.outcome in _BAD else row.outcome,
@@ -169,13 +174,22 @@ def _result_lines(results: Iterable[ResultRow], width: int | None) -> list[str]:
             number(row.average_price) if row.average_price is not None else "",
             number(row.residual) if row.kind == "close" and row.residual != 0 else "",
             row.profit or "",
+            *_money_cells(row),
             f"order {row.order_id} {row.error or ''}"
             if row.order_id and row.kind == "cancel_order"
             else row.error or "",
         )
         for row in results
     ]
-    return columns(rows, right="filled,price,left", width=width, indent="  ")
+    return columns(rows, right="filled,price,left,realised,fee,slippage", width=width, indent="  ")
+
+
+def _money_cells(row: ResultRow) -> tuple[str, str, str]:
+    money = row.money
+    if money is None:
+        return "", "", ""
+    realised = amount(money.realised, money.currency, signed=True)
+    return realised, amount(money.fee, money.currency), amount(money.slippage, money.currency)
 
 
 def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int | None) -> list[str]:

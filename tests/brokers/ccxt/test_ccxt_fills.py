@@ -45,8 +45,7 @@ class Exchange:
 
     async def read(self) -> list[Any]:
         clock = VirtualClock()
-        markets = SimpleNamespace(row=lambda _: None)
-        reader = FillReader("u/a", self, markets, self.fields, clock, {})  # type: ignore[arg-type]
+        reader = FillReader("u/a", self, self.fields, clock, {})  # type: ignore[arg-type]
         return await reader.read_fills(SYMBOL, DAWN - timedelta(hours=1))
 
 

@@ -281,15 +281,38 @@ def test_a_fill_has_its_fee_in_the_quote_currency() -> None:
     for fee, cost in (
         ({"cost": "0.5", "currency": "USD"}, D("0.5")),
         ({"cost": "0.01", "currency": "BTC"}, D(1)),
-        ({"cost": "0.3", "currency": "BNB"}, D(0)),
+        ({"cost": "0.3", "currency": "BNB"}, None),
         ({"cost": "0.3", "currency": "USDT"}, D("0.3")),
-        (None, D(0)),
+        (None, None),
     ):
         made = wire.fill("u/a", {**row, "fee": fee})
         assert made is not None
         assert made.fee == cost
     assert wire.fill("u/a", {**row, "price": None}) is None
     assert wire.fill("u/a", {**row, "amount": "0"}) is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "told", "fee"),
+    [
+        ("BTC/USDT", {"fee": {"cost": "0.5", "currency": "USDT"}}, D("0.5")),
+        ("BTC/USDT", {"fee": {"cost": "0.001", "currency": "BTC"}}, D("0.1")),
+        ("BTC/USDT", {"fee": {"cost": "0.3", "currency": "BNB"}}, None),
+        ("BTC/USDT", {"fees": [{"cost": "0.1", "currency": "USDT"}, {"cost": "0.2", "currency": "USDT"}]}, D("0.3")),
+        ("BTC/USDT", {"fees": [{"cost": "0.1", "currency": "USDT"}, {"cost": "0.2", "currency": "BNB"}]}, None),
+        ("BTC/USDT", {"fee": {"cost": "0", "currency": "USDT"}}, None),
+        ("BTC/USDT", {"fee": {"cost": None, "currency": None}, "fees": []}, None),
+        ("BTC/USDT", {}, None),
+        ("BTC/USD:BTC", {"fee": {"cost": "0.00002", "currency": "BTC"}}, D("0.002")),
+        ("BTC/USD:BTC", {"fee": {"cost": "0.00002", "currency": None}}, None),
+        ("BTC/USD:BTC-261225-100000-C", {"fee": {"cost": "0.0003", "currency": "BTC"}}, D("0.0003")),
+        ("ETH/USDT:USDT", {"fee": {"cost": "0.4", "currency": "USDC"}}, D("0.4")),
+    ],
+)
+def test_an_order_has_the_fee_that_the_exchange_tells_in_the_quote_currency(
+    symbol: str, told: dict[str, Any], fee: Decimal | None
+) -> None:
+    assert order(symbol=symbol, average="100", **told).fee == fee
 
 
 # --------------------------------------------------------------------------------------------------------- balances

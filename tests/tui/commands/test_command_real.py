@@ -120,6 +120,39 @@ def test_a_flatten_is_verified_and_a_second_one_has_nothing_to_do(one: Call) -> 
     assert (again.exit_code, json.loads(again.stdout)["actions"]) == (0, [])
 
 
+def test_a_flatten_tells_what_it_earned_and_cost_and_the_sum_of_each_owner(setup: Callable[..., Call]) -> None:
+    book = {**BOOK, "instruments": [{"symbol": "BTC-USD", "kind": "spot", "fee_rate": "0.001"}], "orders": []}
+    one = setup(account("coinbase", book='"book.json"'), book=book)
+    made = json.loads(one("flatten", "--all", "--yes", "--json").stdout)
+    bitcoin = next(row for row in made["results"] if row["symbol"] == "BTC-USD")
+    assert {key: bitcoin[key] for key in ("decision_price", "proceeds", "realised", "fee", "slippage", "currency")} == {
+        "decision_price": "99.9",
+        "proceeds": "49.95",
+        "realised": "0.95",
+        "fee": "0.04995",
+        "slippage": "0",
+        "currency": "USD",
+    }
+    assert (bitcoin["reason"], bool(bitcoin["text"])) == ("flatten", True)
+    (total,) = made["costs"]
+    assert (total["owner"], total["closes"], total["proceeds"], total["realised"]) == ("user_123", 3, "70.07", "2.83")
+    (line,) = [text for text in one("journal", "--kind", "closing_ended").stdout.splitlines() if "BTC-USD" in text]
+    assert line.endswith("decision_price=99.9 proceeds=49.95 realised=0.95 fee=0.04995 slippage=0")
+    assert "reason=flatten" in line
+
+
+def test_what_a_close_did_not_earn_or_cost_is_unknown_and_not_nothing(setup: Callable[..., Call]) -> None:
+    book = {**BOOK, "positions": [{"symbol": "BTC-USD", "side": "long", "quantity": "0.5"}], "orders": []}
+    one = setup(account("coinbase", book='"book.json"'), book=book)
+    made = one("flatten", "--all", "--yes", "--json")
+    (row,), (total,) = json.loads(made.stdout)["results"], json.loads(made.stdout)["costs"]
+    assert (row["realised"], row["proceeds"], total["realised"], total["unknown"]) == (
+        *(None, "49.95", None),
+        {"realised": 1},
+    )
+    assert "realised=unknown" in one("journal", "--kind", "closing_ended").stdout
+
+
 def test_the_audit_trail_says_who_confirmed_and_with_which_command(one: Call) -> None:
     one("flatten", "--symbol", "BTC-USD", "--yes")
     (approved,) = json.loads(one("journal", "--kind", "plan_approved", "--json").stdout)["entries"]

@@ -21,6 +21,7 @@ from brokers.paper.venue import Venue
 from brokers.paper.wire import parse_book
 from core.model import Account, Fill, OrderSide, Side
 from core.ports import Clock
+from core.units import ZERO
 from tests.venues.alpaca.clocks import FastClock
 from tests.venues.ccxt.mishaps import Handler, Mishap
 from tests.venues.loopback import Loopback
@@ -71,7 +72,9 @@ class Exchange(Loopback):
         for n, held in enumerate(made.positions, 9001):
             if held.entry is not None:
                 side = OrderSide.BUY if held.side is Side.LONG else OrderSide.SELL
-                fill = Fill(account.id, held.symbol, f"t{n}", f"p{n}", side, held.quantity, held.entry, leg=held.leg)
+                fill = Fill(
+                    account.id, held.symbol, f"t{n}", f"p{n}", side, held.quantity, held.entry, leg=held.leg, fee=ZERO
+                )
                 self.venue.state.fills[fill.trade_id] = _at(fill, self.clock)
         self.stall = make(self.venue)
         self.mishaps: list[Mishap] = []

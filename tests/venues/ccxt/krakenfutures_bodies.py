@@ -331,6 +331,7 @@ def told_order(told: Order, now: datetime) -> Row:
 
 def told_fill(made: Fill, at: datetime) -> Row:
     name = {"cli_ord_id": made.client_id} if made.client_id else {}
+    fee = made.fee or Decimal(0)
     return {
         "instrument": native(made.symbol),
         "time": millis(at),
@@ -343,7 +344,7 @@ def told_fill(made: Fill, at: datetime) -> Row:
         **name,
         "fill_id": uid(made.trade_id),
         "fill_type": "taker",
-        "fee_paid": num(made.fee),
+        "fee_paid": num(fee / made.price**2 if is_inverse(made.symbol) else fee),  # an inverse contract is a dollar
         "fee_currency": "BTC" if is_inverse(made.symbol) else "USD",
         "taker_order_type": "ioc",
         "order_type": "ioc",
