@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from msgspec import structs
 
 from core.closing.log_text import to_do, triggered
 from core.engine.publisher import Publisher
@@ -40,13 +43,19 @@ class ScheduledRuns:
 
         A cleanup runs in the first cycle and then every ``interval_cycles``.
         """
-        cycle = 0
+        cycle, every = 0, self._settings.cleanup.interval_cycles
         while True:
             await self._legacy()
-            if cycle % self._settings.cleanup.interval_cycles == 0:
+            if cycle % every == 0:
                 await self._cleanup("STARTUP" if cycle == 0 else "PERIODIC")
-            await self._clock.sleep(self._settings.engine.cycle_seconds)
             cycle += 1
+            self._show_next(1 + -cycle % every)
+            await self._clock.sleep(self._settings.engine.cycle_seconds)
+
+    def _show_next(self, cycles: int) -> None:
+        """Show that the next cleanup comes after so many cycles."""
+        at = self._clock.now() + timedelta(seconds=cycles * self._settings.engine.cycle_seconds)
+        self._publisher.put_engine(structs.replace(self._publisher.engine, next_cleanup=at))
 
     async def _legacy(self) -> None:
         """Force-close legacy positions where the settings ask for it."""

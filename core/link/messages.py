@@ -43,6 +43,7 @@ class EngineRow(Struct, frozen=True):
     read_only: bool = False
     alarm: str | None = None  # the newest alarm that nobody acknowledged
     alarms: tuple[AlarmRow, ...] = ()  # every alarm that nobody acknowledged, oldest first
+    next_cleanup: datetime | None = None  # when the schedule makes the next cleanup's plan
 
 
 class AccountRow(Struct, frozen=True):
@@ -77,6 +78,8 @@ class OwnerRow(Struct, frozen=True):
     cap: int
     counted: int
     complete: bool
+    dust: int = 0  # positions of dust, which do not count
+    unsellable: int = 0  # positions that no venue takes, which do not count
 
 
 class ClosingRow(Struct, frozen=True):

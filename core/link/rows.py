@@ -64,7 +64,9 @@ def owner_rows(
         for h in holdings
     ]
     complete = all(book.accounts[a].whole for a in accounts)
-    return OwnerRow(owner, settings.cap(owner), planner.counted(verdicts), complete), rows
+    dust, unsellable = (sum(v.why is why for v in verdicts) for why in (Reason.DUST, Reason.UNSELLABLE))
+    counted = planner.counted(verdicts)
+    return OwnerRow(owner, settings.cap(owner), counted, complete, dust=dust, unsellable=unsellable), rows
 
 
 def waiting_exits(plans: Iterable[PlanRow]) -> set[PositionKey]:

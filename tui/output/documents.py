@@ -24,6 +24,7 @@ from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
 from tui.output.costs import money_document, sum_documents
+from tui.output.distances import lasting, nearest_document
 from tui.output.waiting import waiting, waiting_document
 
 Document = dict[str, Any]
@@ -52,12 +53,14 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
             "pid": elsewhere.pid if elsewhere else None,
             "read_only": elsewhere is None,
             "alarm": engine.alarm,
+            "next_cleanup": _iso(engine.next_cleanup),
         },
         "accounts": [
             {**_account(row), "watched": elsewhere is not None and elsewhere.watches} for row in snapshot.accounts
         ],
         "owners": [_owner(row) for row in snapshot.owners],
-        "positions": [position(row) for row in snapshot.positions],
+        "positions": [{**position(row), **lasting(row, snapshot.taken_at)} for row in snapshot.positions],
+        "nearest_stop": nearest_document(snapshot.positions),
         "closings": [_closing(row) for row in snapshot.closings],
         "waiting": [waiting_document(row) for row in waiting(snapshot)],
     }
@@ -259,7 +262,8 @@ def _account(row: AccountRow) -> Document:
 
 
 def _owner(row: OwnerRow) -> Document:
-    return {"id": row.id, "cap": row.cap, "counted": row.counted, "complete": row.complete}
+    uncounted = {"dust": row.dust, "unsellable": row.unsellable}
+    return {"id": row.id, "cap": row.cap, "counted": row.counted, **uncounted, "complete": row.complete}
 
 
 def _closing(row: ClosingRow) -> Document:

@@ -18,16 +18,23 @@ from core.plans.results import PlanReport, ResultRow, owner_tallies
 from core.units import iso
 from tui.output.columns import columns
 from tui.output.costs import amount, sum_lines
+from tui.output.distances import (
+    away,
+    held_against_cap,
+    leverage_line,
+    nearest_line,
+    without_leverage_note,
+)
 from tui.output.documents import results
 from tui.output.selection import sums
 from tui.output.waiting import waiting_lines
 from tui.present.labels import not_listed, tags, tally_words
-from tui.present.numbers import UNKNOWN, age, number, pct, usd
+from tui.present.numbers import UNKNOWN, age, left, number, pct, usd
 from tui.present.sanitize import sanitize
 
 _TAGS = {**TAGS, Reason.UNSELLABLE: "[UNSELLABLE]", Reason.OPEN_ORDERS: "[OPEN_ORDER]"}
 _VERBS = {ActionKind.CLOSE: "close", ActionKind.CANCEL_ORDER: "cancel", ActionKind.SKIP: "skip"}
-_SPARE = "age,target,entry,side,mark,P&L"  # columns of positions that a narrow terminal leaves out, the first first
+_SPARE = "held,price,target,entry,side,mark,P&L"  # columns that a narrow terminal leaves out, the first first
 _BAD = frozenset({"partial", "stuck", "waiting_open", "changed", "refused"})
 
 
@@ -72,7 +79,10 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
         lines.append(f"ALARM {sanitize(engine.alarm)}")
     lines += ["", "Accounts", *_account_lines(snapshot, width)]
     lines += ["", "Owners", *_owner_lines(snapshot, width)]
+    if engine.next_cleanup is not None:
+        lines.append(f"  next cleanup in {left(engine.next_cleanup, snapshot.taken_at)}")
     lines += ["", "Positions", *_position_lines(snapshot.positions, snapshot.taken_at, width)]
+    lines += [*nearest_line(snapshot.positions), *leverage_line(snapshot.positions)]
     if snapshot.closings:
         lines += ["", "Closings", *_closing_lines(snapshot, width)]
     return "\n".join(lines)
@@ -259,29 +269,31 @@ def _owner_lines(snapshot: Snapshot, width: int | None) -> list[str]:
         why = "an account could not be read" if unread else "a part of an account could not be listed"
         partial = "" if row.complete else f"PARTIAL: {why}"
         why = "; ".join(filter(None, (over, partial)))
-        rows.append((row.id, f"{row.counted}/{row.cap}", worth.get(row.id, ""), why))
+        rows.append((row.id, held_against_cap(row), worth.get(row.id, ""), why))
     return columns(rows, right="held/cap,value", width=width, indent="  ")
 
 
 def _position_lines(positions: Iterable[PositionRow], now: datetime, width: int | None) -> list[str]:
     rows: list[tuple[str, ...]] = [
-        ("symbol", "account", "side", "quantity", "entry", "mark", "value", "P&L", "stop", "target", "age", "flags")
+        (
+            *("symbol", "account", "side", "quantity", "entry", "mark", "value", "P&L"),
+            *("stop", "away", "target", "held", "price", "flags"),
+        )
     ]
     for row in positions:
         prices = (number(price) for price in (row.entry, row.mark))
-        levels = (number(level) for level in (row.stop, row.target))
+        levels = (number(row.stop), pct(away(row)).lstrip("+"), number(row.target))
         rows.append(
             (
                 *(row.key.symbol, row.key.account, row.side, number(row.quantity), *prices),
-                *(usd(row.usd_value), pct(row.pnl), *levels, age(row.priced_at, now)),
-                f"{tags(row.flags)} {row.note}".strip(),
+                *(usd(row.usd_value), pct(row.pnl), *levels, age(row.opened_at, now), age(row.priced_at, now)),
+                f"{tags(row.flags)} {without_leverage_note(row)}".strip(),
             )
         )
     if len(rows) == 1:
         return ["  none"]
-    return columns(
-        rows, right="quantity,entry,mark,value,P&L,stop,target,age", width=width, indent="  ", optional=_SPARE
-    )
+    numbers = "quantity,entry,mark,value,P&L,stop,away,target,held,price"
+    return columns(rows, right=numbers, width=width, indent="  ", optional=_SPARE)
 
 
 def _closing_lines(snapshot: Snapshot, width: int | None) -> list[str]:

@@ -127,6 +127,18 @@ async def test_it_runs_again_every_so_many_cycles():
 
 
 @virtual
+async def test_the_next_cleanup_is_on_the_board_all_the_time():
+    async with world() as desk:
+        begun = desk.clock.now()
+        desk.run()
+        for second, wanted in ((5, 30), (15, 30), (25, 30), (35, 60)):
+            await asyncio.sleep(second - (desk.clock.now() - begun).total_seconds())
+            at = desk.engine.publisher.engine.next_cleanup
+            assert at is not None
+            assert abs((at - begun).total_seconds() - wanted) < 5
+
+
+@virtual
 async def test_startup_mode_cancels_open_orders_at_the_first_run_only():
     """The nuclear mode: what rests at the start goes; what is placed later stays, and its position is skipped."""
     content = crowded(orders=[{**resting(quantity="1"), "symbol": "AAA"}])

@@ -83,7 +83,7 @@ def test_dust_is_flagged_with_its_reason_and_not_counted() -> None:
     owner, rows = shown(of_one({"DUST": "0.43", "REAL": "1.00"}))
     assert (rows["DUST"].flags, rows["DUST"].note) == (("dust",), "Dust position ($0.43 < $1.00)")
     assert (rows["REAL"].flags, rows["REAL"].note) == ((), "")
-    assert owner == OwnerRow("user_123", 8, 1, complete=True)
+    assert owner == OwnerRow("user_123", 8, 1, complete=True, dust=1)
 
 
 def test_what_is_over_the_cap_is_flagged_and_counted() -> None:
@@ -118,7 +118,7 @@ def test_unsellable_is_flagged_with_the_reason_and_not_counted() -> None:
         ("unsellable",),
         "not tradable at the venue; way out: convert it",
     )
-    assert owner.counted == 0
+    assert (owner.counted, owner.unsellable) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from core.errors import ConfigError, MissingCredentials, Refusal, Refused, Unreachable
-from core.exits.view import ExitView
+from core.exits.view import NO_LEVERAGE, ExitView
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, ClosingRow, PlanRow
+from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanRow
 from core.plans.request import PlanRequest
 from core.ports import Capabilities, Check
 from core.settings import ProtectSettings, Settings
 from tests.tui.command_world import DOWN, KEY, NOW, POSITION, SNAPSHOT, D, FakeWorld, call, document
 from tests.tui.fakes import closing, guard
+from tui.output.plans import status_text
 
 
 class Venue:
@@ -284,6 +286,87 @@ def test_many_exits_that_wait_are_one_line_and_other_plans_have_their_own() -> N
     where = "user_123/coinbase trailing stop, since"
     assert text[0] == f"5 exits wait for you: C0 {where} 5s; C1 {where} 4s; C2 {where} 3s; and 2 more"
     assert text[1] == "1 plan waits for you: cleanup, 1 close, since 1m10s"
+
+
+BARE = structs.replace(POSITION, flags=(), guard=guard(note=NO_LEVERAGE))
+
+
+def rows(*positions: Any, **fields: Any) -> list[str]:
+    """The lines of a status about these positions."""
+    return call(FakeWorld(snapshot=structs.replace(WELL, positions=positions, **fields)), "status").stdout.splitlines()
+
+
+def named(symbol: str, stop: Decimal | None = None, note: str = NO_LEVERAGE, **fields: Any) -> Any:
+    watched = guard(stop=stop, note=note)
+    return structs.replace(BARE, key=structs.replace(KEY, symbol=symbol), guard=watched, **fields)
+
+
+def test_an_unknown_leverage_is_noted_once_below_the_positions() -> None:
+    held = [*(named(f"C{n}") for n in range(5)), named("D", reason="Dust position ($0.40)")]
+    lines = rows(*held)
+    (note,) = [line for line in lines if NO_LEVERAGE in line]
+    where = "user_123/coinbase"
+    assert note == f"  {NO_LEVERAGE}: C0 {where}, C1 {where}, C2 {where} and 3 more"
+    assert any(line.endswith("Dust position ($0.40)") for line in lines)
+    assert not any(NO_LEVERAGE in line for line in rows(named("C", note="")))
+    made = call(FakeWorld(snapshot=structs.replace(WELL, positions=(BARE,))), "status", "--json")
+    assert document(made)["positions"][0]["note"] == NO_LEVERAGE
+
+
+def test_what_does_not_count_against_the_cap_stands_beside_it() -> None:
+    held = [named("A")]
+    owners = (OwnerRow("user_123", 4, 1, True, dust=3, unsellable=1),)
+    assert any("1/4 + 3 dust + 1 unsellable" in line for line in rows(*held, owners=owners))
+    made = call(FakeWorld(snapshot=structs.replace(WELL, positions=tuple(held), owners=owners)), "status", "--json")
+    (owner,) = document(made)["owners"]
+    assert owner == {"id": "user_123", "cap": 4, "counted": 1, "dust": 3, "unsellable": 1, "complete": True}
+    bare = (OwnerRow("user_123", 4, 1, True),)
+    assert any(line.split()[:2] == ["user_123", "1/4"] and "+" not in line for line in rows(*held, owners=bare))
+
+
+def test_a_position_has_its_age_and_its_distance_to_the_stop() -> None:
+    opened = NOW - timedelta(hours=2, minutes=4)
+    long = named("L", mark=D(100), stop=D("99.5"), opened_at=opened)
+    short = named("S", side="short", mark=D(100), stop=D("100.25"))
+    beyond = named("B", side="short", mark=D(100), stop=D(99))
+    lines = rows(long, short)
+    assert any("0.50%" in line and "2h04m" in line for line in lines if line.lstrip().startswith("L "))
+    assert "  nearest stop: S user_123/coinbase, 0.25% away" in lines
+    assert not any("nearest stop" in line for line in rows(named("N"), named("M", stop=D(1), mark=None)))
+    made = document(
+        call(FakeWorld(snapshot=structs.replace(WELL, positions=(long, short, beyond))), "status", "--json")
+    )
+    told = {row["symbol"]: (row["held_seconds"], row["stop_distance_pct"]) for row in made["positions"]}
+    assert told == {"L": (7440, "0.50"), "S": (None, "0.25"), "B": (None, "-1.00")}
+    assert made["nearest_stop"] == {
+        "account": KEY.account,
+        "symbol": "B",
+        "leg": "net",
+        "stop": "99",
+        "stop_distance_pct": "-1.00",
+    }
+    assert (
+        document(call(FakeWorld(snapshot=structs.replace(WELL, positions=())), "status", "--json"))["nearest_stop"]
+        is None
+    )
+
+
+def test_the_next_cleanup_is_told_where_the_engine_tells_it() -> None:
+    assert not any("next cleanup" in line for line in rows(BARE))
+    engine = structs.replace(WELL.engine, next_cleanup=NOW + timedelta(minutes=47))
+    assert "  next cleanup in 47m00s" in rows(BARE, engine=engine)
+    made = call(FakeWorld(snapshot=structs.replace(WELL, engine=engine)), "status", "--json")
+    assert document(made)["engine"]["next_cleanup"] == "2026-03-01T03:01:07.000Z"
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_narrow_terminal_loses_columns_and_no_flags(width: int) -> None:
+    row = structs.replace(POSITION, flags=("dust", "waiting"))
+    lines = status_text(structs.replace(WELL, positions=(row,)), None, width=width).splitlines()
+    head, body = (next(line for line in lines if line.lstrip().startswith(word)) for word in ("symbol", "BTC/USD"))
+    assert max(len(head), len(body)) <= width
+    assert "[DUST] [WAITING]" in body
+    assert ("held" in head) is (width == 200)
 
 
 def test_a_plan_that_runs_waits_for_nobody() -> None:

@@ -27,7 +27,7 @@ def test_status_has_the_keys_of_the_contract() -> None:
     assert made["engine"].items() >= {"running": False, "mode": "one-shot", "armed": False}.items()
     account = {"id": "user_123/coinbase", "owner": "user_123", "broker": "paper", "state": "live", "error": None}
     assert made["accounts"][0].items() >= {**account, "as_of": "2026-03-01T02:14:04.000Z"}.items()
-    assert made["owners"] == [{"id": "user_123", "cap": 8, "counted": 9, "complete": True}]
+    assert made["owners"] == [{"id": "user_123", "cap": 8, "counted": 9, "dust": 0, "unsellable": 0, "complete": True}]
     assert made["closings"][0]["next_at"] == "2026-03-01T02:14:07.000Z"
     assert set(made["closings"][0]) >= {"account", "symbol", "reason", "tier", "round", "attempt", "next_tier", "state"}
 
@@ -61,8 +61,8 @@ def test_a_position_tells_where_its_stop_rests_at_the_venue() -> None:
 
 
 def test_unknown_is_null_and_never_a_zero() -> None:
-    unknown = dict.fromkeys(("entry", "mark", "leverage", "usd_value", "pnl", "roi", "stop", "target"))
-    made = documents.position(structs.replace(POSITION, **unknown))
+    unknown = dict.fromkeys(("entry", "mark", "leverage", "usd_value", "pnl", "roi"))
+    made = documents.position(structs.replace(POSITION, **unknown, guard=None))
     for key in ("entry", "mark", "leverage", "usd_value", "pnl_pct", "roi_pct", "stop", "target", "opened_at"):
         assert made[key] is None
 
@@ -167,7 +167,9 @@ def test_the_kinds_of_records_are_those_of_the_journal() -> None:
 
 
 def test_a_check_says_what_was_reached_and_what_was_tried() -> None:
-    made = documents.check([("a/b", "paper", None, [Check("clock", None, "cannot be told")]), ("a/c", "x", "down", [])])
+    found = [("a/b", "paper", None, [Check("clock", None, "cannot be told")]), ("a/c", "x", "down", [])]
+    made = documents.check(found, Check("journal", ok=True, text="fine"))
+    assert made["journal"] == {"ok": True, "text": "fine"}
     assert made["accounts"][0]["checks"] == [{"name": "clock", "ok": None, "text": "cannot be told"}]
     assert (made["accounts"][1]["reached"], made["accounts"][1]["error"]) == (False, "down")
 
