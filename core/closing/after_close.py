@@ -1,7 +1,7 @@
 """Our recent orders on each instrument, which may still matter after a close has ended.
 
-A venue's list may lag behind a fill of an earlier close or of an earlier process. When the venue does not keep an order
-from opening a position, the next close waits until the lists are up to date.
+A venue's list may lag behind a fill of an earlier close or of an earlier process. Where a late order could open a
+position, the next close waits until the lists are up to date.
 """
 
 from __future__ import annotations

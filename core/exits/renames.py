@@ -66,7 +66,7 @@ class Renames:
 
 
 def _same(former: ExitSnapshot, position: Position, venue_id: str) -> bool:
-    """Return True for the same venue id, or for the same quantity and entry: a venue may give a new id as well."""
+    """Return True for the same venue id, or for the same quantity and entry. A venue may give a new id, too."""
     if former.key == position.key or (former.side, former.key.leg) != (position.side, position.leg):
         return False
     if former.venue_id and former.venue_id == venue_id:

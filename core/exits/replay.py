@@ -1,6 +1,6 @@
 """The replay of one position over recorded prices by the configured rules, tick after tick. The replay orders nothing.
 
-A jump is judged as it is live: a price further than ``max_jump`` from the last usable price is held, and its roi is
+A jump is judged as it is live. A price further than ``max_jump`` from the last usable price is held, and its roi is
 unknown. The next price confirms the jump when it is as far away on the same side. The rows of a file are far apart, so
 no window of time applies. A jump on the last row stays held. Bars are made of the usable prices, and close with the
 first price of a later minute.

@@ -2,7 +2,7 @@
 
 At every usable price ``step`` updates the peak, ratchets the stop, and names the exit if a rule matches. Between prices
 the state keeps a *quiet band*. Above ``floor`` and up to ``ceiling`` no price changes anything, so most ticks cost two
-comparisons. ``ceiling`` is the best price without an exit since the signals last changed; a lower price has a lower
+comparisons. ``ceiling`` is the best price without an exit since the signals last changed. A lower price has a lower
 candidate for the stop. At or below ``floor`` a loss may trigger an exit. Between ``ceiling`` and ``roof`` a price moves
 only peak and stop, by the distance at ``place``. From ``roof`` on a gain may change more.
 
@@ -238,8 +238,8 @@ def changed(guard: ExitState, entry: Decimal | None, leverage: Decimal | None) -
 def split(guard: ExitState, ratio: Decimal, used: Decimal | None = None) -> None:
     """Divide every price by ``ratio`` after a share split: ``ratio`` new shares for an old share.
 
-    ``used`` is the new share's latest price where the rules used such prices before. Where those looked like a gain
-    they may have set the stop and the peak, and those stay: a divided stop would be beyond the price.
+    ``used`` is the new share's latest price where the rules used such prices before. Where those prices looked like a
+    gain they may have set stop and peak. Then stop and peak stay: a divided stop would be beyond the price.
     """
     by = float(ratio)
     guard.entry, guard.origin, guard.target = guard.entry / by, guard.origin / by, guard.target / by

@@ -99,7 +99,7 @@ def _explained(distance: Distance) -> tuple[Decimal, tuple[Decimal, Decimal, Dec
 
 
 def _note(guard: ExitState, position: Position) -> str:
-    """Return a note about silent rules and about an entry that the rules do not use; "" when there is nothing to say.
+    """Return why rules are silent, or which entry the rules still use; "" when there is nothing to say.
 
     Rules are silent because entry or leverage is unknown.
     """

@@ -82,8 +82,8 @@ def start(action: Action, plan: str, epoch: str, steps: tuple[Step, ...], limits
 def step(ladder: Ladder, event: Event, now: float) -> Transition:
     """Return the next state and the one thing to do next.
 
-    Raises InvariantBroken for an event that the phase does not wait for, and for a next phase that LIFECYCLE does not
-    list for the phase and the event.
+    Raises InvariantBroken for an event that the phase does not wait for. Raises it also for a next phase that LIFECYCLE
+    does not list.
     """
     row = LIFECYCLE.get((ladder.phase, type(event)))
     if row is None:

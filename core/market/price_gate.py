@@ -8,11 +8,11 @@ judges the age of a usable price later, at each use:
 
 A later price confirms the held price when it lies beyond ``max_jump`` on the same side, however far from the held
 price. So the second step of a fall in large steps is usable. A price within the window confirms at once. A later price
-starts the wait again. But the third price in a row on one side counts at any time: a real gap on a quiet symbol must
-not leave a position without a price. A price near the last usable price ends the wait.
+starts the wait again. But the third price in a row on one side counts at any time. So a real gap on a quiet symbol
+leaves no position without a price. A price near the last usable price ends the wait.
 
-The window is ``confirm_window``. Polled prices may be further apart, so the window lasts at least ``PACES`` times the
-interval from the quote before the jump, up to ``max_price_age_polling``: the next polled price is in time.
+The window is ``confirm_window``. Polled prices may be further apart. So the window lasts at least ``PACES`` times the
+interval from the quote before the jump, up to ``max_price_age_polling``. The next polled price is then in time.
 
 After a confirmed jump of a share the position is read again before any rule runs (``Rereads``). A split looks like a
 crash until the new quantity and entry are read. A jump of a split's size waits a while for both. A position may show

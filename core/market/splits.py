@@ -38,8 +38,8 @@ def split_ratio(before: Position, after: Position, *, shares: bool) -> Decimal |
 
     A trade changes the cost or keeps the entry. Only a split changes quantity and entry and keeps their product.
     For ``shares`` the venue keeps an average entry, which a sale does not change. So an entry divided by a split's
-    ratio, with fewer shares than the split makes, means a split and a sale between the reads. A purchase cannot look
-    like that: a purchase that brings the average so low ends with more shares, at any price.
+    ratio means a split, and with fewer shares than the split makes a sale as well. A purchase cannot look like that:
+    a purchase that brings the average so low ends with more shares, at any price.
     """
     if before.side is not after.side or before.entry is None or after.entry is None:
         return None
@@ -88,7 +88,10 @@ class PriceGap(Struct, frozen=True):
 
 
 def _split_near(ratio: Decimal, slack: Decimal) -> Decimal | None:
-    """Return the split within ``slack`` of a ratio of prices: 3 for 2, n for 1, or the inverse of either; else None."""
+    """Return the split nearest to a ratio of prices; None if no split is within ``slack``.
+
+    A split is 3 for 2, n for 1, or the inverse of either.
+    """
     times = max(ratio, ONE / ratio)
     for n in (Decimal("1.5"), max(times.to_integral_value(), Decimal(2))):
         if abs(times - n) <= slack * n:

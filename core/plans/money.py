@@ -1,7 +1,7 @@
 """The money that a close brought in and cost: proceeds, realised P&L, fee and slippage. Pure.
 
 A contract is worth ``quantity × multiplier × price`` in its currency. An inverse contract is worth ``quantity ×
-multiplier`` US dollars at any price, and its P&L is in the coin: it is valued here at the price of the fills.
+multiplier`` US dollars at any price. Its P&L is in the coin, which is valued here at the price of the fills.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def _unvalued(instrument: Instrument, price: Decimal | None, fx: Decimal | None)
 
 
 def closing_loss(quote: Quote, side: Side) -> Decimal | None:
-    """Return what a close loses against the mark, as a fraction of it: half of the spread, or the way to a stub."""
+    """Return the loss of a close as a fraction of the mark: half of the spread, or the distance to a stub."""
     if quote.bid is not None and quote.ask is not None:
         return (quote.ask - quote.bid) / (quote.ask + quote.bid)
     if quote.stub is None or quote.reference is None:

@@ -1,7 +1,7 @@
 """Decides when a plan on screen may be confirmed, and says why not. Pure; the screen only asks it.
 
-A plan can be confirmed after it was on the screen for a while and nobody typed. From a number of closes or an amount of
-money on, and for a whole owner or everything, a person types the number of closes first.
+A plan can be confirmed after it was on the screen for a while and nobody typed. For a large plan, and for a whole owner
+or everything, a person types the number of closes first. The configuration says which plans are large.
 """
 
 from __future__ import annotations
