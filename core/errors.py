@@ -18,6 +18,17 @@ class EngineBusy(FlatdeckError):
     """Another engine has the data directory, so this process cannot act."""
 
 
+class EngineGone(FlatdeckError):
+    """The line to the engine broke, or the engine does not answer any more.
+
+    ``asked`` is True when the command had left: the engine may have taken it.
+    """
+
+    def __init__(self, text: str, *, asked: bool = False) -> None:
+        super().__init__(text)
+        self.asked = asked
+
+
 class ConfigError(FlatdeckError):
     """The configuration, a file or an option is unusable. The text says what is wrong, where, and the way out."""
 

@@ -18,6 +18,7 @@ import click
 
 from core.engine.clock import SystemClock, system_ids
 from core.errors import ConfigError
+from core.journal.data_dir import DataDir
 from core.link.messages import LogRow
 from core.plans.approver import CONSOLE
 from core.settings import AccountSettings, Settings, settings_digest
@@ -34,12 +35,12 @@ from tui.commands import (
     service as commands_service,
     thaw as commands_thaw,
 )
+from tui.commands.attach import attached, serve
 from tui.commands.error_exit import explain_error
 from tui.commands.session import (
     DOCUMENT_PRINTED,
     CommandContext,
     Engine,
-    Environment,
     at_terminal,
     shared_options,
     silence,
@@ -50,7 +51,7 @@ from tui.operator import approver
 if TYPE_CHECKING:
     from core.config.load import Loaded
     from core.ids import Ids
-    from core.journal.data_dir import DataDir, Holder
+    from core.journal.data_dir import Holder
     from core.journal.journal import Journal, JournalView
     from core.plans.approver import Approver
     from core.ports import Broker, Check
@@ -93,18 +94,29 @@ class SystemEnvironment:
         lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AsyncIterator[Engine]:
+        """Yield the running engine; where none runs, and for a ``lasting`` engine, a started engine of this process."""
+        if not lasting:
+            async with attached(settings, self.clock, acting=acting, on_log=on_log) as running:
+                if running is not None:
+                    yield running
+                    return
+        async with self._own_engine(settings, acting, mode, lasting, on_log) as engine:
+            yield engine
+
+    @asynccontextmanager
+    async def _own_engine(
+        self, settings: Settings, acting: bool, mode: str, lasting: bool, on_log: Callable[[LogRow], None] | None
+    ) -> AsyncIterator[Engine]:
         """Yield a started engine. Only an acting engine prepares and locks the data directory and opens the journal."""
         from brokers import open_broker  # noqa: PLC0415  (adapters are imported on use)
         from core.engine.engine import Engine as RealEngine  # noqa: PLC0415
         from core.engine.read_only import load_read_only  # noqa: PLC0415
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.health import LOG_LOST  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
         from core.journal.sqlite import log_is_lost  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
-        lost = log_is_lost(directory.journal)
-        alarms, first_use = [LOG_LOST] * lost, ""
+        alarms, first_use = [LOG_LOST] * log_is_lost(directory.journal), ""
         brokers = [open_broker(a, directory.path, self.clock) for a in settings.accounts]  # a bad book stops here
         async with AsyncExitStack() as stack:
             journal = None
@@ -130,6 +142,8 @@ class SystemEnvironment:
                 await load_read_only(engine, directory.journal, watched=holder is not None and holder.watches)
             for alarm in alarms:
                 engine.say("alarm", alarm)
+            if acting and lasting:
+                await stack.enter_async_context(serve(engine, directory, self.clock))
             yield engine
 
     @contextmanager
@@ -154,8 +168,6 @@ class SystemEnvironment:
             yield note, failure or ""
 
     def elsewhere(self, settings: Settings) -> Holder | None:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
-
         return DataDir(Path(settings.engine.data_dir)).holder()
 
     def broker(self, settings: Settings, account: AccountSettings) -> Broker:
@@ -165,7 +177,6 @@ class SystemEnvironment:
 
     @asynccontextmanager
     async def journal_reader(self, settings: Settings) -> AsyncIterator[JournalView]:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
         journal = await Journal.open_readonly(DataDir(Path(settings.engine.data_dir)).journal)
@@ -190,14 +201,12 @@ class SystemEnvironment:
         await app.run_async()
 
     async def check_journal(self, settings: Settings) -> Check:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.health import check_journal  # noqa: PLC0415
 
         return await check_journal(DataDir(Path(settings.engine.data_dir)))
 
     async def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         from brokers.paper.store import reset  # noqa: PLC0415
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.forget import forget_accounts  # noqa: PLC0415
 
         directory = DataDir(Path(settings.engine.data_dir))
@@ -214,15 +223,12 @@ class SystemEnvironment:
 
     @asynccontextmanager
     async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
-
         with self._acting(settings, DataDir(Path(settings.engine.data_dir))):
             async with self._journal(settings) as opened:
                 yield opened
 
     @asynccontextmanager
     async def _journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
-        from core.journal.data_dir import DataDir  # noqa: PLC0415
         from core.journal.journal import Journal  # noqa: PLC0415
 
         directory, ids = DataDir(Path(settings.engine.data_dir)), system_ids()
@@ -237,11 +243,15 @@ class SystemEnvironment:
     async def thaw(self, settings: Settings, account: str, approver: Approver) -> None:
         from core.records import AccountFrozen, Logged  # noqa: PLC0415
 
+        async with attached(settings, self.clock, acting=True) as running:
+            if running is not None:
+                return await running.thaw(account, approver)
         async with self._journal(settings) as (journal, _):
             await journal.append(
                 AccountFrozen(account, None, approver.text, approver),
                 Logged("warning", f"{account} was thawed by {approver.text}", account),
             )
+        return None
 
     def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
         from brokers.paper.price_replay import read_rows  # noqa: PLC0415  (only the demo)
@@ -336,5 +346,4 @@ for _command in (
 
 def main() -> NoReturn:
     """The entry point of the installed program."""
-    environment: Environment = SystemEnvironment()
-    cli.main(obj=environment)
+    cli.main(obj=SystemEnvironment())

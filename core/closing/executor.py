@@ -14,25 +14,27 @@ from msgspec import structs
 
 from core.closing import log_text
 from core.closing.after_close import RecentOrders
+from core.closing.final_read import read_finally, still_there
 from core.closing.ladder_runner import AccountTools
 from core.closing.leg_order import LegOrder
-from core.errors import FlatdeckError, InvariantBroken, JournalError
+from core.errors import InvariantBroken, JournalError
 from core.journal.journal import Journal
 from core.ladder import recovery, step as ladder
 from core.ladder.recovery import InterruptedPlan
 from core.ladder.results import cancel_results, result, stopped
 from core.ladder.states import CloseBroken, Ladder, Limits, Transition
 from core.ladder.tiers import schedule
-from core.model import Holdings, InstrumentKey, PositionKey
+from core.model import Holdings, InstrumentKey
 from core.orders.instrument_locks import InstrumentLocks
-from core.orders.lookup import limited
 from core.plans import planner
+from core.plans.approver import Approver
 from core.plans.plan import Action, ActionKind, ApprovedPlan, Plan
 from core.plans.results import (
     Outcome,
     PlanReport,
     ResultRow,
     as_finally_read,
+    joined,
     not_done,
     owner_tallies,
     verified_owner,
@@ -41,7 +43,6 @@ from core.ports import Clock
 from core.records import AccountFrozen, ClosingEnded, PlanApproved, PlanEnded, ProfitPending, Record
 from core.settings import Settings
 
-FINAL_TRIES, FINAL_WAIT = 3, 1.0  # reads after a plan, and seconds between them
 DONE = {o.value for o in Outcome if o.settled} - {Outcome.SKIPPED.value}  # a dropped close is worth a warning
 Say = Callable[..., None]
 Left = tuple[InterruptedPlan, bool]  # and whether the plan is young enough to go on
@@ -72,6 +73,7 @@ class PlanExecutor:
         self._locks = locks or InstrumentLocks(clock)
         lag = max((g.broker.capabilities.position_lag for g in tools.values()), default=0.0)
         self._recent_orders = RecentOrders(journal, clock, lag)
+        self._hasty: set[str] = set()  # ids of plans whose closes wait for no market to open
         self._unwritten: list[Record] = []  # ends and freezes that still wait for the journal
 
     def claim(self, plans: Iterable[InterruptedPlan]) -> None:
@@ -80,9 +82,14 @@ class PlanExecutor:
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
             self._locks.line_up(plan, key.instrument)
 
-    async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
-        """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent."""
+    async def carry_out(self, approved: ApprovedPlan, *, parks: bool = True) -> PlanReport:
+        """Carry out a plan from its start. Raises JournalError when the approval is not durable: nothing was sent.
+
+        Without ``parks`` no close waits for its market to open.
+        """
         plan = approved.plan
+        if not parks:
+            self._hasty.add(plan.id)
         actions = (*plan.closes, *plan.lone_cancels)
         try:
             for action in actions:
@@ -95,8 +102,10 @@ class PlanExecutor:
                 self._say("info", log_text.triggered(plan, "MANUAL"))
             results = await self._all(approved, actions, None)
         finally:
+            self._hasty.discard(plan.id)
             self._locks.release(plan.id)
-        return await self._finish(approved, results, None)
+        rows = await asyncio.gather(*(self._join(plan, a, a.text) for a in plan.joined))
+        return await self._finish(approved, [*results, *rows], None)
 
     async def take_up(self, left: InterruptedPlan) -> PlanReport:
         """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
@@ -149,7 +158,12 @@ class PlanExecutor:
         return [not_done(action, Outcome.STUCK, why)]
 
     async def _refuse(self, approved: ApprovedPlan, actions: list[Action], why: str) -> list[ResultRow]:
-        return [await self._end(approved.plan, a, not_done(a, Outcome.CHANGED, why)) for a in actions]
+        return [await self._end(approved.plan, a, await self._join(approved.plan, a, why)) for a in actions]
+
+    async def _join(self, plan: Plan, action: Action, why: str) -> ResultRow:
+        """Wait for the end of the other plan that acts on the action's instrument. ``why`` names the other plan."""
+        await self._locks.turn(plan.id, action.key.instrument, self._settings.ladder.total_timeout)
+        return joined(action, why)
 
     async def _later(
         self, approved: ApprovedPlan, where: InstrumentKey, actions: list[Action], left: Left, order: LegOrder
@@ -220,7 +234,7 @@ class PlanExecutor:
             request_expiry=able.request_expiry,
             position_lag=able.position_lag,
             total_timeout=settings.total_timeout,
-            wait_for_open=self._wait_for_open,
+            wait_for_open=self._wait_for_open and approved.plan.id not in self._hasty,
             client_id_length=able.client_id_length,
         )
         steps = schedule(action.tiers, settings.attempts, settings.limit_offsets)
@@ -238,6 +252,13 @@ class PlanExecutor:
         self._frozen[account] = why
         self._say("alarm", f"{account} is frozen: {why}", action or account, lasts=True)
         await self._write_sometime(AccountFrozen(account, why), f"{account}: that it is frozen", action or account)
+
+    async def thaw(self, account: str, approver: Approver | None) -> None:
+        """Send for the account again, after a person looked at it. Raises JournalError; then it stays frozen."""
+        who = approver.text if approver else "a person"
+        await self._write(AccountFrozen(account, None, who, approver))
+        self._frozen.pop(account, None)
+        self._say("warning", f"{account} was thawed by {who}", account)
 
     async def _end(self, plan: Plan, action: Action, row: ResultRow) -> ResultRow:
         level = "alarm" if row.outcome in ("stuck", "partial") else "info" if row.outcome in DONE else "warning"
@@ -273,15 +294,17 @@ class PlanExecutor:
         """Reconcile at the end: read every account again. A position found there overrides an earlier result."""
         plan = approved.plan
         of_owner = {o.id: planner.owner_accounts(self._settings, o.id) for o in plan.owners}
-        reads = await self._read_again([a for own in of_owner.values() for a in own], plan, results)
+        accounts = [a for own in of_owner.values() for a in own]
+        readers = {a: self._tools[a].reader for a in accounts}
+        reads = await read_finally(readers, self._clock, results, spared=set(plan.unreadable))
         results = [await self._contradicted(plan, r, reads) for r in results]
         owners = tuple(verified_owner(o, [reads.get(a) for a in own]) for o, own in of_owner.items())
         complete = all(o.complete for o in owners) and plan.complete
-        success = complete and all(Outcome(r.outcome).settled for r in results)
+        success = complete and all(r.done for r in results)
         final = {o.id: o.final for o in owners if o.read}
         tallies = owner_tallies(plan, results, final)
         await self._write_sometime(PlanEnded(plan.id, success, tallies), f"PLAN {plan.id}: its end", None)
-        failed = Counter(r.key.account.partition("/")[0] for r in results if not Outcome(r.outcome).settled)
+        failed = Counter(r.key.account.partition("/")[0] for r in results if not r.done)
         for line in log_text.summary(tallies, failed=failed):
             self._say("info" if success else "warning", line)
         unlisted = plan.unlisted | {a: h.unlisted for a, h in reads.items() if h is not None and h.unlisted}
@@ -289,34 +312,9 @@ class PlanExecutor:
             self._say("warning", line)
         return PlanReport(plan, tuple(results), owners, (), complete, success, unlisted)
 
-    async def _read_again(
-        self, accounts: list[str], plan: Plan, results: list[ResultRow]
-    ) -> dict[str, Holdings | None]:
-        """Return one complete read per account. Repeat a read that failed or contradicts a close just done.
-
-        An account that was unreadable before the plan is tried once: the plan has waited for it already.
-        """
-        reads: dict[str, Holdings | None] = dict.fromkeys(accounts)
-        pending = list(accounts)
-        for attempt in range(FINAL_TRIES):
-            answers = await asyncio.gather(*(self._try_read(a) for a in pending))
-            reads.update(zip(pending, answers, strict=True))
-            failed = {a for a in pending if reads[a] is None} - plan.unreadable.keys()
-            pending = [a for a in pending if a in failed or _still_there(results, a, reads[a])]
-            if not pending or attempt + 1 == FINAL_TRIES:
-                break
-            await self._clock.sleep(FINAL_WAIT)
-        return reads
-
-    async def _try_read(self, account: str) -> Holdings | None:
-        try:
-            return await limited(self._tools[account].reader.read_account())
-        except (FlatdeckError, TimeoutError):
-            return None
-
     async def _contradicted(self, plan: Plan, row: ResultRow, reads: dict[str, Holdings | None]) -> ResultRow:
         holdings = reads.get(row.key.account)
-        if holdings is None or not _still_there([row], row.key.account, holdings):
+        if holdings is None or not still_there([row], row.key.account, holdings):
             return as_finally_read(row, holdings)
         self._say("alarm", f"{row.key.symbol} on {row.key.account} is there again after it was closed", row.key)
         position = holdings.position(row.key)
@@ -337,8 +335,3 @@ def _broken(action: Action, breach: InvariantBroken) -> ResultRow:
     if not isinstance(breach, CloseBroken):
         return not_done(action, Outcome.STUCK, str(breach))
     return stopped(action, breach.ladder, Outcome.STUCK, str(breach))
-
-
-def _still_there(results: Iterable[ResultRow], account: str, holdings: Holdings | None) -> bool:
-    keys = {p.key for p in holdings.positions} if holdings else set[PositionKey]()
-    return any(r.key in keys and r.outcome == "closed" and r.key.account == account for r in results)

@@ -77,7 +77,8 @@ class AccountFeed:
                 if attempt + 1 < READ_TRIES:
                     await self._clock.sleep(FIRST_WAIT * 2**attempt)
             else:
-                self._state(AccountState.POLLING)
+                if self._told is not AccountState.LIVE:  # a read beside a stream leaves the stream as it is
+                    self._state(AccountState.POLLING)
                 return True
         return False
 

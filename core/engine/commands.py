@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.engine.engine import Engine
+from core.entries.rules import NotAllowed
 from core.errors import FlatdeckError
 from core.link.messages import (
     Acknowledge,
@@ -10,6 +11,8 @@ from core.link.messages import (
     Command,
     Confirm,
     Done,
+    Execute,
+    Finished,
     Planned,
     Prepare,
     Preview,
@@ -18,7 +21,23 @@ from core.link.messages import (
     Reply,
     Show,
     Started,
+    Thaw,
     Withdraw,
+)
+from core.link.requests import (
+    Answered,
+    Compared,
+    Drafted,
+    DraftEntry,
+    DraftScaling,
+    Entered,
+    FindRefusals,
+    KnowSymbol,
+    Reconcile,
+    Refusals,
+    Request,
+    RequestReply,
+    SendEntry,
 )
 from core.plans.plan import NotApproved
 
@@ -29,6 +48,8 @@ async def run_command(engine: Engine, command: Command) -> Reply:
         return await _answer(engine, command)
     except NotApproved as refused:
         return Rejected(refused.code, str(refused))
+    except NotAllowed as refused:
+        return Rejected(refused.code.value, str(refused))
     except (FlatdeckError, ValueError) as error:
         return Rejected("failed", str(error))
 
@@ -44,20 +65,47 @@ async def _answer(engine: Engine, command: Command) -> Reply:
             return Planned(await engine.prepare(row.request), row.request)
         case Preview():
             return engine.exit_service.preview()
-        case Arm(on, digest):
-            engine.arm(on, digest)
-            return Done()
         case Confirm(plan, digest, approver):
             engine.carry_out_later(engine.pending_plans.approve(plan, digest, approver))
             return Started(plan)
-        case Withdraw(plan):
-            engine.pending_plans.withdraw(plan)
-            engine.publisher.drop_plan(plan)
-            return Done()
-        case Acknowledge(key, alarm):
-            engine.publisher.acknowledge(key, alarm)
-            return Done()
+        case Execute(plan, digest, approver):
+            return Finished(await engine.execute(plan, digest, approver, parks=False))
         case Refresh(read):
             if read:
                 await engine.read_all()
             return engine.snapshot()
+        case Withdraw() | Acknowledge() | Arm() | Thaw():
+            return await _do(engine, command)
+        case _:
+            return await _answer_request(engine, command)
+
+
+async def _do(engine: Engine, command: Withdraw | Acknowledge | Arm | Thaw) -> Done:
+    match command:
+        case Arm(on, digest):
+            engine.arm(on, digest)
+        case Withdraw(plan):
+            engine.pending_plans.withdraw(plan)
+            engine.publisher.drop_plan(plan)
+        case Acknowledge(key, alarm):
+            engine.publisher.acknowledge(key, alarm)
+        case Thaw(account, approver):
+            await engine.executor.thaw(account, approver)
+    return Done()
+
+
+async def _answer_request(engine: Engine, command: Request) -> RequestReply:
+    drafts = engine.entry_service.drafts
+    match command:
+        case KnowSymbol(account, symbol):
+            return Answered(await drafts.knows_symbol(account, symbol))
+        case FindRefusals(signal):
+            return Refusals(tuple(await drafts.find_refusals(signal)))
+        case DraftEntry(signal, limit, flatten_first):
+            return Drafted(await drafts.draft_entry(signal, limit=limit, flatten_first=flatten_first))
+        case DraftScaling(account, symbol, quantity, inward):
+            return Drafted(await drafts.draft_scaling(account, symbol, quantity, inward=inward))
+        case SendEntry(draft, wait, approver):
+            return Entered(await engine.entry_service.carry_out(draft, approver, wait=wait))
+        case Reconcile(correct):
+            return Compared(await engine.reconciliation.reconcile(correct=correct))

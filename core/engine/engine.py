@@ -56,10 +56,7 @@ from core.settings import Settings, exits_of
 
 
 class Engine:
-    """One process's engine. ``mode`` is ``service`` when the engine runs as a process of its own, else ``one-shot``.
-
-    A ``lasting`` engine runs until it is stopped, so a close may wait for its market to open.
-    """
+    """One engine. ``mode`` is ``service`` or ``one-shot``; a ``lasting`` engine may wait for a market to open."""
 
     def __init__(
         self,
@@ -91,6 +88,7 @@ class Engine:
         )
         self.say = LogWriter(self.publisher, journal, clock, settings.engine.log_level).say
         self._tasks = BackgroundTasks(self.say)
+        self.spawn = self._tasks.spawn
         self._readers: dict[str, AccountReader] = {}
         self._rereads = AccountRereads(clock, self._readers, spawn=self._tasks.spawn, say=self.say)
         self._inbox = Inbox(self._take, lost=self._rereads.request_all, say=self.say)
@@ -99,8 +97,7 @@ class Engine:
         self._feeds = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
         self._runners: dict[str, LadderRunner] = {}
         self.pending_plans = PendingPlans(settings, self.book, clock, ids, self.situation, read_only=self.read_only)
-        self._cleanups = 0
-        self._outages = OutageLog()
+        self._cleanups, self._outages = 0, OutageLog()
         self.frozen: dict[str, str] = {}
         self.taken_up: list[PlanReport] = []  # of interrupted plans that a one-shot engine ended at its start
         self._locks = InstrumentLocks(clock)
@@ -238,22 +235,29 @@ class Engine:
         await self._settled()
         return self.pending_plans.prepare(request)
 
-    async def execute(self, plan_id: str, digest: str, approver: Approver | None = None) -> PlanReport:
+    async def execute(
+        self, plan_id: str, digest: str, approver: Approver | None = None, *, parks: bool = True
+    ) -> PlanReport:
         """Approve a prepared plan and carry it out. Raises NotApproved, or JournalError when nothing became durable."""
-        return await self.carry_out(self.pending_plans.approve(plan_id, digest, approver))
+        return await self.carry_out(self.pending_plans.approve(plan_id, digest, approver), parks=parks)
 
-    async def carry_out(self, approved: ApprovedPlan) -> PlanReport:
+    async def carry_out(self, approved: ApprovedPlan, *, parks: bool = True) -> PlanReport:
         """Carry out an approved plan, and send the report to every console. Raises NotApproved when read-only."""
-        if self._executor is None:
-            raise NotApproved("read_only", "this engine is read-only; nothing can be closed or cancelled from here")
-        plan = approved.plan
+        executor, plan = self.executor, approved.plan
         if plan.cause == "cleanup":
             self._cleanups += 1
         if plan.cause != "exit":  # every exit plan waits on its own
             self.publisher.drop_waiting(plan.cause)
         self.exits.taken(plan)
         self.publisher.show_plan(plan, "running")
-        return await self._finished(plan, self._executor.carry_out(approved))
+        return await self._finished(plan, executor.carry_out(approved, parks=parks))
+
+    @property
+    def executor(self) -> PlanExecutor:
+        """The executor of an engine that may act. Raises NotApproved from a read-only engine."""
+        if self._executor is None or self.read_only:
+            raise NotApproved("read_only", "this engine is read-only; nothing can be changed from here")
+        return self._executor
 
     async def _finished(self, plan: Plan, work: Coroutine[object, object, PlanReport]) -> PlanReport:
         try:
@@ -273,7 +277,7 @@ class Engine:
             now=self.clock.now(),
             monotonic=self.clock.monotonic(),
             tiers=planner.account_tiers(self.settings, self._brokers.values()),
-            blocked=blocked_by(self._locks.in_flight(), self.frozen),
+            blocked=blocked_by(self._locks.holders, self.frozen),
             first_run=self._cleanups == 0,
             legacy=self.reconciliation.legacy,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from msgspec import structs
 
@@ -25,7 +25,7 @@ class LocalLink:
             command = structs.replace(command, approver=self._approver)
         return await run_command(self._engine, command)
 
-    def messages(self) -> AsyncIterator[Message]:
+    def messages(self) -> AsyncGenerator[Message, None]:
         """Yield a Snapshot of the present state, then Updates and reports."""
         self._engine.snapshot()
         return self._engine.publisher.subscribe()

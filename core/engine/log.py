@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
+
 from msgspec import structs
 
 from core.engine.publisher import Publisher
@@ -13,6 +16,8 @@ from core.ports import Clock
 from core.records import Logged
 
 ALARMS_KEPT = 200  # alarms that nobody acknowledged
+# Gets also the lines of the task that is running, and of the tasks that this task started: a plan's, for its sender.
+asker: ContextVar[Callable[[LogRow], None] | None] = ContextVar("asker", default=None)
 LEVELS = ("debug", "info", "warning", "error", "alarm")
 
 
@@ -42,7 +47,10 @@ class LogWriter:
         if LEVELS.index(level) < self._least:
             return
         self._lines += 1
-        self._publisher.put_log(LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol))
+        row = LogRow(self._lines, self._clock.now(), level, text, account, owner, symbol)
+        self._publisher.put_log(row)
+        if (tell := asker.get()) is not None:
+            tell(row)
         if self._journal is not None:
             self._journal.note(Logged(level, text, account, owner, symbol))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 
 from msgspec import structs
 
@@ -185,7 +185,7 @@ class Publisher:
         self.publish()
         self.broadcast(message)
 
-    async def subscribe(self) -> AsyncIterator[Message]:
+    async def subscribe(self) -> AsyncGenerator[Message, None]:
         """Yield a snapshot, then every later message."""
         queue: asyncio.Queue[Message] = asyncio.Queue()
         self.publish()

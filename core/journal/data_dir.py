@@ -62,6 +62,10 @@ class DataDir:
         beside = self.path.parent.glob(f"*-{mark}")
         return sorted(path for path in beside if path != self.path and DataDir(path).journal.exists())
 
+    @property
+    def socket(self) -> Path:
+        return self.path / "engine.sock"
+
     def prepare(self) -> None:
         """Create the directory, or check an existing directory. Raises ConfigError with the way out."""
         try:

@@ -7,14 +7,14 @@ as a whole, so the same row can be applied twice.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
+from core.link.requests import Request, RequestReply
 from core.model import PositionKey
 from core.plans.approver import Approver
 from core.plans.plan import Plan
@@ -44,6 +44,10 @@ class EngineRow(Struct, frozen=True):
     alarm: str | None = None  # the newest alarm that nobody acknowledged
     alarms: tuple[AlarmRow, ...] = ()  # every alarm that nobody acknowledged, oldest first
     next_cleanup: datetime | None = None  # when the schedule makes the next cleanup's plan
+    pid: int | None = None  # pid, version, start and attached consoles of an engine in another process
+    version: str = ""
+    started_at: datetime | None = None
+    consoles: int = 0
 
 
 class AccountRow(Struct, frozen=True):
@@ -173,6 +177,17 @@ class Confirm(Struct, frozen=True, tag=True):
     approver: Approver | None = None  # who confirmed, for the journal
 
 
+class Execute(Struct, frozen=True, tag=True):
+    """Carry out the plan as Confirm does, and reply at its end: Finished, or Rejected.
+
+    No close of the plan waits for a market to open: the sender waits for the end.
+    """
+
+    plan: str
+    digest: str
+    approver: Approver | None = None
+
+
 class Withdraw(Struct, frozen=True, tag=True):
     """Forget a plan that the person no longer wants."""
 
@@ -209,7 +224,14 @@ class Refresh(Struct, frozen=True, tag=True):
     read: bool = False
 
 
-Command = Prepare | Show | Confirm | Withdraw | Preview | Arm | Acknowledge | Refresh
+class Thaw(Struct, frozen=True, tag=True):
+    """Let a frozen account be acted on again. The reply is Done."""
+
+    account: str
+    approver: Approver | None = None  # who looked at the account
+
+
+Command = Prepare | Show | Confirm | Execute | Withdraw | Preview | Arm | Acknowledge | Refresh | Thaw | Request
 
 
 class Planned(Struct, frozen=True, tag=True):
@@ -242,7 +264,7 @@ class Started(Struct, frozen=True, tag=True):
 
 
 class Finished(Struct, frozen=True, tag=True):
-    """The message to every console after the execution of a plan."""
+    """The message to every console after the execution of a plan, and the reply to Execute."""
 
     report: PlanReport
 
@@ -261,7 +283,7 @@ class Rejected(Struct, frozen=True, tag=True):
     text: str
 
 
-Reply = Planned | ExitsDue | Started | Done | Rejected | Snapshot
+Reply = Planned | ExitsDue | Started | Finished | Done | Rejected | Snapshot | RequestReply
 Message = Snapshot | Update | Finished
 
 
@@ -271,29 +293,8 @@ class Link(Protocol):
     async def ask(self, command: Command) -> Reply:
         """Send a command and wait for its reply."""
 
-    def messages(self) -> AsyncIterator[Message]:
+    def messages(self) -> AsyncGenerator[Message, None]:
         """Yield a Snapshot, then Updates in sequence and Finished reports, until the engine is gone."""
 
     async def aclose(self) -> None:
         """Close the connection. The engine goes on."""
-
-
-def encode(message: Any) -> bytes:
-    """Return any message, command or reply as JSON."""
-    return msgspec.json.encode(message)
-
-
-_COMMANDS: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
-_MESSAGES: msgspec.json.Decoder[Reply | Message] = msgspec.json.Decoder(
-    Planned | ExitsDue | Started | Done | Rejected | Snapshot | Update | Finished
-)
-
-
-def decode_command(data: bytes) -> Command:
-    """Decode a Command. Raises msgspec.DecodeError for other data."""
-    return _COMMANDS.decode(data)
-
-
-def decode_message(data: bytes) -> Reply | Message:
-    """Decode a Reply or a Message. Raises msgspec.DecodeError for other data."""
-    return _MESSAGES.decode(data)

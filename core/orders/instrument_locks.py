@@ -14,6 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 from core.model import InstrumentKey, PositionKey
 from core.ports import Clock
@@ -37,8 +38,8 @@ class InstrumentLocks:
     def why_not(self, key: PositionKey, plan: str = "") -> str:
         """Return why no action of the plan, and without a plan no exit, may begin on the position; "" when it may."""
         where = key.instrument
-        if self._plans.get(where, [plan])[0] != plan:
-            return "a close of it is already in flight"
+        if (other := self._plans.get(where, [plan])[0]) != plan:
+            return f"plan {other} is closing it already"
         if plan:
             live = self._live.get(where) == plan
             return "another order on the instrument may still be live; look at the venue" if live else ""
@@ -58,9 +59,10 @@ class InstrumentLocks:
         if plan not in plans:
             plans.append(plan)
 
-    async def turn(self, plan: str, where: InstrumentKey) -> None:
-        """Wait until the plan that lined up has the lock."""
-        while self._plans[where][0] != plan:
+    async def turn(self, plan: str, where: InstrumentKey, patience: float = inf) -> None:
+        """Wait until no other plan has the lock, at most ``patience`` seconds. A plan that lined up has it then."""
+        end = self._clock.monotonic() + patience
+        while self._plans.get(where, [plan])[0] != plan and self._clock.monotonic() < end:
             await self._clock.sleep(TURN_WAIT)
 
     def release(self, plan: str, *places: InstrumentKey) -> None:
@@ -82,6 +84,11 @@ class InstrumentLocks:
     def in_flight(self) -> set[InstrumentKey]:
         """Return the instruments with a close that is approved or in flight."""
         return set(self._plans)
+
+    @property
+    def holders(self) -> dict[InstrumentKey, str]:
+        """Return the id of the plan that acts on each of these instruments."""
+        return {where: plans[0] for where, plans in self._plans.items()}
 
     async def settled(self, where: InstrumentKey) -> None:
         """Wait until no protective order is on its way there, or until the patience given for that order ends."""

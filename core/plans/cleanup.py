@@ -11,7 +11,7 @@ Per owner, over all of the owner's accounts together:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -33,9 +33,9 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 Blocked = dict[InstrumentKey | str, tuple[Reason, str]]
 
 
-def blocked_by(closing: Iterable[InstrumentKey], frozen: Mapping[str, str]) -> Blocked:
-    """Return what instruments with a close in flight and frozen accounts (with the reason) block."""
-    blocked: Blocked = dict.fromkeys(closing, (Reason.CLOSING, "a close of it is already in flight"))
+def blocked_by(closing: Mapping[InstrumentKey, str], frozen: Mapping[str, str]) -> Blocked:
+    """Return what plans that close (by instrument) and frozen accounts (with the reason) block."""
+    blocked: Blocked = {w: (Reason.CLOSING, f"plan {plan} is closing it already") for w, plan in closing.items()}
     return blocked | {a: (Reason.FROZEN, f"account is frozen: {why}") for a, why in frozen.items()}
 
 

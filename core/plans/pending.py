@@ -14,7 +14,7 @@ from core.portfolio.book import Book
 from core.ports import Clock
 from core.settings import Settings
 
-PLANS_KEPT = 64
+PLANS_KEPT = 512  # several commands and consoles make plans at the same time
 
 
 class PendingPlans:

@@ -163,6 +163,16 @@ class Plan(Struct, frozen=True):
         return all(a.kind is ActionKind.SKIP for a in self.actions)
 
     @property
+    def joined(self) -> tuple[Action, ...]:
+        """The positions that another plan closes. An execution of this plan waits for the other plan's end."""
+        return tuple(a for a in self.actions if a.kind is ActionKind.SKIP and a.reason is Reason.CLOSING)
+
+    @property
+    def only_waits(self) -> bool:
+        """True when an execution sends nothing and waits for other plans, so that there is nothing to confirm."""
+        return self.empty and bool(self.joined)
+
+    @property
     def totals(self) -> OwnerTally:
         """The sum of the owners' tallies. The sum of the caps limits nothing."""
         names = ("cap", "initial", "dust", "cap_excess", "skipped", "unsellable", "orders_to_cancel", "final")

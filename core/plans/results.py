@@ -35,6 +35,12 @@ class ResultRow(Struct, frozen=True):
     reason: str | None = None  # of the plan's action; earlier records do not have it
     why: str = ""  # the reason in words, with its numbers
     money: CloseMoney | None = None  # of a close that filled something
+    joined: bool = False  # another plan closed the position; ``residual`` is what the final read shows
+
+    @property
+    def done(self) -> bool:
+        """True when nothing remains to be done, by this plan or by the plan that it met."""
+        return Outcome(self.outcome).settled or (self.joined and self.residual == 0)
 
 
 class VerifiedOwner(Struct, frozen=True):
@@ -131,12 +137,18 @@ def not_done(action: Action, outcome: Outcome, error: str) -> ResultRow:
     )
 
 
+def joined(action: Action, why: str) -> ResultRow:
+    """Return the result of an action on a position that another plan was closing. ``why`` names the other plan."""
+    row = not_done(action, Outcome.CHANGED, why)
+    return structs.replace(row, kind=ActionKind.CLOSE.value, joined=True) if row.order_id is None else row
+
+
 def as_finally_read(row: ResultRow, holdings: Holdings | None) -> ResultRow:
-    """Return the row of a stuck or partial close with the quantity that the final read shows.
+    """Return the row of a stuck, partial or joined close with the quantity that the final read shows.
 
     The close ended before that read: its order may have been executed although its outcome stayed unknown.
     """
-    unsettled = row.outcome in (Outcome.STUCK.value, Outcome.PARTIAL.value)
+    unsettled = row.joined or row.outcome in (Outcome.STUCK.value, Outcome.PARTIAL.value)
     if holdings is None or row.kind != ActionKind.CLOSE.value or not unsettled or not holdings.tells_of(row.key.symbol):
         return row
     held = holdings.position(row.key)

@@ -110,15 +110,18 @@ class ReconciliationService:
             self.legacy |= frozenset(found)
         return found
 
-    async def reconcile(self, accounts: Iterable[str] | None = None) -> Reconciled:
-        """Compare accounts and correct a writable journal: the broker is right. Raises JournalError."""
+    async def reconcile(self, accounts: Iterable[str] | None = None, *, correct: bool = True) -> Reconciled:
+        """Compare accounts and, with ``correct``, correct a writable journal: the broker is right.
+
+        Raises JournalError.
+        """
         async with self._turn:
             chosen = list(self._readers if accounts is None else accounts)
             self.legacy = frozenset(k for k in self.legacy if self._book.position(k) is not None)
             parts = await asyncio.gather(*(self._account(a) for a in chosen))
             unread = {a: part for a, part in zip(chosen, parts, strict=True) if isinstance(part, str)}
             found = [d for part in parts if not isinstance(part, str) for d in part]
-            if self._journal is not None and found:
+            if self._journal is not None and correct and found:
                 await self._journal.append(*reconcile.corrections(found, self._accepted))
             self._tell(found, unread, len(chosen))
             return Reconciled(tuple(found), unread)

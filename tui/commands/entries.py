@@ -14,6 +14,7 @@ import click
 from msgspec import structs
 
 from core.entries.rules import LIMIT_WAIT, Code, EntryDraft, EntryRequest, NotAllowed, Rejection
+from core.link.messages import LIVE_STATES
 from core.model import OrderSide
 from core.plans.plan import ActionKind, Plan
 from core.plans.request import PlanRequest
@@ -117,8 +118,8 @@ def check_entry(context: CommandContext, **given: Any) -> int:
 async def _check(context: CommandContext, settings: Settings, signal: EntryRequest) -> tuple[list[Rejection], bool]:
     async with context.environment.engine(settings, acting=False, on_log=context.print_log_row) as engine:
         found = await engine.entry_service.drafts.find_refusals(signal)
-        meant = [a.id for a in settings.accounts if a.owner == signal.owner]
-        return found, any(engine.book.readable(a) for a in meant)
+        rows = [row for row in engine.snapshot().accounts if row.owner == signal.owner]
+        return found, any(row.state in LIVE_STATES and row.as_of is not None for row in rows)
 
 
 @click.command("open")

@@ -21,6 +21,7 @@ from core.plans.plan import SHOWN_FOR, ActionKind, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport, ResultRow
 from core.settings import Settings
+from tui.commands.linked_engine import LinkedEngine
 from tui.commands.option_types import Amount, Cap, Condition
 from tui.commands.session import (
     DECLINED,
@@ -152,7 +153,7 @@ def carry_through(context: CommandContext, request: PlanRequest, *, dry_run: boo
     if dry_run:
         return _preview(context, settings, request, plan)
     _show(context, plan)
-    while not plan.empty and _agreed(context, plan):
+    while plan.only_waits or (not plan.empty and _agreed(context, plan)):
         agreed = plan
         plan, seen = context.run_to_end(_act(context, settings, request, agreed, unfinished))
         if seen is not None:
@@ -208,9 +209,9 @@ async def _carry_out(
     changed = agreed is not None and (stale or plan.digest != agreed.digest)
     if agreed is None or (changed and plan.empty):
         _show_first(context, plan)
-    if plan.empty:
+    if plan.empty and not plan.joined:
         return plan, engine.snapshot()
-    if changed:
+    if changed and not plan.only_waits:
         return plan, None
     context.committed = True
     try:
@@ -218,7 +219,10 @@ async def _carry_out(
             context, engine, request, await engine.execute(plan.id, plan.digest, context.approver(yes=agreed is None))
         )
     except asyncio.CancelledError:
-        context.print_note(interrupted_text(plan, engine.snapshot().closings, settings.ladder.resume_within))
+        if isinstance(engine, LinkedEngine):
+            context.print_note(engine.goes_on(plan))
+        else:
+            context.print_note(interrupted_text(plan, engine.snapshot().closings, settings.ladder.resume_within))
         raise
     finally:
         context.committed = False
@@ -317,7 +321,8 @@ def code_of(report: PlanReport) -> int:
     left_by_policy = {a.key for a in report.plan.actions if a.kind is ActionKind.SKIP and a.reason in _LEFT_BY_POLICY}
 
     def fine(row: ResultRow) -> bool:
-        return row.outcome in _GOOD or (row.outcome == "skipped" and not row.error and row.key in left_by_policy)
+        left_alone = row.outcome == "skipped" and not row.error and row.key in left_by_policy
+        return row.outcome in _GOOD or left_alone or (row.joined and row.done)
 
     whole = report.success and report.complete and report.plan.complete
     return DONE if whole and all(fine(row) for row in report.results) else REMAINED

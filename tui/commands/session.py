@@ -127,7 +127,10 @@ class Environment(Protocol):
         lasting: bool = False,
         on_log: Callable[[LogRow], None] | None = None,
     ) -> AbstractAsyncContextManager[Engine]:
-        """Start an engine and stop it at the end. Without ``acting`` it touches no file and never sends."""
+        """Connect with the running engine; where none runs, start an engine and stop it at the end.
+
+        A ``lasting`` engine is always started here. Without ``acting`` an engine touches no file and never sends.
+        """
 
     def elsewhere(self, settings: Settings) -> Holder | None:
         """Return the engine of another process that runs on the same data, or None."""
@@ -294,15 +297,19 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return keep
 
 
+def program_version() -> str:
+    """Return the version of the installed program."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and not for every command)
+
+    try:
+        return version("flatdeck")
+    except PackageNotFoundError:
+        return "(run from its sources, not installed)"
+
+
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and only for --version)
-
-        try:
-            number = version("flatdeck")
-        except PackageNotFoundError:
-            number = "(run from its sources, not installed)"
-        click.echo(f"flatdeck {number}")
+        click.echo(f"flatdeck {program_version()}")
         context.exit(0)
 
 

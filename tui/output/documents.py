@@ -49,8 +49,11 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
         "engine": {
             "running": elsewhere is not None,
             "mode": elsewhere.mode if elsewhere else engine.mode,
-            "armed": elsewhere.armed if elsewhere else engine.armed,
+            "armed": elsewhere.armed if elsewhere and engine.pid is None else engine.armed,
             "pid": elsewhere.pid if elsewhere else None,
+            "version": engine.version or None,
+            "started_at": iso(engine.started_at) if engine.started_at else None,
+            "consoles": engine.consoles,
             "read_only": elsewhere is None,
             "alarm": engine.alarm,
             "next_cleanup": _iso(engine.next_cleanup),
@@ -109,7 +112,8 @@ def nothing_to_do(value: Plan, snapshot: Snapshot) -> Document:
 
 def results(report: PlanReport) -> tuple[ResultRow, ...]:
     """Return a row for each action that was carried out or skipped."""
-    return (*report.results, *skipped(report.plan))
+    told = {row.key for row in report.results if row.joined}
+    return (*report.results, *(row for row in skipped(report.plan) if row.key not in told))
 
 
 def skipped(value: Plan) -> tuple[ResultRow, ...]:

@@ -70,7 +70,8 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
     """Return accounts, owners, positions and closings, and the engine that runs ``elsewhere``, if any."""
     engine = snapshot.engine
     if elsewhere:
-        armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[elsewhere.armed]
+        known = elsewhere.armed if engine.pid is None else engine.armed
+        armed = {True: "ARMED", False: "not armed", None: "armed or not is seen in its console"}[known]
         marks = [f"engine {elsewhere.mode} (pid {elsewhere.pid})", armed]
     else:
         marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]

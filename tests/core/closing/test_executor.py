@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.closing.executor import FINAL_WAIT
+from core.closing.final_read import FINAL_WAIT
 from core.errors import InvariantBroken, JournalError
 from core.model import OrderSide, OrderType
 from core.plans.request import PlanRequest
@@ -149,7 +149,7 @@ async def test_a_freeze_that_could_not_be_written_is_durable_before_the_plan_s_e
 
 
 @virtual
-async def test_a_second_plans_close_of_the_same_instrument_is_refused_as_changed():
+async def test_a_second_plan_waits_for_the_close_that_another_plan_began():
     async with World() as world:
         first, second = await world.engine.prepare(EVERYTHING), await world.engine.prepare(EVERYTHING)
         world.faults.script("delay_ack")
@@ -157,7 +157,9 @@ async def test_a_second_plans_close_of_the_same_instrument_is_refused_as_changed
         await asyncio.sleep(0.1)
         report = await world.engine.execute(second.id, second.digest)
         assert outcomes(report) == {"BTC": "changed"}
-        assert report.results[0].error == "a close of it is already in flight"
+        row = report.results[0]
+        assert row.error == f"plan {first.id} is closing it already"
+        assert (row.joined, row.residual, report.success) == (True, 0, True), "it waited for the other plan's end"
         assert outcomes(await one) == {"BTC": "closed"}
         assert world.sent() == ["submit"]
         await world.audit()

@@ -10,6 +10,7 @@ from core.engine.engine import Engine
 from core.errors import JournalError
 from core.ids import Ids
 from core.model import OrderSide, Tier
+from core.plans.pending import PLANS_KEPT
 from core.plans.plan import SHOWN_FOR, ApprovedPlan, NotApproved, by_rule, confirm, reopened
 from core.records import PlanApproved
 from core.settings import LadderSettings
@@ -128,7 +129,7 @@ async def test_a_read_only_engine_takes_nothing_up_that_was_interrupted():
 async def test_old_plans_are_forgotten():
     async with World() as world:
         first = await world.engine.prepare(EVERYTHING)
-        for _ in range(64):
+        for _ in range(PLANS_KEPT):
             await world.engine.prepare(EVERYTHING)
         with pytest.raises(NotApproved) as refused:
             await world.engine.execute(first.id, first.digest)

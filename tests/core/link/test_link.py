@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from msgspec import Struct, structs
 
+from core.entries.report import Report
+from core.entries.rules import Code, EntryDraft, EntryRequest, Rejection
+from core.journal.believed import BelievedPosition
 from core.link import messages as link
 from core.link.messages import (
     AccountRow,
@@ -20,6 +23,7 @@ from core.link.messages import (
     Done,
     DueRow,
     EngineRow,
+    Execute,
     ExitsDue,
     Finished,
     LogRow,
@@ -35,18 +39,33 @@ from core.link.messages import (
     Show,
     Snapshot,
     Started,
+    Thaw,
     Update,
     Withdraw,
-    decode_command,
-    decode_message,
-    encode,
 )
+from core.link.protocol import decode_from_client, decode_from_engine
 from core.link.replica import Replica
-from core.model import Leg, PositionKey, Side
+from core.link.requests import (
+    Answered,
+    Compared,
+    Drafted,
+    DraftEntry,
+    DraftScaling,
+    Entered,
+    FindRefusals,
+    KnowSymbol,
+    Reconcile,
+    Refusals,
+    SendEntry,
+)
+from core.model import Leg, OrderSide, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
 from core.plans.results import ResultRow, VerifiedOwner
+from core.reconciliation.rules import Discrepancy, Kind, Reconciled
+from core.records import EntryApproved
 from tests.support.books import COINBASE, NOW, TIERS, D, order
+from tests.support.wire import command_over_wire, message_over_wire, reply_over_wire
 
 BTC, ETH = PositionKey(COINBASE, "BTC/USD", Leg.SHORT), PositionKey(COINBASE, "ETH-USD")
 
@@ -108,6 +127,12 @@ UPDATE = Update(
     8, NOW, ENGINE, (ACCOUNT,), (OWNER,), (row(),), (ETH,), (closing(),), (ETH,), (PLAN_ROW,), ("p0",), (log(2),)
 )
 
+SIGNAL = EntryRequest("user_123", "BTC/USD", OrderSide.BUY, D("0.10"), D(2), D("0.05"), COINBASE)
+DRAFT = EntryDraft(
+    "open", "user_123", BTC, OrderSide.BUY, D("0.10"), D("0.105"), price=D("99.90"), warnings=("rounded",)
+)
+ENTRY = EntryApproved("e1", "user_123", BTC, "open", OrderSide.BUY, D("0.10"), "person", NOW)
+BELIEVED = BelievedPosition(BTC, Side.LONG, D("0.5"), None, D(2), stop_pct=D("0.05"))
 COMMANDS = [
     Prepare(PlanRequest("cleanup", dust_usd=D("2.00"), max_positions=0, cancel_if="usd_value<1.0")),
     Prepare(PlanRequest("flatten", ("user_123",), (COINBASE,), ("BTC/USD",), (BTC, ETH), everything=True)),
@@ -122,6 +147,14 @@ COMMANDS = [
     Acknowledge(BTC),
     Refresh(),
     Refresh(read=True),
+    Execute("p1", "abc"),
+    Thaw(COINBASE),
+    KnowSymbol(COINBASE, "BTC/USD"),
+    FindRefusals(SIGNAL),
+    DraftEntry(SIGNAL, limit=True, flatten_first=True),
+    DraftScaling(COINBASE, "BTC/USD", D("0.10"), inward=False),
+    SendEntry(DRAFT, 30.0),
+    Reconcile(correct=False),
 ]
 MESSAGES = [
     SNAPSHOT,
@@ -135,17 +168,23 @@ MESSAGES = [
     Done(),
     Rejected("changed", "the plan changed"),
     Finished(REPORT),
+    Answered(True),
+    Refusals((Rejection(Code.CAP_REACHED, "8 of 8"),)),
+    Drafted(DRAFT),
+    Entered(Report(ENTRY, "partial", filled=D("0.10"), error="no answer in time")),
+    Compared(Reconciled((Discrepancy(Kind.PHANTOM, BTC, "gone", ours=BELIEVED, order=order()),), {COINBASE: "down"})),
 ]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: type(c).__name__)
 def test_a_command_is_read_as_it_was_sent(command: Command) -> None:
-    assert decode_command(encode(command)) == command
+    assert command_over_wire(command) == command
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
 def test_a_message_is_read_as_it_was_sent(message: Struct) -> None:
-    assert decode_message(encode(message)) == message
+    over_wire = message_over_wire if isinstance(message, get_args(link.Message)) else reply_over_wire
+    assert over_wire(message) == message
 
 
 def test_no_command_or_message_is_forgotten_above() -> None:
@@ -154,29 +193,29 @@ def test_no_command_or_message_is_forgotten_above() -> None:
 
 
 def test_a_plan_keeps_its_digest_on_the_way() -> None:
-    there = decode_message(encode(Planned(PLAN)))
+    there = reply_over_wire(Planned(PLAN))
     assert isinstance(there, Planned)
     assert there.plan.digest == PLAN.digest
 
 
 def test_numbers_travel_as_text_and_the_unknown_as_null() -> None:
-    sent = msgspec.json.decode(encode(row()))
+    sent = msgspec.json.decode(msgspec.json.encode(row()))
     assert (sent["quantity"], sent["entry"]) == ("0.50000001", None)
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"nonsense", b'{"type":"Nope"}', b'{"type":"Confirm"}', b"\xff"])
 def test_what_is_no_message_is_an_error(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_command(data)
+        decode_from_client(data)
     with pytest.raises(msgspec.DecodeError):
-        decode_message(data)
+        decode_from_engine(data)
 
 
 def test_a_command_is_no_message_and_a_message_no_command() -> None:
     with pytest.raises(msgspec.DecodeError):
-        decode_message(encode(Confirm("p1", "abc")))
+        decode_from_engine(msgspec.json.encode(Confirm("p1", "abc")))
     with pytest.raises(msgspec.DecodeError):
-        decode_command(encode(SNAPSHOT))
+        decode_from_client(msgspec.json.encode(SNAPSHOT))
 
 
 def loaded() -> Replica:

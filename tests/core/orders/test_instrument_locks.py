@@ -10,7 +10,7 @@ from tests.support.virtual_time import VirtualClock, virtual
 
 KEY = PositionKey("ann/paper", "BTC")
 WHERE, OTHER = KEY.instrument, InstrumentKey("ann/paper", "ETH")
-FLYING = "a close of it is already in flight"
+FLYING = "plan p1 is closing it already"
 
 
 @virtual

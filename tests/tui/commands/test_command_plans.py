@@ -139,10 +139,26 @@ def test_what_the_policy_leaves_alone_is_no_failure(reason: Reason) -> None:
     assert document(result)["results"][0]["outcome"] == "skipped"
 
 
-@pytest.mark.parametrize("reason", [Reason.FROZEN, Reason.CLOSING])
-def test_what_a_failure_holds_back_remains(reason: Reason) -> None:
-    plan = structs.replace(PLAN, actions=(structs.replace(SKIP, reason=reason),))
+def test_what_a_failure_holds_back_remains() -> None:
+    plan = structs.replace(PLAN, actions=(structs.replace(SKIP, reason=Reason.FROZEN),))
     assert call(FakeWorld(plans=[plan]), "cleanup", "--yes").exit_code == 1
+
+
+@pytest.mark.parametrize(("residual", "code"), [("0", 0), ("0.5", 1), (None, 1)])
+def test_a_plan_that_meets_another_plan_waits_for_its_end(residual: str | None, code: int) -> None:
+    skipped = structs.replace(SKIP, reason=Reason.CLOSING, text="plan p9 is closing it already")
+    left = None if residual is None else Decimal(residual)
+    row = structs.replace(
+        REPORT.results[0], outcome="changed", joined=True, residual=left, error=skipped.text, filled=Decimal(0)
+    )
+    met = structs.replace(PLAN, actions=(skipped,))
+    report = structs.replace(REPORT, plan=met, results=(row,), success=row.done)
+    for args in (["--yes"], []):
+        world = FakeWorld(plans=[met], report=report)
+        result = call(world, "flatten", "--all", "--json", *args)
+        assert (result.exit_code, len(world.executed)) == (code, 1)
+        (told,) = document(result)["results"]
+        assert (told["outcome"], told["error"]) == ("changed", "plan p9 is closing it already")
 
 
 @pytest.mark.parametrize("outcome", ["partial", "stuck", "waiting_open", "changed", "refused", "skipped"])
