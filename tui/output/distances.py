@@ -37,6 +37,8 @@ def nearest_line(positions: Iterable[PositionRow]) -> list[str]:
         return []
     row, distance = found
     where = f"{sanitize(row.key.symbol)} {sanitize(row.key.account)}"
+    if distance < 0:
+        return [f"  beyond its stop: {where}, by {pct(-distance).lstrip('+')}"]
     return [f"  nearest stop: {where}, {pct(distance).lstrip('+')} away"]
 
 

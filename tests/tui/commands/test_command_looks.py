@@ -332,6 +332,7 @@ def test_a_position_has_its_age_and_its_distance_to_the_stop() -> None:
     lines = rows(long, short)
     assert any("0.50%" in line and "2h04m" in line for line in lines if line.lstrip().startswith("L "))
     assert "  nearest stop: S user_123/coinbase, 0.25% away" in lines
+    assert "  beyond its stop: B user_123/coinbase, by 1.00%" in rows(long, beyond)
     assert not any("nearest stop" in line for line in rows(named("N"), named("M", stop=D(1), mark=None)))
     made = document(
         call(FakeWorld(snapshot=structs.replace(WELL, positions=(long, short, beyond))), "status", "--json")
