@@ -1,4 +1,4 @@
-"""Complete reads that callers of one account share, and answers that are asked for beside the reads.
+"""Complete reads that callers of one account share, answers kept beside the reads, and parts that a read may lack.
 
 Reads do not pile up: callers that ask during a read share the next read. Urgent reads serve callers that act and have
 their own lane. There an urgent read never waits behind a background read that a request limit delays.
@@ -73,7 +73,8 @@ class KeptAnswer(Generic[T]):
 class Tolerated:
     """Parts of a read that may be lacking. One failure fails the read, so that the caller reads again.
 
-    A part that fails ``TRIES`` times in a row, or that the venue refuses, is left out of the read until it answers.
+    A part that fails ``TRIES`` times in a row is left out of the read until it answers. So is a part that the venue
+    refuses.
     """
 
     def __init__(self, clock: Clock) -> None:
