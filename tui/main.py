@@ -23,10 +23,12 @@ from core.link.messages import LogRow
 from core.plans.approver import CONSOLE
 from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands import (
+    completion as commands_completion,
     dust as commands_dust,
     engine as commands_engine,
     entries as commands_entries,
     files as commands_files,
+    help as commands_help,
     journal as commands_journal,
     look as commands_look,
     plans as commands_plans,
@@ -36,14 +38,13 @@ from tui.commands import (
     thaw as commands_thaw,
 )
 from tui.commands.attach import attached, serve
-from tui.commands.error_exit import explain_error
+from tui.commands.error_exit import explain_error, flush_output
 from tui.commands.session import (
     DOCUMENT_PRINTED,
     CommandContext,
     Engine,
     at_terminal,
     shared_options,
-    silence,
     with_context,
 )
 from tui.operator import approver
@@ -287,7 +288,7 @@ class Program(click.Group):
         self._asked: dict[str, Any] = {}
         try:
             code = super().main(given, prog_name or "flatdeck", standalone_mode=False, **extra) or 0
-            self._flush()
+            flush_output()
         except BaseException as error:  # noqa: BLE001  (every one of them is turned into a sentence and a code)
             json = "--json" in given and DOCUMENT_PRINTED not in self._asked
             code = explain_error(error, verbose=_verbose(given), json=json)
@@ -296,14 +297,6 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         self._asked = ctx.meta
         return super().invoke(ctx)
-
-    @staticmethod
-    def _flush() -> None:
-        try:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except BrokenPipeError:  # the reader has read enough; the code says what was done
-            silence()
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
         given = tuple(args)
@@ -337,11 +330,12 @@ def cli(context: CommandContext, *, read_only: bool) -> int:
 for _command in (
     *(commands_look.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands_journal.journal, commands_look.check, commands_look.config),
-    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_look.completion, replay.replay),
+    *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_completion.completion, replay.replay),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
     *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
+    commands_help.help_command,
 ):
-    cli.add_command(_command)
+    cli.add_command(commands_help.add_help(commands_completion.complete_values(_command)))
 
 
 def main() -> NoReturn:

@@ -10,6 +10,7 @@ import termios
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
+from typing import TextIO
 
 LEAVING = 1.2  # seconds a clean exit may take
 TICK = 0.25  # seconds between two looks at the terminal
@@ -24,8 +25,15 @@ def hang_up() -> None:
 
 def terminals() -> list[int]:
     """Return the file descriptors over which the console reads and writes its terminal."""
-    streams = (sys.__stdin__, sys.__stderr__)
+    streams = (sys.__stdin__, screen())
     return [stream.fileno() for stream in streams if stream is not None and not stream.closed and stream.isatty()]
+
+
+def screen() -> TextIO | None:
+    """Return the stream over which the console is drawn: stderr, or stdout where stderr goes into a file."""
+    streams = (sys.__stderr__, sys.__stdout__)
+    terminal = (stream for stream in streams if stream is not None and not stream.closed and stream.isatty())
+    return next(terminal, sys.__stderr__)
 
 
 class TerminalLine:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from textual.drivers.linux_driver import LinuxDriver
 
-from tui.process_signals import drop_typed_text
+from tui.process_signals import drop_typed_text, screen
 
 LAST_WORDS = 0.5  # seconds that the terminal has to read the end of the output
 
@@ -17,6 +18,10 @@ class TerminalDriver(LinuxDriver):
 
     Textual's own driver waits when 30 writes are queued. The event loop would wait with it, and so would every close.
     """
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._file = screen()
 
     def start_application_mode(self) -> None:
         """Take the terminal over. Text that was typed before is dropped: nobody saw what it would do."""

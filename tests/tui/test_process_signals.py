@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.process_signals import TerminalLine, leave_on_signals
+from tui.process_signals import TerminalLine, leave_on_signals, screen, terminals
 from tui.terminal_driver import TerminalDriver
 
 PATIENCE = 20.0
@@ -227,3 +228,21 @@ async def test_a_terminal_that_cannot_be_read_hangs_the_console_up(
         loop.remove_signal_handler(signal.SIGHUP)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+async def test_the_console_is_drawn_on_the_terminal_where_stderr_goes_into_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    master, slave = pty.openpty()
+    with (tmp_path / "log").open("w") as file, os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "__stdin__", terminal)
+        monkeypatch.setattr(sys, "__stdout__", terminal)
+        monkeypatch.setattr(sys, "__stderr__", file)
+        assert screen() is terminal
+        assert terminals() == [slave, slave]
+        driver = TerminalDriver(Screenless())  # type: ignore[arg-type]
+        assert driver._file is terminal
+        monkeypatch.setattr(sys, "__stderr__", terminal)
+        monkeypatch.setattr(sys, "__stdout__", file)
+        assert screen() is terminal
+    os.close(master)

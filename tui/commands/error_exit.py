@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 
 import click
 
@@ -77,3 +78,12 @@ def _on_one_line(message: str) -> str:
         return whole
     *first, last = found[2].split(", ")
     return f"{found[1]}: {', '.join(first)} or {last}" if first else f"{found[1]}: {last}"
+
+
+def flush_output() -> None:
+    """Write out what waits for stdout. A reader that closed the pipe has read enough: the exit code stays."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        silence()

@@ -1,4 +1,4 @@
-"""The commands that only read: status, check, config; and the shell completion."""
+"""The commands that only read: status, check, config."""
 
 from __future__ import annotations
 
@@ -173,18 +173,4 @@ def config(context: CommandContext) -> int:
     context.print_text(f"# {sanitize(loaded.path or 'no file, defaults only')}")
     rows = [("setting", "value", "from"), *load.describe(loaded)]
     context.print_text("\n".join(columns(rows, longest=None)))
-    return DONE
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@shared_options
-def completion(shell: str) -> int:
-    """Print the completion script of a shell."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415  (only here)
-
-    root = click.get_current_context().find_root()
-    made = get_completion_class(shell)
-    assert made is not None
-    click.echo(made(root.command, {}, "flatdeck", "_FLATDECK_COMPLETE").source())
     return DONE
