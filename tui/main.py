@@ -34,6 +34,7 @@ from tui.commands import (
     plans as commands_plans,
     reconcile,
     replay,
+    report as commands_report,
     service as commands_service,
     thaw as commands_thaw,
 )
@@ -331,6 +332,7 @@ for _command in (
     *(commands_look.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands_journal.journal, commands_look.check, commands_look.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_completion.completion, replay.replay),
+    commands_report.report,
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
     *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
     commands_help.help_command,

@@ -153,6 +153,16 @@ def test_what_only_looks_says_what_it_said_then_and_writes_nothing(before: Desk,
     assert before.files() == files
 
 
+def test_every_plan_of_before_is_reported_and_tells_no_money_that_nobody_wrote_down(before: Desk) -> None:
+    plans = before.document("report")["plans"]
+    assert {plan["state"] for plan in plans} == {"done", "something remained", "no end recorded"}
+    for plan in plans[:8]:
+        made = before.document("report", plan["plan"])
+        assert made["approved"]["by"] == plan["by"]
+        assert all(a["result"]["fee"] is None for a in made["actions"] if a["result"])
+        assert made["state"] == plan["state"]
+
+
 def test_a_line_of_the_audit_trail_reads_as_it_did(before: Desk) -> None:
     assert before.call("journal").stdout.splitlines() == told("lines")
 
