@@ -16,7 +16,6 @@ from core.errors import OutcomeUnknown
 from core.units import ONE, ZERO
 
 PLATFORM = "platform"
-USD_LIKE = frozenset({"USD", "USDC", "USDT", "BUSD", "FDUSD", "TUSD", "USDP", "PYUSD", "DAI"})
 
 
 class Side(Enum):
@@ -322,29 +321,3 @@ class Holdings(Struct, frozen=True):
         if found is None and not self.tells_of(key.symbol):
             raise OutcomeUnknown(f"the venue's row of {key.symbol} cannot be read")
         return found
-
-
-def move(side: Side, entry: Decimal | None, mark: Decimal | None) -> Decimal | None:
-    """Return P&L as a fraction of the entry price, without leverage; None when a price is unknown or not positive."""
-    if entry is None or mark is None or entry <= 0 or mark <= 0:
-        return None
-    return side.sign * (mark - entry) / entry
-
-
-def roi(
-    side: Side, entry: Decimal | None, mark: Decimal | None, leverage: Decimal | None, fees: Decimal = ZERO
-) -> Decimal | None:
-    """Return ``leverage × (move − fees)``; None when an input is unknown. ``fees`` is the move that pays both ways."""
-    moved = move(side, entry, mark)
-    return None if moved is None or leverage is None else leverage * (moved - fees)
-
-
-def usd_value(quantity: Decimal, instrument: Instrument, price: Decimal | None, fx: Decimal | None) -> Decimal | None:
-    """Return ``quantity × multiplier × price × fx``; None without a price or a rate."""
-    return None if price is None or fx is None else quantity * instrument.multiplier * price * fx
-
-
-def usd_rate(currency: str, rates: dict[str, Decimal]) -> Decimal | None:
-    """Return 1 for USD-like currencies, else the broker's rate. None when the rate is missing or not positive."""
-    rate = ONE if currency in USD_LIKE else rates.get(currency)
-    return rate if rate is not None and rate.is_finite() and rate > 0 else None

@@ -45,7 +45,7 @@ PARSERS = (
     *("brokers/ccxt/exchanges/*_wire.py", "brokers/ccxt/exchanges/*_table.py"),
     "brokers/ccxt/exchanges/kraken_margin.py",
 )
-VOCABULARY = "errors|events|ids|model|ports|records|settings|units"
+VOCABULARY = "errors|events|ids|model|ports|records|settings|units|valuation"
 REPLICAS = (
     "tui/app.py",
     "tui/console_actions.py",

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from brokers.ccxt.wire import Row, inner, moment, number, positive, text
 from core.errors import OutcomeUnknown
-from core.model import USD_LIKE, Order, OrderSide, Position, Side
+from core.model import Order, OrderSide, Position, Side
 from core.units import ONE, ZERO
+from core.valuation import USD_LIKE
 
 STATE_MONEY = frozenset(
     {"EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "TRY", "BRL"}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from core.model import USD_LIKE
 from core.units import ZERO
+from core.valuation import USD_LIKE
 
 _OPTION = re.compile(r"-[CP]$")
 

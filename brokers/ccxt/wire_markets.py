@@ -10,8 +10,9 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from brokers.ccxt.wire import Row, inner, number, positive, text
-from core.model import USD_LIKE, Instrument, Kind
+from core.model import Instrument, Kind
 from core.units import ONE, ZERO
+from core.valuation import USD_LIKE
 
 DECIMAL_PLACES, TICK_SIZE = 2, 4  # ccxt's notations of a precision; the third notation has no step
 NOT_KNOWN = "ccxt has no market of that name; close it on the exchange's own pages"

@@ -17,10 +17,11 @@ from brokers.paper.stream import Stream
 from brokers.paper.venue import Venue
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
 from core.events import BrokerEvent
-from core.model import USD_LIKE, Account, Bar, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
+from core.model import Account, Bar, Fill, Holdings, Instrument, Order, OrderRequest, Position, Quote, Tier
 from core.ports import Capabilities, Check, Clock
 from core.settings import AccountSettings
 from core.units import plain
+from core.valuation import USD_LIKE
 
 T = TypeVar("T")
 

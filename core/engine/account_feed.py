@@ -23,10 +23,11 @@ from core.events import (
     QuoteSeen,
     RatesSeen,
 )
-from core.model import USD_LIKE, Holdings, Quote
+from core.model import Holdings, Quote
 from core.orders.account_reader import AccountReader
 from core.ports import Broker, Clock
 from core.units import decimal
+from core.valuation import USD_LIKE
 
 READ_EVERY = 30.0
 POLL_EVERY = 5.0

@@ -11,8 +11,9 @@ from msgspec import Struct
 from core.exits import state as exits
 from core.exits.rules import Exit, Rule
 from core.exits.state import ExitState
-from core.model import Position, PositionKey, roi
+from core.model import Position, PositionKey
 from core.units import percent, plain
+from core.valuation import roi
 
 K = TypeVar("K", bound=Hashable)
 

@@ -12,8 +12,9 @@ from core.exits import state as exits
 from core.exits.rules import Exit
 from core.exits.state import ExitState
 from core.exits.trailing import Distance
-from core.model import Position, move
+from core.model import Position
 from core.units import plain
+from core.valuation import move
 
 RATCHETS_KEPT = 20
 RATCHET_EVERY = 60.0  # seconds; further moves of the stop within them update the last recorded move

@@ -11,8 +11,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from core.model import USD_LIKE, Instrument, Side
+from core.model import Instrument, Side
 from core.units import ZERO
+from core.valuation import USD_LIKE
 
 USD = "USD"
 _INVERSE = "1/"  # begins the currency of an inverse contract, see ``Instrument.quote``

@@ -27,23 +27,10 @@ from core.events import (
 )
 from core.market.quotes import QuoteBook, without_stub
 from core.market.splits import SPLIT, split_ratio
-from core.model import (
-    Account,
-    Holdings,
-    Instrument,
-    InstrumentKey,
-    Leg,
-    Order,
-    Position,
-    PositionKey,
-    Quote,
-    move,
-    roi,
-    usd_rate,
-    usd_value,
-)
+from core.model import Account, Holdings, Instrument, InstrumentKey, Leg, Order, Position, PositionKey, Quote
 from core.portfolio.holding import AccountView, Holding, MinimumRefusal, _unvalued, closing_loss
 from core.settings import ExitSettings, ExitsOf, same_exits
+from core.valuation import move, roi, usd_rate, usd_value
 
 AGREE = 45.0  # seconds within which a second list that lacks a position confirms the first
 

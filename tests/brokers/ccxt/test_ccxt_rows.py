@@ -11,7 +11,8 @@ from brokers.ccxt import wire, wire_markets
 from brokers.ccxt.exchanges.okx_margin_modes import margin_quantity
 from brokers.ccxt.exchanges.read_table import calls_of, is_known, known_calls, split
 from core.errors import OutcomeUnknown
-from core.model import Leg, Order, OrderType, Position, Side, usd_value
+from core.model import Leg, Order, OrderType, Position, Side
+from core.valuation import usd_value
 from tests.brokers.ccxt import offline
 
 D = Decimal

@@ -10,18 +10,8 @@ import pytest
 
 from brokers.ccxt import wire, wire_balances, wire_markets
 from core.errors import OutcomeUnknown
-from core.model import (
-    Kind,
-    Leg,
-    Order,
-    OrderSide,
-    OrderStatus,
-    OrderType,
-    Side,
-    TimeInForce,
-    usd_rate,
-    usd_value,
-)
+from core.model import Kind, Leg, Order, OrderSide, OrderStatus, OrderType, Side, TimeInForce
+from core.valuation import usd_rate, usd_value
 
 D = Decimal
 TICK = wire_markets.TICK_SIZE
