@@ -16,7 +16,8 @@ from brokers.paper.wire import TopOfBook
 from core.units import round_price
 
 BAR_SECONDS = 60.0
-LONGEST_WALK = 600  # most steps that a walk makes up for after a pause
+LONGEST_WALK = 3  # most steps that a walk makes up for after a pause; after a longer pause one long step stands for all
+LONGEST_PAUSE = 600  # most seconds that a long step stands for
 SIGMA = 0.0002  # standard deviation of a walk's one-second step, as a fraction of the price
 SLOWEST_TICK, FASTEST_TICK = 1.0, 0.05
 
@@ -44,18 +45,21 @@ class RandomWalk:
 
     def advance(self, elapsed: float, now: TopOfBook) -> Sequence[TopOfBook]:
         tops: list[TopOfBook] = []
-        self._steps = max(self._steps, int(elapsed) - LONGEST_WALK)
         while self._steps < int(elapsed):
-            self._steps += 1
-            now = self._step(now)
+            behind = int(elapsed) - self._steps
+            seconds = behind if behind > LONGEST_WALK else 1
+            self._steps += seconds
+            now = self._step(now, seconds)
             tops.append(now)
         return tops
 
-    def _step(self, now: TopOfBook) -> TopOfBook:
+    def _step(self, now: TopOfBook, seconds: int) -> TopOfBook:
+        """Return the price ``seconds`` later. The variance of a walk grows with its time."""
         price = _middle(now)
         if price is None:
             return now
-        factor = Decimal(f"{exp(self._random.gauss(0.0, self._sigma)):.10f}")
+        sigma = self._sigma * sqrt(min(seconds, LONGEST_PAUSE))
+        factor = Decimal(f"{exp(self._random.gauss(0.0, sigma)):.10f}")
         shift = round_price(price * factor, self._tick, up=factor > 1) - price
         moved = {n: p + shift for n in ("bid", "ask", "last", "mark") if (p := getattr(now, n)) is not None}
         return replace(now, **moved) if all(p > 0 for p in moved.values()) else now

@@ -47,9 +47,13 @@ class Stream:
         self._venue.matching.event_log.unsubscribe(self._reader)
 
     async def _wake_at_ticks(self) -> None:
+        """Advance the venue at its ticks. After a late tick the next tick comes as late: a slow machine gets fewer."""
+        late = SHORTEST_SLEEP
         try:
             while True:
-                await self._clock.sleep(max(self._venue.next_tick - self._clock.monotonic(), SHORTEST_SLEEP))
+                due = self._clock.monotonic() + max(self._venue.next_tick - self._clock.monotonic(), late)
+                await self._clock.sleep(due - self._clock.monotonic())
+                late = max(self._clock.monotonic() - due, SHORTEST_SLEEP)
                 self._venue.advance()
                 self._wake.set()
         finally:

@@ -176,9 +176,13 @@ class AccountFeed:
                         await self._read_and_quote()
 
     async def _watchdog(self) -> None:
+        """Raise _StreamEnded when the stream is silent. While the engine stood still it heard nothing: no silence."""
         while True:
+            due = self._clock.monotonic() + SILENCE / 4
             await self._clock.sleep(SILENCE / 4)
-            if self._clock.monotonic() - self._heard > SILENCE:
+            now = self._clock.monotonic()
+            self._heard = min(self._heard + now - due, now)
+            if now - self._heard > SILENCE:
                 raise _StreamEnded(f"stream silent for {SILENCE:.0f} s")
 
     async def _poll(self, every: float) -> None:

@@ -16,6 +16,7 @@ from core.closing.executor import PlanExecutor
 from core.closing.ladder_runner import AccountTools, LadderRunner
 from core.engine.account_feed import AccountFeed, first_of_all
 from core.engine.background import BackgroundTasks
+from core.engine.exit_delays import ExitDelays
 from core.engine.exit_service import ExitService
 from core.engine.inbox import Inbox
 from core.engine.log import LogWriter
@@ -91,7 +92,8 @@ class Engine:
         self.spawn = self._tasks.spawn
         self._readers: dict[str, AccountReader] = {}
         self._rereads = AccountRereads(clock, self._readers, spawn=self._tasks.spawn, say=self.say)
-        self._inbox = Inbox(self._take, lost=self._rereads.request_all, say=self.say)
+        self._delays = ExitDelays(clock)
+        self._inbox = Inbox(clock, self._take, self._rereads.request_all, self._delays.note_wait, self.say)
         self._emit, self._settled = self._inbox.put, self._inbox.settled
         self._readers.update({a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()})
         self._feeds = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
@@ -155,7 +157,7 @@ class Engine:
         for account, broker in self._brokers.items():
             self._runners[account] = LadderRunner(
                 *(broker, self._readers[account], journal, self.clock, self.book),
-                changed=self._rows.show_closing,
+                changed=self._delays.following(self._rows.show_closing),
                 emit=self._emit,
                 judge=self.exits.judge_again,
             )
@@ -190,13 +192,10 @@ class Engine:
 
     async def run(self) -> None:
         """Run feeds, services and schedules until cancelled. Exits and scheduled plans act as configured."""
-        for feed in self._feeds.values():
-            self._tasks.spawn(feed.run())
-        self._tasks.spawn(self._rows.run())
-        self._tasks.spawn(self.reconciliation.run())
-        self._tasks.spawn(
-            loop_monitor_of(self.settings.engine, self._journal, self.clock, self.say, self._rereads.request_all).run()
-        )
+        for work in (*(f.run() for f in self._feeds.values()), self._rows.run(), self.reconciliation.run()):
+            self._tasks.spawn(work)
+        given = (self.settings.engine, self._journal, self.clock, self._delays, self.publisher)
+        self._tasks.spawn(loop_monitor_of(*given, self.say, self._rereads.request_all).run())
         if self.lasting:
             self._fire(self.exit_service.watch())
             self._tasks.spawn(self.watchers.stops.run())
@@ -287,9 +286,12 @@ class Engine:
         self.publisher.listeners.append(listener)
 
     async def _report(self, report: PlanReport) -> PlanReport:
-        """Add the owners' latest position rows to a report, send the report to every console and return it."""
-        await self._settled()
-        report = structs.replace(report, positions=tuple(self._rows.update_rows({o.id for o in report.plan.owners})))
+        """Add the owners' latest rows, send the report to every console and return it. An exit's rows can wait."""
+        owners = {o.id for o in report.plan.owners}
+        self._rows.outdate(owners)
+        if report.plan.cause != "exit":
+            await self._settled()
+            report = structs.replace(report, positions=tuple(self._rows.update_rows(owners)))
         self.publisher.finished(Finished(report))
         return report
 
@@ -326,6 +328,7 @@ class Engine:
                 continue
             if self.watchers.exits.armed:
                 self._locks.fire(due.key)
+                self._delays.begin_exit(due.key)
                 self._tasks.spawn(self._exit(self.watchers, due))
             else:
                 self.watchers.plans.wait(due)
@@ -337,6 +340,7 @@ class Engine:
         except FlatdeckError as error:
             watchers.plans.failed(due, error)
         finally:
+            self._delays.end_exit(due.key)
             self._locks.fired(due.key)
 
     def _look_for_others(self, holdings: Holdings) -> None:

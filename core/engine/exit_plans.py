@@ -60,7 +60,7 @@ class ExitPlans:
         if not armed:  # disarmed since the exit fired
             self.wait(due)
             return None
-        plan = self._plan(due)
+        plan = self._plan(due, brief=True)
         if plan is None:
             return None
         self._say("alarm" if due.exit.rule is Rule.EMERGENCY else "warning", due, "is being closed")
@@ -91,9 +91,12 @@ class ExitPlans:
             self._told.pop(key, None)
             self._locks.quiet(key, 0.0)
 
-    def _plan(self, due: ExitSignal) -> Plan | None:
-        """Return the plan of an exit. Return None, and log the reason once, when nothing can be closed."""
-        plan = self._plans.prepare(_request(due))
+    def _plan(self, due: ExitSignal, *, brief: bool = False) -> Plan | None:
+        """Return the plan of an exit. Return None, and log the reason once, when nothing can be closed.
+
+        Nobody reads the values in a plan that its rule approves, so that a ``brief`` plan is enough.
+        """
+        plan = self._plans.prepare(_request(due), brief=brief)
         if not plan.empty:
             self._told.pop(due.key, None)
             return plan

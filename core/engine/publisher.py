@@ -59,6 +59,11 @@ class Publisher:
     def engine(self) -> EngineRow:
         return self._engine
 
+    @property
+    def watched(self) -> bool:
+        """True while a console gets the updates."""
+        return bool(self._consoles)
+
     def put_engine(self, row: EngineRow) -> None:
         if row != self._engine:
             self._engine = row

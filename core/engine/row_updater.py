@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
 
 from core.engine.publisher import Publisher
 from core.exits.view import ExitView
@@ -17,6 +18,9 @@ from core.ports import Clock
 from core.settings import Settings
 
 PUBLISH_EVERY = 0.25  # seconds
+UNWATCHED_EVERY = 5.0  # seconds between two sets of rows without a console: alarms about closed positions go with them
+LONGEST = 5.0  # seconds between two publications of a slow machine
+SHARE = 4  # the pause is at least so many times as long as the rows took: closes get the rest of the time
 REVIEW_EVERY = 1.0  # seconds after which all rows are made again, so that ages and staleness show
 
 
@@ -58,16 +62,24 @@ class RowUpdater:
         self._outdated.add(transition.ladder.action.owner)
 
     async def run(self) -> None:
-        """Publish until cancelled."""
-        reviewed = self._clock.monotonic()
+        """Publish until cancelled. Without a console, or on a slow machine, make rows less often."""
+        reviewed, made, pause = self._clock.monotonic(), -inf, PUBLISH_EVERY
         while True:
-            await self._clock.sleep(PUBLISH_EVERY)
-            if self._clock.monotonic() - reviewed >= REVIEW_EVERY:
-                reviewed = self._clock.monotonic()
+            await self._clock.sleep(pause)
+            began = self._clock.monotonic()
+            if began - reviewed >= REVIEW_EVERY:
+                reviewed = began
                 self._outdated.update(o.id for o in self._settings.owners)
-            self.update_rows(self._outdated)
-            self._outdated = set()
+            if self._publisher.watched or began - made >= UNWATCHED_EVERY:
+                made = began
+                self.update_rows(self._outdated)
+                self._outdated = set()
             self._publisher.publish()
+            pause = min(max(PUBLISH_EVERY, SHARE * (self._clock.monotonic() - began)), LONGEST)
+
+    def outdate(self, owners: Iterable[str]) -> None:
+        """Make the rows of these owners again with the next publication."""
+        self._outdated.update(owners)
 
     def update_all_rows(self) -> None:
         """Make the rows of every owner and of every account again."""

@@ -171,7 +171,7 @@ class EntryDrafter:
         book, settings = self._book, self._settings
         beliefs = await self._ledger.read()
         situation, accounts = self._situation(), planner.owner_accounts(settings, owner)
-        held = list(planner.holdings_of(book, [a for a in accounts if book.readable(a)], situation))
+        held = list(planner.holdings_of(book, book.keys(a for a in accounts if book.readable(a)), situation))
         held = [h for h in held if spared not in (h.position.symbol, h.instrument.native_symbol)]
         verdicts = cleanup.judge(held, settings.cleanup.dust_usd, settings.cap(owner))
         closing = {i for i in situation.blocked if isinstance(i, InstrumentKey) and i.account in accounts}

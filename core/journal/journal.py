@@ -18,6 +18,7 @@ from pathlib import Path
 
 from core.errors import JournalError
 from core.ids import Ids
+from core.journal.opening import measure_commits, read_epoch
 from core.journal.query import AFTER_UNTIL, COLUMNS, EVERYTHING, PREFIX_END, EntryFilter
 from core.journal.sqlite import AioDatabase, Database, ReadonlyDatabase, Row
 from core.journal.tables import (
@@ -43,6 +44,7 @@ from core.units import iso
 NOTES_KEPT = 10_000  # log lines that may wait to be written
 NOTE_DELAY = 0.25  # seconds that a log line waits for an append to share its transaction
 BAR_DELAY = 1.0  # the same in seconds for bars, which change at every price
+COMMITS_KEPT = 32  # commits whose time is known
 
 _Numbered = tuple[int, Row]  # number: rows of one batch are written in the order of the calls
 
@@ -146,7 +148,7 @@ class Journal(JournalView):
 
     def __init__(self, database: Database, clock: Clock, epoch: str) -> None:
         super().__init__(database, epoch)
-        self.commit_latency: float | None = None  # seconds of a durable commit, measured at opening
+        self._commits: deque[float] = deque(maxlen=COMMITS_KEPT)  # seconds of the latest durable commits
         self.error: str | None = None  # why the last transaction failed; None after a success
         self.dropped = 0  # log lines that were lost because too many waited
         self._clock = clock
@@ -169,13 +171,13 @@ class Journal(JournalView):
     async def open_readonly(path: Path) -> JournalView:
         """Return a view that writes nothing and sees later records. A missing file gives an empty view."""
         database = ReadonlyDatabase(path)
-        return JournalView(database, await _epoch(database) or "")
+        return JournalView(database, await read_epoch(database) or "")
 
     @classmethod
     async def over(cls, database: Database, clock: Clock, ids: Ids) -> Journal:
         """Open the journal in this database. The journal closes the database."""
         try:
-            epoch = await _epoch(database)
+            epoch = await read_epoch(database)
             if epoch is None:
                 epoch = ids.epoch()
                 await database.commit(
@@ -186,11 +188,16 @@ class Journal(JournalView):
                 )
             await database.commit([(sql, [()]) for sql in (GUARDS, BARS, WAITING, CLEAR_WAITING, *FOUND_BY)])
             journal = cls(database, clock, epoch)
-            journal.commit_latency = await _latency(database, clock)
+            journal._commits.extend(await measure_commits(database, clock))
         except BaseException:
             await database.aclose()
             raise
         return journal
+
+    @property
+    def commit_latency(self) -> float:
+        """Seconds of a durable commit: the median of the latest commits."""
+        return statistics.median(self._commits)
 
     # ------------------------------------------------------------------------------------------------- writing
 
@@ -292,7 +299,9 @@ class Journal(JournalView):
         statements: list[tuple[str, list[Row]]] = [(INSERT, rows)] if rows else []
         statements += kept.statements()
         if statements:
+            begun = self._clock.monotonic()
             await self._database.commit(statements)
+            self._commits.append(self._clock.monotonic() - begun)
             self.error = None
 
     def _failed(self, error: BaseException, notes: deque[_Numbered], waiters: list[asyncio.Future[None]]) -> None:
@@ -313,32 +322,3 @@ class Journal(JournalView):
     def _lost(self, lines: int) -> None:
         self.dropped += lines
         self._unsaid += lines
-
-
-async def _epoch(database: Database) -> str | None:
-    """Return the epoch of the database's journal, None for an empty database. Raises JournalError otherwise."""
-    tables = {row[0] for row in await database.query("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables:
-        return None
-    if not {"meta", "journal"} <= tables:
-        raise JournalError(f"{database.name} is not a journal of flatdeck; move it away and start again")
-    meta: dict[str, str] = dict(await database.query("SELECT key, value FROM meta"))
-    schema, epoch = meta.get("schema", ""), meta.get("epoch", "")
-    if schema.isdigit() and int(schema) > SCHEMA:
-        raise JournalError(
-            f"journal {database.name} was written by a newer flatdeck (schema {schema}, this one knows {SCHEMA}); "
-            "use that one, or set [engine] data_dir to another directory"
-        )
-    if not schema.isdigit() or not epoch:
-        raise JournalError(f"journal {database.name} does not say whose it is; move it away and start again")
-    return epoch
-
-
-async def _latency(database: Database, clock: Clock) -> float:
-    """Return the seconds of a small durable commit, the median of three."""
-    taken = []
-    for _ in range(3):
-        begun = clock.monotonic()
-        await database.commit([("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", [(iso(clock.now()),)])])
-        taken.append(clock.monotonic() - begun)
-    return statistics.median(taken)

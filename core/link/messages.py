@@ -48,6 +48,7 @@ class EngineRow(Struct, frozen=True):
     version: str = ""
     started_at: datetime | None = None
     consoles: int = 0
+    exits_late: int = 0  # seconds that exits are late on a machine that is too slow; 0: on time
 
 
 class AccountRow(Struct, frozen=True):

@@ -53,7 +53,7 @@ def owner_rows(
     """
     accounts = planner.owner_accounts(settings, owner)
     readable = {a for a in accounts if book.readable(a)}
-    holdings = list(planner.holdings_of(book, accounts, situation))
+    holdings = list(planner.holdings_of(book, book.keys(accounts), situation))
     verdicts = cleanup.judge(
         [h for h in holdings if h.key.account in readable], settings.cleanup.dust_usd, settings.cap(owner)
     )

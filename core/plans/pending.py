@@ -41,9 +41,12 @@ class PendingPlans:
         self._read_only = read_only
         self._plans: dict[str, Plan] = {}
 
-    def prepare(self, request: PlanRequest) -> Plan:
-        """Make a plan for the present holdings. Sends and writes nothing. Raises ValueError for a bad request."""
-        plan = planner.make(self._ids.plan_id(), request, self._settings, self._book, self._situation())
+    def prepare(self, request: PlanRequest, *, brief: bool = False) -> Plan:
+        """Make a plan for the present holdings. Sends and writes nothing. Raises ValueError for a bad request.
+
+        A ``brief`` plan values only the positions that the request names.
+        """
+        plan = planner.make(self._ids.plan_id(), request, self._settings, self._book, self._situation(), brief=brief)
         self._plans[plan.id] = plan
         for old in list(self._plans)[:-PLANS_KEPT]:
             del self._plans[old]

@@ -46,9 +46,12 @@ def account_tiers(settings: Settings, brokers: Iterable[Broker]) -> dict[str, tu
     return {b.account.id: ladder_tiers(settings, b.account.broker, b.capabilities)[0] for b in brokers}
 
 
-def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation) -> Plan:
+def make(
+    plan_id: str, request: PlanRequest, settings: Settings, book: Book, situation: Situation, *, brief: bool = False
+) -> Plan:
     """Make the plan for the book as it is now. Two plans with one digest are the same to a person.
 
+    A ``brief`` plan values only the positions that the request names, so that its cost does not grow with the others.
     Raises ValueError for an unknown cause, and for a request without a selector where one is required.
     """
     builders = {"cleanup": _cleanup, "flatten": _flatten, "cancel-orders": _cancel_orders, "legacy": _legacy}
@@ -64,9 +67,14 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
     for owner in _owners(request, settings):
         accounts = [a for a in owner_accounts(settings, owner) if _reads(request, a)]
         readable = [a for a in accounts if book.readable(a)]
-        holdings = list(holdings_of(book, readable, situation))
+        keys = [k for k in request.keys if k.account in readable] if brief else book.keys(readable)
+        holdings = list(holdings_of(book, keys, situation))
         made, tally = build(_Scope(owner, holdings, readable, request, settings, book, situation))
         actions.extend(made)
+        if brief:
+            others = book.count(readable) - len(holdings)
+            tally = structs.replace(tally, initial=tally.initial + others, final=tally.final + others)
+            tally = structs.replace(tally, value_before=None, value_after=None)
         tallies.append(structs.replace(tally, complete=all(book.accounts[a].whole for a in accounts)))
     return Plan(
         id=plan_id,
@@ -79,9 +87,9 @@ def make(plan_id: str, request: PlanRequest, settings: Settings, book: Book, sit
     )
 
 
-def holdings_of(book: Book, accounts: Iterable[str], situation: Situation) -> Iterable[Holding]:
-    """Yield every holding of the accounts, valued at the situation's time."""
-    for key in book.keys(accounts):
+def holdings_of(book: Book, keys: Iterable[PositionKey], situation: Situation) -> Iterable[Holding]:
+    """Yield the holdings of these positions, valued at the situation's time."""
+    for key in keys:
         holding = book.holding(key, situation.monotonic)
         if holding is not None:
             yield holding

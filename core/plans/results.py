@@ -70,7 +70,7 @@ class PlanReport(Struct, frozen=True):
     plan: Plan
     results: tuple[ResultRow, ...]
     owners: tuple[VerifiedOwner, ...]
-    positions: tuple[PositionRow, ...]
+    positions: tuple[PositionRow, ...]  # none in an exit's report: it closes one position of many
     complete: bool  # every account was read again, and whole
     success: bool  # True if all is closed or residual: nothing partial, stuck, changed, unread or unlisted
     unlisted: dict[str, tuple[str, ...]] = {}  # account → parts that no list covered, in the plan or at the end

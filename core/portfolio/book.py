@@ -263,6 +263,10 @@ class Book:
         mine = (o for o in orders if o.leg is key.leg or Leg.NET in (o.leg, key.leg))
         return tuple(o for o in mine if self.is_ours(o.client_id) is ours)
 
+    def count(self, accounts: Iterable[str]) -> int:
+        """Return how many positions ``accounts`` hold."""
+        return sum(len(self._positions[a]) for a in accounts)
+
     def keys(self, accounts: Iterable[str]) -> list[PositionKey]:
         """Return the keys of every position of ``accounts`` in a stable order."""
         return sorted((k for a in accounts for k in self._positions[a]), key=_sort)

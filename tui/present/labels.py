@@ -107,13 +107,15 @@ def under_way(snapshot: Snapshot) -> bool:
 
 
 def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
-    """Return whether the engine is armed, read-only or not running.
+    """Return whether the engine is armed, read-only, late or not running.
 
     A read-only engine says nothing of arming, because another engine may be armed.
     """
     cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []
     if read_only or engine.read_only:
         cells.append(Cell("READ-ONLY", "warn"))
+    if engine.exits_late:
+        cells.append(Cell(f"EXITS {engine.exits_late} s LATE", "alarm"))
     if not engine.running:
         cells.append(Cell("ENGINE NOT RUNNING", "alarm"))
     return cells

@@ -66,12 +66,12 @@ def book(kind: str = "spot", quantity: str = "2", side: str = "long", **more: An
     return {"instruments": [instrument], "quotes": {"BTC": dict(BTC_QUOTE)}, "positions": [position]}
 
 
-def make_venue(content: dict[str, Any] | None = None, clock: Any = None) -> tuple[Venue, Any]:
+def make_venue(content: dict[str, Any] | None = None, clock: Any = None, **more: Any) -> tuple[Venue, Any]:
     """A venue that nothing stores, with frozen prices, and its clock."""
     clock = clock or HandClock()
     parsed = parse_book(json.dumps(content or book()), "book.json", ACCOUNT)
     account = Account(ACCOUNT, "user_1", "paper", "paper")
-    return Venue(account, parsed, clock, Faults(seeded("test"))), clock
+    return Venue(account, parsed, clock, Faults(seeded("test")), **more), clock
 
 
 def make_broker(content: dict[str, Any] | None = None, latency: float = 0.05) -> PaperBroker:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from brokers.paper.price_replay import read_rows
-from brokers.paper.prices import FrozenPrices, PriceReplay, RandomWalk
+from brokers.paper.prices import LONGEST_WALK, FrozenPrices, PriceReplay, RandomWalk
 from brokers.paper.random_streams import seeded
 from brokers.paper.wire import TopOfBook
 from core.errors import ConfigError
@@ -84,7 +84,19 @@ def test_a_walk_follows_its_seed_and_keeps_the_spread_on_the_tick():
 
 
 def test_a_walk_makes_up_for_a_pause_only_so_far():
-    assert 0 < len(RandomWalk(seeded(1), D("0.1"), 1).advance(100_000, TopOfBook(last=D(100)))) < 1000
+    walk, top = RandomWalk(seeded(1), D("0.001"), 1), TopOfBook(last=D(100))
+    assert len(walk.advance(LONGEST_WALK, top)) == LONGEST_WALK
+    (long,) = walk.advance(100_000, top)
+    assert long.last != 100
+    assert len(walk.advance(100_001, long)) == 1
+
+
+def test_a_long_step_is_as_wide_as_the_steps_that_it_stands_for():
+    def moved(seconds):
+        tops = [RandomWalk(seeded(n), D("0.0001"), 1).advance(seconds, TopOfBook(last=D(100)))[-1] for n in range(300)]
+        return sum(abs(top.last - 100) for top in tops)
+
+    assert 7 < moved(100) / moved(1) < 13  # the square root of 100
 
 
 def test_frozen_prices_stay():

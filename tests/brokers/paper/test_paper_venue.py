@@ -313,3 +313,22 @@ for number in range(30):
         print(error)
 print(venue.state.fills, venue.state.positions)
 """
+
+
+def test_a_venue_that_missed_many_ticks_makes_up_with_one():
+    ticks = []
+
+    class Counted:
+        def advance(self, elapsed, now):
+            ticks.append(elapsed)
+            return ()
+
+    venue, clock = make_venue(feeds={"BTC": Counted()})
+    venue.advance()
+    clock.seconds += 2
+    venue.advance()
+    assert ticks == [0, 1, 2]
+    clock.seconds += 600
+    venue.advance()
+    assert ticks == [0, 1, 2, 602]
+    assert venue.next_tick == clock.monotonic() + 1

@@ -320,6 +320,17 @@ async def test_a_stream_that_ends_at_once_for_a_day_is_still_dialled():
 
 
 @virtual
+async def test_a_stream_is_not_silent_while_the_engine_stood_still():
+    async with watched().running() as account:
+        await asyncio.sleep(SILENCE / 4 + 1)
+        asyncio.get_running_loop().elapsed += 3 * SILENCE  # type: ignore[attr-defined]  # the virtual loop
+        await asyncio.sleep(SILENCE / 2)
+        assert account.states == [("polling", None)]
+        await asyncio.sleep(SILENCE)
+        assert ("stale", "stream silent for 10 s") in account.states
+
+
+@virtual
 async def test_a_stream_that_says_nothing_is_not_believed_to_be_alive():
     async with watched().running() as account:
         await asyncio.sleep(SILENCE - 1)

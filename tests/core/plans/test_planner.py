@@ -9,10 +9,12 @@ from msgspec import structs
 
 from core.events import OrderSeen
 from core.model import InstrumentKey, Leg, Order, PositionKey, Side, Tier
+from core.plans import planner
 from core.plans.plan import ActionKind, Plan, Reason
 from core.plans.planner import ladder_tiers
 from core.plans.request import PlanRequest
 from core.portfolio.book import Book
+from core.portfolio.holding import Holding
 from core.ports import Capabilities
 from core.settings import LadderSettings, Settings
 from tests.support.books import (
@@ -27,6 +29,7 @@ from tests.support.books import (
     position,
     reading,
     settings_of,
+    situation_of,
     stocked,
     told,
 )
@@ -264,3 +267,33 @@ def test_the_tiers_are_the_broker_s_configured_ones_that_its_venue_can_express(
     taken, left = ladder_tiers(settings, broker, Capabilities(able))
     assert [t.value for t in taken] == tiers.split()
     assert [t.value for t in left] == dropped.split()
+
+
+def test_a_brief_exit_plan_values_its_own_position_and_counts_the_others() -> None:
+    valued: list[str] = []
+
+    class Counting(Book):
+        def holding(self, key: PositionKey, monotonic: float) -> Holding | None:
+            valued.append(key.symbol)
+            return super().holding(key, monotonic)
+
+    book = world()
+    book.__class__ = Counting
+    request = PlanRequest("exit", keys=(PositionKey(COINBASE, "BTC-USD"),), text="stop")
+    whole = plan_of(book, SETTINGS, request)
+    valued.clear()
+    brief = planner.make("p1", request, SETTINGS, book, situation_of(book), brief=True)
+    assert valued == ["BTC-USD"]
+    assert (brief.actions, brief.digest) == (whole.actions, whole.digest)
+    tally, others = brief.owners[0], whole.owners[0]
+    assert (
+        (tally.initial, tally.final, tally.complete) == (others.initial, others.final, others.complete) == (4, 3, True)
+    )
+    assert (tally.value_before, tally.value_after) == (None, None)
+
+
+def test_a_brief_plan_for_a_position_that_is_gone_closes_nothing() -> None:
+    book = world()
+    request = PlanRequest("exit", keys=(PositionKey(COINBASE, "GONE"),), text="stop")
+    plan = planner.make("p1", request, SETTINGS, book, situation_of(book), brief=True)
+    assert plan.empty

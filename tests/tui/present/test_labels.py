@@ -26,6 +26,7 @@ from tui.present.labels import (
     TAGS,
     Totals,
     accounts_cells,
+    engine_cells,
     left_unguarded,
     pnl_usd,
     report_summary,
@@ -109,6 +110,12 @@ def test_the_header_names_the_age_of_the_worst_account() -> None:
     rows.append(AccountRow("a/z", "a", "paper", "stale", as_of=NOW - timedelta(seconds=30), frozen="flip"))
     texts = [c.text for c in accounts_cells(rows, NOW)]
     assert texts == ["3 accounts: 1 live <5s", "2 STALE never", "1 FROZEN"]
+
+
+def test_the_header_says_how_late_exits_are() -> None:
+    words = [c.text for c in engine_cells(EngineRow(armed=True, exits_late=12), read_only=False)]
+    assert words == ["ARMED", "EXITS 12 s LATE"]
+    assert [c.text for c in engine_cells(EngineRow(armed=True), read_only=False)] == ["ARMED"]
 
 
 def test_the_header_breaks_into_lines_that_fit() -> None:
