@@ -181,7 +181,7 @@ class ReadonlyDatabase:
         try:
             if not self._path.exists():
                 return []
-            with closing(self._connect()) as connection:
+            with closing(open_readonly(self._path)) as connection:
                 if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
                     return []  # a file just created, or created on a full disk
                 return connection.execute(sql, params).fetchall()
@@ -193,16 +193,17 @@ class ReadonlyDatabase:
     async def aclose(self) -> None:
         """Do nothing: no connection stays open."""
 
-    def _connect(self) -> sqlite3.Connection:
-        """Open without creating another file: SQLite would create a shared memory file for a write-ahead log."""
-        wal, shm = (self._path.with_name(self._path.name + end).exists() for end in ("-wal", "-shm"))
-        # Without a log the file has all data. A log without shared memory means that no engine has the file open;
-        # without locks SQLite keeps the log's index in this process.
-        options = "mode=ro" if wal and shm else "mode=ro&vfs=unix-none" if wal else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
-        if wal and not shm:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-        return connection
+
+def open_readonly(path: Path) -> sqlite3.Connection:
+    """Open without creating another file: SQLite would create a shared memory file for a write-ahead log."""
+    wal, shm = (path.with_name(path.name + end).exists() for end in ("-wal", "-shm"))
+    # Without a log the file has all data. A log without shared memory means that no engine has the file open;
+    # without locks SQLite keeps the log's index in this process.
+    options = "mode=ro" if wal and shm else "mode=ro&vfs=unix-none" if wal else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, isolation_level=None)
+    if wal and not shm:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    return connection
 
 
 def _private(path: Path) -> None:

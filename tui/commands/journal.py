@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import click
 
 from core.entries.rules import same_symbol
+from core.journal.data_dir import DataDir
 from core.journal.query import EntryFilter
 from core.records import Entry
 from core.settings import Settings
+from tui.commands.journal_files import NewFile, export_entries
 from tui.commands.moments import Moment, utc_note
 from tui.commands.session import DONE, CommandContext, JournalReader, known, shared_options, with_context
 from tui.output import documents
@@ -34,6 +37,12 @@ PAGE = 1000  # entries of one read
 @click.option("--symbol", "symbols", metavar="S", multiple=True, help="Records of this symbol. Repeatable.")
 @click.option("--plan", "plans", metavar="ID", multiple=True, help="Records of this plan, or the start of its id.")
 @click.option("--kind", "kinds", metavar="K", multiple=True, help="Records of this kind only. Repeatable.")
+@click.option(
+    "--export", metavar="FILE", type=NewFile(".jsonl", ".csv"), help="Write the records to a new file, .jsonl or .csv."
+)
+@click.option(
+    "--backup", metavar="FILE", type=NewFile(), help="Copy the whole journal to a new file, while an engine runs, too."
+)
 @shared_options
 @with_context
 def journal(
@@ -43,6 +52,8 @@ def journal(
     since: datetime | None,
     until: datetime | None,
     last: int | None,
+    export: Path | None,
+    backup: Path | None,
     kinds: tuple[str, ...],
     **names: tuple[str, ...],
 ) -> int:
@@ -55,11 +66,32 @@ def journal(
         raise click.UsageError("--follow waits for later records and --until leaves them out; give one of the two")
     if since is not None and until is not None and until < since:
         raise click.UsageError(f"--until is before --since: {utc_note(since, until)}")
+    if export and (follow or backup):
+        raise click.UsageError("--export goes neither with --follow nor with --backup")
     settings = context.load_config().settings
+    if backup:
+        from core.journal.backup import back_up  # noqa: PLC0415
+
+        count = back_up(DataDir(Path(settings.engine.data_dir)).journal, backup)
+        context.print_note(f"{backup} has the journal's {count} records.")
+        return DONE
     if since or until:
         context.print_note(utc_note(since, until))
-    context.run_to_end(_print(context, settings, EntryFilter(since, until, kinds, **names), last, follow))
+    where = EntryFilter(since, until, kinds, **names)
+    if export:
+        context.run_to_end(_export(context, settings, where, last, export))
+    else:
+        context.run_to_end(_print(context, settings, where, last, follow))
     return DONE
+
+
+async def _export(
+    context: CommandContext, settings: Settings, where: EntryFilter, last: int | None, file: Path
+) -> None:
+    async with context.environment.journal_reader(settings) as reader:
+        where = await _named(reader, settings, where, False)
+        count = await export_entries(file, _entries(context, reader, where, last, False))
+    context.print_note(f"{file} has {count} records.")
 
 
 async def _print(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import json
+import stat
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from core.engine.clock import SystemClock, system_ids
+from core.journal.journal import Journal
 from core.model import Fill, OrderRequest, OrderSide, PositionKey
 from core.plans.results import ResultRow
 from core.records import AccountFrozen, ClosingEnded, Entry, FillRecorded, IntentWritten, Logged, ProfitPending, Record
@@ -137,3 +145,61 @@ def test_a_time_is_understood_as_people_write_it(text: str, start: str, end: str
 def test_what_is_no_time_is_refused_with_the_units(text: str) -> None:
     with pytest.raises(ValueError, match=r"90s, 30m, 2h, 1h30m, 3d, 1w"):
         moment_of(text, NOW)
+
+
+def test_an_export_has_one_document_a_line_of_the_records_that_match(tmp_path: Path) -> None:
+    file = tmp_path / "shib.jsonl"
+    result = call(FakeWorld(found=ENTRIES), "journal", "--export", str(file), "--symbol", "SHIB-USD")
+    documents = [json.loads(line) for line in file.read_text().splitlines()]
+    assert documents == document(call(FakeWorld(found=ENTRIES), "journal", "--json", "--symbol", "SHIB-USD"))["entries"]
+    assert f"{file} has 5 records" in " ".join(result.stderr.split())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_an_export_as_csv_has_the_common_columns_and_the_rest_as_json(tmp_path: Path) -> None:
+    call(FakeWorld(found=ENTRIES), "journal", "--export", str(tmp_path / "all.csv"))
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["seq"]) for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert (rows[0]["kind"], rows[0]["account"], rows[0]["symbol"]) == ("log", "user_123/coinbase", "SHIB-USD")
+    assert json.loads(rows[0]["contents"])["text"] == "[DUST][FORCED] SHIB-USD"
+
+
+@pytest.mark.parametrize("option", ["--export", "--backup"])
+def test_no_file_is_overwritten(option: str, tmp_path: Path) -> None:
+    (file := tmp_path / "mine.csv").write_text("mine")
+    result = call(FakeWorld(found=ENTRIES), "journal", option, str(file))
+    assert result.exit_code == 2
+    assert "is there already" in result.stderr
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--export", "x.txt"), "must end in .jsonl or .csv"),
+        (("--export", "/nowhere/x.csv"), "there is no directory /nowhere"),
+        (("--export", "x.csv", "--follow"), "neither with --follow nor with --backup"),
+        (("--export", "x.csv", "--backup", "y.db"), "neither with --follow nor with --backup"),
+    ],
+)
+def test_an_export_that_cannot_be_is_a_usage_error(args: tuple[str, ...], said: str) -> None:
+    result = call(FakeWorld(found=ENTRIES), "journal", *args)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_backup_is_told_with_its_number_of_records(tmp_path: Path) -> None:
+    async def write() -> None:
+        journal = await Journal.open(tmp_path / "journal.db", SystemClock(), system_ids())
+        await journal.append(*RECORDS)
+        await journal.aclose()
+
+    asyncio.run(write())
+    world, file = FakeWorld(), tmp_path / "copy.db"
+    engine = structs.replace(world.settings.engine, data_dir=str(tmp_path))
+    world.settings = structs.replace(world.settings, engine=engine)
+    result = call(world, "journal", "--backup", str(file))
+    assert f"{file} has the journal's 7 records" in " ".join(result.stderr.split())
+    assert file.stat().st_size > 4096
