@@ -8,7 +8,7 @@ reads accounts and makes plans, and it has no executor that could send an order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from msgspec import structs
 
@@ -17,6 +17,7 @@ from core.closing.ladder_runner import AccountTools, LadderRunner
 from core.engine.account_feed import AccountFeed, first_of_all
 from core.engine.background import BackgroundTasks
 from core.engine.exit_delays import ExitDelays
+from core.engine.exit_runner import ExitRunner
 from core.engine.exit_service import ExitService
 from core.engine.inbox import Inbox
 from core.engine.log import LogWriter
@@ -32,7 +33,6 @@ from core.engine.watchers import Watchers
 from core.entries.service import EntryService
 from core.errors import FlatdeckError
 from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, OrderSeen, PositionSeen
-from core.exits.signal import ExitSignal
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
@@ -103,6 +103,9 @@ class Engine:
         self.frozen: dict[str, str] = {}
         self.taken_up: list[PlanReport] = []  # of interrupted plans that a one-shot engine ended at its start
         self._locks = InstrumentLocks(clock)
+        self._fire = ExitRunner(
+            lambda: self.watchers, self._locks, self._delays, self._tasks.spawn, self.carry_out
+        ).fire
         self._mount_services(ids, None if self.read_only else journal)
         self._executor = None if journal is None else self._fit_out(journal)
 
@@ -320,28 +323,6 @@ class Engine:
     def arm(self, on: bool, digest: str | None) -> None:
         """Arm the exits that a person was shown, or disarm. Raises NotApproved."""
         self._fire(self.exit_service.arm(on, digest))
-
-    def _fire(self, signals: Iterable[ExitSignal]) -> None:
-        """Close by rule, at once, while armed. Else let a plan wait for a person. A busy position waits for a price."""
-        for due in signals:
-            if self._locks.why_not(due.key):
-                continue
-            if self.watchers.exits.armed:
-                self._locks.fire(due.key)
-                self._delays.begin_exit(due.key)
-                self._tasks.spawn(self._exit(self.watchers, due))
-            else:
-                self.watchers.plans.wait(due)
-
-    async def _exit(self, watchers: Watchers, due: ExitSignal) -> None:
-        try:
-            if (approved := watchers.plans.approve(due, armed=watchers.exits.armed)) is not None:
-                await self.carry_out(approved)
-        except FlatdeckError as error:
-            watchers.plans.failed(due, error)
-        finally:
-            self._delays.end_exit(due.key)
-            self._locks.fired(due.key)
 
     def _look_for_others(self, holdings: Holdings) -> None:
         """Freeze an account on which another engine acts."""
