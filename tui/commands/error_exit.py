@@ -71,8 +71,10 @@ def _described(error: BaseException, *, verbose: bool) -> tuple[int, str, str]:
 
 
 def _on_one_line(message: str) -> str:
-    """Return a usage error as one sentence: click puts the choices of an option on lines of their own."""
+    """Return a usage error of click as one sentence in plain words."""
     whole = re.sub(r"\s*\n\s*", " ", message.strip()).rstrip(".")
+    whole = re.sub(r" is not in the range x>=(\d+)$", r" must be a number from \1", whole)
+    whole = re.sub(r" is not a valid integer( range)?$", " must be a whole number", whole)
     found = re.fullmatch(r"(.*)\. Choose from: (.*)", whole)
     if found is None:
         return whole

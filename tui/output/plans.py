@@ -82,7 +82,8 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
     lines += ["", "Owners", *_owner_lines(snapshot, width)]
     if engine.next_cleanup is not None:
         lines.append(f"  next cleanup in {left(engine.next_cleanup, snapshot.taken_at)}")
-    lines += ["", "Positions", *_position_lines(snapshot.positions, snapshot.taken_at, width)]
+    held = _position_lines(snapshot.positions, snapshot.taken_at, width)
+    lines += ["", "Positions", *(held or [_none(snapshot.accounts)])]
     lines += [*nearest_line(snapshot.positions), *leverage_line(snapshot.positions)]
     if snapshot.closings:
         lines += ["", "Closings", *_closing_lines(snapshot, width)]
@@ -223,7 +224,9 @@ def _summary_lines(value: PlanReport, results: Iterable[ResultRow], width: int |
 
 def _verdict(value: PlanReport) -> str:
     if value.success and value.complete:
-        return "Done and verified at the brokers."
+        over = [(tally.id, over_cap(value.plan, tally)) for tally in value.plan.owners]
+        told = [f"{sanitize(owner)} is still {by} over the cap" for owner, by in over if by]
+        return f"Done and verified at the brokers{''.join(f'; {text}' for text in told)}."
     bad = [row for row in value.results if row.outcome in _BAD]
     named = ", ".join(f"{sanitize(row.key.symbol)} on {sanitize(row.key.account)} ({row.outcome})" for row in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
@@ -292,9 +295,16 @@ def _position_lines(positions: Iterable[PositionRow], now: datetime, width: int 
             )
         )
     if len(rows) == 1:
-        return ["  none"]
+        return []
     numbers = "quantity,entry,mark,value,P&L,stop,away,target,held,price"
     return columns(rows, right=numbers, width=width, indent="  ", optional=_SPARE)
+
+
+def _none(accounts: Iterable[AccountRow]) -> str:
+    """Return the line in place of positions. What was not read or listed is not flat."""
+    unread = sum(not row.whole for row in accounts)
+    which = f"{unread} account{'s' * (unread != 1)} could not be read whole"
+    return f"  none in what could be read ({which})" if unread else "  none"
 
 
 def _closing_lines(snapshot: Snapshot, width: int | None) -> list[str]:

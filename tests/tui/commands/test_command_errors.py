@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 import pytest
+from msgspec import structs
 
 from core.errors import EngineBusy, FlatdeckError, JournalError
 from core.link.messages import LogRow
-from tests.tui.command_world import NOW, FakeWorld, call, document
+from tests.tui.command_world import CLOSE, NOW, PLAN, REPORT, SKIP, SNAPSHOT, TALLY, FakeWorld, call, document
 from tui.commands.option_types import Way
 from tui.commands.session import CommandContext
 
@@ -133,3 +134,27 @@ def test_a_direction_may_be_said_in_both_ways(names: tuple[str, str], given: str
 def test_an_account_to_thaw_is_named_once() -> None:
     for args in ([], ["user_123/coinbase", "--account", "user_123/coinbase"]):
         assert call(FakeWorld(), "thaw", *args).exit_code == 2
+
+
+@pytest.mark.parametrize(("given", "said"), [("x", "must be a whole number"), ("0", "must be a number from 1")])
+def test_a_number_out_of_range_is_told_in_plain_words(given: str, said: str) -> None:
+    assert said in call(FakeWorld(), "journal", "--last", given).stderr
+
+
+def test_nothing_held_is_said_of_what_could_be_read() -> None:
+    nothing = structs.replace(SNAPSHOT, positions=())
+    assert "\n  none\n" in call(FakeWorld(snapshot=nothing), "status").stdout + "\n"
+    down = structs.replace(nothing, accounts=(structs.replace(SNAPSHOT.accounts[0], state="down"),))
+    assert (
+        "none in what could be read (1 account could not be read whole)"
+        in call(FakeWorld(snapshot=down), "status").stdout
+    )
+
+
+def test_a_cleanup_that_leaves_an_owner_over_the_cap_says_so() -> None:
+    kept = structs.replace(SKIP, rank=9)
+    plan = structs.replace(PLAN, actions=(kept, CLOSE), owners=(structs.replace(TALLY, initial=10, final=9),))
+    report = structs.replace(REPORT, plan=plan)
+    told = call(FakeWorld(plans=[plan], report=report), "cleanup", "--yes").stdout
+    assert "Done and verified at the brokers; user_123 is still 1 over the cap." in told
+    assert "over the cap" not in call(FakeWorld(), "cleanup", "--yes").stdout
