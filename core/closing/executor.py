@@ -78,7 +78,7 @@ class PlanExecutor:
 
     def claim(self, plans: Iterable[InterruptedPlan]) -> None:
         """Lock the instruments of plans that resume soon. Plans whose actions had begun get theirs first."""
-        wanted = [(recovery.begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.left()]
+        wanted = [(recovery.has_begun(a, p), p.approved.plan.id, a.key) for p in plans for a in p.open_actions()]
         for _, plan, key in sorted(wanted, key=lambda w: not w[0]):
             self._locks.line_up(plan, key.instrument)
 
@@ -107,7 +107,7 @@ class PlanExecutor:
         rows = await asyncio.gather(*(self._join(plan, a, a.text) for a in plan.joined))
         return await self._finish(approved, [*results, *rows], None)
 
-    async def take_up(self, left: InterruptedPlan) -> PlanReport:
+    async def resume_plan(self, left: InterruptedPlan) -> PlanReport:
         """Resume a plan that a restart found unfinished. Resolve its unknown outcomes first."""
         plan = left.approved.plan
         self.claim((left,))
@@ -124,7 +124,7 @@ class PlanExecutor:
         what = "is taken up again" if fresh else "is too old to go on with: only its open orders are resolved"
         self._say("warning", f"PLAN {plan.id} was interrupted and {what}")
         results = [e.result for e in left.ended]
-        actions = sorted(left.left(), key=lambda a: not recovery.begun(a, left))  # begun actions come first
+        actions = sorted(left.open_actions(), key=lambda a: not recovery.has_begun(a, left))  # begun actions come first
         return results + await self._all(left.approved, actions, (left, fresh))
 
     async def _all(self, approved: ApprovedPlan, actions: Iterable[Action], left: Left | None) -> list[ResultRow]:
@@ -138,7 +138,7 @@ class PlanExecutor:
             for where, own in turns.items():
                 if self._locks.take(plan, where):
                     work = self._in_turn(approved, where, own, left, order)
-                elif left is not None and any(recovery.begun(a, left[0]) for a in own):
+                elif left is not None and any(recovery.has_begun(a, left[0]) for a in own):
                     work = self._later(approved, where, own, left, order)
                 else:
                     work = self._refuse(approved, own, self._locks.why_not(own[0].key, plan))
@@ -189,13 +189,13 @@ class PlanExecutor:
         if account in self._frozen:
             why = f"{account} is frozen: {self._frozen[account]}"
             row = not_done(action, Outcome.REFUSED, why)
-            if left is not None and recovery.begun(action, left[0]):
+            if left is not None and recovery.has_begun(action, left[0]):
                 row = stopped(action, self._first(approved, action, left).ladder, Outcome.REFUSED, why)
             return [await self._end(plan, action, row)]
-        if left is not None and not left[1] and not recovery.begun(action, left[0]):
+        if left is not None and not left[1] and not recovery.has_begun(action, left[0]):
             why = "the plan was interrupted too long ago; it is shown again"
             return [await self._end(plan, action, not_done(action, Outcome.CHANGED, why))]
-        if (left is None or not recovery.begun(action, left[0])) and (why := await order.turn(action)):
+        if (left is None or not recovery.has_begun(action, left[0])) and (why := await order.turn(action)):
             return [await self._end(plan, action, not_done(action, Outcome.REFUSED, why))]
         where = action.key.instrument
         if why := self._locks.why_not(action.key, plan.id):
@@ -243,7 +243,7 @@ class PlanExecutor:
             move = ladder.start(action, plan, epoch, steps, limits, now)
         else:
             interrupted, fresh = left
-            move = recovery.take_up(action, interrupted, epoch, steps if fresh else (), limits, now)
+            move = recovery.resume_close(action, interrupted, epoch, steps if fresh else (), limits, now)
         state = structs.replace(move.ladder, by_exit=approved.by_exit)
         return structs.replace(move, ladder=self._recent_orders.add_earlier_orders(action.key.instrument, state))
 

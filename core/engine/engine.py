@@ -36,7 +36,7 @@ from core.events import AccountChanged, BrokerEvent, FillSeen, HoldingsRead, Ord
 from core.ids import Ids, is_ours
 from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
-from core.ladder.recovery import InterruptedPlan, interrupted
+from core.ladder.recovery import InterruptedPlan, interrupted_plan
 from core.link.messages import EngineRow, Finished, LogRow, Snapshot
 from core.model import Holdings
 from core.orders.account_reader import AccountReader
@@ -179,15 +179,15 @@ class Engine:
         await self._settled()
         if self._executor is not None and not self.read_only:
             assert self._journal is not None
-            self._executor.claim(left := [interrupted(entries) for entries in await self._journal.open_plans()])
+            self._executor.claim(left := [interrupted_plan(entries) for entries in await self._journal.open_plans()])
             for plan in left:
-                await self._take_up(self._executor, plan)
+                await self._resume_plan(self._executor, plan)
             await self.entry_service.resume_entries()
 
-    async def _take_up(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
+    async def _resume_plan(self, executor: PlanExecutor, left: InterruptedPlan) -> None:
         """Resume one interrupted plan. A lasting engine does not wait for the plan: a close may be parked for days."""
         self.publisher.show_plan(left.approved.plan, "running")
-        work = self._finished(left.approved.plan, executor.take_up(left))
+        work = self._finished(left.approved.plan, executor.resume_plan(left))
         if self.lasting:
             self._tasks.spawn(work)
         else:

@@ -9,7 +9,7 @@ from core.engine.waiting_plans import plans_of
 from core.errors import JournalError
 from core.journal.journal import Journal, JournalView
 from core.journal.ledger import minimum_refusals
-from core.ladder.recovery import interrupted
+from core.ladder.recovery import interrupted_plan
 from core.link.messages import ClosingRow
 from core.plans.plan import ActionKind
 
@@ -40,9 +40,9 @@ async def _load(engine: Engine, journal: JournalView) -> None:
     await engine.reconciliation.recall(journal)
     await engine.exits.recall(journal, engine.ledger)
     for entries in await journal.open_plans():
-        left = interrupted(entries)
+        left = interrupted_plan(entries)
         fresh = left.age(engine.clock.now()) <= engine.settings.ladder.resume_within
-        for action in left.left():
+        for action in left.open_actions():
             if action.kind is ActionKind.CLOSE:
                 engine.publisher.put_closing(
                     ClosingRow(

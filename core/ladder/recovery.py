@@ -40,7 +40,7 @@ class InterruptedPlan(Struct, frozen=True):
         """Return the seconds since the approval."""
         return (now - self.approved.approved_at).total_seconds()
 
-    def left(self) -> list[Action]:
+    def open_actions(self) -> list[Action]:
         """Return the actions without a result: closes, and cancels that belong to no close."""
         done = {(e.result.key, e.result.kind, e.result.order_id) for e in self.ended}
         plan = self.approved.plan
@@ -53,7 +53,7 @@ def action_id(action: Action) -> tuple[PositionKey, str, str | None]:
     return action.key, action.kind.value, order_id
 
 
-def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
+def interrupted_plan(entries: Sequence[Entry]) -> InterruptedPlan:
     """Make the interrupted plan from all entries of one open plan, in order. The first entry is the approval."""
     opening = entries[0].record
     assert isinstance(opening, PlanApproved)
@@ -64,7 +64,7 @@ def interrupted(entries: Sequence[Entry]) -> InterruptedPlan:
     )
 
 
-def take_up(
+def resume_close(
     action: Action, plan: InterruptedPlan, epoch: str, steps: tuple[Step, ...], limits: Limits, now: float
 ) -> Transition:
     """Resume a close where it was interrupted. Without steps only the order under way is resolved.
@@ -121,7 +121,7 @@ def _resumed(
     return ladder.step(state, SendUnknown("interrupted before its answer was known"), now)
 
 
-def begun(action: Action, plan: InterruptedPlan) -> bool:
+def has_begun(action: Action, plan: InterruptedPlan) -> bool:
     """Return whether the close has sent an order or asked for a cancel, so that it must be resumed."""
     if action.kind is not ActionKind.CLOSE:
         return False

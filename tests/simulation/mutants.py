@@ -89,12 +89,12 @@ def _list_is_trusted_at_once() -> Any:
 
 
 def _intents_are_forgotten() -> Any:
-    def take_up(
+    def resume_close(
         action: Any, plan: Any, epoch: str, steps: tuple[Step, ...], limits: Any, now: float, *_more: Any
     ) -> Transition:
         return ladder.start(action, plan.approved.plan.id, epoch, steps, limits, now)
 
-    return instead(recovery, "take_up", take_up)
+    return instead(recovery, "resume_close", resume_close)
 
 
 def _cancel_is_an_end() -> Any:

@@ -119,9 +119,9 @@ def resumed(approved: ApprovedPlan, *answers: IntentAnswered, steps: bool = True
             "p1", action.key, answer.client_id, number, step.round, step.tier, request, action.quantity, DAWN
         )
         records += [intent, answer]
-    left = recovery.interrupted([Entry(n, DAWN, record) for n, record in enumerate(records)])
+    left = recovery.interrupted_plan([Entry(n, DAWN, record) for n, record in enumerate(records)])
     climb = Climb(action)
-    climb.take(recovery.take_up(action, left, "abcd", tiers if steps else (), limits(), climb.now))
+    climb.take(recovery.resume_close(action, left, "abcd", tiers if steps else (), limits(), climb.now))
     return climb
 
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from core.errors import Refusal
-from core.ladder.recovery import action_id, begun, interrupted, take_up
+from core.ladder.recovery import action_id, has_begun, interrupted_plan, resume_close
 from core.ladder.states import DoCancel, DoRead, DoRestore, Phase
 from core.ladder.tiers import schedule
 from core.model import Kind, Leg, Tier
@@ -74,10 +74,10 @@ def climbed(*events: str) -> tuple[Climb, list[Record]]:
 
 def resumed(records: list[Record], *, action=None, steps=STEPS) -> Climb:
     action = action or close_action()
-    left = interrupted(entries(PlanApproved(plan(action), "person", DAWN), *records))
+    left = interrupted_plan(entries(PlanApproved(plan(action), "person", DAWN), *records))
     climb = Climb(action)
     climb.requests.clear()
-    climb.take(take_up(action, left, "abcd", steps, limits(), climb.now))
+    climb.take(resume_close(action, left, "abcd", steps, limits(), climb.now))
     return climb
 
 
@@ -274,18 +274,18 @@ def test_without_steps_it_only_finds_out_what_was_under_way():
 def test_a_close_is_begun_once_anything_was_asked_of_the_venue_for_it():
     _, records = climbed("crash")
     opening = PlanApproved(plan(close_action()), "person", DAWN)
-    assert not begun(close_action(), interrupted(entries(opening)))
-    assert begun(close_action(), interrupted(entries(opening, records[0])))
+    assert not has_begun(close_action(), interrupted_plan(entries(opening)))
+    assert has_begun(close_action(), interrupted_plan(entries(opening, records[0])))
     asked = CancelAsked("p1", close_action().key, order("o1"))
-    assert begun(close_action(), interrupted(entries(opening, asked)))
-    assert not begun(cancel_action(order("o1")), interrupted(entries(opening, asked)))
+    assert has_begun(close_action(), interrupted_plan(entries(opening, asked)))
+    assert not has_begun(cancel_action(order("o1")), interrupted_plan(entries(opening, asked)))
 
 
 def test_actions_that_ended_are_not_left_and_the_age_counts_from_the_approval():
     close, lone = close_action(), cancel_action(order("o7"))
     opening = PlanApproved(plan(close, lone), "person", DAWN)
-    left = interrupted(entries(opening))
-    assert left.left() == [close, lone]
-    assert len({action_id(a) for a in left.left()}) == 2
+    left = interrupted_plan(entries(opening))
+    assert left.open_actions() == [close, lone]
+    assert len({action_id(a) for a in left.open_actions()}) == 2
     assert left.age(DAWN) == 0
     assert left.approved.by == "person"
