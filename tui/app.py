@@ -163,6 +163,7 @@ class FlatdeckApp(ConsoleActions):
             return
         fresh = self.feed.take_changes()
         self._pending.add(fresh)
+        self.main_screen.gone = self.feed.gone
         if self.feed.trouble and not self.main_screen.trouble:
             self.main_screen.trouble, self._pending.engine = self.feed.trouble, True
         elif fresh.everything and self.main_screen.trouble and self.feed.trouble is None:

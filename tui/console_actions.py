@@ -58,9 +58,9 @@ class ConsoleActions(App[int]):
         return isinstance(self._driver, TerminalDriver) and self._driver.backlog > BACKED_UP
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide every destructive action if the console or its engine is read-only."""
+        """Hide every destructive action if the console or its engine is read-only, or while no engine is attached."""
         if action in DESTRUCTIVE:
-            return not (self.read_only or self.replica.engine.read_only)
+            return not (self.read_only or self.replica.engine.read_only or self.feed.gone)
         return True
 
     def _plan(self, request: PlanRequest, *, dry_run: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from core.errors import FlatdeckError
-from core.link.messages import Finished, Link, Refresh, Rejected, Snapshot
+from core.link.messages import Finished, Link, Lost, Refresh, Rejected, Snapshot
 from core.link.replica import Replica
 from core.plans.results import PlanReport
 from tui.present.changes import Changes
@@ -19,13 +19,18 @@ class Feed:
     def __init__(self, link: Link, replica: Replica, finished: Callable[[PlanReport], None]) -> None:
         self.link, self.replica = link, replica
         self.trouble: str | None = None  # why the replica missed updates although the link works
+        self.gone: str | None = None  # why no engine is attached
         self._finished = finished
         self._changes = Changes()
 
     async def read_messages(self) -> None:
         """Apply messages as they arrive; a gap asks for a snapshot. Return when the engine has hung up."""
         async for message in self.link.messages():
-            if isinstance(message, Snapshot):
+            if isinstance(message, Lost):
+                self.gone = message.text
+                self._changes.engine = True
+            elif isinstance(message, Snapshot):
+                self._attach()
                 self.load_snapshot(message)
             elif isinstance(message, Finished):
                 self._finished(message.report)
@@ -33,6 +38,11 @@ class Feed:
                 self._changes.add_update(message)
             else:
                 await self._resync()
+
+    def _attach(self) -> None:
+        """Begin anew with the next engine, which counts its updates from the start."""
+        if self.gone is not None:
+            self.gone, self.replica.seq = None, -1
 
     def load_snapshot(self, snapshot: Snapshot) -> None:
         """Start over from a snapshot; ignore a snapshot that is older than the replica."""

@@ -10,16 +10,14 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from core.engine.clock import SystemClock, system_ids
-from core.errors import ConfigError
 from core.journal.data_dir import DataDir
-from core.link.messages import LogRow
+from core.link.messages import Link, LogRow
 from core.plans.approver import CONSOLE
 from core.settings import AccountSettings, Settings, settings_digest
 from tui.commands import (
@@ -38,7 +36,7 @@ from tui.commands import (
     service as commands_service,
     thaw as commands_thaw,
 )
-from tui.commands.attach import attached, serve
+from tui.commands.attach import attach_console, attached, serve
 from tui.commands.error_exit import explain_error, flush_output
 from tui.commands.session import (
     DOCUMENT_PRINTED,
@@ -189,16 +187,23 @@ class SystemEnvironment:
 
     async def console(self, engine: Any, line: TerminalLine, *, read_only: bool) -> None:
         from core.engine.local_link import LocalLink  # noqa: PLC0415
+
+        link = LocalLink(engine, approver(self.env, CONSOLE, sys.argv[1:]))
+        await self._draw(link, engine.settings, line, read_only)
+
+    async def attached_console(self, settings: Settings, line: TerminalLine, *, read_only: bool) -> bool:
+        who = approver(self.env, CONSOLE, sys.argv[1:])
+        link = await attach_console(settings, self.clock, acting=not read_only, approver=who)
+        if link is not None:
+            await self._draw(link, settings, line, read_only)
+        return link is not None
+
+    async def _draw(self, link: Link, settings: Settings, line: TerminalLine, read_only: bool) -> None:
         from tui.app import FlatdeckApp  # noqa: PLC0415  (Textual is slow to import)
 
-        crash_log = Path(engine.settings.engine.data_dir) / "console-fault.log"
+        crash_log = Path(settings.engine.data_dir) / "console-fault.log"
         app = FlatdeckApp(
-            LocalLink(engine, approver(self.env, CONSOLE, sys.argv[1:])),
-            read_only=read_only,
-            clock=self.clock,
-            settings=engine.settings.console,
-            crash_log=crash_log,
-            line=line,
+            link, read_only=read_only, clock=self.clock, settings=settings.console, crash_log=crash_log, line=line
         )
         await app.run_async()
 
@@ -254,20 +259,6 @@ class SystemEnvironment:
                 Logged("warning", f"{account} was thawed by {approver.text}", account),
             )
         return None
-
-    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
-        from brokers.paper.price_replay import read_rows  # noqa: PLC0415  (only the demo)
-
-        found: dict[str, tuple[str, Decimal]] = {}
-        for name in files:
-            path = Path(name).expanduser().absolute()
-            try:
-                rows = read_rows(path.read_text(encoding="utf-8").splitlines(), name)
-            except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-                raise ConfigError(f"Price file {name} cannot be read ({why}); name a CSV file") from None
-            found[path.name.split("-1m")[0].removesuffix(".csv")] = str(path), rows[0].prices[0]
-        return found
 
     def dice(self, seed: int) -> Dice:
         from brokers.paper.random_streams import seeded  # noqa: PLC0415

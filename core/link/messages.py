@@ -284,6 +284,12 @@ class Rejected(Struct, frozen=True, tag=True):
     text: str
 
 
+class Lost(Struct, frozen=True):
+    """The message of a console's own line: the engine is gone, and why. A Snapshot of the next engine ends this."""
+
+    text: str
+
+
 Reply = Planned | ExitsDue | Started | Finished | Done | Rejected | Snapshot | RequestReply
 Message = Snapshot | Update | Finished
 
@@ -294,8 +300,11 @@ class Link(Protocol):
     async def ask(self, command: Command) -> Reply:
         """Send a command and wait for its reply."""
 
-    def messages(self) -> AsyncGenerator[Message, None]:
-        """Yield a Snapshot, then Updates in sequence and Finished reports, until the engine is gone."""
+    def messages(self) -> AsyncGenerator[Message | Lost, None]:
+        """Yield a Snapshot, then Updates in sequence and Finished reports, until the engine is gone.
+
+        A line that waits for the next engine yields Lost, and goes on with that engine's Snapshot.
+        """
 
     async def aclose(self) -> None:
         """Close the connection. The engine goes on."""

@@ -19,6 +19,7 @@ from core.records import ClosingEnded, IntentAnswered, PlanEnded
 from core.settings import ConsoleSettings
 from core.units import ZERO
 from tui.app import FlatdeckApp
+from tui.commands.files import read_price_files
 from tui.demo_books import build
 from tui.main import SystemEnvironment
 
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(not MARKET.is_dir(), reason="the recorded market
 async def demo(directory: Path, speed: float) -> AsyncIterator[Engine]:
     """The engine of ``flatdeck demo --replay``, going on behind the console."""
     world = SystemEnvironment({})
-    given = world.replays([str(MARKET / f"{name}-1m.csv") for name in ("BTC-USD", "ETH-USD")])
+    given = read_price_files([str(MARKET / f"{name}-1m.csv") for name in ("BTC-USD", "ETH-USD")])
     made = build(str(directory), seeded("demo", 1), scenario="default", seed=1, replays=given, speed=speed)
     for name, text in made.files.items():
         (directory / name).write_text(text, encoding="utf-8")

@@ -17,6 +17,7 @@ import pytest
 
 from tests.scenarios.desk import Desk, position
 from tests.scenarios.test_kill import after, consistent, start
+from tests.scenarios.test_terminal import Terminal
 
 
 def a_dozen() -> list[dict[str, Any]]:
@@ -171,6 +172,26 @@ def test_a_second_engine_is_refused_and_names_the_first(desk: Desk, run: Engine)
     _, said = second.communicate(timeout=60)
     assert second.returncode != 0
     assert f"pid {engine.pid}" in said
+
+
+def test_a_console_attaches_to_the_engine_and_to_the_next_one(desk: Desk, run: Engine) -> None:
+    desk.account("u", "main", [position("A-USD", "5")])
+    engine = run(desk)
+    terminal = Terminal(120, 40, "--config", str(desk.config))
+    try:
+        terminal.shows("A-USD")
+        assert desk.document("status")["engine"]["consoles"] == 1
+        engine.kill()
+        terminal.shows("ENGINE GONE")
+        run(desk)
+        terminal.until(lambda screen: "ENGINE GONE" not in screen, "the next engine")
+        assert desk.call("flatten", "--all", "--yes").exit_code == 0
+        terminal.until(lambda screen: "0 positions" in screen, "the position gone")
+        terminal.press("q")
+        assert terminal.ended() == 0
+        assert desk.document("status")["engine"]["running"], "the engine goes on without the console"
+    finally:
+        terminal.kill()
 
 
 def check_fills(desk: Desk, held: dict[str, Decimal]) -> None:

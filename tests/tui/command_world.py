@@ -15,7 +15,6 @@ from msgspec import structs
 
 from core.config import load as config
 from core.config.load import Loaded
-from core.errors import ConfigError
 from core.exits.view import ExitView
 from core.ids import Ids
 from core.journal.data_dir import Holder
@@ -215,6 +214,9 @@ class FakeWorld:
     def getrandbits(self, k: int) -> int:
         return 7
 
+    async def attached_console(self, settings: Settings, line: TerminalLine, *, read_only: bool) -> bool:
+        return False
+
     async def console(self, engine: FakeEngine, line: TerminalLine, *, read_only: bool) -> None:
         self.shown.append(read_only)
 
@@ -227,11 +229,6 @@ class FakeWorld:
     def new_config(self, path: str | None) -> Path:
         assert path
         return Path(path)
-
-    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
-        if "missing.csv" in files:
-            raise ConfigError("Price file missing.csv cannot be read")
-        return {}
 
     def dice(self, seed: int) -> FakeWorld:
         return self

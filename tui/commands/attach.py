@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.engine.lasting_link import LastingLink
 from core.engine.remote_link import EngineRefuses, NoEngine, RemoteLink, connect
 from core.errors import EngineBusy
 from core.journal.data_dir import DataDir
 from core.link.messages import LogRow
-from core.link.protocol import ACT, COMMAND, LOOK, PROTOCOL, Hello
+from core.link.protocol import ACT, COMMAND, CONSOLE, LOOK, PROTOCOL, Hello
+from core.plans.approver import Approver
 from core.ports import Clock
 from core.settings import Settings
 from tui.commands.linked_engine import LinkedEngine
-from tui.commands.session import program_version
 
 if TYPE_CHECKING:
     from core.engine.engine import Engine
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 OPENS_WITHIN = 30.0  # seconds in which an engine that starts opens its socket
 LOOK_EVERY = 0.1
 READ_WAIT = 10.0  # seconds that a command that looks waits for the accounts
+
+
+def program_version() -> str:
+    """Return the version of the installed program."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and not for every command)
+
+    try:
+        return version("flatdeck")
+    except PackageNotFoundError:
+        return "(run from its sources, not installed)"
 
 
 def hello(kind: str, *, acting: bool) -> Hello:
@@ -37,6 +48,7 @@ async def find_engine(
     greeting: Hello,
     on_log: Callable[[LogRow], None] | None = None,
     *,
+    approver: Approver | None = None,
     within: float = OPENS_WITHIN,
 ) -> RemoteLink | None:
     """Return a connection to the running engine; None when no engine runs that goes on watching.
@@ -48,12 +60,23 @@ async def find_engine(
     end = clock.monotonic() + within
     while True:
         try:
-            return await connect(directory.socket, greeting, on_log)
+            return await connect(directory.socket, greeting, on_log, approver)
         except NoEngine:
             holder = directory.holder()
             if holder is None or not holder.watches or clock.monotonic() >= end:
                 return None
         await clock.sleep(LOOK_EVERY)
+
+
+async def attach_console(settings: Settings, clock: Clock, *, acting: bool, approver: Approver) -> LastingLink | None:
+    """Return a console's line to the running engine; None when no engine runs. Raises EngineBusy."""
+
+    async def find(within: float = 0.0) -> RemoteLink | None:
+        greeting = hello(CONSOLE, acting=acting)
+        return await find_engine(settings, clock, greeting, approver=approver, within=within)
+
+    link = await find(OPENS_WITHIN)
+    return None if link is None else LastingLink(link, find, clock)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import click
 from core.errors import ConfigError, EngineBusy
 from core.settings import Settings
 from tui import demo_books
+from tui.commands.files import read_price_files
 from tui.commands.session import (
     DONE,
     UNREACHED,
@@ -83,8 +84,13 @@ def console(context: CommandContext, *, read_only: bool) -> int:
 
 
 async def _console(context: CommandContext, settings: Settings, read_only: bool) -> None:
-    """Run the console. If another engine has the data or an account, the console is read-only and says so."""
+    """Run the console of the running engine; where none runs, with an engine of its own.
+
+    If another process has the data or an account and cannot be spoken to, the console is read-only and says so.
+    """
     with TerminalLine().watch(terminals()) as line:
+        if await _attached(context, settings, line, read_only):
+            return None
         if not read_only:
             try:
                 async with context.environment.engine(settings, acting=True, lasting=True) as engine:
@@ -93,6 +99,22 @@ async def _console(context: CommandContext, settings: Settings, read_only: bool)
                 context.print_note(f"{error}; this console is read-only.")
         async with context.environment.engine(settings, acting=False, lasting=True) as engine:
             return await _show(context, engine, line, read_only=True)
+
+
+async def _attached(context: CommandContext, settings: Settings, line: TerminalLine, read_only: bool) -> bool:
+    """Show the console of the running engine, if one runs, until the person leaves it or the terminal is lost."""
+    screen = asyncio.ensure_future(context.environment.attached_console(settings, line, read_only=read_only))
+    lost = asyncio.ensure_future(line.lost.wait())
+    try:
+        await asyncio.wait({screen, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():  # the engine goes on with what was confirmed
+            raise Terminated(signal.SIGHUP)
+        return await screen
+    finally:
+        for task in (screen, lost):
+            task.cancel()
+        left, _ = await asyncio.wait({screen, lost}, timeout=LEAVING)
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _show(context: CommandContext, engine: Engine, line: TerminalLine, *, read_only: bool) -> None:
@@ -158,7 +180,7 @@ def demo(
 
 
 def _demo(context: CommandContext, scenario: str, seed: int, replays: tuple[str, ...], speed: float) -> int:
-    given = context.environment.replays(replays)
+    given = read_price_files(replays)
     if context.json or not context.environment.full_screen():
         raise ConfigError("The demo is a console and needs a terminal")
     with tempfile.TemporaryDirectory(prefix="flatdeck-demo-") as directory:

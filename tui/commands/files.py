@@ -1,8 +1,10 @@
-"""The commands that write files, and those of the paper broker: ``init``, ``paper example``, ``paper reset``."""
+"""The commands about files, and those of the paper broker: ``init``, ``paper example``, ``paper reset``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -87,3 +89,19 @@ def reset(context: CommandContext, *, accounts: tuple[str, ...], yes: bool) -> i
     else:
         context.print_text(f"Started anew: {names}" if chosen else "No paper account is configured.")
     return DONE
+
+
+def read_price_files(files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
+    """Return the price files by the symbol in their name, each with its absolute path and its first price."""
+    from brokers.paper.price_replay import read_rows  # noqa: PLC0415  (only the demo)
+
+    found: dict[str, tuple[str, Decimal]] = {}
+    for name in files:
+        path = Path(name).expanduser().absolute()
+        try:
+            rows = read_rows(path.read_text(encoding="utf-8").splitlines(), name)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise ConfigError(f"Price file {name} cannot be read ({why}); name a CSV file") from None
+        found[path.name.split("-1m")[0].removesuffix(".csv")] = str(path), rows[0].prices[0]
+    return found

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
@@ -146,6 +145,9 @@ class Environment(Protocol):
     async def check_journal(self, settings: Settings) -> Check:
         """Return whether the journal can be used."""
 
+    async def attached_console(self, settings: Settings, line: TerminalLine, *, read_only: bool) -> bool:
+        """Draw the console of the engine that runs; return False at once when no engine runs."""
+
     async def reset_paper(self, settings: Settings, accounts: Sequence[AccountSettings]) -> None:
         """Forget the trades of paper accounts; refused while an engine runs on them."""
 
@@ -160,9 +162,6 @@ class Environment(Protocol):
 
     def new_config(self, path: str | None) -> Path:
         """Return the path that ``init`` writes: the given path, else the environment's, else the user's directory."""
-
-    def replays(self, files: Sequence[str]) -> dict[str, tuple[str, Decimal]]:
-        """Return the price files by the symbol in their name, each with its absolute path and its first price."""
 
     def dice(self, seed: int) -> Dice: ...
 
@@ -297,18 +296,10 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     return keep
 
 
-def program_version() -> str:
-    """Return the version of the installed program."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  (slow, and not for every command)
-
-    try:
-        return version("flatdeck")
-    except PackageNotFoundError:
-        return "(run from its sources, not installed)"
-
-
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
+        from tui.commands.attach import program_version  # noqa: PLC0415  (slow, and only for --version)
+
         click.echo(f"flatdeck {program_version()}")
         context.exit(0)
 

@@ -17,6 +17,7 @@ from core.ports import Clock
 from tui.present import alarms, header
 from tui.present.cells import Cell
 from tui.present.changes import Changes
+from tui.present.sanitize import sanitize
 from tui.screens.sizes import SMALLEST
 from tui.widgets.content import content, paragraph
 from tui.widgets.key_bar import KeyBar
@@ -37,6 +38,7 @@ class MainScreen(Screen[None]):
         self.stops = StopsPanel(replica, clock)
         self.escalations = EscalationsPanel(replica, clock)
         self.log_panel = LogPanel(replica)
+        self.gone: str | None = None  # why no engine is attached
         self.trouble: str | None = None  # why the values are not live; None if they are
         self._keys_at: Widget = self.positions.table
         self._header = Static(id="header")
@@ -136,7 +138,7 @@ class MainScreen(Screen[None]):
         width = self.size.width
         parts = header.pieces(self.replica, self.positions.position_list.total, now, read_only=self.read_only)
         rows = header.lines(parts, now, max(width - 2, 1))
-        shown = self._alarms()
+        shown = self._alarms(now)
         said = (tuple(map(tuple, rows)), tuple(shown))
         if said == self._said:
             return
@@ -148,8 +150,11 @@ class MainScreen(Screen[None]):
         if shown:
             self._banner.update(content(shown, separator="  "))
 
-    def _alarms(self) -> list[Cell]:
+    def _alarms(self, now: datetime) -> list[Cell]:
         cells = []
+        if self.gone and (taken := self.replica.taken_at):
+            age = max(int((now - taken).total_seconds()), 0)
+            cells.append(Cell(f"ENGINE GONE: {sanitize(self.gone, 300)}. What is shown is {age} s old.", "alarm"))
         if self.trouble:
             taken = self.replica.taken_at
             shown = f"What is shown is as of {taken:%H:%M:%SZ}." if taken else "Nothing was received yet."

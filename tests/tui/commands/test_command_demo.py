@@ -13,6 +13,7 @@ from core.plans.request import PlanRequest
 from core.settings import Settings
 from tests.tui.command_world import FakeWorld, call
 from tui import demo_books
+from tui.commands.files import read_price_files
 from tui.main import SystemEnvironment
 
 D = Decimal
@@ -61,7 +62,7 @@ def test_a_replay_gives_its_symbol_a_position_at_its_prices(tmp_path: Path) -> N
     files = [tmp_path / "with space" / "BTCUSD-1m.csv", tmp_path / "ESZ3-1m.csv"]
     for path, price in zip(files, ("41000", "4500"), strict=True):
         path.write_text(f"timestamp,price\n1767225600000,{price}\n1767225660000,{price}\n")
-    settings = _written(tmp_path, replays=world.replays([str(path) for path in files]), speed=600.0)
+    settings = _written(tmp_path, replays=read_price_files([str(path) for path in files]), speed=600.0)
 
     async def look() -> dict[str, str]:
         async with world.engine(settings, acting=False) as engine:
@@ -72,18 +73,21 @@ def test_a_replay_gives_its_symbol_a_position_at_its_prices(tmp_path: Path) -> N
     assert marks["ESZ3"] == "4500"
 
 
-def test_several_price_files_may_follow_one_replay() -> None:
-    asked: list[str] = []
+def test_several_price_files_may_follow_one_replay(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("A-1m.csv", "B C-1m.csv", "D-1m.csv")]
+    for path in files:
+        Path(path).write_text("timestamp,price\n1767225600000,5\n")
+    seen: list[str] = []
 
     class World(FakeWorld):
-        def replays(self, files):  # type: ignore[no-untyped-def]
-            asked.extend(files)
-            return {}
+        def engine(self, settings, **how):  # type: ignore[no-untyped-def]
+            seen.append(str(settings))
+            return super().engine(settings, **how)
 
     world = World(terminal=True)
-    result = call(world, "demo", "--replay", "a.csv", "b c.csv", "--speed", "600", "--replay", "d.csv")
+    result = call(world, "demo", "--replay", files[0], files[1], "--speed", "600", "--replay", files[2])
     assert result.exit_code == 0
-    assert sorted(asked) == ["a.csv", "b c.csv", "d.csv"]
+    assert all(path in seen[0] for path in files)
     assert world.shown == [False]
 
 
