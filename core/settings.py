@@ -24,6 +24,7 @@ class EngineSettings(Struct, frozen=True):
     file: str = ""  # the configuration's real path; empty without a file. No setting: nobody writes it
     log_level: str = "info"  # debug | info | warning | error
     metrics: bool = False  # log the loop's lag and the commit latency once a cycle
+    keep_days: int = 90  # days after which the journal's log lines are deleted; 0: never
 
 
 class CleanupSettings(Struct, frozen=True):

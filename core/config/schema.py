@@ -88,6 +88,7 @@ class EngineTable(Table):
     data_dir: Annotated[str, PlainValidator(kinds.maybe_text)] = _ENGINE.data_dir
     log_level: Annotated[str, PlainValidator(_log_level)] = _ENGINE.log_level
     metrics: Annotated[bool, PlainValidator(kinds.flag)] = _ENGINE.metrics
+    keep_days: Annotated[int, PlainValidator(kinds.whole(0, 36_500))] = _ENGINE.keep_days
 
 
 class CleanupTable(Table):

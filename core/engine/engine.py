@@ -25,6 +25,7 @@ from core.engine.loop_monitor import loop_monitor_of
 from core.engine.outages import OutageLog
 from core.engine.publisher import Publisher
 from core.engine.rereads import AccountRereads
+from core.engine.retention import drop_old_lines
 from core.engine.row_updater import RowUpdater
 from core.engine.scheduled_runs import ScheduledRuns
 from core.engine.unwatched import Unwatched
@@ -202,6 +203,8 @@ class Engine:
         if self.lasting:
             self._fire(self.exit_service.watch())
             self._tasks.spawn(self.watchers.stops.run())
+        if self.lasting and self._journal and not self.read_only and (days := self.settings.engine.keep_days):
+            self._tasks.spawn(drop_old_lines(self._journal, self.clock, days, self.say))
         await ScheduledRuns(
             self.settings,
             self.clock,

@@ -12,6 +12,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from itertools import chain, count, groupby
 from operator import itemgetter
 from pathlib import Path
@@ -26,9 +27,11 @@ from core.journal.tables import (
     BEFORE_SINCE,
     CLEAR_WAITING,
     CREATE,
+    DROP_LINE,
     FOUND_BY,
     GUARDS,
     INSERT,
+    OLD_LINES,
     OPEN_PLANS,
     READ,
     SCHEMA,
@@ -226,6 +229,18 @@ class Journal(JournalView):
             self._wake()
         else:
             self._wake_within(BAR_DELAY)
+
+    async def drop_lines(self, before: datetime, after: int, most: int) -> int | None:
+        """Delete up to ``most`` log lines that are older than ``before``, beyond entry ``after``, in one transaction.
+
+        Return the last deleted entry, None when no line was left. Raises JournalError.
+        """
+        end = await self._query(BEFORE_SINCE, iso(before))
+        rows = await self._query(OLD_LINES, after, end[0][0] if end else 0, most)
+        if not rows or self._closed:
+            return None
+        await self._database.commit([(DROP_LINE, rows)])
+        return int(rows[-1][0])
 
     async def flush(self) -> None:
         """Return when everything handed in so far is durable."""

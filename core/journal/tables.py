@@ -72,6 +72,12 @@ SELECT coalesce(min(seq), (SELECT max(seq) FROM journal), 0) - 256
 FROM journal INDEXED BY journal_at WHERE seq % 256 = 0 AND at >= ?
 """
 
+# The oldest log lines. Entries of the sparse index stay, because they tell where a time begins.
+OLD_LINES = (
+    "SELECT seq FROM journal WHERE kind = 'log' AND seq > ? AND seq <= ? AND seq % 256 != 0 ORDER BY seq LIMIT ?"
+)
+DROP_LINE = "DELETE FROM journal WHERE seq = ?"
+
 # Columns: the plan's first seq, then the entry. Entries: the plan's own, and the fills of its intended orders. SQLite
 # executes a cross join in the written order.
 OPEN_PLANS = """
