@@ -112,6 +112,38 @@ class AccountFrozen(Struct, frozen=True, tag=True):
     approver: Approver | None = None
 
 
+class Halted(Struct, frozen=True, tag=True):
+    """The kill switch: no new risk from here on, until Resumed. Nothing that reduces is held back."""
+
+    reason: str
+    by: str
+    at: datetime
+    approver: Approver | None = None
+
+
+class Resumed(Struct, frozen=True, tag=True):
+    """The end of a halt."""
+
+    by: str
+    at: datetime
+    approver: Approver | None = None
+
+
+class AccountStateSet(Struct, frozen=True, tag=True):
+    """The state that a person gave an account: enabled, close-only, locked.
+
+    The state ends by itself at ``until``; None: the state lasts until the next record.
+    """
+
+    account: str
+    state: str
+    reason: str
+    by: str
+    at: datetime
+    until: datetime | None = None
+    approver: Approver | None = None
+
+
 class EntryApproved(Struct, frozen=True, tag=True):
     """A confirmed order that passed the gate. The order adds to a position or reduces a part of it.
 
@@ -254,6 +286,9 @@ Record = (
     | ClosingEnded
     | PlanEnded
     | AccountFrozen
+    | Halted
+    | Resumed
+    | AccountStateSet
     | EntryApproved
     | EntryEnded
     | Opened

@@ -11,6 +11,7 @@ from textual.worker import Worker
 
 from core.link.messages import Acknowledge, Command, Refresh, Rejected, Reply, Snapshot
 from core.link.replica import Replica
+from core.link.restrict import Halt, Resume
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport
 from core.ports import Clock
@@ -133,6 +134,17 @@ class ConsoleActions(App[int]):
             window = ArmScreen(on=on, ask=self.ask, spawn=self.spawn, clock=self.clock, recheck=self.recheck)
             self.push_screen(window)
 
+    def action_halt(self) -> None:
+        """Send no entry from now on; closing goes on. Asks nothing."""
+        if self.replica.engine.halted is None:
+            self.spawn(self._tell(Halt()))
+        else:
+            self._hint("Trading is halted already; resume in the palette (ctrl+p) allows entries again.")
+
+    def action_resume(self) -> None:
+        """Allow entries again after a halt."""
+        self.spawn(self._tell(Resume()))
+
     def action_acknowledge(self) -> None:
         """Silence one alarm: the one under the cursor, else the most severe."""
         closing = self.main_screen.escalations.closing()
@@ -210,6 +222,8 @@ class ConsoleActions(App[int]):
                 yield SystemCommand(
                     active.binding.description, f"key {active.binding.key}", lambda name=action: self.run_later(name)
                 )
+        if self.replica.engine.halted is not None and self.check_action("halt", ()):
+            yield SystemCommand("resume", "allow entries again after a halt", lambda: self.run_later("resume"))
         yield SystemCommand("theme", "change the colours", self.action_change_theme)
 
     def run_later(self, action: str) -> None:

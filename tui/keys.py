@@ -14,6 +14,7 @@ KEYS = (
     Binding("a", "arm", "arm"),
     Binding("A", "acknowledge", "acknowledge"),
     Binding("ctrl+a", "acknowledge_all", "Acknowledge every alarm", show=False),
+    Binding("H", "halt", "Halt: send no entry", show=False),
     Binding("r", "reconcile", "reconcile"),
     Binding("slash", "filter", "filter", key_display="/"),
     Binding("enter", "open", "Fold an owner, or show a waiting plan", show=False),
@@ -23,6 +24,6 @@ KEYS = (
 DESTRUCTIVE = frozenset(
     {
         *("close", "flatten_owner", "flatten_all", "cleanup", "cancel_orders"),
-        *("arm", "acknowledge", "acknowledge_all"),
+        *("arm", "acknowledge", "acknowledge_all", "halt"),
     }
 )

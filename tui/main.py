@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +33,7 @@ from tui.commands import (
     reconcile,
     replay,
     report as commands_report,
+    restrict,
     service as commands_service,
     thaw as commands_thaw,
 )
@@ -229,8 +230,8 @@ class SystemEnvironment:
             return await journal.frozen()
 
     @asynccontextmanager
-    async def journal(self, settings: Settings) -> AsyncIterator[tuple[Journal, Ids]]:
-        with self._acting(settings, DataDir(Path(settings.engine.data_dir))):
+    async def journal(self, settings: Settings, *, sends: bool = True) -> AsyncIterator[tuple[Journal, Ids]]:
+        with self._acting(settings, DataDir(Path(settings.engine.data_dir))) if sends else nullcontext():
             async with self._journal(settings) as opened:
                 yield opened
 
@@ -323,10 +324,9 @@ for _command in (
     *(commands_look.status, commands_plans.cleanup, commands_plans.flatten, commands_plans.cancel_orders),
     *(commands_engine.demo, commands_engine.run, commands_journal.journal, commands_look.check, commands_look.config),
     *(commands_files.init, commands_files.paper, commands_thaw.thaw, commands_completion.completion, replay.replay),
-    commands_report.report,
+    *(commands_report.report, commands_help.help_command, restrict.halt, restrict.resume, restrict.account),
     *(commands_entries.check_entry, commands_entries.open_position, commands_entries.scale),
     *(reconcile.reconcile, commands_dust.dust, commands_service.stop, commands_service.service),
-    commands_help.help_command,
 ):
     cli.add_command(commands_help.add_help(commands_completion.complete_values(_command)))
 

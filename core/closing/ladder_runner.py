@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from math import inf
 
 from msgspec import Struct, structs
@@ -60,7 +61,7 @@ from core.ladder.states import (
     Waited,
 )
 from core.ladder.tiers import Step
-from core.model import Holdings, Leg, Order, OrderRequest, PositionKey, Tier
+from core.model import Holdings, Instrument, Leg, Order, OrderRequest, PositionKey, Tier
 from core.orders.account_reader import AccountReader
 from core.orders.lookup import SINCE_MARGIN, find_sent_order, limited, read_beside
 from core.orders.other_writer import find_foreign_orders, why_frozen
@@ -86,6 +87,7 @@ class LadderRunner:
         journal: Journal,
         clock: Clock,
         book: Book,
+        why_not_placed: Callable[[Instrument | None, OrderRequest], str] = lambda *_: "",
         *,
         changed: Callable[[Transition], None],
         emit: Callable[[BrokerEvent], None],
@@ -99,6 +101,7 @@ class LadderRunner:
         self._changed = changed
         self._emit = emit
         self._judge = judge
+        self._why_not_placed = why_not_placed
         self._bells: dict[str, asyncio.Event] = {}
         self._live = LiveOrders()
         self._write_behind = WriteBehind(journal)
@@ -326,7 +329,8 @@ class LadderRunner:
             return read if isinstance(read, PositionRead) else None
 
         known = frozenset(state.action.orders_shown) | frozenset(state.fills.by_order) | state.others
-        hands = Hands(self._orders, self._journal, self._clock, look, known)
+        why_not = partial(self._why_not_placed, state.last_read.instrument)
+        hands = Hands(self._orders, self._journal, self._clock, look, known, why_not)
         position, answers = state.last_read.position, list[str]()
         for request, order in zip(do.requests, do.orders, strict=True):
             intent = self._intent(state, None, request, position.quantity if position else request.quantity)

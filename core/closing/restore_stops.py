@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 
 from msgspec import Struct, structs
 
@@ -26,7 +27,7 @@ class Hands(Struct, frozen=True):
 
     ``look`` reads the account. It returns None when the read fails, and raises InvariantBroken when another writer is
     there.
-    ``known``: ids of the orders that existed before.
+    ``known``: ids of the orders that existed before. ``why_not`` returns why an order may not be placed now, or "".
     """
 
     orders: AccountOrders
@@ -34,6 +35,7 @@ class Hands(Struct, frozen=True):
     clock: Clock
     look: Callable[[], Awaitable[PositionRead | None]]
     known: frozenset[str]
+    why_not: Callable[[OrderRequest], str] = lambda _: ""
 
 
 async def put_back(hands: Hands, intent: IntentWritten, order: Order, read_at: float) -> str:
@@ -56,6 +58,8 @@ async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
     """Send the order, a few times while it provably has not rested. Raises JournalError."""
     text = ""
     for tried in range(TRIES):
+        if why := hands.why_not(intent.request):
+            return f"{intent.client_id}: {why}"
         if tried or hands.clock.monotonic() - read_at > SEND_WITHIN:
             read = await hands.look()  # another writer may have come meanwhile
             if read is None:
@@ -67,7 +71,8 @@ async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
                 return f"{intent.client_id}: nothing is held that the order would protect"
             intent = structs.replace(intent, request=structs.replace(intent.request, quantity=left))
             read_at = hands.clock.monotonic()
-        sent = await hands.orders.submit_order(structs.replace(intent, at=hands.clock.now()), read_at)
+        request, intent = intent.request, structs.replace(intent, at=hands.clock.now())
+        sent = await hands.orders.submit_order(intent, read_at, partial(_may_leave, hands, request))
         if sent.outcome not in ("refused", "unreachable", "not_sent"):
             return await _outcome(hands, intent, sent)
         text = sent.text
@@ -75,6 +80,10 @@ async def _send(hands: Hands, intent: IntentWritten, read_at: float) -> str:
             silent = sent.refusal.retry_after if sent.refusal else None
             await hands.clock.sleep(min(silent or WAIT, CALL_TIMEOUT))
     return text
+
+
+def _may_leave(hands: Hands, request: OrderRequest) -> bool:
+    return not hands.why_not(request)
 
 
 def _left(request: OrderRequest, read: PositionRead) -> Decimal:

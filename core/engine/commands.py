@@ -39,6 +39,7 @@ from core.link.requests import (
     RequestReply,
     SendEntry,
 )
+from core.link.restrict import Halt, Resume, SetAccountState
 from core.plans.plan import NotApproved
 
 
@@ -59,10 +60,7 @@ async def _answer(engine: Engine, command: Command) -> Reply:
         case Prepare(request):
             return Planned(await engine.prepare(request))
         case Show(plan):
-            row = engine.publisher.plans.get(plan)
-            if row is None or row.state != "waiting" or row.request is None:
-                raise NotApproved("unknown_plan", "that plan does not wait any more")
-            return Planned(await engine.prepare(row.request), row.request)
+            return await _show(engine, plan)
         case Preview():
             return engine.exit_service.preview()
         case Confirm(plan, digest, approver):
@@ -76,6 +74,8 @@ async def _answer(engine: Engine, command: Command) -> Reply:
             return engine.snapshot()
         case Withdraw() | Acknowledge() | Arm() | Thaw():
             return await _do(engine, command)
+        case Halt() | Resume() | SetAccountState():
+            return await _restrict(engine, command)
         case _:
             return await _answer_request(engine, command)
 
@@ -109,3 +109,27 @@ async def _answer_request(engine: Engine, command: Request) -> RequestReply:
             return Entered(await engine.entry_service.carry_out(draft, approver, wait=wait))
         case Reconcile(correct):
             return Compared(await engine.reconciliation.reconcile(correct=correct))
+
+
+async def _show(engine: Engine, plan: str) -> Planned:
+    row = engine.publisher.plans.get(plan)
+    if row is None or row.state != "waiting" or row.request is None:
+        raise NotApproved("unknown_plan", "that plan does not wait any more")
+    return Planned(await engine.prepare(row.request), row.request)
+
+
+async def _restrict(engine: Engine, command: Halt | Resume | SetAccountState) -> Done:
+    """Restrict new risk or allow it again, and show every console at once, also where the journal failed."""
+    try:
+        match command:
+            case Halt(reason, approver):
+                await engine.restrictions.halt(reason, approver)
+            case Resume(approver):
+                await engine.restrictions.resume(approver)
+            case SetAccountState(account, state, reason, until, approver):
+                if account not in engine.book.accounts:
+                    raise ValueError(f"there is no account {account!r} here")
+                await engine.restrictions.set_account(account, state, reason, until, approver)
+    finally:
+        engine.snapshot()
+    return Done()

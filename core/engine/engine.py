@@ -43,6 +43,7 @@ from core.model import Holdings
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_other_epoch, why_frozen
+from core.orders.restrictions import Restrictions
 from core.plans import planner
 from core.plans.approver import Approver
 from core.plans.cleanup import blocked_by
@@ -112,13 +113,14 @@ class Engine:
 
     def _mount_services(self, ids: Ids, acting: Journal | None) -> None:
         """Build the services. ``acting`` is the journal of an engine that may send, else None."""
+        self.restrictions = Restrictions(self.clock, acting, self.say)
         known = (self.settings, self.clock, self.book)
         self.exits = self._watchers(acting) if self.lasting else Unwatched(*known[1:], acting, self.exits_of, self.say)
         self.reconciliation = ReconciliationService(
             *known, self._readers, self._journal, self.ledger, closing=self._locks.in_flight, say=self.say
         )
         self.entry_service = EntryService(
-            *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks),
+            *(*known, self._brokers, self._readers, ids, acting, self.ledger, self._locks, self.restrictions),
             lasting=self.lasting,
             frozen=self.frozen,
             situation=self.situation,
@@ -127,7 +129,7 @@ class Engine:
             say=self.say,
         )
         self._rows = RowUpdater(
-            *(*known, self.publisher),
+            *(*known, self.publisher, self.restrictions),
             frozen=self.frozen,
             situation=self.situation,
             closing=self._locks.in_flight,
@@ -160,7 +162,7 @@ class Engine:
     def _fit_out(self, journal: Journal) -> PlanExecutor:
         for account, broker in self._brokers.items():
             self._runners[account] = LadderRunner(
-                *(broker, self._readers[account], journal, self.clock, self.book),
+                *(broker, self._readers[account], journal, self.clock, self.book, self.restrictions.why_not_placed),
                 changed=self._delays.following(self._rows.show_closing),
                 emit=self._emit,
                 judge=self.exits.judge_again,
@@ -174,6 +176,7 @@ class Engine:
         self._tasks.spawn(self._inbox.run())
         if self._journal is not None:
             self.frozen.update(await self._journal.frozen())
+            await self.restrictions.recall(self._journal)
             self.book.refusals = await minimum_refusals(self._journal)
             await self.exits.recall(self._journal, self.ledger)
         await first_of_all(self._feeds.values())
@@ -206,9 +209,7 @@ class Engine:
         if self.lasting and self._journal and not self.read_only and (days := self.settings.engine.keep_days):
             self._tasks.spawn(drop_old_lines(self._journal, self.clock, days, self.say))
         await ScheduledRuns(
-            self.settings,
-            self.clock,
-            self.publisher,
+            *(self.settings, self.clock, self.publisher),
             judge_legacy=self.reconciliation.judge,
             prepare=self.prepare,
             carry_out=self.carry_out,

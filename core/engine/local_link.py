@@ -8,7 +8,7 @@ from msgspec import structs
 
 from core.engine.commands import run_command
 from core.engine.engine import Engine
-from core.link.messages import Command, Confirm, Message, Reply
+from core.link.messages import Command, Message, Reply, Signed
 from core.plans.approver import Approver
 
 
@@ -21,7 +21,7 @@ class LocalLink:
 
     async def ask(self, command: Command) -> Reply:
         """Run a command. An error of the command is returned as ``Rejected``, never raised."""
-        if isinstance(command, Confirm) and command.approver is None:
+        if isinstance(command, Signed) and command.approver is None:
             command = structs.replace(command, approver=self._approver)
         return await run_command(self._engine, command)
 

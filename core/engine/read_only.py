@@ -29,12 +29,14 @@ async def load_read_only(engine: Engine, path: Path, *, watched: bool) -> None:
         if watched and not engine.lasting:  # a console that lasts would show them for ever
             await _show_waiting(engine, journal)
     except JournalError as error:
+        engine.restrictions.unknown = str(error)
         engine.say("alarm", f"{error}. {NOT_KNOWN}")
 
 
 async def _load(engine: Engine, journal: JournalView) -> None:
     """Take over the records and show interrupted closes. Only an engine that acts resumes them."""
     engine.frozen.update(await journal.frozen())
+    await engine.restrictions.recall(journal)
     engine.ledger.read_from(journal)
     engine.book.refusals = await minimum_refusals(journal)
     await engine.reconciliation.recall(journal)

@@ -15,7 +15,7 @@ from msgspec import structs
 from core.engine.socket_path import short_path
 from core.errors import EngineBusy, EngineGone, FlatdeckError
 from core.link.framing import FrameError, FrameSplitter
-from core.link.messages import Command, Confirm, Finished, LogRow, Message, Rejected, Reply, Snapshot, Update
+from core.link.messages import Command, Finished, LogRow, Message, Rejected, Reply, Signed, Snapshot, Update
 from core.link.protocol import (
     FULL,
     SILENCE,
@@ -97,7 +97,7 @@ class RemoteLink:
         """Send a command and wait for its reply. Raises EngineGone when the line breaks before the reply came."""
         self._number += 1
         number = self._number
-        if isinstance(command, Confirm) and command.approver is None:
+        if isinstance(command, Signed) and command.approver is None:
             command = structs.replace(command, approver=self._approver)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._check_line()

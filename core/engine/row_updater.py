@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
+from msgspec import structs
+
 from core.engine.publisher import Publisher
 from core.exits.view import ExitView
 from core.ladder.states import Transition
 from core.link import rows
 from core.model import InstrumentKey, PositionKey
+from core.orders.restrictions import Restrictions
 from core.plans import planner
 from core.plans.planner import Situation
 from core.plans.position_row import PositionRow
@@ -33,6 +36,7 @@ class RowUpdater:
         clock: Clock,
         book: Book,
         publisher: Publisher,
+        restrictions: Restrictions,
         *,
         frozen: Mapping[str, str],
         situation: Callable[[], Situation],
@@ -44,6 +48,7 @@ class RowUpdater:
         self._book = book
         self._publisher = publisher
         self._frozen = frozen
+        self._restrictions = restrictions
         self._situation = situation
         self._closing = closing
         self._view = view
@@ -54,7 +59,7 @@ class RowUpdater:
         accounts = change.accounts | {k.account for k in change.positions}
         self._outdated.update(self._book.accounts[a].account.owner for a in accounts)
         for account in change.accounts:
-            self._publisher.put_account(rows.account_row(self._book.accounts[account], self._frozen.get(account)))
+            self._put_account(account)
 
     def show_closing(self, transition: Transition) -> None:
         """Show the new state of one close."""
@@ -97,9 +102,16 @@ class RowUpdater:
             )
             self._publisher.put_owner(row, positions, self._is_closed)
             made.extend(positions)
-        for account in self._book.accounts.values():
-            self._publisher.put_account(rows.account_row(account, self._frozen.get(account.account.id)))
+        for account in self._book.accounts:
+            self._put_account(account)
+        self._publisher.put_engine(
+            structs.replace(self._publisher.engine, halted=rows.halt_row(self._restrictions.halted))
+        )
         return made
+
+    def _put_account(self, account: str) -> None:
+        state = self._restrictions.account_state(account)
+        self._publisher.put_account(rows.account_row(self._book.accounts[account], self._frozen.get(account), state))
 
     def _is_closed(self, key: PositionKey) -> bool:
         """Return whether nothing is left of a position that is not held: no order, no part that was not listed.

@@ -15,6 +15,7 @@ from core.exits.view import ExitView
 from core.journal.ledger import PositionLedger
 from core.model import Instrument, InstrumentKey, OrderSide, Position, PositionKey, Quote
 from core.orders.lookup import limited
+from core.orders.restrictions import Restrictions
 from core.plans import cleanup, planner
 from core.plans.plan import is_our_stop
 from core.plans.planner import Situation
@@ -35,6 +36,7 @@ class EntryDrafter:
         book: Book,
         brokers: Mapping[str, Broker],
         ledger: PositionLedger,
+        restrictions: Restrictions,
         *,
         frozen: Mapping[str, str],
         situation: Callable[[], Situation],
@@ -46,6 +48,7 @@ class EntryDrafter:
         self._brokers = brokers
         self._ledger = ledger
         self._frozen = frozen
+        self._restrictions = restrictions
         self._situation = situation
         self._view = view
         self._exits_of = exits_of(settings)
@@ -60,6 +63,8 @@ class EntryDrafter:
         if found:
             return found
         for account in [signal.account] if signal.account else planner.owner_accounts(self._settings, signal.owner):
+            if account in self._frozen:  # another account is not, so that its answer counts
+                continue
             try:
                 await self._offer(account, signal)
             except NotAllowed as refused:
@@ -76,6 +81,7 @@ class EntryDrafter:
 
     async def _offer(self, account: str, signal: EntryRequest) -> tuple[Instrument, Quote]:
         """Return the symbol's rules and price at one account. Raises NotAllowed where nothing can be opened there."""
+        self.check_restrictions(account)
         instrument = await self._instrument(account, signal.symbol)
         no = entries.untradable(signal, account, instrument)
         if no is not None:
@@ -134,6 +140,8 @@ class EntryDrafter:
 
         Raises NotAllowed, JournalError.
         """
+        if inward:
+            self.check_restrictions(account)
         if not quantity.is_finite() or quantity <= 0:
             raise NotAllowed(Rejection(Code.AMOUNT, f"the amount must be more than 0, not {plain(quantity)}"))
         held = await self.find_scalable(account, symbol)
@@ -166,6 +174,15 @@ class EntryDrafter:
             trail=guard.trail if guard and not guard.initial else None,
         )
 
+    def check_restrictions(self, account: str) -> None:
+        """Raise NotAllowed where the account takes no new risk."""
+        if (no := self._rejection(account)) is not None:
+            raise NotAllowed(no)
+
+    def _rejection(self, account: str) -> Rejection | None:
+        found = self._restrictions.find_restriction(account)
+        return Rejection(Code(found.code), found.text) if found else None
+
     async def read_gate_input(self, owner: str, spared: str | None = None) -> GateInput:
         """Return the gate's input. Positions in the symbol ``spared`` count as gone. Raises JournalError."""
         book, settings = self._book, self._settings
@@ -191,6 +208,7 @@ class EntryDrafter:
             duplicate_window=settings.entries.duplicate_window,
             unreadable={a: why for a in accounts if (why := book.accounts[a].unread)},
             frozen={a: why for a, why in self._frozen.items() if a in accounts},
+            restricted={a: no for a in accounts if (no := self._rejection(a)) is not None},
         )
 
     async def find_scalable(self, account: str, symbol: str) -> Position:

@@ -28,6 +28,9 @@ LIMIT_WAIT = 30.0  # seconds until the unfilled rest of a limit order is withdra
 class Code(Enum):
     """Reason why an entry is refused."""
 
+    HALTED = "halted"
+    CLOSE_ONLY = "close_only"
+    LOCKED = "locked"
     AMOUNT = "amount"
     LEVERAGE = "leverage"
     STOP_LOSS = "stop_loss"
@@ -88,6 +91,7 @@ class GateInput(Struct, frozen=True):
     signals: dict[tuple[str, str, OrderSide], datetime] = {}  # time of the last approval, by owner, symbol and side
     unreadable: dict[str, str] = {}  # account → reason
     frozen: dict[str, str] = {}  # account → reason
+    restricted: dict[str, Rejection] = {}  # accounts that take no new risk
     duplicate_window: float = EntrySettings().duplicate_window  # seconds; 0: a repeated signal is never refused
     unknown_at: dict[str, str] = {}  # accounts whose venue does not know the symbol
 
@@ -95,10 +99,24 @@ class GateInput(Struct, frozen=True):
 def refusals(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
     """Return every reason against this entry.
 
-    First come faults of the request, then positions and limits, then accounts that are unreadable or frozen.
+    First comes what a person restricted, then faults of the request, positions and limits, then accounts that are
+    unreadable or frozen.
     """
-    found = [*_parameters(signal), *_taken(signal, scene), *_symbol(signal, scene), *_room(signal, scene)]
+    found = [
+        *_restricted(signal, scene),
+        *_parameters(signal),
+        *_taken(signal, scene),
+        *_symbol(signal, scene),
+        *_room(signal, scene),
+    ]
     return [*found, *access(scene, signal.account)]
+
+
+def _restricted(signal: EntryRequest, scene: GateInput) -> list[Rejection]:
+    """Refuse the entry when no requested account takes new risk, and a person restricted at least one."""
+    meant = [signal.account] if signal.account else list(scene.accounts)
+    found = [scene.restricted[a] for a in meant if a in scene.restricted]
+    return [] if any(a not in scene.restricted and a not in scene.frozen for a in meant) else found[:1]
 
 
 def _parameters(signal: EntryRequest) -> list[Rejection]:

@@ -29,6 +29,7 @@ from core.model import Holdings, Instrument, Kind, Order, OrderSide, Position, P
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_foreign_orders, why_foreign
+from core.orders.restrictions import Restriction, Restrictions
 from core.orders.submit import Timeouts
 from core.plans.approver import Approver, by_whom
 from core.plans.cleanup import why_blocked
@@ -44,6 +45,7 @@ from core.venue_stops.orders import VenueStopOrders
 RESUME_TOTAL = 30.0
 VERIFY_PAUSE = 0.25
 VERIFY_MARGIN = 2.0
+HELD_BACK = ("not_sent", "not_filled", "partial")  # outcomes that a restriction explains
 MOST_FEE = Decimal("0.01")  # share of the bought quantity
 
 
@@ -61,6 +63,7 @@ class EntryService:
         journal: Journal | None,
         ledger: PositionLedger,
         locks: InstrumentLocks,
+        restrictions: Restrictions,
         *,
         frozen: Mapping[str, str],
         lasting: bool,
@@ -70,7 +73,7 @@ class EntryService:
         say: Callable[..., None],
     ) -> None:
         self.drafts = EntryDrafter(
-            *(settings, clock, book, brokers, ledger), frozen=frozen, situation=situation, view=view
+            *(settings, clock, book, brokers, ledger, restrictions), frozen=frozen, situation=situation, view=view
         )
         self._settings = settings
         self._clock = clock
@@ -81,6 +84,7 @@ class EntryService:
         self._journal = journal
         self._ledger = ledger
         self._locks = locks
+        self._restrictions = restrictions
         self._lasting = lasting
         self._situation = situation
         self._expect = expect
@@ -109,7 +113,7 @@ class EntryService:
         self._say("info", entries.begun(entry), entry)
         settings = self._settings.ladder
         fill = settings.tier_timeout if draft.price is None else wait
-        patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry.key))
+        patience = Timeouts(fill, settings.total_timeout, lambda: self._barred(entry))
         known = frozenset(o.id for o in before.orders)
         shown = {o.id: o.filled for o in before.orders}
         async with self._room(entry, before.orders) as gone:
@@ -118,6 +122,8 @@ class EntryService:
                 placed = OrderResult("not_sent", text="the position's stop filled meanwhile; look again")
             else:
                 placed = await self._order_runners[account].place_order(entry, known, patience)
+                if placed.outcome in HELD_BACK and (found := self._restriction(entry)) is not None:
+                    placed = structs.replace(placed, text=found.text)
         report = await self._finish(entry, placed)
         if gone and not fired and not self._lasting and report.outcome != "unknown":
             await self._protect_again(entry, gone[-1])
@@ -180,6 +186,8 @@ class EntryService:
             raise NotAllowed(
                 Rejection(Code.CHANGED, f"{symbol} on {account} is not what was shown any more; look again")
             )
+        if draft.kind != "scale_out":
+            self.drafts.check_restrictions(account)
         if draft.kind == "open":
             refused = await self.drafts.find_refusals(_signal(draft))
             if refused:
@@ -207,9 +215,16 @@ class EntryService:
             reduce_only=draft.reduce_only,
         )
 
-    def _barred(self, key: PositionKey) -> bool:
-        """Return True when a close of the symbol is in flight or the account is frozen."""
-        return why_blocked(self._situation().blocked, key) is not None
+    def _barred(self, entry: EntryApproved) -> bool:
+        """Return True when a close of the symbol is in flight, the account is frozen, or it takes no new risk.
+
+        The entry's order then does not leave, and what rests of it at the venue is withdrawn.
+        """
+        return why_blocked(self._situation().blocked, entry.key) is not None or self._restriction(entry) is not None
+
+    def _restriction(self, entry: EntryApproved) -> Restriction | None:
+        """Return why the entry is held back by a person; None for an order that reduces."""
+        return None if entry.what == "scale_out" else self._restrictions.find_restriction(entry.key.account)
 
     async def _finish(self, entry: EntryApproved, placed: OrderResult) -> Report:
         """Verify, record and log the end. An entry of unknown outcome stays open in the journal."""

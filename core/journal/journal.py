@@ -101,14 +101,18 @@ class JournalView:
 
     async def frozen(self) -> dict[str, str]:
         """Return the frozen accounts, with the reasons."""
-        sql = "SELECT max(seq), at, body FROM journal WHERE kind = 'account_frozen' GROUP BY account ORDER BY account"
-        records = [entry.record for entry in self._entries(await self._query(sql))]
+        records = await self.last_of_accounts("account_frozen")
         return {r.account: r.why for r in records if isinstance(r, AccountFrozen) and r.why is not None}
 
     async def find_damage(self) -> str | None:
         """Return SQLite's first complaint about the file, or None."""
         found = await self._query("PRAGMA quick_check(1)")
         return None if not found or found[0][0] == "ok" else str(found[0][0])
+
+    async def last_of_accounts(self, kind: str) -> list[Record]:
+        """Return each account's last record of this kind."""
+        sql = "SELECT max(seq), at, body FROM journal WHERE kind = ? GROUP BY account ORDER BY account"
+        return [entry.record for entry in self._entries(await self._query(sql, kind))]
 
     async def knows(self, client_id: str) -> bool:
         """Return whether an intent was written for this client order id."""

@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from core.errors import JournalError
 from core.records import (
     AccountFrozen,
+    AccountStateSet,
     Adopted,
     CancelAsked,
     ClosingEnded,
@@ -23,6 +24,7 @@ from core.records import (
     EntryApproved,
     EntryEnded,
     FillRecorded,
+    Halted,
     IntentAnswered,
     IntentWritten,
     Logged,
@@ -33,6 +35,7 @@ from core.records import (
     PositionClosed,
     ProfitPending,
     Record,
+    Resumed,
     Scaled,
 )
 from core.units import utc
@@ -127,8 +130,9 @@ def entry_of(row: Row, name: str) -> Entry:
 def _found_by(record: Record) -> _Found:
     """Return account, symbol, plan and client order id of a record."""
     match record:
-        case Logged():
-            return record.account, record.symbol, None, None
+        case Logged() | Adopted() | PositionClosed():
+            where = record if isinstance(record, Logged) else record.key
+            return where.account, where.symbol, None, None
         case PlanApproved():
             return None, None, record.plan.id, None
         case IntentWritten() | IntentAnswered():
@@ -141,12 +145,12 @@ def _found_by(record: Record) -> _Found:
             return record.result.key.account, record.result.key.symbol, record.plan, None
         case PlanEnded():
             return None, None, record.plan, None
-        case AccountFrozen():
+        case Halted() | Resumed():
+            return None, None, None, None
+        case AccountFrozen() | AccountStateSet():
             return record.account, None, None, None
         case ConversionAsked() | ConversionAnswered():
             return record.account, None, record.plan, None
-        case Adopted() | PositionClosed():
-            return record.key.account, record.key.symbol, None, None
 
 
 def encodable(value: Any) -> Any:

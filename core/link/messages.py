@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from core.link.requests import Request, RequestReply
+from core.link.restrict import HaltRow, Restrict, TradingRow
 from core.model import PositionKey
 from core.plans.approver import Approver
 from core.plans.plan import Plan
@@ -49,6 +50,7 @@ class EngineRow(Struct, frozen=True):
     started_at: datetime | None = None
     consoles: int = 0
     exits_late: int = 0  # seconds that exits are late on a machine that is too slow; 0: on time
+    halted: HaltRow | None = None
 
 
 class AccountRow(Struct, frozen=True):
@@ -66,6 +68,7 @@ class AccountRow(Struct, frozen=True):
     latency: float | None = None  # seconds of the last read
     frozen: str | None = None  # why nothing is sent for the account until a person thaws it
     unlisted: tuple[str, ...] = ()  # parts of the account that the last read did not cover
+    trading: TradingRow = TradingRow()
 
     @property
     def whole(self) -> bool:
@@ -232,7 +235,8 @@ class Thaw(Struct, frozen=True, tag=True):
     approver: Approver | None = None  # who looked at the account
 
 
-Command = Prepare | Show | Confirm | Execute | Withdraw | Preview | Arm | Acknowledge | Refresh | Thaw | Request
+Signed = Confirm | Restrict  # commands for which a link names the person who sends them
+Command = Prepare | Show | Execute | Withdraw | Preview | Arm | Acknowledge | Signed | Refresh | Thaw | Request
 
 
 class Planned(Struct, frozen=True, tag=True):

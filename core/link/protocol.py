@@ -29,6 +29,7 @@ from core.link.messages import (
     Withdraw,
 )
 from core.link.requests import Reconcile, SendEntry
+from core.link.restrict import Restrict
 
 PROTOCOL = 1
 LOOK, ACT = "look", "act"  # roles
@@ -135,4 +136,4 @@ def acts(command: Command) -> bool:
     """Return whether the command changes anything but the sender's own screen."""
     if isinstance(command, Reconcile):
         return command.correct
-    return isinstance(command, Confirm | Execute | Withdraw | Arm | Acknowledge | SendEntry | Thaw)
+    return isinstance(command, Confirm | Execute | Withdraw | Arm | Acknowledge | SendEntry | Thaw | Restrict)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from core.exits.view import ExitView
 from core.ladder.states import DoPark, DoWait, Ladder, Phase, Transition
 from core.link.messages import AccountRow, ClosingRow, OwnerRow, PlanRow
+from core.link.restrict import HaltRow, TradingRow
 from core.model import PositionKey
 from core.plans import cleanup, planner
 from core.plans.plan import Reason, is_our_stop
@@ -15,13 +16,26 @@ from core.plans.planner import Situation
 from core.plans.position_row import PositionRow
 from core.portfolio.book import Book
 from core.portfolio.holding import AccountView, Holding
+from core.records import AccountStateSet, Halted
 from core.settings import Settings
 from core.units import floor_to
 
 FLAGS = {Reason.DUST: "dust", Reason.CAP_EXCEEDED: "cap", Reason.UNSELLABLE: "unsellable"}
 
 
-def account_row(view: AccountView, frozen: str | None) -> AccountRow:
+def halt_row(halted: Halted | None) -> HaltRow | None:
+    """Return the row of the kill switch; None while trading is not halted."""
+    return None if halted is None else HaltRow(halted.reason, halted.at, halted.by)
+
+
+def trading_row(state: AccountStateSet | None) -> TradingRow:
+    """Return what a person allows at an account; None is enabled."""
+    if state is None:
+        return TradingRow()
+    return TradingRow(state.state, state.until, state.reason or None, state.at, state.by)
+
+
+def account_row(view: AccountView, frozen: str | None, trading: AccountStateSet | None = None) -> AccountRow:
     """Return the row of one account, with the time of its last complete read."""
     account = view.account
     return AccountRow(
@@ -34,6 +48,7 @@ def account_row(view: AccountView, frozen: str | None) -> AccountRow:
         latency=view.latency,
         frozen=frozen,
         unlisted=view.unlisted,
+        trading=trading_row(trading),
     )
 
 

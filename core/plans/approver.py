@@ -6,6 +6,7 @@ from msgspec import Struct
 
 ASKED = "asked"  # a person answered the question at a terminal
 YES = "--yes"  # nobody was asked
+UNASKED = "not asked"  # a command that asks nobody
 CONSOLE = "console"  # a person confirmed in the console
 
 

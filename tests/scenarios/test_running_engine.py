@@ -202,3 +202,23 @@ def check_fills(desk: Desk, held: dict[str, Decimal]) -> None:
         sold[fill.symbol] += fill.quantity  # type: ignore[assignment]  # a Counter of Decimals
     assert sold == held
     consistent(entries)
+
+
+def test_a_halt_and_an_accounts_state_go_through_the_running_engine(desk: Desk, run: Engine) -> None:
+    desk.account("user_1", "coinbase", [position("BTC-USD", "4")], prices={"ETH-USD": "9"})
+    run(desk)
+    entry = ("--user", "user_1", "--symbol", "ETH-USD", "--side", "buy", "--amount", "1", "--leverage", "1")
+    check = ("check-entry", *entry, "--stop-loss", "0.05")
+    assert desk.document(*check)["allowed"] is True
+
+    assert desk.document("halt", "--reason", "the news")["changed"] is True
+    assert desk.document("halt")["halted"]["reason"] == "the news"
+    assert desk.document("status")["engine"]["halted"]["reason"] == "the news"
+    assert desk.document(*check, code=1)["code"] == "halted"
+    assert desk.document("resume") == {"halted": None, "changed": True}
+
+    locked = desk.document("account", "user_1/coinbase", "locked", "--until", "1h")["trading"]
+    assert locked["state"] == "locked"
+    assert desk.document(*check, code=1)["code"] == "locked"
+    assert desk.document("status")["accounts"][0]["trading"] == locked
+    assert desk.document("flatten", "--all", "--yes")["success"] is True

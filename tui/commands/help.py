@@ -7,6 +7,7 @@ import click
 from tui.commands.session import DONE, shared_options
 
 EXAMPLES = {
+    "account": 'flatdeck account user_123/coinbase locked --until 18:00 --reason "lost enough"',
     "cancel-orders": "flatdeck cancel-orders --account user_123/coinbase --dry-run",
     "check": "flatdeck check --config desk.toml",
     "check-entry": "flatdeck check-entry --user user_123 --symbol BTC-USD --side buy --amount 0.1 "
@@ -17,6 +18,7 @@ EXAMPLES = {
     "demo": "flatdeck demo --scenario crash --seed 7",
     "dust": "flatdeck dust --account user_123/binance --dry-run",
     "flatten": "flatdeck flatten --user user_123 --symbol BTC-USD --dry-run",
+    "halt": 'flatdeck halt --reason "the news"',
     "help": "flatdeck help cleanup",
     "init": "flatdeck init --config desk.toml",
     "journal": "flatdeck journal --since 2h --kind log",
@@ -25,6 +27,7 @@ EXAMPLES = {
     "paper": "flatdeck paper example > positions.json",
     "reconcile": "flatdeck reconcile --dry-run",
     "replay": "flatdeck replay BTC-USD-1m.csv --side long --entry 4600 --quantity 0.5",
+    "resume": "flatdeck resume",
     "run": "flatdeck run --config desk.toml",
     "scale": "flatdeck scale --account user_123/coinbase --symbol BTC-USD --out 0.1 --dry-run",
     "service": "flatdeck service --install",

@@ -67,9 +67,10 @@ class LinkedEngine:
         """Have every account read again."""
         self._rows = await self.ask(Refresh(read=True), Snapshot)
 
-    async def refresh(self) -> None:
-        """Take the rows as they are."""
+    async def refresh(self) -> Snapshot:
+        """Take the rows as they are, and return them."""
         self._rows = await self.ask(Refresh(), Snapshot)
+        return self._rows
 
     def snapshot(self) -> Snapshot:
         """Return the rows of the last answer, with who gave the answer."""

@@ -14,12 +14,16 @@ FORMS = (
     "how long ago (90s, 30m, 2h, 1h30m, 3d, 1w), a day (today, yesterday, 2026-11-30), "
     "or a time (00:10, 2026-11-30T00:10, with a zone or in UTC)"
 )
+AHEAD = (
+    "how long (90s, 30m, 2h, 1h30m, 3d, 1w), a day (today, tomorrow, 2026-12-31), "
+    "or a time (18:00, 2026-12-31T18:00, with a zone or in UTC)"
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(
     r"(\d{1,12}(?:\.\d{1,6})?)\s*"
     r"(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?=\s|\d|$)(?:\s+|(?=\d)|$)"
 )
-_DAYS_AGO = {"today": 0, "yesterday": 1}
+_DAYS_AGO = {"today": 0, "yesterday": 1, "tomorrow": -1}
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d{1,6})?)?")
 
 
@@ -39,6 +43,24 @@ def moment_of(text: str, now: datetime, *, end: bool = False) -> datetime:
         if _span_like(said):
             raise ValueError(f"{text!r} is longer ago than there are dates") from None
         raise ValueError(f"{text!r} is no time that is known here; write {FORMS}") from None
+
+
+def until_of(text: str, now: datetime) -> datetime:
+    """Return the time ahead that a person wrote, in UTC. Raises ValueError with the forms that are known.
+
+    A day counts to its last moment. A time of day is the next one.
+    """
+    said = text.strip()
+    try:
+        span = None if said.endswith("ago") else _span(said)
+        moment = now + span if span is not None else _written(said, now, end=True)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time that is known here; write {AHEAD}") from None
+    if moment <= now and _TIME_OF_DAY.fullmatch(said):
+        moment += timedelta(days=1)
+    if moment <= now:
+        raise ValueError(f"{text!r} has passed ({iso(moment)}); write {AHEAD}")
+    return moment
 
 
 def _span(text: str) -> timedelta | None:
@@ -93,9 +115,19 @@ class Moment(click.ParamType):
             return value
         environment: Any = click.get_current_context().find_object(object)
         try:
-            return moment_of(value, environment.clock.now(), end=self._end)
+            return self._read(value, environment.clock.now())
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+    def _read(self, text: str, now: datetime) -> datetime:
+        return moment_of(text, now, end=self._end)
+
+
+class Until(Moment):
+    """A time ahead in any form of ``until_of``."""
+
+    def _read(self, text: str, now: datetime) -> datetime:
+        return until_of(text, now)
 
 
 def utc_note(since: datetime | None, until: datetime | None) -> str:

@@ -154,8 +154,8 @@ class Environment(Protocol):
     async def frozen(self, settings: Settings) -> dict[str, str]:
         """Return the frozen accounts with the reason, by the journal."""
 
-    def journal(self, settings: Settings) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
-        """Open the journal for writing, without an engine; refused while an engine runs."""
+    def journal(self, settings: Settings, *, sends: bool = True) -> AbstractAsyncContextManager[tuple[Journal, Ids]]:
+        """Open the journal for writing; refused while an engine runs. With ``sends`` the accounts are locked, too."""
 
     async def thaw(self, settings: Settings, account: str, approver: Approver) -> None:
         """Record that ``approver`` looked at the account; refused while an engine runs."""

@@ -16,13 +16,14 @@ from typing import Any, get_args
 import msgspec
 
 from core.journal.data_dir import Holder
-from core.link.messages import AccountRow, ClosingRow, OwnerRow, Snapshot
+from core.link.messages import ClosingRow, OwnerRow, Snapshot
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan
 from core.plans.position_row import PositionRow
 from core.plans.results import PlanReport, ResultRow
 from core.ports import Check
 from core.records import Entry, Logged, Record
 from core.units import iso, money, percent, plain
+from tui.output import accounts
 from tui.output.costs import money_document, sum_documents
 from tui.output.distances import lasting, nearest_document
 from tui.output.waiting import waiting, waiting_document
@@ -43,7 +44,7 @@ def document_line(document: Document) -> str:
 
 def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
     """Return accounts, owners, positions and closings, and the engine that runs ``elsewhere``, if any."""
-    engine = snapshot.engine
+    engine, watched = snapshot.engine, elsewhere is not None and elsewhere.watches
     return {
         "taken_at": iso(snapshot.taken_at),
         "engine": {
@@ -57,10 +58,9 @@ def status(snapshot: Snapshot, elsewhere: Holder | None = None) -> Document:
             "read_only": elsewhere is None,
             "alarm": engine.alarm,
             "next_cleanup": _iso(engine.next_cleanup),
+            "halted": accounts.halted(engine.halted),
         },
-        "accounts": [
-            {**_account(row), "watched": elsewhere is not None and elsewhere.watches} for row in snapshot.accounts
-        ],
+        "accounts": [{**accounts.account(row), "watched": watched} for row in snapshot.accounts],
         "owners": [_owner(row) for row in snapshot.owners],
         "positions": [{**position(row), **lasting(row, snapshot.taken_at)} for row in snapshot.positions],
         "nearest_stop": nearest_document(snapshot.positions),
@@ -212,7 +212,7 @@ def journal_entry(entry: Entry) -> Document:
     return {**head, **body}
 
 
-def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]], journal: Check) -> Document:
+def check(found: Sequence[tuple[str, str, str | None, Sequence[Check]]], journal: Check) -> Document:
     """Return the results of ``check``: per account its id, broker, the error that blocked it, and each trial."""
     return {
         "journal": {"ok": journal.ok, "text": journal.text},
@@ -224,7 +224,7 @@ def check(accounts: Sequence[tuple[str, str, str | None, Sequence[Check]]], jour
                 "error": error,
                 "checks": [{"name": c.name, "ok": c.ok, "text": c.text} for c in checks],
             }
-            for account, broker, error, checks in accounts
+            for account, broker, error, checks in found
         ],
     }
 
@@ -249,20 +249,6 @@ def _plainly(value: Any) -> Any:
             return value.value
         case _:
             return value
-
-
-def _account(row: AccountRow) -> Document:
-    return {
-        "id": row.id,
-        "owner": row.owner,
-        "broker": row.broker,
-        "state": row.state,
-        "error": row.error,
-        "as_of": _iso(row.as_of),
-        "frozen": row.frozen,
-        "complete": row.whole,
-        "unlisted": list(row.unlisted),
-    }
 
 
 def _owner(row: OwnerRow) -> Document:

@@ -28,7 +28,7 @@ from tui.output.distances import (
 from tui.output.documents import results
 from tui.output.selection import sums
 from tui.output.waiting import waiting_lines
-from tui.present.labels import not_listed, tags, tally_words
+from tui.present.labels import halted_words, not_listed, restricted_words, tags, tally_words
 from tui.present.numbers import UNKNOWN, age, left, number, pct, usd
 from tui.present.sanitize import sanitize
 
@@ -76,6 +76,9 @@ def status_text(snapshot: Snapshot, elsewhere: Holder | None = None, *, width: i
     else:
         marks = ["no engine is running: no stop is watched", "ARMED once one runs" if engine.armed else "not armed"]
     lines = [*waiting_lines(snapshot), f"flatdeck  {', '.join(marks)}  {iso(snapshot.taken_at)}"]
+    if engine.halted:
+        by = f"by {engine.halted.by} since {iso(engine.halted.since)}"
+        lines.append(sanitize(f"{halted_words(engine.halted)} ({by}). No entry is sent; closing goes on."))
     if engine.alarm:
         lines.append(f"ALARM {sanitize(engine.alarm)}")
     lines += ["", "Accounts", *_account_lines(snapshot, width)]
@@ -254,11 +257,12 @@ def _account_lines(snapshot: Snapshot, width: int | None) -> list[str]:
 def _state(row: AccountRow) -> str:
     state = row.state if row.state in LIVE_STATES else row.state.upper()
     state += " PARTIAL" if row.unlisted and row.state in LIVE_STATES else ""
+    state += f" {row.trading.state.upper()}" if row.trading.state != "enabled" else ""
     return f"{state} FROZEN" if row.frozen else state
 
 
 def _trouble(row: AccountRow) -> str:
-    parts = (row.frozen or row.error, not_listed(row.unlisted) if row.unlisted else "")
+    parts = (row.frozen or row.error, not_listed(row.unlisted) if row.unlisted else "", restricted_words(row.trading))
     return "; ".join(part for part in parts if part)
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from core.link.messages import LIVE_STATES, AccountRow, ClosingRow, EngineRow, LogRow, Snapshot
 from core.link.replica import Replica
+from core.link.restrict import HaltRow, TradingRow
 from core.plans.plan import OwnerTally
 from core.plans.position_row import PositionRow
 from core.plans.results import PlanReport
-from core.units import ONE, ZERO
+from core.units import ONE, ZERO, iso
 from tui.present.cells import Cell
 from tui.present.numbers import UNKNOWN, age, clock, span, tone_of, usd
 from tui.present.sanitize import sanitize
@@ -30,6 +31,8 @@ LEGEND = {
     "[PARTIAL]": "an account, or a part of it, could not be listed: the figures cover only the rest",
     "[EMERGENCY]": "an emergency stop, or a stuck close of $1,000 or more: look here first",
     "[STUCK]": "every way to close it was tried; a person must look",
+    "[CLOSE-ONLY]": "at that account nothing is opened or added to; closing goes on",
+    "[LOCKED]": "at that account nothing is opened or added to; closing goes on",
     "[FROZEN]": "nothing is sent for that account until a person looked",
 }
 _TONES = {"dust": "dim", "cap": "warn", "stale": "bad", "unsellable": "bad", "closing": "strong"}
@@ -112,6 +115,8 @@ def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
     A read-only engine says nothing of arming, because another engine may be armed.
     """
     cells = [Cell("ARMED", "strong") if engine.armed else Cell("NOT ARMED", "warn")] if not engine.read_only else []
+    if engine.halted:
+        cells.append(Cell(sanitize(halted_words(engine.halted), 60), "alarm"))
     if read_only or engine.read_only:
         cells.append(Cell("READ-ONLY", "warn"))
     if engine.exits_late:
@@ -119,6 +124,19 @@ def engine_cells(engine: EngineRow, *, read_only: bool) -> list[Cell]:
     if not engine.running:
         cells.append(Cell("ENGINE NOT RUNNING", "alarm"))
     return cells
+
+
+def halted_words(halted: HaltRow) -> str:
+    """Return the words for the kill switch that is on."""
+    return f"HALTED: {halted.reason}" if halted.reason else "HALTED"
+
+
+def restricted_words(trading: TradingRow) -> str:
+    """Return ``locked until 2026-12-01T18:00:00Z: lost enough``; "" for an enabled account."""
+    if trading.state == "enabled":
+        return ""
+    until = f" until {iso(trading.until)}" if trading.until else ""
+    return f"{trading.state}{until}{f': {trading.reason}' if trading.reason else ''}"
 
 
 def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
@@ -134,6 +152,8 @@ def accounts_cells(accounts: Iterable[AccountRow], now: datetime) -> list[Cell]:
         cells.append(Cell(f"{partial} PARTIAL", "bad"))
     if frozen := sum(a.frozen is not None for a in rows):
         cells.append(Cell(f"{frozen} FROZEN", "alarm"))
+    for state in sorted({a.trading.state for a in rows} - {"enabled"}):
+        cells.append(Cell(f"{sum(a.trading.state == state for a in rows)} {sanitize(state).upper()}", "warn"))
     return cells
 
 
@@ -157,6 +177,15 @@ def account_problem(account: AccountRow, now: datetime) -> Cell | None:
     read = f"read {span((now - account.as_of).total_seconds())} ago" if account.as_of else "never read"
     why = f": {sanitize(account.error, 80)}" if account.error else ""
     return Cell(f"[{sanitize(account.state).upper()}] {sanitize(account.id, 40)} {read}{why}", "bad")
+
+
+def account_restriction(account: AccountRow) -> Cell | None:
+    """Return the tag of an account that a person made close-only or locked, with its end and reason, else None."""
+    words = restricted_words(account.trading)
+    if not words:
+        return None
+    state, more = sanitize(account.trading.state).upper(), sanitize(words.removeprefix(account.trading.state), 100)
+    return Cell(f"[{state}] {sanitize(account.id, 40)}{more}", "warn")
 
 
 def not_listed(parts: Iterable[str]) -> str:

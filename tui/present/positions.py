@@ -15,7 +15,7 @@ from core.link.replica import Replica
 from core.model import PositionKey
 from core.plans.position_row import PositionRow
 from tui.present.cells import INDENT, Cell, Column, Row
-from tui.present.labels import Totals, account_problem, flags_tone, matches, pnl_usd, tags
+from tui.present.labels import Totals, account_problem, account_restriction, flags_tone, matches, pnl_usd, tags
 from tui.present.numbers import UNKNOWN, age, gauge, number, pct, tone_of, usd
 from tui.present.sanitize import sanitize
 
@@ -225,5 +225,5 @@ def owner_line(
         cells += [Cell(f"  {value.text}"), Cell(f"  {pnl.text}", pnl.tone)]
     if len(accounts) > 1:
         cells.append(Cell(f"  {len(accounts)} accounts", "dim"))
-    problems = [p for a in accounts if (p := account_problem(a, now))]
+    problems = [p for a in accounts for p in (account_problem(a, now), account_restriction(a)) if p]
     return cells + [Cell(f"  {p.text}", p.tone) for p in problems]

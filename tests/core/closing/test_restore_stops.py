@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,7 +37,9 @@ class Desk:
         self.broker.able = structs.replace(self.broker.able, position_lag=1.0)
         self.held: Position | None = position("2")
 
-    async def put_back(self, *known: IntentWritten, client_id: str | None = None) -> str:
+    async def put_back(
+        self, *known: IntentWritten, client_id: str | None = None, why_not: Callable[[OrderRequest], str] = lambda _: ""
+    ) -> str:
         self.journal = await Journal.over(MemoryDatabase(), self.clock, Ids(self.clock, random.Random(1)))
         for intent in known:
             await self.journal.append(intent)
@@ -46,7 +49,7 @@ class Desk:
 
         reader, behind = AccountReader(self.broker, self.clock, lambda _: None), WriteBehind(self.journal)
         orders = AccountOrders(self.broker, reader, self.clock, behind)
-        hands = Hands(orders, self.journal, self.clock, look, frozenset())
+        hands = Hands(orders, self.journal, self.clock, look, frozenset(), why_not)
         text = await put_back(hands, INTENT, stop(client_id=client_id), self.clock.monotonic())
         await behind.written(INTENT.key)
         return text
@@ -110,3 +113,24 @@ async def test_a_stop_of_the_programs_own_is_its_own_again_and_the_users_is_the_
     back = await desk.journal.find_intent("fdback")
     assert back is not None
     assert back.protects is ours
+
+
+@virtual
+async def test_nothing_is_put_back_while_new_risk_is_held_back_and_the_order_could_open():
+    desk = Desk(submit=[order("s2")])
+    assert "fdback: trading is halted" in await desk.put_back(why_not=lambda _: "trading is halted")
+    assert desk.broker.calls["submit"] == 0
+
+
+@virtual
+async def test_a_halt_while_the_intent_becomes_durable_keeps_the_order_back():
+    desk = Desk(submit=[order("s2")])
+    answers = iter(["", "trading is halted", "trading is halted"])
+    assert "trading is halted" in await desk.put_back(why_not=lambda _: next(answers))
+    assert desk.broker.calls["submit"] == 0
+
+
+@virtual
+async def test_an_order_that_left_before_a_restart_is_looked_after_in_a_halt():
+    desk = Desk(find_order=[order("s2", client_id="fdback")])
+    assert await desk.put_back(INTENT, why_not=lambda _: "trading is halted") == ""

@@ -215,7 +215,7 @@ async def no(work: Any) -> Code:
 
 def drafter(world: World, broker: FakeBroker) -> EntryDrafter:
     engine = world.engine
-    given = (engine.settings, engine.clock, engine.book, {ACCOUNT: broker}, PositionLedger(None))
+    given = (engine.settings, engine.clock, engine.book, {ACCOUNT: broker}, PositionLedger(None), engine.restrictions)
     return EntryDrafter(*given, frozen=engine.frozen, situation=engine.situation, view=engine.exits.view)
 
 

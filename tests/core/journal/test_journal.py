@@ -29,6 +29,7 @@ from core.plans.results import ResultRow
 from core.portfolio.holding import MinimumRefusal
 from core.records import (
     AccountFrozen,
+    AccountStateSet,
     Adopted,
     CancelAsked,
     ClosingEnded,
@@ -38,6 +39,7 @@ from core.records import (
     EntryApproved,
     EntryEnded,
     FillRecorded,
+    Halted,
     IntentAnswered,
     IntentWritten,
     Logged,
@@ -48,6 +50,7 @@ from core.records import (
     PositionClosed,
     ProfitPending,
     Record,
+    Resumed,
     Scaled,
 )
 from core.units import iso
@@ -101,6 +104,9 @@ EVERY_KIND: tuple[Record, ...] = (
     ClosingEnded("p1", ResultRow(KEY, "close", "closed")),
     PlanEnded("p1", True, ()),
     AccountFrozen("ada/main", "an order that is not in the journal"),
+    Halted("the news", "person", T0),
+    Resumed("person", T0),
+    AccountStateSet("ada/main", "locked", "lost enough", "person", T0, T0),
     EntryApproved("e1", "ada", KEY, "open", OrderSide.BUY, Decimal(1), "person", T0),
     EntryEnded("e1", KEY, "filled", Decimal(1), Decimal(100)),
     Opened("e1", KEY, Side.LONG, Decimal(1), Decimal(100), None, Decimal(5), Decimal("0.05"), "s1"),

@@ -58,6 +58,7 @@ from core.link.requests import (
     Refusals,
     SendEntry,
 )
+from core.link.restrict import Halt, Resume, SetAccountState
 from core.model import Leg, OrderSide, PositionKey, Side
 from core.plans.plan import Action, ActionKind, OwnerTally, Plan, Reason
 from core.plans.request import PlanRequest
@@ -145,6 +146,9 @@ COMMANDS = [
     Withdraw("p1"),
     Acknowledge(),
     Acknowledge(BTC),
+    Halt("the news"),
+    Resume(),
+    SetAccountState("u/one", "locked", "lost enough", NOW),
     Refresh(),
     Refresh(read=True),
     Execute("p1", "abc"),

@@ -13,6 +13,7 @@ from msgspec import structs
 from core.ladder.states import Phase
 from core.link.messages import AccountRow, EngineRow, PlanRow, PositionRow, Update
 from core.link.replica import Replica
+from core.link.restrict import HaltRow, TradingRow
 from core.model import PositionKey, Tier
 from core.plans.plan import ActionKind, OwnerTally, Reason
 from core.plans.results import VerifiedOwner
@@ -25,6 +26,7 @@ from tui.present.labels import (
     LEGEND,
     TAGS,
     Totals,
+    account_restriction,
     accounts_cells,
     engine_cells,
     left_unguarded,
@@ -116,6 +118,22 @@ def test_the_header_says_how_late_exits_are() -> None:
     words = [c.text for c in engine_cells(EngineRow(armed=True, exits_late=12), read_only=False)]
     assert words == ["ARMED", "EXITS 12 s LATE"]
     assert [c.text for c in engine_cells(EngineRow(armed=True), read_only=False)] == ["ARMED"]
+
+
+def test_the_header_says_that_trading_is_halted_and_why() -> None:
+    cells = engine_cells(EngineRow(halted=HaltRow("the\x1b news", NOW, "jane")), read_only=True)
+    assert (cells[1].text, cells[1].tone) == ("HALTED: the\\x1b news", "alarm")
+    assert engine_cells(EngineRow(halted=HaltRow("", NOW, "jane")), read_only=True)[1].text == "HALTED"
+
+
+def test_an_account_that_only_closes_says_so_with_its_end_and_its_reason() -> None:
+    row = AccountRow("a/x", "a", "paper", "live", as_of=NOW, trading=TradingRow("close-only", NOW, "lost enough"))
+    cell = account_restriction(row)
+    assert cell is not None
+    assert cell.text == "[CLOSE-ONLY] a/x until 2026-01-02T02:14:07.000Z: lost enough"
+    assert cell.text.split()[0] in LEGEND
+    assert account_restriction(AccountRow("a/x", "a", "paper", "live", as_of=NOW)) is None
+    assert [c.text for c in accounts_cells([row], NOW)][-1] == "1 CLOSE-ONLY"
 
 
 def test_the_header_breaks_into_lines_that_fit() -> None:
