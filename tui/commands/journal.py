@@ -174,6 +174,7 @@ def journal_line(document: documents.Document) -> str:
     money = {key: "unknown" if value is None else value for key, value in (result.get("money") or {}).items()}
     body = {**document, **result, **money, **{key: approver.get(key, "") for key in _OF_APPROVER}}
     told = _TOLD | {"text", "level", "owner"} if said else _TOLD
+    told |= {"joined"} if not body.get("joined") else set()
     facts = [f"{key}={value}" for key, value in body.items() if key not in told and _plainly_told(value)]
     return sanitize(" ".join(str(part) for part in (document["at"], document["kind"], *place, *plan, *said, *facts)))
 
