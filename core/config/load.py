@@ -109,14 +109,33 @@ def load(path: Path | None, env: Mapping[str, str], options: Mapping[str, Option
     return Loaded(settings, path, sources.origins(settings))
 
 
-def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
-    """Return every setting as key, value and origin, for a person. Secrets are references here, as everywhere."""
-    return [(key, origin.value, str(origin)) for key, origin in loaded.origins.items()]
+def describe(loaded: Loaded, *, changed: bool = False) -> list[tuple[str, str, str]]:
+    """Return every setting as key, value and origin, for a person. Secrets are references here, as everywhere.
+
+    ``changed``: leave out what nobody set.
+    """
+    return [(key, origin.value, str(origin)) for key, origin in origins(loaded, changed=changed).items()]
+
+
+def origins(loaded: Loaded, *, changed: bool) -> dict[str, Origin]:
+    """Return the settings with their origins. ``changed``: leave out what nobody set."""
+    return {key: origin for key, origin in loaded.origins.items() if not changed or origin.source != "default"}
 
 
 def example() -> str:
-    """Return the commented configuration that ``flatdeck init`` writes."""
+    """Return the commented configuration, which names every setting with its default."""
     return Path(__file__).with_name("example.toml").read_text(encoding="utf-8")
+
+
+def defaults_commented() -> str:
+    """Return the configuration that ``flatdeck init`` writes: the example with every default as a comment.
+
+    A later version's better default then reaches the user, and ``config --changed`` has what the user set.
+    """
+    defaults, mark, accounts = example().partition("\n[platform]")
+    keep = re.compile(r"#|\[\w+\]|$")  # comments, sections, empty lines; a table in a section is a default, too
+    lines = [line if keep.match(line) else f"# {line}" for line in defaults.split("\n")]
+    return "\n".join(lines) + mark + accounts
 
 
 def _read(path: Path) -> str:

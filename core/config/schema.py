@@ -182,7 +182,7 @@ _HOW = frozenset({"feed", "extended_hours", "stream_endpoint"})  # how an accoun
 
 
 class PlatformTable(_Owner):
-    pass
+    max_positions: Annotated[int | None, PlainValidator(kinds.whole(0, 1_000_000))] = None
 
 
 def _user_id(value: Any) -> str:
@@ -260,4 +260,5 @@ class Root(Table):
     def owners(self) -> tuple[OwnerSettings, ...]:
         own = self.platform.accounts_of(PLATFORM)
         users = tuple(OwnerSettings(u.id, u.accounts_of(u.id), u.max_positions, u.exits.level()) for u in self.users)
-        return ((OwnerSettings(PLATFORM, own, exits=self.platform.exits.level()),) if own else ()) + users
+        platform = OwnerSettings(PLATFORM, own, self.platform.max_positions, self.platform.exits.level())
+        return ((platform,) if own else ()) + users

@@ -18,10 +18,10 @@ from tui.commands.session import DECLINED, DONE, CommandContext, known, shared_o
 @with_context
 def init(context: CommandContext) -> int:
     """Write a commented configuration."""
-    from core.config.load import example  # noqa: PLC0415  (only here)
+    from core.config.load import defaults_commented  # noqa: PLC0415  (only here)
 
     path = context.environment.new_config(context.config)
-    _write_new(path, example())
+    _write_new(path, defaults_commented())
     if context.json:
         context.print_document({"path": str(path)})
     else:

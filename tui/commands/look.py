@@ -153,9 +153,10 @@ def _check_text(found: list[Checked], journal: Check, width: int | None) -> str:
 
 
 @click.command()
+@click.option("--changed", is_flag=True, help="Only what is set somewhere, without the defaults.")
 @shared_options
 @with_context
-def config(context: CommandContext) -> int:
+def config(context: CommandContext, *, changed: bool) -> int:
     """Show every setting and where it came from."""
     from core.config import load  # noqa: PLC0415  (reads the schema)
 
@@ -166,11 +167,11 @@ def config(context: CommandContext) -> int:
     if context.json:
         settings = {
             key: {"value": origin.value, "source": origin.source, "where": origin.where}
-            for key, origin in loaded.origins.items()
+            for key, origin in load.origins(loaded, changed=changed).items()
         }
         context.print_document({"path": str(loaded.path) if loaded.path else None, "settings": settings})
         return DONE
     context.print_text(f"# {sanitize(loaded.path or 'no file, defaults only')}")
-    rows = [("setting", "value", "from"), *load.describe(loaded)]
+    rows = [("setting", "value", "from"), *load.describe(loaded, changed=changed)]
     context.print_text("\n".join(columns(rows, longest=None)))
     return DONE

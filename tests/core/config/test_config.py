@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.config.load import Loaded, Origin, describe, example, find, load
+from core.config.load import Loaded, Origin, defaults_commented, describe, example, find, load, origins
 from core.errors import ConfigError
 from core.model import Tier
 from core.settings import (
@@ -332,8 +332,31 @@ def test_the_description_has_every_key_once_as_text(path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------- example
 
 
-def test_the_example_is_the_text_that_init_writes() -> None:
+def test_the_example_of_the_package_is_the_one_that_is_shown() -> None:
     assert (ROOT / "config.example.toml").read_bytes() == example().encode()
+
+
+def test_what_init_writes_sets_nothing_but_the_demo_account_and_names_every_key(path: Path) -> None:
+    loaded = read(path, defaults_commented())
+    assert loaded.settings.owners == read(path, example()).settings.owners
+    assert all(key.startswith("users.demo.") for key in origins(loaded, changed=True))
+    assert len(defaults_commented().splitlines()) == len(example().splitlines())
+
+
+def test_the_comments_that_init_writes_are_the_defaults(path: Path) -> None:
+    text = defaults_commented().partition("\n[platform]")[0]
+    kept = [line.removeprefix("# ") for line in text.splitlines()]
+    live = [line for line in example().partition("\n[platform]")[0].splitlines() if not line.startswith("#")]
+    assert set(live) <= {*kept, *text.splitlines()}
+
+
+def test_the_platform_can_have_its_own_cap(path: Path) -> None:
+    account = '[[platform.accounts]]\nname = "a"\nbroker = "paper"\n'
+    loaded = read(path, f"[platform]\nmax_positions = 14\n{account}")
+    assert (loaded.settings.cap("platform"), loaded.settings.cap("ann")) == (14, 8)
+    assert loaded.origins["platform.max_positions"].value == "14"
+    assert loaded.origins["platform.max_positions"].source == "file"
+    assert set(origins(loaded, changed=True)) == {"platform.max_positions", "platform.accounts.a.broker"}
 
 
 def test_the_example_loads_on_any_machine_and_says_nothing_but_the_defaults(path: Path) -> None:
