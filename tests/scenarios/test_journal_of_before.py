@@ -160,8 +160,10 @@ def test_every_kind_of_record_is_in_it_and_still_has_its_name(before: Desk) -> N
 def test_what_only_looks_says_what_it_said_then_and_writes_nothing(before: Desk, look: str) -> None:
     files = before.files()
     then, now = in_one_order(told(look)), in_one_order(said(before, *LOOKS[look]))
-    if look == "check":  # it looks at the journal now, which has an interrupted plan
+    if look == "check":  # it looks at the journal and at the prices of a book now, and something is wrong there
         then["code"] = 1
+        for account in now["document"]["accounts"]:
+            account["checks"] = [trial for trial in account["checks"] if trial["name"] != "prices"]
     assert as_far_as_known(now, then) == then
     assert before.files() == files
 
