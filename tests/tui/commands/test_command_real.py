@@ -21,9 +21,9 @@ from core.journal.data_dir import DataDir
 from core.journal.journal import Journal
 from core.journal.tables import StateRows
 from core.model import PositionKey, Side
-from core.records import Opened
+from core.records import Opened, PlanApproved
 from core.settings import settings_digest
-from tests.support.builders import D
+from tests.support.builders import D, close_action, plan
 from tui.main import SystemEnvironment, cli
 
 Call = Callable[..., Result]
@@ -307,6 +307,26 @@ def test_a_reset_forgets_the_stops_of_its_accounts_and_no_other(setup: Callable[
     assert stops() == ["99", "99.99"]
     closed = json.loads(call("journal", "--json", "--kind", "position_closed").stdout)["entries"]
     assert [(entry["account"], entry["why"]) for entry in closed] == [("ann/ann", "the paper account was started anew")]
+
+
+def test_a_reset_ends_an_interrupted_plan_which_would_close_the_new_positions(one: Call, tmp_path: Path) -> None:
+    assert one("cleanup", "--max-positions", "100", "--yes").exit_code == 0
+
+    async def interrupt() -> None:
+        """Approve the close of everything, and die."""
+        clock = SystemClock()
+        journal = await Journal.open(tmp_path / "data" / "journal.db", clock, system_ids())
+        keys = [PositionKey("user_123/coinbase", symbol) for symbol in ("BTC-USD", "ETH-USD")]
+        closes = (close_action(key=key, quantity="0.5", owner="user_123") for key in keys)
+        await journal.append(PlanApproved(plan(*closes, id_="p1"), "person", clock.now()))
+        await journal.aclose()
+
+    asyncio.run(interrupt())
+    assert len(json.loads(one("status", "--json").stdout)["closings"]) == 2
+    assert one("paper", "reset", "--yes").exit_code == 0
+    assert json.loads(one("status", "--json").stdout)["closings"] == []
+    assert one("flatten", "--symbol", "SHIB-USD", "--yes").exit_code == 0
+    assert [row["symbol"] for row in json.loads(one("status", "--json").stdout)["positions"]] == ["BTC-USD", "ETH-USD"]
 
 
 def test_check_looks_at_the_journal_and_leaves_it_alone(one: Call, tmp_path: Path) -> None:
