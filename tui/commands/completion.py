@@ -20,6 +20,7 @@ _VALUES = {  # the name of a parameter → what it names
     "named": "account",
     "symbol": "symbol",
     "symbols": "symbol",
+    "plan": "plan",
     "plans": "plan",
     "kinds": "kind",
 }
