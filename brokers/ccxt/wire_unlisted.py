@@ -22,6 +22,8 @@ from core.units import ZERO, plain
 WALLETS = {"Cross Margin": "cross margin", "Isolated Margin": "isolated margin", "Options": "options"}
 PERPETUALS = "INTX perpetuals"
 ON_MARGIN = "coins on margin"
+TRAILING = "open orders (trailing)"
+EXITS = "open orders (take-profit and stop-loss)"
 
 
 def wallets_with_money(answer: object) -> tuple[str, ...]:
@@ -47,6 +49,18 @@ def listed_options(answer: object) -> tuple[str, ...]:
     if not isinstance(found, list):
         raise OutcomeUnknown("bybit's answer has no list of options")
     return ("options",) if found else ()
+
+
+def listed_orders(part: str, answer: object) -> tuple[str, ...]:
+    """Return the part if Bitget's or HTX's list of orders has a row. An empty list may come as null.
+
+    Raises OutcomeUnknown for an answer without a list.
+    """
+    data = answer.get("data", ()) if isinstance(answer, dict) else ()
+    data = data.get("entrustedList", ()) if isinstance(data, dict) else data
+    if data is not None and not isinstance(data, list):
+        raise OutcomeUnknown(f"the answer has no list of {part}")
+    return (part,) if data else ()
 
 
 def options_with_money(answer: object) -> tuple[str, ...]:

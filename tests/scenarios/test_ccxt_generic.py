@@ -247,3 +247,14 @@ def test_a_list_of_orders_that_fails_once_fails_the_read_and_is_asked_again(tmp_
         lost = running.mishap("GET", "orders-pending", "status", status=503, body='{"code": "40725", "msg": "service"}')
         [account] = operator(tmp_path, running, "bitget").document("status")["accounts"]
         assert (lost.struck, account["complete"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("plan", "part"),
+    [("track_plan", "open orders (trailing)"), ("profit_loss", "open orders (take-profit and stop-loss)")],
+)
+def test_bitget_s_conditional_orders_of_other_kinds_are_named(tmp_path: Path, plan: str, part: str) -> None:
+    with Exchange(*VENUES["bitget"][:2]) as running:
+        running.stall.plans[plan] = [{"orderId": "7", "symbol": "BTCUSDT", "planStatus": "live"}]
+        [account] = operator(tmp_path, running, "bitget").document("status")["accounts"]
+    assert (account["complete"], account["unlisted"]) == (False, [part])

@@ -6,6 +6,7 @@ A part is named as not listed until its question is answered. So an account that
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from msgspec import Struct
@@ -33,13 +34,32 @@ def _margin(*wallets: dict[str, str]) -> tuple[Question, ...]:
     return tuple(Question("fetch_balance", (wire_unlisted.ON_MARGIN,), told, tuple(w.items())) for w in wallets)
 
 
+def _orders(method: str, part: str, *words: dict[str, str]) -> tuple[Question, ...]:
+    """Return the questions about lists of conditional orders that ccxt's cancel does not reach for certain."""
+    told = partial(wire_unlisted.listed_orders, part)
+    return tuple(Question(method, (part,), told, tuple(w.items())) for w in words)
+
+
+_PRODUCTS = ("USDT-FUTURES", "USDC-FUTURES", "COIN-FUTURES")
+_PLANS = {"track_plan": wire_unlisted.TRAILING, "profit_loss": wire_unlisted.EXITS}
+_ALGOS = {"trailing_stop": wire_unlisted.TRAILING} | dict.fromkeys(("tpsl", "tp", "sl"), wire_unlisted.EXITS)
 # Binance's own wallets of USD-M and COIN-M futures are accounts of ``binanceusdm`` and ``binancecoinm``.
 QUESTIONS: dict[str, tuple[Question, ...]] = {
     "binance": (
         Question("sapiGetAssetWalletBalance", tuple(wire_unlisted.WALLETS.values()), wire_unlisted.wallets_with_money),
     ),
     "bitfinex": _margin({"type": "margin"}),
-    "bitget": _margin({"type": "spot", "marginMode": "cross"}, {"type": "spot", "marginMode": "isolated"}),
+    "bitget": (
+        *_margin({"type": "spot", "marginMode": "cross"}, {"type": "spot", "marginMode": "isolated"}),
+        *(
+            question
+            for plan, part in _PLANS.items()
+            for product in _PRODUCTS
+            for question in _orders(
+                "privateMixGetV2MixOrderOrdersPlanPending", part, {"productType": product, "planType": plan}
+            )
+        ),
+    ),
     "bybit": tuple(
         Question(method, ("options",), wire_unlisted.listed_options, (("category", "option"),))
         for method in ("privateGetV5PositionList", "privateGetV5OrderRealtime")
@@ -52,6 +72,13 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         *_margin({"type": "spot", "marginMode": "isolated"}),
         Question("privateOptionsGetAccounts", ("options",), wire_unlisted.options_with_money),
     ),
-    "htx": _margin({"type": "margin", "marginMode": "cross"}, {"type": "margin", "marginMode": "isolated"}),
+    "htx": (
+        *_margin({"type": "margin", "marginMode": "cross"}, {"type": "margin", "marginMode": "isolated"}),
+        *(
+            question
+            for kind, part in _ALGOS.items()
+            for question in _orders("contractPrivateGetV5AlgoOrderOpens", part, {"type": kind})
+        ),
+    ),
     "kucoin": _margin({"type": "margin"}, {"type": "isolated"}),
 }

@@ -216,6 +216,7 @@ ORDERS_BY_SYMBOL: dict[str, frozenset[str]] = {
     **dict.fromkeys(("btcbox", "bydfi", "coinbaseinternational", "coinone", "deepcoin", "latoken"), EACH_KIND),
     **dict.fromkeys(("lbank", "lighter", "mercado", "nado", "p2b", "phemex", "tokocrypto", "zebpay"), EACH_KIND),
     "hashkey": frozenset({"contract"}),
+    "mexc": frozenset({"spot"}),  # MEXC itself wants a symbol (its documentation of current open orders)
 }
 ONE_LIST = frozenset({"backpack", "dydx"})  # the list of open orders has the conditional orders
 

@@ -14,6 +14,7 @@ from brokers.ccxt.exchanges.proofs import QUESTIONS
 from brokers.ccxt.unlisted import STANDS, UnlistedParts
 from brokers.ccxt.wire_errors import NoSuchCall
 from core.errors import OutcomeUnknown, Refusal, Refused, Unreachable
+from tests.brokers.ccxt import offline
 from tests.brokers.ccxt.bodies import USDM_POSITION, usdm
 from tests.brokers.ccxt.conftest import Opened
 from tests.brokers.ccxt.kit import ScriptedClock, soon
@@ -290,3 +291,34 @@ async def test_binance_shows_coins_that_only_lira_or_bnb_buy_and_halted_ones(at:
     tradable = {i.symbol: i.tradable for i in read.instruments}
     assert tradable == {"SHIB/TRY": True, "XYZ/BNB": True, "OLD/USDT": False, "AIR": False}
     assert {p.symbol: p.quantity for p in read.positions}["OLD/USDT"] == D(50)
+
+
+# ------------------------------------------------------------------------------------------- lists of other orders
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ({"data": {"entrustedList": None, "endId": None}}, ()),
+        ({"data": {"entrustedList": [{"orderId": "1"}]}}, ("open orders (trailing)",)),
+        ({"code": 200, "data": []}, ()),
+        ({"code": 200, "data": None}, ()),
+        ({"code": 200, "data": [{"algo_id": "1"}]}, ("open orders (trailing)",)),
+    ],
+)
+def test_a_list_of_other_orders_is_named_when_it_has_one(answer: Any, named: tuple[str, ...]) -> None:
+    assert wire_unlisted.listed_orders(wire_unlisted.TRAILING, answer) == named
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"data": {}}, {"data": {"entrustedList": "x"}}, "page"])
+def test_an_answer_without_a_list_of_orders_proves_nothing(answer: Any) -> None:
+    with pytest.raises(OutcomeUnknown):
+        wire_unlisted.listed_orders(wire_unlisted.TRAILING, answer)
+
+
+@pytest.mark.parametrize("exchange", sorted(QUESTIONS))
+def test_each_question_is_another_request(exchange: str) -> None:
+    asked = [(q.method, q.words) for q in QUESTIONS[exchange]]
+    assert len(set(asked)) == len(asked)
+    client = offline.client(exchange)
+    assert all(callable(getattr(client, method)) for method, _ in asked)

@@ -62,6 +62,7 @@ class Bitget(Polled):
         super().__init__(venue, KEY, SECRET)
         self.password = PASSWORD
         self.mode = "crossed"
+        self.plans: dict[str, list[Row]] = {}  # conditional orders of other kinds than a trigger, by ``planType``
 
     def add_to(self, app: web.Application) -> None:
         public: dict[str, Callable[[Row], Any]] = {
@@ -253,6 +254,8 @@ class Bitget(Polled):
         names = {i.symbol for i in self._of(query)}
         tickets = [t for t in self.open_orders() if t.order.symbol in names]
         rows = [self._order(t, "status") for t in tickets if (t.order.type is OrderType.STOP) == plan]
+        if query.get("planType", "normal_plan") != "normal_plan":
+            rows = [{**row, "planType": query["planType"]} for row in self.plans.get(query["planType"], ())]
         wanted = query.get("symbol")
         return {"entrustedList": [r for r in rows if wanted in (None, r["symbol"])] or None, "endId": None}
 
