@@ -110,7 +110,7 @@ def test_orders_that_a_signal_leaves_are_counted(desk: Desk, monkeypatch: pytest
 
     def say(self: CommandContext, row: LogRow) -> None:
         said(self, row)
-        if "approved by person" in row.text:
+        if "approved by" in row.text:
             signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
