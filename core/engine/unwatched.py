@@ -37,6 +37,7 @@ class Unwatched:
         self._say = say
         self._monitor = ExitMonitor(exits_of)
         self._stops: dict[PositionKey, Decimal] = {}  # own stops of positions that were opened here
+        self._carried: set[str] = set()  # accounts whose positions were followed under their new names
 
     async def recall(self, view: JournalView, ledger: PositionLedger) -> None:
         """Read the kept stops. Raises JournalError."""
@@ -46,12 +47,14 @@ class Unwatched:
         for error in wrong:
             self._say("alarm", f"a stop in the journal cannot be read and begins anew: {error}")
         self._monitor.remember(kept, {})
+        self._carried.clear()
 
     def view(self, key: PositionKey) -> ExitView | None:
         """Return a position's stop and target with the reasons; None when the position is not held."""
-        book, now, instrument = self._book, self._clock.monotonic(), self._book.instrument(key.account, key.symbol)
-        self._monitor.follow(key, book.position(key), instrument, self._stops.get(key), now)
-        self._monitor.carry_renamed(key.account, now)
+        book, instrument = self._book, self._book.instrument(key.account, key.symbol)
+        self._follow(key)
+        if key.account not in self._carried:
+            self._carry_renamed(key.account)
         quote = book.quote(key.account, key.symbol)
         if quote is not None and not quote.flaw() and quote.reference is not None and book.readable(key.account):
             self._monitor.apply_price(key.account, instrument, quote.reference, quote.received, self._clock.now())
@@ -60,6 +63,7 @@ class Unwatched:
     def take(self, _event: BrokerEvent, change: Change) -> list[ExitSignal]:
         """Forget the kept stops of positions that are gone: the next position there begins anew."""
         self._forget([key for key in change.positions if self._book.position(key) is None])
+        self._carried -= {key.account for key in change.positions}
         return []
 
     def ended(self, report: PlanReport) -> None:
@@ -75,6 +79,17 @@ class Unwatched:
     def judge_again(self, _key: PositionKey, _since: float) -> Judged:
         """Drop what an exit rule decided before this command."""
         return Judged(False, "a single command watches no prices; an engine that runs judges the position anew")
+
+    def _follow(self, key: PositionKey) -> None:
+        position, instrument = self._book.position(key), self._book.instrument(key.account, key.symbol)
+        self._monitor.follow(key, position, instrument, self._stops.get(key), self._clock.monotonic())
+
+    def _carry_renamed(self, account: str) -> None:
+        """Follow all positions of the account, then give the kept levels to positions with a new name: once a read."""
+        for key in self._book.keys([account]):
+            self._follow(key)
+        self._monitor.carry_renamed(account, self._clock.monotonic())
+        self._carried.add(account)
 
     def _forget(self, gone: list[PositionKey]) -> None:
         if gone and self._journal is not None:
