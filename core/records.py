@@ -129,6 +129,10 @@ class Resumed(Struct, frozen=True, tag=True):
     approver: Approver | None = None
 
 
+ENABLED, CLOSE_ONLY, LOCKED = "enabled", "close-only", "locked"  # states of an account
+ACCOUNT_STATES = (ENABLED, CLOSE_ONLY, LOCKED)
+
+
 class AccountStateSet(Struct, frozen=True, tag=True):
     """The state that a person gave an account: enabled, close-only, locked.
 

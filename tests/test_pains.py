@@ -229,7 +229,7 @@ async def test_pain_15_data_that_is_old_says_so_and_decides_nothing():
     async with World(lasting=True, **settings) as world:
         world.run()
         await asyncio.sleep(2)
-        assert world.engine.snapshot().positions[0].flags == ("cap",)
+        assert world.engine.snapshot().positions[0].flags == ("cap", "waiting")
         world.faults.script("silent_stream")
         world.faults.script("read_fails", times=100_000)
         await asyncio.sleep(20)
@@ -245,4 +245,4 @@ async def test_pain_15_data_that_is_old_says_so_and_decides_nothing():
         world.faults.clear()
         await asyncio.sleep(40)
         assert world.engine.snapshot().accounts[0].state == "live"
-        assert world.engine.snapshot().positions[0].flags == ("cap",)
+        assert world.engine.snapshot().positions[0].flags == ("cap", "waiting")

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from core.engine.socket_path import short_path
 from core.errors import EngineBusy, EngineGone, FlatdeckError
-from core.link.framing import FrameError, FrameSplitter
+from core.link.framing import MOST, FrameError, FrameSplitter
 from core.link.messages import Command, Finished, LogRow, Message, Rejected, Reply, Signed, Snapshot, Update
 from core.link.protocol import (
     FULL,
@@ -59,7 +59,7 @@ class RemoteLink:
         self._writer = writer
         self._on_log = on_log
         self._approver = approver
-        self._splitter = FrameSplitter()
+        self._splitter = FrameSplitter(MOST)
         self._frames: list[bytes] = []
         self._number = 0
         self._waiting: dict[int, asyncio.Future[Reply]] = {}

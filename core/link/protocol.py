@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from core.link.framing import LARGEST, FrameError, frame
+from core.link.framing import MOST, FrameError, frame
 from core.link.messages import (
     Acknowledge,
     Arm,
@@ -103,19 +103,19 @@ def decode_from_engine(data: bytes) -> FromEngine:
 
 
 def framed(message: Any) -> bytes:
-    """Return any message as a frame. A snapshot that is too large for a frame loses its oldest log lines.
+    """Return any message in frames. A snapshot that is too large for the line loses its oldest log lines.
 
     An answer that is too large becomes Rejected. Raises FrameError for any other message that is too large.
     """
     data = msgspec.json.encode(message)
-    if len(data) <= LARGEST:
+    if len(data) <= MOST:
         return frame(data)
     inner = message.reply if isinstance(message, Answer) else message
     if isinstance(inner, Snapshot) and inner.log:
         shorter = structs.replace(inner, log=inner.log[(len(inner.log) + 1) // 2 :])
         return framed(structs.replace(message, reply=shorter) if isinstance(message, Answer) else shorter)
     if isinstance(message, Answer):
-        text = f"the answer has {len(data)} bytes, and the line to the engine takes {LARGEST}; ask for less at once"
+        text = f"the answer has {len(data)} bytes, and the line to the engine takes {MOST}; ask for less at once"
         return framed(Answer(message.number, Rejected("too_large", text)))
     raise FrameError(f"a {type(message).__name__} of {len(data)} bytes is too large for the line")
 

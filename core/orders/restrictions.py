@@ -18,11 +18,8 @@ from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide
 from core.plans.approver import Approver, by_whom
 from core.plans.plan import NotApproved
 from core.ports import Clock
-from core.records import AccountStateSet, Halted, Resumed
+from core.records import ACCOUNT_STATES, ENABLED, AccountStateSet, Halted, Resumed
 from core.units import iso
-
-ENABLED, CLOSE_ONLY, LOCKED = "enabled", "close-only", "locked"
-STATES = (ENABLED, CLOSE_ONLY, LOCKED)
 
 
 class Restriction(Struct, frozen=True):
@@ -119,8 +116,8 @@ class Restrictions:
     ) -> None:
         """Set what an account may do. Raises ValueError for an unknown state, JournalError, NotApproved."""
         journal = self._writable()
-        if state not in STATES:
-            raise ValueError(f"there is no state {state!r} of an account; known: {', '.join(STATES)}")
+        if state not in ACCOUNT_STATES:
+            raise ValueError(f"there is no state {state!r} of an account; known: {', '.join(ACCOUNT_STATES)}")
         wanted = AccountStateSet(account, state, reason, by_whom(approver), self._clock.now(), until, approver)
         async with self._turn:
             if state != ENABLED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from core.link.framing import FrameSplitter
+from core.link.framing import MOST, FrameSplitter
 from core.link.messages import Command, Message, Reply
 from core.link.protocol import Answer, Ask, decode_from_client, decode_from_engine, framed
 
@@ -20,7 +20,7 @@ def command_over_wire(command: Command) -> Command:
 
 def reply_over_wire(reply: Reply) -> Reply:
     """The reply as the client reads it."""
-    (data,) = FrameSplitter().split(framed(Answer(7, reply)))
+    (data,) = FrameSplitter(MOST).split(framed(Answer(7, reply)))
     answer = decode_from_engine(data)
     assert isinstance(answer, Answer)
     assert answer.number == 7

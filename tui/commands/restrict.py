@@ -5,22 +5,33 @@ Closing, cancelling and exits are never held back. The journal keeps each restri
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from core.orders.restrictions import ENABLED, STATES
 from core.plans.approver import UNASKED
+from core.records import ACCOUNT_STATES, ENABLED
+from core.settings import Settings
 from core.units import iso
 from tui.commands.moments import Until
-from tui.commands.restrictions import restrictions
 from tui.commands.session import DONE, CommandContext, known, shared_options, with_context
 from tui.operator import approver
 from tui.output import accounts as documents
 from tui.present.labels import halted_words, restricted_words
 from tui.present.sanitize import sanitize
 
+if TYPE_CHECKING:
+    from tui.commands.restrictions import Switch
+
 GOES_ON = "No entry is sent; closing, cancelling and exits go on"
+
+
+def _restrictions(context: CommandContext, settings: Settings) -> AbstractAsyncContextManager[Switch]:
+    from tui.commands.restrictions import restrictions  # noqa: PLC0415  (the journal, not for --help)
+
+    return restrictions(context, settings)
 
 
 def _reason(value: str) -> str:
@@ -41,7 +52,7 @@ def halt(context: CommandContext, *, reason: str) -> int:
     who = approver(context.environment.env, UNASKED, context.args)
 
     async def work() -> int:
-        async with restrictions(context, settings) as switch:
+        async with _restrictions(context, settings) as switch:
             began, halted = await switch.halt(_reason(reason), who)
             if context.json:
                 context.print_document({"halted": documents.halted(halted), "changed": began})
@@ -62,7 +73,7 @@ def resume(context: CommandContext) -> int:
     who = approver(context.environment.env, UNASKED, context.args)
 
     async def work() -> int:
-        async with restrictions(context, settings) as switch:
+        async with _restrictions(context, settings) as switch:
             ended = await switch.resume(who)
             if context.json:
                 context.print_document({"halted": None, "changed": ended})
@@ -74,7 +85,7 @@ def resume(context: CommandContext) -> int:
 
 @click.command()
 @click.argument("account", metavar="ACCOUNT")
-@click.argument("state", type=click.Choice(STATES))
+@click.argument("state", type=click.Choice(ACCOUNT_STATES))
 @click.option("--until", metavar="T", type=Until(), help="It ends by itself then: 2h, 3d, 18:00, tomorrow, 2026-12-31.")
 @click.option("--reason", metavar="TEXT", default="", help="Why, for everyone who reads the status.")
 @shared_options
@@ -92,7 +103,7 @@ def account(context: CommandContext, *, account: str, state: str, until: datetim
     who = approver(context.environment.env, UNASKED, context.args)
 
     async def work() -> int:
-        async with restrictions(context, settings) as switch:
+        async with _restrictions(context, settings) as switch:
             row = await switch.set_account(account, state, _reason(reason), until, who)
             if context.json:
                 context.print_document({"account": account, "trading": documents.trading(row)})

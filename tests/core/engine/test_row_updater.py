@@ -7,6 +7,7 @@ import asyncio
 from core.engine.publisher import Publisher
 from core.engine.row_updater import LONGEST, PUBLISH_EVERY, SHARE, UNWATCHED_EVERY, RowUpdater
 from core.link.messages import EngineRow
+from core.orders.restrictions import Restrictions
 from tests.support.books import COINBASE, a_book, settings_of, situation_of, stocked
 from tests.support.virtual_time import VirtualClock, virtual
 
@@ -25,7 +26,7 @@ class Desk:
             self.made.append(clock.monotonic())
 
         self.rows = RowUpdater(
-            *(settings_of(COINBASE), clock, book, self.publisher),
+            *(settings_of(COINBASE), clock, book, self.publisher, Restrictions(clock, None, lambda *_: None)),
             frozen={},
             situation=lambda: situation_of(book),
             closing=set,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from core.link import framing
-from core.link.framing import LARGEST, FrameError, FrameSplitter, frame
+from core.link.framing import LARGEST, MOST, FrameError, FrameSplitter, frame
 from core.link.messages import EngineRow, Execute, LogRow, Prepare, Rejected, Snapshot
 from core.link.protocol import (
     ACT,
@@ -48,10 +48,28 @@ def test_garbage_gives_messages_or_an_error_and_nothing_else(data: bytes) -> Non
 
 
 def test_a_length_is_judged_before_its_message_came() -> None:
-    for size in (0, LARGEST + 1, 0xFFFFFFFF):
-        with pytest.raises(FrameError, match=str(size)):
-            FrameSplitter().split(size.to_bytes(4, "big"))
+    for size in (0, LARGEST + 1, 0x7FFFFFFF):
+        for head in (size, size | 1 << 31):
+            with pytest.raises(FrameError, match=str(size)):
+                FrameSplitter(MOST).split(head.to_bytes(4, "big"))
     assert FrameSplitter().split(LARGEST.to_bytes(4, "big")) == []
+
+
+def test_the_rows_of_an_engine_may_need_several_frames_and_the_words_of_a_client_never() -> None:
+    for size in (LARGEST, LARGEST + 1, 3 * LARGEST):
+        message = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        splitter = FrameSplitter(MOST)
+        stream = frame(message) + frame(b"next")
+        assert [*splitter.split(stream[:-9]), *splitter.split(stream[-9:])] == [message, b"next"]
+    with pytest.raises(FrameError):
+        FrameSplitter().split(frame(b" " * (LARGEST + 1)))
+
+
+def test_a_message_in_several_frames_is_bounded_too() -> None:
+    splitter, more = FrameSplitter(3 * LARGEST), (LARGEST | 1 << 31).to_bytes(4, "big") + b" " * LARGEST
+    assert [splitter.split(more) for _ in range(3)] == [[], [], []]
+    with pytest.raises(FrameError):
+        splitter.split(more)
 
 
 def test_a_message_that_is_cut_off_is_no_message() -> None:
@@ -62,16 +80,16 @@ def test_a_message_that_is_too_large_is_not_sent() -> None:
     with pytest.raises(FrameError):
         frame(b"")
     with pytest.raises(FrameError):
-        frame(b" " * (LARGEST + 1))
+        frame(b" " * (MOST + 1))
 
 
 def _answer(data: bytes) -> object:
-    (message,) = FrameSplitter().split(data)
+    (message,) = FrameSplitter(MOST).split(data)
     return decode_from_engine(message)
 
 
 def test_a_snapshot_that_is_too_large_loses_its_oldest_log_lines() -> None:
-    rows = tuple(LogRow(n, NOW, "info", "x" * 4000) for n in range(2000))
+    rows = tuple(LogRow(n, NOW, "info", "x" * 4000) for n in range(20_000))
     snapshot = Snapshot(3, NOW, EngineRow(), log=rows)
     for told in (_answer(framed(snapshot)), _answer(framed(Answer(1, snapshot)))):
         got = told.reply if isinstance(told, Answer) else told
@@ -81,7 +99,7 @@ def test_a_snapshot_that_is_too_large_loses_its_oldest_log_lines() -> None:
 
 
 def test_an_answer_that_is_too_large_says_so() -> None:
-    told = _answer(framed(Answer(1, Rejected("failed", "x" * framing.LARGEST))))
+    told = _answer(framed(Answer(1, Rejected("failed", "x" * framing.MOST))))
     assert isinstance(told, Answer)
     assert isinstance(told.reply, Rejected)
     assert told.reply.code == "too_large"
