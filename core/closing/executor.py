@@ -326,7 +326,7 @@ class PlanExecutor:
             profit=row.profit if row.filled > 0 else None,
             error="still there at the final reconciliation",
         )
-        await self._write(ClosingEnded(plan.id, row))
+        await self._write_sometime(ClosingEnded(plan.id, row), f"{row.key.symbol}: that it is there again", None)
         return row
 
 

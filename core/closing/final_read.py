@@ -20,6 +20,7 @@ async def read_finally(
 ) -> dict[str, Holdings | None]:
     """Return one complete read per account. Repeat a read that failed or contradicts a close just done.
 
+    Repeat the first read where another plan closed a position, because nothing else here proves its end.
     A ``spared`` account was unreadable before the plan. It is tried once: the plan has waited for it already.
     """
     reads: dict[str, Holdings | None] = dict.fromkeys(readers)
@@ -28,7 +29,8 @@ async def read_finally(
         answers = await asyncio.gather(*(_try_read(readers[a]) for a in pending))
         reads.update(zip(pending, answers, strict=True))
         failed = {a for a in pending if reads[a] is None} - spared
-        pending = [a for a in pending if a in failed or still_there(results, a, reads[a])]
+        once = {r.key.account for r in results if r.joined} if attempt == 0 else set()  # flat is read twice
+        pending = [a for a in pending if a in failed or a in once or still_there(results, a, reads[a])]
         if not pending or attempt + 1 == FINAL_TRIES:
             break
         await clock.sleep(FINAL_WAIT)

@@ -154,7 +154,7 @@ class AccountFeed:
     async def _stream(self) -> None:
         async for event in self._broker.stream():
             self._heard = self._clock.monotonic()
-            if self._told in (AccountState.CONNECTING, AccountState.POLLING):
+            if self._told is not AccountState.LIVE:  # also after a read that somebody asked for was given up
                 self._state(AccountState.LIVE)
             self._emit(event)
             if _tells_of_a_trade(event):

@@ -53,6 +53,11 @@ async def run_command(engine: Engine, command: Command) -> Reply:
         return Rejected(refused.code.value, str(refused))
     except (FlatdeckError, ValueError) as error:
         return Rejected("failed", str(error))
+    except Exception as error:  # noqa: BLE001 - a client that gets no answer would wait for ever
+        engine.say("alarm", f"{type(command).__name__} failed in the engine: {error!r}")
+        return Rejected(
+            "failed", f"a fault in the engine ({error!r}); what was begun is in the journal: flatdeck journal shows it"
+        )
 
 
 async def _answer(engine: Engine, command: Command) -> Reply:
@@ -118,18 +123,22 @@ async def _show(engine: Engine, plan: str) -> Planned:
     return Planned(await engine.prepare(row.request), row.request)
 
 
-async def _restrict(engine: Engine, command: Halt | Resume | SetAccountState) -> Done:
-    """Restrict new risk or allow it again, and show every console at once, also where the journal failed."""
+async def _restrict(engine: Engine, command: Halt | Resume | SetAccountState) -> Answered:
+    """Restrict new risk or allow it again, and show every console at once, also where the journal failed.
+
+    The answer says whether that changed something.
+    """
     try:
         match command:
             case Halt(reason, approver):
-                await engine.restrictions.halt(reason, approver)
+                changed = await engine.restrictions.halt(reason, approver)
             case Resume(approver):
-                await engine.restrictions.resume(approver)
+                changed = await engine.restrictions.resume(approver)
             case SetAccountState(account, state, reason, until, approver):
                 if account not in engine.book.accounts:
                     raise ValueError(f"there is no account {account!r} here")
                 await engine.restrictions.set_account(account, state, reason, until, approver)
+                changed = True
     finally:
         engine.snapshot()
-    return Done()
+    return Answered(changed)

@@ -39,7 +39,7 @@ from core.journal.journal import Journal
 from core.journal.ledger import PositionLedger, minimum_refusals
 from core.ladder.recovery import InterruptedPlan, interrupted_plan
 from core.link.messages import EngineRow, Finished, LogRow, Snapshot
-from core.model import Holdings
+from core.model import Holdings, Quote
 from core.orders.account_reader import AccountReader
 from core.orders.instrument_locks import InstrumentLocks
 from core.orders.other_writer import find_other_epoch, why_frozen
@@ -95,7 +95,7 @@ class Engine:
         self._readers: dict[str, AccountReader] = {}
         self._rereads = AccountRereads(clock, self._readers, spawn=self._tasks.spawn, say=self.say)
         self._delays = ExitDelays(clock)
-        self._inbox = Inbox(clock, self._take, self._rereads.request_all, self._delays.note_wait, self.say)
+        self._inbox = Inbox(clock, self._take, self._rereads.request_all, self._delays.note_wait, self._sound, self.say)
         self._emit, self._settled = self._inbox.put, self._inbox.settled
         self._readers.update({a: AccountReader(b, clock, self._emit) for a, b in self._brokers.items()})
         self._feeds = {a: AccountFeed(b, self._readers[a], clock, self._emit) for a, b in self._brokers.items()}
@@ -307,6 +307,9 @@ class Engine:
             await self.carry_out(approved)
         except FlatdeckError as error:
             self.say("alarm", f"PLAN {approved.plan.id} failed: {error}")
+
+    def _sound(self, quote: Quote) -> bool:
+        return not self.book.without_stub(quote).flaw()
 
     def _take(self, event: BrokerEvent) -> None:
         change = self.book.apply(event, self.clock.now())

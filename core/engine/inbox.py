@@ -11,7 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from core.events import BrokerEvent, HoldingsRead, PositionSeen, QuoteSeen
-from core.model import Holdings, InstrumentKey, Position, PositionKey
+from core.model import Holdings, InstrumentKey, Position, PositionKey, Quote
 from core.ports import Clock
 
 MOST = 20_000  # events that may wait
@@ -33,15 +33,17 @@ class Inbox:
         take: Callable[[BrokerEvent], None],
         lost: Callable[[], None],
         late: Callable[[float], None],
+        sound: Callable[[Quote], bool],
         say: Callable[..., None],
     ) -> None:
-        """``late`` gets the seconds that an event waited, before the event is taken."""
+        """``late`` gets the seconds that an event waited, before the event is taken. ``sound``: a price can be used."""
         self._clock = clock
         self._take = take
         self._lost = lost
         self._late = late
+        self._sound = sound
         self._say = say
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MOST)
+        self._queue: asyncio.Queue[_Waiting | asyncio.Future[None]] = asyncio.Queue(MOST)
         self._newest: dict[InstrumentKey, _Waiting] = {}  # waiting prices that may be replaced
         self._read: dict[str, dict[PositionKey, Position]] = {}  # the positions of each account's last read
 
@@ -52,10 +54,9 @@ class Inbox:
             case QuoteSeen(quote):
                 place = InstrumentKey(quote.account, quote.symbol)
                 older = self._newest.get(place)
-                if older is not None and waiting.since - older.since > BEHIND and _replaces(event, older.event):
+                if older is not None and waiting.since - older.since > BEHIND and self._replaces(event, older.event):
                     older.event = event
                     return
-                self._newest[place] = waiting
             case HoldingsRead(holdings):
                 self._hold_back(holdings)
             case PositionSeen(key):
@@ -67,6 +68,9 @@ class Inbox:
         except asyncio.QueueFull:
             if not isinstance(event, QuoteSeen):
                 self._lost()
+            return
+        if isinstance(event, QuoteSeen):  # only what is queued can carry a newer price
+            self._newest[InstrumentKey(event.quote.account, event.quote.symbol)] = waiting
 
     def _hold_back(self, holdings: Holdings) -> None:
         """Let no later price overtake a position that is new or changed: the change may be a split."""
@@ -85,6 +89,10 @@ class Inbox:
                 until = self._clock.monotonic() + TURN
             else:
                 waiting = self._queue.get_nowait()
+            if isinstance(waiting, asyncio.Future):
+                if not waiting.done():
+                    waiting.set_result(None)
+                continue
             self._late(self._clock.monotonic() - waiting.since)
             self._take_waiting(waiting)
             if (now := self._clock.monotonic()) > until:
@@ -93,8 +101,11 @@ class Inbox:
                 until = resumed + max(TURN, resumed - now)
 
     async def settled(self) -> None:
-        """Return when every event queued so far is taken."""
-        await self._queue.join()
+        """Return when every event queued so far is taken; events that come meanwhile are not waited for."""
+        if not self._queue.empty():
+            mark = asyncio.get_running_loop().create_future()
+            await self._queue.put(mark)
+            await mark
 
     def _take_waiting(self, waiting: _Waiting) -> None:
         event = waiting.event
@@ -107,10 +118,8 @@ class Inbox:
         except Exception as error:  # noqa: BLE001 - a bad event must not end the consumer
             self._say("alarm", f"an event could not be taken in, everything is read again: {error!r}")
             self._lost()
-        finally:
-            self._queue.task_done()
 
-
-def _replaces(event: QuoteSeen, older: BrokerEvent) -> bool:
-    """Return whether a quote is newer than a waiting quote, and sound: a bad price must not hide a good price."""
-    return isinstance(older, QuoteSeen) and event.quote.received >= older.quote.received and not event.quote.flaw()
+    def _replaces(self, event: QuoteSeen, older: BrokerEvent) -> bool:
+        """Return whether a quote is newer than a waiting quote, and sound: a bad price must not hide a good price."""
+        newer = isinstance(older, QuoteSeen) and event.quote.received >= older.quote.received
+        return newer and self._sound(event.quote)

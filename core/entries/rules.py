@@ -285,18 +285,6 @@ def averaged(entry: Decimal | None, held: Decimal, price: Decimal | None, added:
     return (entry * held + price * added) / (held + added)
 
 
-def realised(
-    side: Side, entry: Decimal | None, price: Decimal | None, quantity: Decimal, multiplier: Decimal
-) -> Decimal | None:
-    """Return the P&L of the closed part in the instrument's currency, without fees.
-
-    Return None when the entry or the price is unknown.
-    """
-    if entry is None or price is None:
-        return None
-    return side.sign * (price - entry) * quantity * multiplier
-
-
 def direction(side: OrderSide) -> Side:
     """Return the side of the position that an order opens."""
     return Side.LONG if side is OrderSide.BUY else Side.SHORT

@@ -33,6 +33,7 @@ from core.orders.restrictions import Restriction, Restrictions
 from core.orders.submit import Timeouts
 from core.plans.approver import Approver, by_whom
 from core.plans.cleanup import why_blocked
+from core.plans.money import money_of, valuation_of
 from core.plans.plan import NotApproved
 from core.plans.planner import Situation
 from core.portfolio.book import Book
@@ -280,7 +281,8 @@ class EntryService:
         gain = None
         if entry.what == "scale_out":
             held = Side.LONG if entry.side is OrderSide.SELL else Side.SHORT
-            gain = entries.realised(held, entry.entry, report.average_price, report.filled, instrument.multiplier)
+            paid = (entry.entry, report.filled, report.average_price)
+            gain = money_of(held, *paid, None, valuation_of(instrument, None, None)).realised
         return structs.replace(
             report,
             position=position,

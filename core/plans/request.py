@@ -26,3 +26,12 @@ class PlanRequest(Struct, frozen=True):
     cancel_open_orders: str | None = None  # never, startup, matching, always
     cancel_if: str | None = None
     text: str = ""  # for an exit: the rule and its numbers
+
+    def depends_on(self, owner: str, account: str) -> bool:
+        """Return True if the plan depends on the account. A cap counts over all accounts of its owner."""
+        if self.owners and owner not in self.owners:
+            return False
+        if not self.accounts:
+            return True
+        of_owner = any(named.partition("/")[0] == owner for named in self.accounts)
+        return account in self.accounts or (self.cause == "cleanup" and of_owner)

@@ -100,7 +100,7 @@ async def attached(
         yield None
         return
     try:
-        engine = LinkedEngine(link, link.welcome, correct=acting)
+        engine = LinkedEngine(link, link.welcome, correct=acting, accounts=settings.accounts)
         await _read(engine, acting=acting)
         yield engine
     finally:

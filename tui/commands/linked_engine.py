@@ -13,6 +13,7 @@ from core.entries.rules import LIMIT_WAIT, Code, EntryDraft, EntryRequest, NotAl
 from core.errors import EngineGone, FlatdeckError
 from core.link.messages import (
     LIVE_STATES,
+    AccountRow,
     Command,
     Done,
     Execute,
@@ -45,20 +46,30 @@ from core.plans.plan import NotApproved, Plan
 from core.plans.request import PlanRequest
 from core.plans.results import PlanReport
 from core.reconciliation.rules import Reconciled
+from core.settings import AccountSettings
 
+ABSENT = "the running engine does not have this account; restart the engine with the present configuration"
 GATE_CODES = frozenset(code.value for code in Code)
 
 R = TypeVar("R", bound=Reply)
 
 
 class LinkedEngine:
-    """The engine at the other end of a link. ``snapshot`` has the rows of the last answer."""
+    """The engine at the other end of a link. ``snapshot`` has the rows of the last answer.
+
+    ``accounts`` are those of this process's configuration. An engine that started before an account was configured does
+    not have it: the account is unreadable then, because nothing is known of its positions.
+    """
 
     taken_up: Sequence[PlanReport] = ()  # the running engine reports interrupted plans itself
 
-    def __init__(self, link: Link, welcome: Welcome, *, correct: bool) -> None:
+    def __init__(
+        self, link: Link, welcome: Welcome, *, correct: bool, accounts: Sequence[AccountSettings] = ()
+    ) -> None:
         self._link = link
         self._welcome = welcome
+        self._accounts = accounts
+        self._absent: dict[str, str] = {}  # accounts that the last plan lacks
         self._rows: Snapshot
         self.entry_service = LinkedEntries(self)
         self.reconciliation = LinkedReconciliation(self, correct=correct)
@@ -82,7 +93,11 @@ class LinkedEngine:
             started_at=told.started_at,
             consoles=told.consoles,
         )
-        return structs.replace(self._rows, engine=engine)
+        lacking = (AccountRow(a.id, a.owner, a.broker, "down", ABSENT) for a in self._accounts if not self._has(a.id))
+        return structs.replace(self._rows, engine=engine, accounts=(*self._rows.accounts, *lacking))
+
+    def _has(self, account: str) -> bool:
+        return any(row.id == account for row in self._rows.accounts)
 
     def reached(self) -> int:
         return sum(row.state in LIVE_STATES and row.as_of is not None for row in self._rows.accounts)
@@ -91,13 +106,21 @@ class LinkedEngine:
         """Return a plan of the engine for what is held now, and take the rows that belong to it."""
         plan = (await self.ask(Prepare(request), Planned)).plan
         await self.refresh()
-        return plan
+        asked = (a.id for a in self._accounts if request.depends_on(a.owner, a.id))
+        self._absent = {account: ABSENT for account in asked if not self._has(account)}
+        return self._told(plan)
+
+    def _told(self, plan: Plan) -> Plan:
+        return structs.replace(plan, unreadable=plan.unreadable | self._absent)
 
     async def execute(self, plan_id: str, digest: str, approver: Approver | None = None) -> PlanReport:
         """Have the plan carried out and return its report. The engine goes on when this process ends."""
         report = (await self.confirmed(Execute(plan_id, digest, approver), Finished, f"plan {plan_id}")).report
         await self.refresh()
-        return report
+        whole = not self._absent
+        return structs.replace(
+            report, plan=self._told(report.plan), complete=report.complete and whole, success=report.success and whole
+        )
 
     async def thaw(self, account: str, approver: Approver) -> None:
         """Let a frozen account be acted on again."""

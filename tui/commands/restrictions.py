@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Protocol
 
-from core.link.messages import Done
 from core.link.protocol import COMMAND
+from core.link.requests import Answered
 from core.link.restrict import Halt, HaltRow, Restrict, Resume, SetAccountState, TradingRow
 from core.link.rows import halt_row, trading_row
 from core.orders.restrictions import Restrictions
@@ -59,14 +59,11 @@ class LinkedSwitch:
         self._engine = engine
 
     async def halt(self, reason: str, approver: Approver) -> tuple[bool, HaltRow | None]:
-        before = (await self._engine.refresh()).engine.halted
-        await self._send(Halt(reason, approver))
-        return before is None, (await self._engine.refresh()).engine.halted
+        began = await self._send(Halt(reason, approver))
+        return began, (await self._engine.refresh()).engine.halted
 
     async def resume(self, approver: Approver) -> bool:
-        before = (await self._engine.refresh()).engine.halted
-        await self._send(Resume(approver))
-        return before is not None
+        return await self._send(Resume(approver))
 
     async def set_account(
         self, account: str, state: str, reason: str, until: datetime | None, approver: Approver
@@ -75,8 +72,8 @@ class LinkedSwitch:
         rows = (await self._engine.refresh()).accounts
         return next((row.trading for row in rows if row.id == account), TradingRow())
 
-    async def _send(self, command: Restrict) -> None:
-        await self._engine.ask(command, Done)
+    async def _send(self, command: Restrict) -> bool:
+        return (await self._engine.ask(command, Answered)).yes
 
 
 @asynccontextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from core.engine.inbox import BEHIND, TURN, Inbox
+from core.engine.inbox import BEHIND, MOST, TURN, Inbox
 from core.events import AccountChanged, AccountState, BrokerEvent, HoldingsRead, PositionSeen, QuoteSeen
 from core.model import Holdings, Position, Quote, Side
 from tests.support.virtual_time import VirtualClock, virtual
 
 D = Decimal
 LATER = BEHIND + 0.1
+STUB = D(7)  # a price that the book takes for no market
 
 
 def price(value: str, symbol: str = "BTC", received: float = 0.0) -> QuoteSeen:
@@ -26,6 +27,10 @@ def read(*positions: Position) -> HoldingsRead:
     return HoldingsRead(Holdings("a", 0.0, 0.0, positions, (), ()))
 
 
+def sound(quote: Quote) -> bool:
+    return not quote.flaw() and quote.last != STUB
+
+
 class Desk:
     """An inbox, what was taken from it, and how long each event had waited."""
 
@@ -34,7 +39,7 @@ class Desk:
         self.taken: list[BrokerEvent] = []
         self.waits: list[float] = []
         self.cost = cost  # seconds that each event takes
-        self.inbox = Inbox(self.clock, self._take, lambda: None, self.waits.append, print)
+        self.inbox = Inbox(self.clock, self._take, lambda: None, self.waits.append, sound, print)
 
     def _take(self, event: BrokerEvent) -> None:
         self.taken.append(event)
@@ -125,3 +130,47 @@ async def test_another_task_runs_between_two_turns_of_a_long_queue():
 
     await asyncio.gather(desk.drain(), other())
     assert len(seen) >= 4
+
+
+@virtual
+async def test_a_price_that_found_no_room_does_not_swallow_the_later_prices_of_its_symbol():
+    desk = Desk()
+    for _ in range(MOST):
+        desk.inbox.put(price("100", "ETH"))
+    desk.inbox.put(price("100"))
+    task = asyncio.ensure_future(desk.inbox.run())
+    await asyncio.sleep(LATER)
+    assert len(desk.taken) == MOST
+    desk.inbox.put(price("90"))
+    await desk.inbox.settled()
+    assert desk.taken[MOST:] == [price("90")]
+    task.cancel()
+
+
+@virtual
+async def test_a_price_that_the_book_takes_for_no_market_hides_no_waiting_price():
+    desk = Desk()
+    desk.inbox.put(price("100"))
+    await asyncio.sleep(LATER)
+    desk.inbox.put(price(str(STUB), received=6.0))
+    assert await desk.drain() == ["100", str(STUB)]
+
+
+@virtual
+async def test_who_waits_for_the_events_so_far_does_not_wait_for_those_that_come_meanwhile():
+    desk = Desk(cost=0.01)
+    desk.inbox.put(price("1"))
+
+    async def prices_without_end() -> None:
+        while True:
+            desk.inbox.put(price("2", f"S{len(desk.taken)}"))
+            desk.inbox.put(price("3", f"T{len(desk.taken)}"))
+            await asyncio.sleep(0)
+
+    coming = asyncio.ensure_future(prices_without_end())
+    running = asyncio.ensure_future(desk.inbox.run())
+    async with asyncio.timeout(60):
+        await desk.inbox.settled()
+    assert desk.taken
+    coming.cancel()
+    running.cancel()

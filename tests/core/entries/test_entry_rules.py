@@ -198,12 +198,6 @@ def test_adding_averages_the_entry_by_quantity() -> None:
     assert entries.averaged(None, D(0), D(120), D(1)) == D(120)
 
 
-def test_taking_off_realises_by_side_and_multiplier() -> None:
-    assert entries.realised(Side.LONG, D(90), D(100), D(2), D(5)) == D(100)
-    assert entries.realised(Side.SHORT, D(90), D(100), D(2), D(1)) == D(-20)
-    assert entries.realised(Side.LONG, None, D(100), D(2), D(1)) is None
-
-
 def test_a_refusal_carries_its_code() -> None:
     error = entries.NotAllowed(Rejection(Code.CAP_REACHED, "full"))
     assert (error.code, str(error)) == (Code.CAP_REACHED, "full")

@@ -13,7 +13,8 @@ from core.engine.commands import run_command
 from core.entries.report import Report
 from core.entries.rules import Code, EntryRequest, NotAllowed
 from core.errors import JournalError
-from core.link.messages import Done, Rejected
+from core.link.messages import Rejected
+from core.link.requests import Answered
 from core.link.restrict import Halt, HaltRow, Resume, SetAccountState
 from core.model import Instrument, Kind, Leg, OrderRequest, OrderSide, OrderType
 from core.orders.restrictions import could_open
@@ -63,7 +64,7 @@ async def refused(work: Any) -> Code:
 @virtual
 async def test_a_halt_refuses_every_entry_first_of_all_and_lets_everything_else_through():
     async with world() as desk:
-        assert await run_command(desk.engine, Halt("the news")) == Done()
+        assert await run_command(desk.engine, Halt("the news")) == Answered(True)
         assert (await codes(desk, signal(SYMBOL)))[:2] == [Code.HALTED, Code.POSITION_EXISTS]
         assert (await codes(desk, signal(account=None)))[:1] == [Code.HALTED]
         assert await refused(enter(desk)) is Code.HALTED
@@ -84,12 +85,12 @@ async def test_a_halt_outlasts_a_restart_and_a_resume_ends_it():
         engine = await desk.restart(after=60)
         assert engine.snapshot().engine.halted == first
         assert await refused(enter(desk)) is Code.HALTED
-        await run_command(engine, Halt("again"))
+        assert await run_command(engine, Halt("again")) == Answered(False)
         assert engine.snapshot().engine.halted == first, "the second halt changes nothing"
         assert len(await desk.records(Halted)) == 1
 
-        assert await run_command(engine, Resume()) == Done()
-        assert await run_command(engine, Resume()) == Done()
+        assert await run_command(engine, Resume()) == Answered(True)
+        assert await run_command(engine, Resume()) == Answered(False)
         assert engine.snapshot().engine.halted is None
         assert len(await desk.records(Resumed)) == 1
         await desk.restart()
@@ -195,7 +196,7 @@ async def test_a_resting_entry_is_withdrawn_by_a_halt_and_its_end_is_on_record()
 @virtual
 async def test_an_account_that_only_closes_takes_no_entry_and_everything_that_reduces(state: str, code: Code):
     async with world(ACCOUNT, OTHER) as desk:
-        assert await run_command(desk.engine, SetAccountState(ACCOUNT, state, "enough")) == Done()
+        assert await run_command(desk.engine, SetAccountState(ACCOUNT, state, "enough")) == Answered(True)
         row = next(a for a in desk.engine.snapshot().accounts if a.id == ACCOUNT)
         assert (row.trading.state, row.trading.reason, row.trading.until) == (state, "enough", None)
         assert await codes(desk, signal()) == [code]
