@@ -10,9 +10,9 @@ from tests.simulation import batch
 from tests.simulation.batch import Summary
 from tests.simulation.told import told
 
-MANY = range(20000, 21000), 5  # many seeds, points spread over each: every rare state comes up
+MANY = range(30000, 31000), 5  # many seeds, points spread over each: every rare state comes up
 FEW = range(21000, 22000), 400  # few seeds, every callback of most of them
-POINTS = 300
+POINTS = 400
 
 pytestmark = [
     pytest.mark.timeout(900),  # a time-out is for what hangs, not for a slow machine
