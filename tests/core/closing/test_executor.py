@@ -9,6 +9,7 @@ import pytest
 
 from core.closing.final_read import FINAL_WAIT
 from core.errors import InvariantBroken, JournalError
+from core.link.messages import LogRow
 from core.model import OrderSide, OrderType
 from core.plans.request import PlanRequest
 from core.records import AccountFrozen, ClosingEnded, IntentWritten, PlanApproved, PlanEnded, ProfitPending
@@ -225,6 +226,21 @@ async def test_a_position_that_is_there_again_at_the_end_is_stuck_whatever_was_s
         assert not report.success
         assert [e.result.outcome for e in await world.records(ClosingEnded)] == ["closed", "stuck"]
         assert any("is there again" in line for line in await world.log())
+
+
+@virtual
+async def test_a_disk_that_is_full_when_a_position_is_there_again_takes_no_report():
+    async with World() as world:
+        world.faults.script("empty_list", times=3)
+
+        def fill_disk(row: LogRow) -> None:
+            if "is there again" in row.text:
+                world.database.failure = "disk full"
+
+        world.engine.on_log(fill_disk)
+        report = await world.flatten()
+        world.database.failure = None
+        assert [(row.outcome, row.residual) for row in report.results] == [("stuck", D(2))]
 
 
 @virtual
